@@ -1,0 +1,86 @@
+"""Data sets as tasks: labelled clips in three splits, with their features. `load` is the way in."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import inspect
+import os
+import sys
+from typing import Any
+
+from audio_tasks.base import SPLITS, Split, Task, check_task
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError, one_of
+
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load"]
+
+_COMMON = ("data_dir", "features", "cache_dir", "seed")
+
+
+@dataclasses.dataclass(frozen=True)
+class Loader:
+    """A task's load function by name. Its module is imported at the first use: a task may need optional packages."""
+
+    module: str
+    function: str = "load"
+
+    def resolve(self) -> Any:
+        """The function."""
+        return getattr(importlib.import_module(self.module), self.function)
+
+    def options(self) -> dict[str, Any]:
+        """The options that this task has beside those that every task has, with their defaults."""
+        parameters = inspect.signature(self.resolve()).parameters
+        return {name: parameter.default for name, parameter in parameters.items() if name not in _COMMON}
+
+    def __call__(self, **arguments: Any) -> Task:
+        """Load the task."""
+        return self.resolve()(**arguments)
+
+
+TASKS: dict[str, Loader] = {
+    "speech_commands": Loader("audio_tasks.speech_commands"),
+    "esc50": Loader("audio_tasks.esc50"),
+    "esc10": Loader("audio_tasks.esc50", "load_esc10"),
+    "folder": Loader("audio_tasks.folder"),
+    "synthetic": Loader("audio_tasks.synthetic"),
+}
+
+
+def load(
+    name: str,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    features: FeatureConfig | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    seed: int = 0,
+    **options: Any,
+) -> Task:
+    """Load the task called `name`. What the user should know (skipped files, missing lists) goes to stderr.
+
+    Args:
+        name: one of TASKS.
+        data_dir: folder or archive with the data; what it must hold depends on the task.
+        features: log-mel settings; the defaults of FeatureConfig if None.
+        cache_dir: folder for downloads, decoded clips and features; BNN_EXIT_CACHE or ~/.cache/bnn_exit if None.
+        seed: fixes every choice that a task makes.
+        **options: the task's own: `words` (speech_commands), `fold` (esc50, esc10), see each loader.
+
+    Raises:
+        ArgumentError: unknown task or option, or a value out of range.
+        DataError: the data is missing, damaged or in another layout.
+    """
+    loader = TASKS[one_of("task", name, TASKS)]
+    known = loader.options()
+    for option in options:
+        if option not in known:
+            has = ", ".join(sorted(known)) or "none"
+            raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
+    task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
+    for note in task.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if task.skipped:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in task.skipped.items())
+        print(f"note: {sum(task.skipped.values())} files skipped: {reasons}", file=sys.stderr)
+    return task

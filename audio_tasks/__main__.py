@@ -1,0 +1,50 @@
+"""`python -m audio_tasks TASK`: fetch a task's data if it can be fetched, and report what is in it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import audio_tasks
+from audio_tasks.check import print_report
+from bnn_exit.errors import ArgumentError, run_command
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command: load a task and print the report on its data."""
+    parser = argparse.ArgumentParser(
+        prog="python -m audio_tasks",
+        description="Load a task's data, decode it to the cache, and print clips, sample rates, lengths, duplicates, "
+        "leaks between splits and unusable files. Exit status: 0 if the data is fit for use, 1 if something is wrong.",
+        epilog="Examples: python -m audio_tasks speech_commands (downloads 2.4 GB); "
+        "python -m audio_tasks esc10 --data-dir ESC-50-master.zip fold=2",
+    )
+    parser.add_argument("task", help=f"one of {', '.join(audio_tasks.TASKS)}")
+    parser.add_argument("options", nargs="*", metavar="NAME=VALUE", help="the task's own options, such as words=12")
+    parser.add_argument("--data-dir", help="folder or archive with the data")
+    parser.add_argument("--seed", type=int, default=0, help="of every choice that the task makes; default %(default)s")
+    values = parser.parse_args(arguments)
+
+    def run() -> int:
+        options: dict[str, Any] = dict(_option(text) for text in values.options)
+        return print_report(audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options))
+
+    return run_command(run)
+
+
+def _option(text: str) -> tuple[str, str | int | float]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ArgumentError(f"option {text!r} must have the form NAME=VALUE")
+    for convert in (int, float):
+        try:
+            return name, convert(value)
+        except ValueError:
+            continue
+    return name, value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

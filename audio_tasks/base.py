@@ -1,0 +1,147 @@
+"""What every task gives: labelled clips in three splits, of one length and one sample rate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audio_tasks.cache import cached_log_mel
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import DataError, one_of
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclasses.dataclass
+class Split:
+    """One part of a task's clips.
+
+    Attributes:
+        name: "train", "validation" or "test".
+        ids: a stable name for each clip, for a file its path relative to the data folder.
+        labels: int32 [clips], index into the task's labels.
+        speakers: who speaks (or which recording a clip was cut from) for each clip; None if it is not known.
+        fingerprint: equal exactly for equal waveforms in equal order; "" keeps the features out of the disk cache.
+    """
+
+    name: str
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    speakers: tuple[str, ...] | None
+    _read: Callable[[int], np.ndarray] = dataclasses.field(repr=False)
+    fingerprint: str = ""
+
+    def __len__(self) -> int:
+        """Clips in the split."""
+        return len(self.ids)
+
+    def waveform(self, index: int) -> np.ndarray:
+        """Clip `index` as float32 [clip_samples], mono, in [-1, 1]."""
+        return self._read(int(index))
+
+    def waveforms(self, indices: Iterable[int]) -> np.ndarray:
+        """Several clips as float32 [len(indices), clip_samples]."""
+        return np.stack([self._read(int(index)) for index in indices])
+
+
+@dataclasses.dataclass
+class Task:
+    """Labelled clips to learn from, to choose thresholds with and to test on.
+
+    Attributes:
+        name: the name that `audio_tasks.load` knows.
+        labels: what each class is called.
+        train, validation, test: the splits; no speaker and no recording is in two of them where that can be known.
+        clip_samples: samples of each clip at `features.sample_rate_hz`.
+        features: how log-mels are made from the clips.
+        noise: float32 background recordings of any length, to mix into training clips; may be empty.
+        licence, attribution: of the data; they travel with the model.
+        skipped: how many files could not be used, by reason.
+        options: JSON values; `audio_tasks.load(task.name, features=task.features, **task.options)` loads it again.
+        cache_dir: folder for what is computed once; None keeps everything in memory.
+        problems: for each unusable file its id and what is wrong with it.
+        notes: what the user should know about how the data was read, one line each.
+        files: path of each clip that is a file, by id.
+        lengths: samples of each usable file at the task's sample rate before it was padded or cropped, by id.
+        contents: equal exactly for files that give the same clip, by id.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    clip_samples: int
+    features: FeatureConfig
+    noise: tuple[np.ndarray, ...] = dataclasses.field(default=(), repr=False)
+    licence: str = ""
+    attribution: str = ""
+    skipped: dict[str, int] = dataclasses.field(default_factory=dict)
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+    cache_dir: Path | None = None
+    problems: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    notes: tuple[str, ...] = ()
+    files: dict[str, Path] = dataclasses.field(default_factory=dict, repr=False)
+    lengths: dict[str, int] = dataclasses.field(default_factory=dict, repr=False)
+    contents: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    _log_mels: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are."""
+        return len(self.labels)
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one network input: (frames, mels, 1)."""
+        return self.features.num_frames(self.clip_samples), self.features.num_mels, 1
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """The three splits by name."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def split(self, name: str) -> Split:
+        """The split called `name`; ArgumentError if there is none."""
+        return self.splits[one_of("split", name, SPLITS)]
+
+    def log_mel(self, split_name: str) -> np.ndarray:
+        """Features of a split, float32 [clips, frames, mels], in the order of its clips.
+
+        They are computed at the first call and kept on disk, keyed by the data and the feature settings; the result is
+        memory-mapped and read-only.
+        """
+        if split_name not in self._log_mels:
+            self._log_mels[split_name] = cached_log_mel(
+                self.split(split_name), features=self.features, cache_dir=self.cache_dir
+            )
+        return self._log_mels[split_name]
+
+
+def check_task(task: Task) -> Task:
+    """Return `task` if a classifier can be trained and tested on it; DataError says what is missing."""
+    if task.num_classes < 2:
+        only = f"only {task.labels[0]!r}" if task.labels else "none"
+        raise DataError(f"task {task.name}: a classifier needs at least two classes, but the data has {only}")
+    if len(set(task.labels)) != task.num_classes:
+        raise DataError(f"task {task.name}: a label is there twice in {', '.join(task.labels)}")
+    if task.input_shape[0] < 1:
+        raise DataError(
+            f"task {task.name}: a clip of {task.clip_samples} samples is shorter than one window "
+            f"of {task.features.window_samples} samples: use longer clips or a smaller window_ms"
+        )
+    for name, split in task.splits.items():
+        if not len(split):
+            raise DataError(f"task {task.name}: the {name} split is empty: it needs clips of every class")
+        present = np.bincount(split.labels, minlength=task.num_classes) > 0
+        absent = [label for label, found in zip(task.labels, present, strict=True) if not found]
+        if absent:
+            shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
+            raise DataError(
+                f"task {task.name}: the {name} split has no clip of {shown}: add clips of it, or remove the class"
+            )
+    return task

@@ -1,0 +1,231 @@
+"""What is computed once and kept on disk: the decoded clips of a data folder, and the features of a split."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+import numpy as np
+from tqdm import tqdm
+
+from bnn_exit.audio import logmel, wav
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import DataError
+from bnn_exit.files import read_json, replacing, write_json
+
+if TYPE_CHECKING:
+    from audio_tasks.base import Split
+
+# Part of every key. Raise it when decoding or the features change: then nobody trains on what an older version wrote.
+_VERSION = 1
+_FULL_SCALE = 32768
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+
+def default_cache_dir() -> Path:
+    """Where computed data goes: the environment variable BNN_EXIT_CACHE, or ~/.cache/bnn_exit."""
+    return Path(os.environ.get("BNN_EXIT_CACHE") or Path.home() / ".cache" / "bnn_exit")
+
+
+def digest(parts: Iterable[object]) -> str:
+    """A short fingerprint of a sequence of values with a stable text."""
+    state = hashlib.sha256()
+    for part in parts:
+        state.update(f"{part}\0".encode("utf-8", "surrogateescape"))
+    return state.hexdigest()[:16]
+
+
+class Clips(NamedTuple):
+    """The usable files of a data folder, decoded.
+
+    Attributes:
+        waveforms: int16 [files, clip_samples], memory-mapped. Sixteen bits keep what a 16-bit recording has, exactly,
+            and need half the disk of float32.
+        rows: row of each usable file, by id.
+        lengths: samples of each usable file before it was padded or cropped, by id.
+        contents: fingerprint of the decoded samples of each usable file, by id.
+        problems: what is wrong with each unusable file, by id.
+        fingerprint: of the data and of how it was decoded.
+        folder: where this and the features made from it are kept.
+    """
+
+    waveforms: np.ndarray
+    rows: dict[str, int]
+    lengths: dict[str, int]
+    contents: dict[str, str]
+    problems: dict[str, str]
+    fingerprint: str
+    folder: Path
+
+    def waveform(self, row: int) -> np.ndarray:
+        """One clip as float32 [clip_samples] in [-1, 1]."""
+        return self.waveforms[row].astype(np.float32) / np.float32(_FULL_SCALE)
+
+
+def decode_clips(
+    files: Mapping[str, Path], *, name: str, root: Path, cache_dir: Path, clip_samples: int, sample_rate_hz: int
+) -> Clips:
+    """Decode `files` (id -> path) to clips of one length, or take them from the cache if no file has changed.
+
+    A file that cannot be used is left out and recorded in `problems`. DataError if none can be used.
+    """
+    place = digest([root.resolve(), clip_samples, sample_rate_hz])
+    folder = cache_dir / f"{name}-{place}"
+    fingerprint = digest(_fingerprint_parts(files, clip_samples, sample_rate_hz))
+    data, record = folder / f"clips-{fingerprint}.int16", folder / f"clips-{fingerprint}.json"
+    clips = _open_clips(data, record, clip_samples, fingerprint)
+    if clips is None:
+        _write_clips(files, data, record, clip_samples=clip_samples, sample_rate_hz=sample_rate_hz)
+        _forget_others(folder, fingerprint)
+        clips = _open_clips(data, record, clip_samples, fingerprint)
+        if clips is None:
+            raise DataError(f"the cache in {folder} cannot be read back: check the disk, or set BNN_EXIT_CACHE")
+    return clips
+
+
+def _fingerprint_parts(files: Mapping[str, Path], *settings: object) -> Iterable[object]:
+    yield from (_VERSION, *settings)
+    for key, path in files.items():
+        try:
+            status = path.stat()
+            yield f"{key}\0{status.st_size}\0{status.st_mtime_ns}"
+        except OSError:
+            yield f"{key}\0missing"
+
+
+def _write_clips(
+    files: Mapping[str, Path], data: Path, record: Path, *, clip_samples: int, sample_rate_hz: int
+) -> None:
+    def decode(path: Path) -> tuple[bytes, int] | str:
+        waveform = read_or_reason(path, sample_rate_hz=sample_rate_hz)
+        if isinstance(waveform, str):
+            return waveform
+        clip = np.clip(np.rint(wav.fit_length(waveform, clip_samples) * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+        return clip.astype("<i2").tobytes(), len(waveform)
+
+    usable: list[tuple[str, int, str]] = []
+    problems: dict[str, str] = {}
+    # Written in sequence and not through a memory map, where a full disk would end the process without a message.
+    with replacing(data) as file:
+        results = _in_parallel(decode, list(files.values()), what="decoding audio", unit="file")
+        for key, result in zip(files, results, strict=True):
+            if isinstance(result, str):
+                problems[key] = result
+            else:
+                samples, length = result
+                file.write(samples)
+                usable.append((key, length, hashlib.sha1(samples).hexdigest()[:16]))
+        if not usable:
+            first = next(iter(problems.items()), None)
+            example = f"; the first, {first[0]}: {first[1]}" if first else ""
+            raise DataError(f"none of the {len(files)} audio files can be used{example}")
+    write_json(record, {"usable": usable, "problems": problems})
+
+
+def _open_clips(data: Path, record: Path, clip_samples: int, fingerprint: str) -> Clips | None:
+    try:
+        content = read_json(record)
+        usable = content["usable"]
+        if data.stat().st_size != 2 * clip_samples * len(usable):
+            return None
+        waveforms = np.memmap(data, dtype="<i2", mode="r", shape=(len(usable), clip_samples))
+    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+        return None
+    return Clips(
+        waveforms=waveforms,
+        rows={key: row for row, (key, _, _) in enumerate(usable)},
+        lengths={key: length for key, length, _ in usable},
+        contents={key: content for key, _, content in usable},
+        problems=content["problems"],
+        fingerprint=fingerprint,
+        folder=data.parent,
+    )
+
+
+def _forget_others(folder: Path, fingerprint: str) -> None:
+    """Remove what was computed from an earlier state of the same data: it would never be read again."""
+    for path in folder.iterdir():
+        stale = path.name.startswith("clips-") and not path.name.startswith(f"clips-{fingerprint}.")
+        if stale or path.name.startswith("log_mel-"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def read_or_reason(path: Path, *, sample_rate_hz: int) -> np.ndarray | str:
+    """The waveform in a file or, without its path and without advice, why the file cannot be used."""
+    try:
+        return wav.read(path, sample_rate_hz=sample_rate_hz)
+    except DataError as error:
+        message = str(error).replace(repr(str(path)), "").replace(str(path), "")
+        return " ".join(message.split(";")[0].split()).strip(" :,-") or "cannot be read"
+    except OSError as error:
+        return error.strerror or "cannot be read"
+
+
+def kind_of(reason: str) -> str:
+    """A reason without its figures: a file cut at another byte is unusable for the same reason."""
+    return re.sub(r"\b\d+(\.\d+)?\b", "N", reason)
+
+
+def count_reasons(problems: Mapping[str, str]) -> dict[str, int]:
+    """How many files are unusable for each kind of reason, the most frequent first."""
+    return dict(Counter(map(kind_of, problems.values())).most_common())
+
+
+def cached_log_mel(split: Split, *, features: FeatureConfig, cache_dir: Path | None) -> np.ndarray:
+    """Features of every clip of `split`, float32 [clips, frames, mels], read-only.
+
+    With a cache folder and a fingerprint they are kept on disk and memory-mapped, else they are made in memory.
+    """
+    if cache_dir is None or not split.fingerprint:
+        result = np.stack(list(_log_mels(split, features)))
+        result.flags.writeable = False
+        return result
+    path = cache_dir / f"log_mel-{split.name}-{split.fingerprint}-{digest([_VERSION, features.digest()])}.npy"
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        return np.load(path, mmap_mode="r")
+    rows = _log_mels(split, features)
+    first = next(rows)
+    header = {"descr": "<f4", "fortran_order": False, "shape": (len(split), *first.shape)}
+    with replacing(path) as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        file.write(first.tobytes())
+        for row in rows:
+            file.write(row.tobytes())
+    return np.load(path, mmap_mode="r")
+
+
+def _log_mels(split: Split, features: FeatureConfig) -> Iterator[np.ndarray]:
+    def compute(index: int) -> np.ndarray:
+        return np.ascontiguousarray(logmel.log_mel(split.waveform(index), features), dtype="<f4")
+
+    return _in_parallel(compute, range(len(split)), what=f"features of {split.name}", unit="clip")
+
+
+def _in_parallel(
+    function: Callable[[_Item], _Result], items: Sequence[_Item], *, what: str, unit: str
+) -> Iterator[_Result]:
+    """Results of `function` for `items`, in order, on all cores, with a progress bar on a terminal.
+
+    Threads, because reading, decoding and NumPy's larger steps let go of the interpreter lock, and because processes
+    would start the caller's program again. Taken in blocks, so that results never pile up in memory.
+    """
+    block = 256
+    with ThreadPoolExecutor(os.cpu_count()) as pool, _bar(len(items), what, unit) as bar:
+        for start in range(0, len(items), block):
+            for result in pool.map(function, items[start : start + block]):
+                yield result
+                bar.update()
+
+
+def _bar(total: int, what: str, unit: str) -> tqdm[Any]:
+    return tqdm(total=total, desc=what, unit=unit, disable=None, leave=False)

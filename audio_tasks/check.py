@@ -1,0 +1,167 @@
+"""The report on a task's data: what is in it, and what is wrong with it."""
+
+from __future__ import annotations
+
+import struct
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from audio_tasks.base import Task, check_task
+from audio_tasks.cache import kind_of
+from bnn_exit.errors import DataError
+
+_SHOWN = 5
+
+
+class Report(NamedTuple):
+    """Lines to print, and one line for each thing that must be put right before the figures can be trusted."""
+
+    lines: list[str]
+    faults: list[str]
+
+
+def print_report(task: Task) -> int:
+    """Print the report on `task`; 0 if nothing is wrong, 1 otherwise."""
+    report = check(task)
+    print("\n".join(report.lines))
+    for fault in report.faults:
+        print(f"WRONG: {fault}")
+    print(
+        "the data is fit for use"
+        if not report.faults
+        else f"not fit for use yet: {_count(len(report.faults), 'fault')}"
+    )
+    return 1 if report.faults else 0
+
+
+def check(task: Task) -> Report:
+    """What is in the data: clips of each class and split, sample rates, lengths, duplicates, leaks, unusable files."""
+    faults = []
+    try:
+        check_task(task)
+    except DataError as error:
+        faults.append(str(error))
+    lines = [
+        f"task {task.name}: {len(task.labels)} classes, {sum(map(len, task.splits.values()))} clips "
+        f"of {task.clip_samples / task.features.sample_rate_hz:g} s at {task.features.sample_rate_hz} Hz",
+        *(f"note: {note}" for note in task.notes),
+        "",
+        *_count_table(task),
+        "",
+        *_rates(task),
+        *_lengths(task),
+        *_duplicates(task),
+    ]
+    faults += _leaks(task)
+    for reason, count in task.skipped.items():
+        examples = [key for key, why in task.problems.items() if kind_of(why) == reason]
+        faults.append(f"unusable: {_count(count, 'file')}: {reason}{_such_as(examples)}")
+    return Report(lines, faults)
+
+
+def _count_table(task: Task) -> list[str]:
+    counts = np.stack([np.bincount(split.labels, minlength=task.num_classes) for split in task.splits.values()], axis=1)
+    width = max(len(label) for label in (*task.labels, "class"))
+    heading = "".join(f"{name:>12}" for name in (*task.splits, "all"))
+    rows = [("class".ljust(width), heading)]
+    for label, row in zip((*task.labels, "all"), np.vstack([counts, counts.sum(axis=0)]), strict=True):
+        rows.append((label.ljust(width), "".join(f"{number:>12}" for number in (*row, row.sum()))))
+    return [name + figures for name, figures in rows]
+
+
+def _rates(task: Task) -> list[str]:
+    rates = Counter(_sample_rate(task.files[key]) for key in task.lengths)
+    if not rates:
+        return []
+    text = ", ".join(
+        f"{f'{rate} Hz' if rate else 'unknown'} ({_count(count, 'file')})" for rate, count in rates.most_common()
+    )
+    return [f"sample rates: {text}"]
+
+
+def _sample_rate(path: Path) -> int | None:
+    """The rate in a file's header, in Hz; None if it cannot be told."""
+    with path.open("rb") as file:
+        head = file.read(1 << 16)
+    if head[:4] == b"RIFF":
+        position = head.find(b"fmt ")
+        return struct.unpack_from("<I", head, position + 12)[0] if 0 <= position <= len(head) - 16 else None
+    try:
+        import soundfile
+
+        return int(soundfile.info(path).samplerate)
+    except (ImportError, OSError, RuntimeError):
+        return None
+
+
+def _lengths(task: Task) -> list[str]:
+    if not task.lengths:
+        return []
+    samples = np.array(list(task.lengths.values()))
+    low, middle, high, top = np.percentile(samples, [0, 50, 95, 100]) / task.features.sample_rate_hz
+    # Within a hundredth, a file counts as exactly one clip long: encoders round to their own blocks.
+    longer = int((samples > 1.01 * task.clip_samples).sum())
+    shorter = int((samples < 0.99 * task.clip_samples).sum())
+    return [
+        f"lengths: {low:.2f} s to {top:.2f} s, half below {middle:.2f} s, 95 % below {high:.2f} s",
+        f"longer than a clip, so they lose their ends: {_count(longer, 'file')}; "
+        f"shorter, so they get silence on both sides: {_count(shorter, 'file')}",
+    ]
+
+
+def _duplicates(task: Task) -> list[str]:
+    groups = [keys for keys in _by_content(task).values() if len(keys) > 1]
+    if not groups:
+        return ["duplicates of another file: none"]
+    spare = sum(len(keys) - 1 for keys in groups)
+    return [f"duplicates of another file: {_count(spare, 'file')}{_such_as(' = '.join(keys) for keys in groups)}"]
+
+
+def _by_content(task: Task) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    used = {key for split in task.splits.values() for key in split.ids}
+    for key, content in task.contents.items():
+        if key in used:
+            groups[content].append(key)
+    return groups
+
+
+def _leaks(task: Task) -> list[str]:
+    """What makes a test figure too good or a label worthless."""
+    faults = []
+    place = {key: name for name, split in task.splits.items() for key in split.ids}
+    label = {key: int(y) for split in task.splits.values() for key, y in zip(split.ids, split.labels, strict=True)}
+    groups = _by_content(task).values()
+    across = [keys for keys in groups if len({place[key] for key in keys}) > 1]
+    if across:
+        faults.append(
+            f"the same clip in two splits: {_count(len(across), 'clip')}{_such_as(' = '.join(keys) for keys in across)}"
+        )
+    torn = [keys for keys in groups if len({label[key] for key in keys}) > 1]
+    if torn:
+        faults.append(
+            f"the same clip in two classes: {_count(len(torn), 'clip')}{_such_as(' = '.join(keys) for keys in torn)}"
+        )
+    where: dict[str, set[str]] = defaultdict(set)
+    for name, split in task.splits.items():
+        for speaker in split.speakers or ():
+            where[speaker].add(name)
+    shared = sorted(speaker for speaker, names in where.items() if len(names) > 1)
+    if shared:
+        faults.append(f"the same speaker or source recording in two splits: {len(shared)}{_such_as(shared)}")
+    return faults
+
+
+def _such_as(examples: Iterable[str]) -> str:
+    found = list(examples)
+    if not found:
+        return ""
+    return f" ({', '.join(found[:_SHOWN])}{', ...' if len(found) > _SHOWN else ''})"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

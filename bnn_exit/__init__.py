@@ -1,0 +1,38 @@
+"""Binary neural networks that stop early on easy sounds: train, calibrate, export to one file, run it on a board.
+
+Everything a device needs (`load` and what it returns) works with NumPy alone; names that need TensorFlow load it when
+they are first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_NAMES = {
+    # device half
+    "load": "bnn_exit.runtime.session",
+    "BnnExitError": "bnn_exit.errors",
+    "FeatureConfig": "bnn_exit.config",
+    # training half
+    "AugmentConfig": "bnn_exit.audio.augment",
+    "TrainConfig": "bnn_exit.training.config",
+    "build": "bnn_exit.models.multi_exit",
+    "calibrate": "bnn_exit.training.calibrate",
+    "export": "bnn_exit.export.to_lce",
+    "fit": "bnn_exit.training.fit",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _NAMES:
+        raise AttributeError(f"module 'bnn_exit' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_NAMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_NAMES]

@@ -1,0 +1,50 @@
+"""The only door to TensorFlow: selects Keras 2, which Larq needs, before TensorFlow is loaded.
+
+Every module of the training half imports `tf`, `keras` and `larq` from here.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sys
+
+import numpy as np
+
+from bnn_exit.errors import BnnExitError, missing_package
+
+# Read once by TensorFlow when it is imported; setting it later has no effect.
+if "tensorflow" not in sys.modules:
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+try:
+    import tensorflow as tf
+    import tf_keras as keras
+except ImportError as error:
+    raise missing_package("tensorflow", purpose="training and export", extra="train") from error
+
+if tf.keras.Model is not keras.Model:
+    raise BnnExitError(
+        "TensorFlow is already loaded with Keras 3, which Larq cannot use: import bnn_exit before tensorflow, "
+        "or set TF_USE_LEGACY_KERAS=1 in the environment"
+    )
+
+try:
+    import larq
+except ImportError as error:
+    raise missing_package("larq", purpose="building binary networks", extra="train") from error
+
+tf.get_logger().setLevel("ERROR")
+
+__all__ = ["keras", "larq", "set_seed", "tf"]
+
+
+def set_seed(seed: int) -> None:
+    """Seed every generator that new weights may draw from: Python's, NumPy's and TensorFlow's.
+
+    Not `keras.utils.set_random_seed`: the generator that it installs fails on Python 3.12 (randint of a float).
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    tf.random.set_seed(seed)

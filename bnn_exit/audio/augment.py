@@ -1,0 +1,137 @@
+"""Random changes of a training clip's log-mel, in the graph and stateless: a function of seed, epoch and clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn_exit._keras import tf
+from bnn_exit.config import Config, FeatureConfig
+
+_BANK_SIZE = 1024
+
+
+@dataclass(frozen=True)
+class AugmentConfig(Config):
+    """How much a training clip is changed; larger values make the task harder and overfitting rarer; 0 is off.
+
+    Attributes:
+        time_shift_ms: largest shift to either side; the gap is filled with silence.
+        noise_probability: share of clips that get background noise, where the task has any.
+        snr_db: (lowest, highest) signal-to-noise ratio, measured as mean mel power of clip over that of noise.
+        gain_db: largest change of level to either side.
+        time_mask_frames: longest run of frames that is blanked (SpecAugment, Park et al. 2019, section 2).
+        frequency_mask_mels: widest range of bands that is blanked.
+    """
+
+    time_shift_ms: float = 100.0
+    noise_probability: float = 0.7
+    snr_db: tuple[float, float] = (0.0, 30.0)
+    gain_db: float = 8.0
+    time_mask_frames: int = 25
+    frequency_mask_mels: int = 12
+
+    def __post_init__(self) -> None:
+        self._require_kinds()
+        self._require(self.time_shift_ms >= 0, "time_shift_ms", "at least 0")
+        self._require(0 <= self.noise_probability <= 1, "noise_probability", "from 0 to 1")
+        self._require(len(self.snr_db) == 2 and self.snr_db[0] <= self.snr_db[1], "snr_db", "(lowest, highest)")
+        self._require(self.gain_db >= 0, "gain_db", "at least 0")
+        self._require(self.time_mask_frames >= 0, "time_mask_frames", "at least 0")
+        self._require(self.frequency_mask_mels >= 0, "frequency_mask_mels", "at least 0")
+
+
+class Augmenter:
+    """Changes log-mel clips `[frames, mels]` at random.
+
+    Args:
+        config: how much.
+        features: the log-mel specification, for units.
+        frames, mels: shape of a clip.
+        fill: `[mels]` that a masked part shows: the mean of each band.
+        noise: log-mel `[noise_frames, mels]` of background noise, longer than a clip, or None.
+        seed: of the whole run.
+    """
+
+    def __init__(
+        self,
+        config: AugmentConfig,
+        *,
+        features: FeatureConfig,
+        frames: int,
+        mels: int,
+        fill: np.ndarray,
+        noise: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._config, self._frames, self._seed = config, frames, seed
+        self._silence = float(np.log(features.log_offset))
+        self._shift_frames = round(config.time_shift_ms / 1000 * features.sample_rate_hz / features.hop_samples)
+        self._fill = tf.constant(fill, tf.float32)
+        use_noise = noise is not None and len(noise) > frames and config.noise_probability > 0
+        self._noise: tf.Tensor | None = tf.constant(noise, tf.float32) if use_noise else None
+        time_masks, mel_masks = _mask_banks(frames, mels, config, seed)
+        self._time_masks, self._mel_masks = tf.constant(time_masks), tf.constant(mel_masks)
+
+    def __call__(self, log_mel: tf.Tensor, clip: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        """A changed copy of `log_mel` `[frames, mels]`; `clip` (its index) and `epoch` are int scalars."""
+        config = self._config
+        # All chance comes from this one draw, so a clip's fate depends on (seed, epoch, clip) and on nothing else.
+        key = tf.random.experimental.stateless_fold_in(
+            tf.stack([tf.cast(self._seed, tf.int64), tf.cast(epoch, tf.int64)]), tf.cast(clip, tf.int64)
+        )
+        chance = tf.unstack(tf.random.stateless_uniform([7], key))
+        log_mel = self._shift(log_mel, chance[0])
+        log_mel += (2 * chance[1] - 1) * config.gain_db * _NATS_PER_DECIBEL
+        if self._noise is not None:
+            noisy = self._add_noise(log_mel, self._noise, chance[2], chance[3])
+            log_mel = tf.where(chance[4] < config.noise_probability, noisy, log_mel)
+        keep_frames = self._time_masks[tf.cast(chance[5] * _BANK_SIZE, tf.int32)]
+        keep_mels = self._mel_masks[tf.cast(chance[6] * _BANK_SIZE, tf.int32)]
+        return tf.where(keep_frames[:, None] & keep_mels[None, :], log_mel, self._fill)
+
+    def _shift(self, log_mel: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        start = tf.cast(chance * (2 * self._shift_frames + 1), tf.int32)
+        padding = [[self._shift_frames, self._shift_frames], [0, 0]]
+        padded = tf.pad(log_mel, padding, constant_values=self._silence)
+        return padded[start : start + self._frames]
+
+    def _add_noise(self, log_mel: tf.Tensor, noise: tf.Tensor, where: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+        """Mel powers of independent sounds add up: |x + n|^2 is |x|^2 + |n|^2 on average."""
+        start = tf.cast(where * tf.cast(tf.shape(noise)[0] - self._frames, tf.float32), tf.int32)
+        noise = noise[start : start + self._frames]
+        lowest, highest = self._config.snr_db
+        ratio_db = lowest + (highest - lowest) * level
+        gain = _log_mean_power(log_mel) - _log_mean_power(noise) - ratio_db * _NATS_PER_DECIBEL
+        return tf.reduce_logsumexp(tf.stack([log_mel, noise + gain]), axis=0)
+
+
+_NATS_PER_DECIBEL = float(np.log(10) / 10)
+
+
+def _log_mean_power(log_mel: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_logsumexp(log_mel) - tf.math.log(tf.cast(tf.size(log_mel), tf.float32))
+
+
+def _mask_banks(frames: int, mels: int, config: AugmentConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Masks to choose from, True where a clip is kept: bool `[bank, frames]` and `[bank, mels]`.
+
+    tensorflow-io's masks draw from a stateful generator, so a run that is resumed would get others. Drawn once in a
+    graph of their own, with its seed, and chosen from without state, they are the same in every run.
+    """
+    import tensorflow_io as tfio
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        tf.random.set_seed(seed)
+
+        # One mask at a time: parallel iterations would take their numbers from the generator in any order.
+        def draw(mask_one: object) -> tf.Tensor:
+            return tf.map_fn(mask_one, tf.range(_BANK_SIZE), fn_output_signature=tf.float32, parallel_iterations=1)
+
+        time_masks = draw(lambda _: tfio.audio.time_mask(tf.ones([frames, 1]), max(1, config.time_mask_frames))[:, 0])
+        mel_masks = draw(lambda _: tfio.audio.freq_mask(tf.ones([1, mels]), max(1, config.frequency_mask_mels))[0])
+        with v1.Session() as session:
+            time_values, mel_values = session.run([time_masks, mel_masks])
+    return time_values > 0, mel_values > 0

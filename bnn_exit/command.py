@@ -1,0 +1,44 @@
+"""What the commands share: one-line argument errors and the texts of options."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from bnn_exit.errors import ArgumentError
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, through `errors.run_command`, and whose help keeps its lines."""
+
+    def __init__(self, *, prog: str, description: str, epilog: str) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ArgumentError instead of printing the usage and leaving."""
+        raise ArgumentError(f"{message} (see {self.prog} --help)")
+
+
+def numbers(text: str) -> list[float]:
+    """Comma-separated numbers, as in `--thresholds 0.1,0.2`."""
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of numbers such as 0.1,0.2") from None
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return value

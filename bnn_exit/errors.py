@@ -1,0 +1,86 @@
+"""The errors that users see, and the one place where commands turn them into a line and an exit status."""
+
+from __future__ import annotations
+
+import difflib
+import errno
+import sys
+from collections.abc import Callable, Iterable
+
+
+class BnnExitError(Exception):
+    """Root of every error that bnn_exit raises for a caller's or a file's mistake."""
+
+
+class ArgumentError(BnnExitError, ValueError):
+    """An argument breaks a rule; the message names the argument, the value and the rule."""
+
+
+class DataError(BnnExitError):
+    """A data set, an archive or an audio file cannot be used as it is."""
+
+
+class ArtifactError(BnnExitError):
+    """A model file is damaged, is not ours, or needs something that this version lacks."""
+
+
+class ExportError(BnnExitError):
+    """A network could not be converted into a file that keeps its promises."""
+
+
+class MissingPackageError(BnnExitError, ImportError):
+    """An optional package is needed; the message gives the pip command that brings it."""
+
+
+def one_of(name: str, value: str, choices: Iterable[str]) -> str:
+    """Return `value` if it is among `choices`; otherwise raise ArgumentError naming the nearest choice."""
+    known = sorted(choices)
+    if value in known:
+        return value
+    nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
+    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
+    raise ArgumentError(f"{name} is {value!r}, but must be one of {', '.join(known)}{hint}")
+
+
+def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackageError:
+    """The error for an absent optional package, with the command that installs it."""
+    return MissingPackageError(f"{purpose} needs the package {package}: pip install 'bnn_exit[{extra}]'")
+
+
+def run_command(main: Callable[[], int | None]) -> int:
+    """Run a command's body: 0 on success, 1 on failure, 2 on bad arguments, 130 on Ctrl-C; one line, no traceback."""
+    try:
+        return main() or 0
+    except ArgumentError as error:
+        return _fail(error, 2)
+    except BnnExitError as error:
+        return _fail(error, 1)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has gone. Point stdout elsewhere so that the flush at exit is silent.
+        sys.stdout = None
+        return 1
+    except OSError as error:
+        return _fail(describe_os_error(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def describe_os_error(error: OSError) -> str:
+    """What went wrong with a file and what to do about it, in one line."""
+    where = f" {error.filename!r}" if error.filename else ""
+    advice = {
+        errno.ENOSPC: f"no space left on the disk while writing{where}: free some space and run the command again",
+        errno.EDQUOT: f"disk quota exceeded while writing{where}: free some space and run the command again",
+        errno.EACCES: f"permission denied for{where}: choose a place that you may use",
+        errno.EPERM: f"permission denied for{where}: choose a place that you may use",
+        errno.EROFS: f"{where.strip()} is on a read-only file system: choose another place",
+        errno.ENOENT: f"no such file or folder:{where}",
+        errno.ENOTDIR: f"{where.strip()} runs through something that is a file, not a folder",
+        errno.EISDIR: f"{where.strip()} is a folder, but a file is needed",
+    }
+    return advice.get(error.errno or 0, f"{error.strerror or error}{where}")
+
+
+def _fail(message: object, status: int) -> int:
+    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    return status

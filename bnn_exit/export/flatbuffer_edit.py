@@ -1,0 +1,45 @@
+"""Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata."""
+
+from __future__ import annotations
+
+import flatbuffers
+from tensorflow.lite.python import schema_py_generated as schema
+
+
+def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], metadata: dict[str, bytes]) -> bytes:
+    """The flatbuffer `data` with a signature `serving_default` and metadata entries.
+
+    Args:
+        inputs, outputs: names for the main subgraph's inputs and outputs, in their order.
+        metadata: entries by name.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
+    main = model.subgraphs[0]
+    signature = schema.SignatureDefT()
+    signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+    signature.inputs = _name_tensors(main, main.inputs, inputs)
+    signature.outputs = _name_tensors(main, main.outputs, outputs)
+    model.signatureDefs = [signature]
+    model.metadata = [*(model.metadata or []), *(_entry(model, name, value) for name, value in metadata.items())]
+    builder = flatbuffers.Builder(len(data) + 65536)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def _name_tensors(subgraph: schema.SubGraphT, indices: list[int], names: tuple[str, ...]) -> list[schema.TensorMapT]:
+    maps = []
+    for index, name in zip(indices, names, strict=True):
+        subgraph.tensors[index].name = name
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, int(index)
+        maps.append(entry)
+    return maps
+
+
+def _entry(model: schema.ModelT, name: str, value: bytes) -> schema.MetadataT:
+    buffer = schema.BufferT()
+    buffer.data = list(value)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = name, len(model.buffers) - 1
+    return entry

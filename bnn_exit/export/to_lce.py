@@ -1,0 +1,124 @@
+"""From a trained network to the one file `model.tflite`, checked before it takes its place."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from bnn_exit._keras import tf
+from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
+from bnn_exit.calibration import OperatingPoint
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
+from bnn_exit.export import flatbuffer_edit, graph
+from bnn_exit.export.audit import Audit, audit
+from bnn_exit.files import write_bytes
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.runtime import flatbuffer
+
+
+class TaskInfo(Protocol):
+    """What the file must know of the task: a Task, or what a run folder remembers of it."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def clip_samples(self) -> int: ...  # noqa: D102
+    @property
+    def features(self) -> FeatureConfig: ...  # noqa: D102
+    @property
+    def licence(self) -> str: ...  # noqa: D102
+    @property
+    def attribution(self) -> str: ...  # noqa: D102
+
+
+def export(
+    model: MultiExitModel,
+    path: str | Path,
+    *,
+    task: TaskInfo,
+    operating_points: Mapping[str, OperatingPoint],
+    input: str = "log_mel",
+) -> Audit:
+    """Write `model` as one file that LCE and the other backends run, stopping at the exit that is taken.
+
+    Args:
+        model: trained.
+        path: of the file; replaced in one step once the audit has passed.
+        task: labels, clip length, features, licence and attribution go into the file.
+        operating_points: from `calibrate`; may be empty.
+        input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
+            front end into the file.
+
+    Returns:
+        The audit: every operator of the file with its bits and bytes.
+
+    Raises:
+        ArgumentError: an unknown `input`, or labels that do not fit the network.
+        ExportError: LCE refused the network, or a binary layer went float.
+    """
+    one_of("input", input, INPUTS)
+    if len(task.labels) != model.num_classes:
+        raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
+    data = convert(model, task=task, operating_points=operating_points, input=input)
+    report = audit(flatbuffer.read(data), size=len(data))
+    report.require_binary(layers=model.num_binary_layers, binary_macs=model.costs()[-1].binary_macs)
+    write_bytes(path, data)
+    return report
+
+
+def convert(
+    model: MultiExitModel, *, task: TaskInfo, operating_points: Mapping[str, OperatingPoint], input: str
+) -> bytes:
+    """The bytes of the file; arguments as `export`."""
+    clip_samples = task.clip_samples if input == "waveform" else None
+    tensors, inputs, outputs = graph.adaptive_graph(model, features=task.features, clip_samples=clip_samples)
+    metadata = Metadata(
+        labels=tuple(task.labels),
+        input=input,
+        clip_samples=task.clip_samples,
+        features=task.features,
+        policy="entropy",
+        exits=model.costs(),
+        operating_points=dict(operating_points),
+        task=task.name,
+        model=model.config.to_dict() if model.config else {},
+        normalisation="mean and variance of each mel band, the first operation of the network",
+        licence=task.licence,
+        attribution=task.attribution,
+        writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",
+    )
+    return flatbuffer_edit.finish(
+        _lce_flatbuffer(tensors, inputs, outputs),
+        inputs=(input, "thresholds"),
+        outputs=tuple(OUTPUTS),
+        metadata={METADATA_NAME: metadata.to_json()},
+    )
+
+
+def _lce_flatbuffer(tensors: tf.Graph, inputs: list[tf.Tensor], outputs: list[tf.Tensor]) -> bytes:
+    """LCE's converter on a graph. The GraphDef door, because the SavedModel one fails on what branches capture."""
+    try:
+        from larq_compute_engine.mlir.python.converter import convert_graphdef_to_tflite_flatbuffer
+    except ImportError as error:
+        raise missing_package("larq-compute-engine", purpose="export", extra="train") from error
+    from tensorflow.core.framework.types_pb2 import DataType
+
+    try:
+        data = convert_graphdef_to_tflite_flatbuffer(
+            tensors.as_graph_def().SerializeToString(),
+            [tensor.op.name for tensor in inputs],
+            [DataType.Name(tensor.dtype.as_datatype_enum) for tensor in inputs],
+            [tensor.shape.as_list() for tensor in inputs],
+            [tensor.op.name for tensor in outputs],
+            False,  # no integer quantisation
+            "arm",
+            None,
+        )
+    except Exception as error:  # the converter raises whatever its MLIR passes met
+        raise ExportError(f"Larq Compute Engine could not convert the network: {error}") from error
+    return bytes(data)

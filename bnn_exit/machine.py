@@ -1,0 +1,48 @@
+"""What a measured figure depends on: processor, platform and versions."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("bnn_exit", "numpy", "larq-compute-engine", "tensorflow", "larq")
+"""Packages whose versions are written beside a figure, if they are installed."""
+
+
+def describe() -> dict[str, Any]:
+    """The machine: cpu model, architecture, cores and platform. No names of hosts or users."""
+    return {
+        "cpu": cpu_model(),
+        "architecture": platform.machine(),
+        "cores": os.cpu_count() or 1,
+        "platform": platform.platform(),
+    }
+
+
+def cpu_model(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str:
+    """The processor's name; on a board without one, the board's ("Raspberry Pi 5 ..."); else the architecture."""
+    found: dict[str, str] = {}
+    try:
+        for line in Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip(), value.strip())
+    except OSError:
+        pass
+    for name in ("model name", "Model", "Hardware"):
+        if found.get(name):
+            return found[name]
+    return platform.processor() or platform.machine()
+
+
+def versions() -> dict[str, str]:
+    """Version of Python and of every package of `PACKAGES` that is installed."""
+    table = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            table[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return table

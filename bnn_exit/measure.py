@@ -1,0 +1,142 @@
+"""Run clips through a model file: once for each forced exit and once for each operating point, and time every call."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit import policy
+from bnn_exit.errors import ArtifactError
+from bnn_exit.runtime.backends import Backend
+
+WARM_UP_CALLS = 3
+"""Calls before the first timed one, for each setting: first calls allocate and fill caches."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass
+class Passes:
+    """One run of every clip with one set of thresholds.
+
+    Attributes:
+        thresholds: float32 [exits - 1], what the file was given.
+        probabilities: float32 [clips, classes].
+        exit_indices: int64 [clips], where the file left.
+        scores: float32 [clips], at that exit.
+        seconds: float64 [clips], of the backend's call alone.
+    """
+
+    thresholds: Floats
+    probabilities: Floats
+    exit_indices: npt.NDArray[np.int64]
+    scores: Floats
+    seconds: npt.NDArray[np.float64]
+
+    @property
+    def predictions(self) -> npt.NDArray[np.int64]:
+        """The label of each clip."""
+        return self.probabilities.argmax(axis=-1)
+
+
+@dataclasses.dataclass
+class Measurement:
+    """Every clip through every exit and every operating point.
+
+    Attributes:
+        forced: one entry an exit: the passes in which every clip answers there.
+        points: the passes of each operating point, by name.
+    """
+
+    forced: list[Passes]
+    points: dict[str, Passes]
+
+    @property
+    def exit_probabilities(self) -> Floats:
+        """What every exit says about every clip: [clips, exits, classes]."""
+        return np.stack([passes.probabilities for passes in self.forced], axis=1)
+
+    @property
+    def exit_scores(self) -> Floats:
+        """The score of every clip at every exit, as the file computes it: [clips, exits]."""
+        return np.stack([passes.scores for passes in self.forced], axis=1)
+
+    def agreement(self, name: str) -> float:
+        """Share of clips that left, at an operating point, where `policy.exit_indices` says that they do."""
+        passes = self.points[name]
+        expected = policy.exit_indices(self.exit_scores, passes.thresholds)
+        return float(np.mean(passes.exit_indices == expected))
+
+
+def measure(
+    backend: Backend,
+    inputs: Sequence[Any],
+    thresholds: Mapping[str, npt.ArrayLike],
+    *,
+    exits: int,
+    progress: Callable[[Iterable[int]], Iterable[int]] = iter,
+) -> Measurement:
+    """Run every clip with every setting; clips outermost, so that a slow moment of the machine hits all settings alike.
+
+    Args:
+        backend: runs one clip.
+        inputs: the clips in the form that the model takes; indexable by clip.
+        thresholds: operating point -> thresholds [exits - 1].
+        exits: exits of the model.
+        progress: wraps the range of clips, such as `tqdm.tqdm`.
+
+    Raises:
+        ArtifactError: the file does not leave at the exit that it is forced to.
+    """
+    settings = [policy.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    settings += [policy.check_thresholds(values, exits=exits) for values in thresholds.values()]
+    clips = len(inputs)
+    for values in settings:
+        for _ in range(WARM_UP_CALLS):
+            backend.run(inputs[0], values)
+
+    answers: list[list[tuple[Any, int, float]]] = [[] for _ in settings]
+    seconds = np.empty((len(settings), clips))
+    for clip in progress(range(clips)):
+        data = inputs[clip]
+        for index, values in enumerate(settings):
+            begin = time.perf_counter()
+            answer = backend.run(data, values)
+            seconds[index, clip] = time.perf_counter() - begin
+            answers[index].append(answer)
+
+    done = [
+        Passes(
+            thresholds=values,
+            probabilities=np.array([answer[0] for answer in found], np.float32),
+            exit_indices=np.array([answer[1] for answer in found], np.int64),
+            scores=np.array([answer[2] for answer in found], np.float32),
+            seconds=seconds[index],
+        )
+        for index, (values, found) in enumerate(zip(settings, answers, strict=True))
+    ]
+    for k, passes in enumerate(done[:exits]):
+        wrong = passes.exit_indices != k
+        if wrong.any():
+            clip = int(wrong.argmax())
+            raise ArtifactError(
+                f"forced to exit {k}, the model answers clip {clip} at exit {passes.exit_indices[clip]} "
+                f"(score {passes.scores[clip]:g}): export it again"
+            )
+    return Measurement(forced=done[:exits], points=dict(zip(thresholds, done[exits:], strict=True)))
+
+
+def time_us(seconds: npt.ArrayLike) -> dict[str, float]:
+    """Minimum, median, mean and 95th percentile, in microseconds, of seconds [calls]."""
+    values = np.asarray(seconds, np.float64) * 1e6
+    return {
+        "minimum": float(values.min()),
+        "median": float(np.median(values)),
+        "mean": float(values.mean()),
+        "p95": float(np.percentile(values, 95)),
+    }

@@ -1,0 +1,154 @@
+"""The JSON that model.tflite carries beside the network: labels, features, operating points, costs, licence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bnn_exit.calibration import OperatingPoint
+from bnn_exit.config import FeatureConfig
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError
+
+FORMAT_VERSION = 1
+"""Layout of the metadata. Raised when a reader of the older layout would misread a newer file."""
+
+METADATA_NAME = "bnn_exit"
+INPUTS = ("log_mel", "waveform")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """Everything a device must know to feed the network and to read its answer.
+
+    Attributes:
+        labels: names of the classes, in the order of the probabilities.
+        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples], whichever the file takes.
+        clip_samples: length of a waveform in samples.
+        features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
+        policy: name of the score that the exits compare.
+        exits: cost of leaving at each exit, everything run before it included.
+        operating_points: named sets of thresholds with their validation figures.
+        task: name of the data set.
+        model: settings that built the network.
+        normalisation: how the features are normalised, and where.
+        licence: licence of the training data.
+        attribution: whom to credit for the training data.
+        writer: what wrote the file, with its version.
+    """
+
+    labels: tuple[str, ...]
+    input: str
+    clip_samples: int
+    features: FeatureConfig
+    policy: str
+    exits: tuple[Cost, ...]
+    operating_points: Mapping[str, OperatingPoint]
+    task: str
+    model: Mapping[str, Any]
+    normalisation: str
+    licence: str
+    attribution: str
+    writer: str
+
+    def __post_init__(self) -> None:
+        for name in ("policy", "task", "normalisation", "licence", "attribution", "writer"):
+            _require(isinstance(getattr(self, name), str), name, getattr(self, name), "text")
+        _require(
+            len(self.labels) >= 2 and all(isinstance(label, str) and label for label in self.labels),
+            "labels",
+            list(self.labels),
+            "at least two non-empty names",
+        )
+        _require(len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "names that all differ")
+        _require(self.input in INPUTS, "input", self.input, f"one of {', '.join(INPUTS)}")
+        _require(_is_count(self.clip_samples), "clip_samples", self.clip_samples, "a whole number of at least 1")
+        _require(len(self.exits) >= 1, "exits", list(self.exits), "the cost of at least one exit")
+        for name, point in self.operating_points.items():
+            _require(name == point.name, "operating_points", name, f"filed under its own name {point.name!r}")
+            _require(
+                len(point.thresholds) == len(self.exits) - 1,
+                f"operating_points[{name!r}].thresholds",
+                list(point.thresholds),
+                f"{len(self.exits) - 1} values for {len(self.exits)} exits",
+            )
+
+    def to_json(self) -> bytes:
+        """The metadata as UTF-8 JSON with its format version."""
+        values: dict[str, Any] = {"format": FORMAT_VERSION}
+        for field in dataclasses.fields(self):
+            values[field.name] = getattr(self, field.name)
+        values["features"] = self.features.to_dict()
+        values["exits"] = [cost.to_dict() for cost in self.exits]
+        values["operating_points"] = {name: point.to_dict() for name, point in self.operating_points.items()}
+        values["model"] = dict(self.model)
+        try:
+            return json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"metadata cannot be written as JSON: {error}") from error
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Metadata:
+        """The metadata that `to_json` wrote.
+
+        Raises:
+            ArtifactError: not JSON, a newer format, a setting that is missing, or one that breaks a rule.
+        """
+        values = _parse(data)
+        fields = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in fields if name not in values]
+        if missing:
+            raise ArtifactError(f"the {METADATA_NAME} metadata lacks {', '.join(missing)}: export the model again")
+        try:
+            return cls(
+                **{
+                    **{name: values[name] for name in fields},
+                    "labels": tuple(_typed(values, "labels", list)),
+                    "features": FeatureConfig.from_dict(_typed(values, "features", dict)),
+                    "exits": tuple(Cost.from_dict(cost) for cost in _typed(values, "exits", list)),
+                    "operating_points": {
+                        name: OperatingPoint.from_dict(point)
+                        for name, point in _typed(values, "operating_points", dict).items()
+                    },
+                    "model": _typed(values, "model", dict),
+                }
+            )
+        except (BnnExitError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:
+            raise ArtifactError(f"the {METADATA_NAME} metadata is not usable: {error}") from error
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(bytes(data), parse_constant=_refuse)
+    except (ValueError, RecursionError) as error:
+        raise ArtifactError(f"the {METADATA_NAME} metadata is not JSON ({error}): export the model again") from error
+    version = values.get("format") if isinstance(values, dict) else None
+    if version is None or not _is_count(version):
+        raise ArtifactError(f"the {METADATA_NAME} metadata has no format version: export the model again")
+    if version > FORMAT_VERSION:
+        raise ArtifactError(
+            f"this file is of format {version}, this bnn_exit reads up to {FORMAT_VERSION}: "
+            "pip install --upgrade bnn_exit"
+        )
+    return values
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is not a JSON number")
+
+
+def _typed(values: dict[str, Any], name: str, kind: type) -> Any:
+    if not isinstance(values[name], kind):
+        raise ArgumentError(f"{name} is {values[name]!r}, but must be a {kind.__name__}")
+    return values[name]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _require(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        raise ArgumentError(f"{name} is {value!r}, but must be {rule}")

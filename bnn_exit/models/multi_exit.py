@@ -1,0 +1,145 @@
+"""A network with exits: the stages of a backbone, a head after each, and the Keras model that trains them jointly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from bnn_exit._keras import keras, tf
+from bnn_exit.config import Config
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.models import profile, quicknet
+from bnn_exit.models.binary_ops import check_binary
+from bnn_exit.models.heads import HEADS
+from bnn_exit.models.standardise import Standardise
+
+BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {"quicknet": quicknet.quicknet}
+SIZES: dict[str, dict] = {"quicknet": quicknet.SIZES}
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """Which network to build; enough to build it again.
+
+    Attributes:
+        backbone: a name in BACKBONES.
+        size: "small", "base" or "large"; larger is more accurate and slower.
+        head: a name in HEADS.
+    """
+
+    backbone: str = "quicknet"
+    size: str = "base"
+    head: str = "grid"
+
+    def __post_init__(self) -> None:
+        one_of("backbone", self.backbone, BACKBONES)
+        one_of("size", self.size, SIZES[self.backbone])
+        one_of("head", self.head, HEADS)
+
+
+class MultiExitModel:
+    """Stages and heads that share one set of weights with `keras_model`.
+
+    Attributes:
+        stages: stage k maps the features of stage k-1 (the first: log-mel `[batch, frames, mels, 1]`) to its own.
+        heads: head k maps the features of stage k to logits `[batch, classes]`.
+        keras_model: log-mel to the list of every exit's logits, in order of depth.
+        config: how it was built, or None for a network made elsewhere.
+    """
+
+    def __init__(
+        self, stages: list[keras.Model], heads: list[keras.Model], *, config: ModelConfig | None = None
+    ) -> None:
+        if len(stages) != len(heads) or len(stages) < 2:
+            raise ArgumentError(
+                f"a network with exits needs at least two stages, each with a head; got {len(stages)} "
+                f"stages and {len(heads)} heads"
+            )
+        self.stages, self.heads, self.config = stages, heads, config
+        source = keras.Input(stages[0].input_shape[1:], name="log_mel")
+        features, logits = source, []
+        for stage, head in zip(stages, heads, strict=True):
+            features = stage(features)
+            logits.append(head(features))
+        self.keras_model = keras.Model(source, logits, name="multi_exit")
+        # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
+        self.num_binary_layers = check_binary(self.keras_model)
+
+    @property
+    def num_exits(self) -> int:
+        """Heads, the last included."""
+        return len(self.heads)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that every head tells apart."""
+        return int(self.heads[0].output_shape[-1])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(frames, mels, 1)"""
+        return tuple(self.stages[0].input_shape[1:])
+
+    def costs(self) -> tuple[Cost, ...]:
+        """The cost of leaving at each exit: its stages so far and every head that was run."""
+        total, costs = Cost(0, 0), []
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            total = total + profile.cost(stage) + profile.cost(head)
+            costs.append(total)
+        return tuple(costs)
+
+    def adapt(self, log_mel: np.ndarray) -> None:
+        """Fit the standardisation, where there is one, to the training split's log-mel `[clips, frames, mels]`."""
+        for layer in self.stages[0].layers:
+            if isinstance(layer, Standardise):
+                layer.adapt(log_mel)
+
+    def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
+        """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`."""
+        if not hasattr(self, "_forward"):
+            self._forward = tf.function(lambda batch: tf.stack(self.keras_model(batch, training=False), axis=1))
+        parts = [
+            self._forward(tf.constant(log_mel[start : start + batch_size, ..., None], tf.float32)).numpy()
+            for start in range(0, len(log_mel), batch_size)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)
+
+
+def build(
+    backbone: str = "quicknet",
+    *,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    size: str = "base",
+    head: str = "grid",
+) -> MultiExitModel:
+    """A new network with an exit after every stage.
+
+    Args:
+        backbone: a name in BACKBONES.
+        num_classes: at least 2.
+        input_shape: (frames, mels, 1), as `task.input_shape`; at least 32 frames and 32 mels.
+        size: "small", "base" or "large"; larger is more accurate and slower.
+        head: a name in HEADS: "grid" keeps coarse position, "pooled" is smaller.
+
+    Raises:
+        ArgumentError: an unknown name, too few classes, an input too small to halve in every stage, or a layer that
+            is declared binary and is not.
+    """
+    config = ModelConfig(backbone=backbone, size=size, head=head)
+    if num_classes < 2:
+        raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
+    if len(input_shape) != 3 or input_shape[2] != 1 or min(input_shape[:2]) < 32:
+        raise ArgumentError(
+            f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
+        )
+    stages = BACKBONES[backbone](tuple(input_shape), size=size)
+    heads = []
+    for index, stage in enumerate(stages):
+        source = keras.Input(stage.output_shape[1:])
+        logits = HEADS[head](source, num_classes, name=f"logits_{index + 1}")
+        heads.append(keras.Model(source, logits, name=f"head_{index + 1}"))
+    return MultiExitModel(stages, heads, config=config)

@@ -1,0 +1,56 @@
+"""The backends by name. A backend runs one clip through a file; everything around that is the session's."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.artifact import Artifact
+from bnn_exit.errors import ArtifactError
+from bnn_exit.runtime import lce
+from bnn_exit.runtime.reference import Interpreter
+
+
+class Backend(Protocol):
+    """What runs one clip through a file."""
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None: ...
+
+    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
+
+        The array belongs to the caller: a later call does not change it.
+        """
+        ...
+
+
+class ReferenceBackend:
+    """Runs a file's operators in NumPy: needs nothing else and judges the other backends.
+
+    Args:
+        artifact: the file.
+        threads: taken for the sake of the interface; NumPy decides on its own.
+
+    Raises:
+        ArtifactError: the file has an operator that this backend lacks.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
+        self._artifact = artifact
+        try:
+            self.interpreter = Interpreter(artifact.model)
+        except ArtifactError as error:
+            raise ArtifactError(f"{artifact.path}: {error}") from error
+
+    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples]."""
+        try:
+            results = self.interpreter.run(self._artifact.arguments(inputs, thresholds))
+        except ArtifactError as error:
+            raise ArtifactError(f"{self._artifact.path}: {error}") from error
+        return self._artifact.answer(results)
+
+
+BACKENDS: dict[str, type[Backend]] = {"lce": lce.LceBackend, "reference": ReferenceBackend}

@@ -1,0 +1,149 @@
+"""Executes a file's own operators in plain NumPy: slow, obvious, and the judge of every faster backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.errors import ArtifactError
+from bnn_exit.runtime import (
+    flatbuffer,
+    reference_binary,
+    reference_convolution,
+    reference_elementwise,
+    reference_shape,
+)
+from bnn_exit.runtime.flatbuffer import Operator, Subgraph
+from bnn_exit.runtime.reference_common import Array, Kernel
+from bnn_exit.runtime.tables import damaged
+
+OPERATORS: dict[str, Kernel] = {
+    **reference_binary.OPERATORS,
+    **reference_convolution.OPERATORS,
+    **reference_elementwise.OPERATORS,
+    **reference_shape.OPERATORS,
+}
+"""Operator -> function(inputs, options, outputs): the arrays that it reads (None for an optional one that is not
+given), its options, and the tensors that it writes. It returns one array an output."""
+
+Observer = Callable[[int, Operator, tuple[Array, ...]], None]
+"""Called after each operator with the number of the subgraph, the operator and what it wrote."""
+
+
+class Interpreter:
+    """Runs the subgraphs of a file.
+
+    Args:
+        model: the network.
+
+    Raises:
+        ArtifactError: an operator that this interpreter lacks, a quantized tensor, or a step that reads what no earlier
+            step wrote.
+    """
+
+    def __init__(self, model: flatbuffer.Model) -> None:
+        self._model = model
+        for index in range(len(model.subgraphs)):
+            self._check(index)
+        self._constants = [[tensor.array() for tensor in subgraph.tensors] for subgraph in model.subgraphs]
+
+    def run(
+        self, inputs: Sequence[npt.ArrayLike], *, subgraph: int = 0, observe: Observer | None = None
+    ) -> tuple[Array, ...]:
+        """The outputs of a subgraph, in its own order, as arrays that nothing else refers to.
+
+        Args:
+            inputs: one array for each input of the subgraph, of its shape and element type.
+            subgraph: number of the subgraph; 0 is the main one.
+            observe: sees every step. Branches that are not taken have none.
+
+        Raises:
+            ArtifactError: inputs that do not fit, or an operator whose data make no sense.
+        """
+        # Overflow to infinity and division by zero are what the file says, as in every other backend.
+        with np.errstate(all="ignore"):
+            return tuple(np.array(value) for value in self._run(subgraph, tuple(map(np.asarray, inputs)), observe))
+
+    def _run(self, index: int, inputs: tuple[Array, ...], observe: Observer | None) -> tuple[Array, ...]:
+        subgraph = self._model.subgraphs[index]
+        values: list[Any] = list(self._constants[index])
+        if len(inputs) != len(subgraph.inputs):
+            raise ArtifactError(f"subgraph {index} takes {len(subgraph.inputs)} inputs, but got {len(inputs)}")
+        for position, value in zip(subgraph.inputs, inputs, strict=True):
+            self._verify(subgraph, position, value, f"an input of subgraph {index}")
+            values[position] = value
+        for operator in subgraph.operators:
+            arguments = [None if position < 0 else values[position] for position in operator.inputs]
+            results = self._step(index, operator, arguments, observe)
+            if observe is not None:
+                observe(index, operator, results)
+            for position, value in zip(operator.outputs, results, strict=True):
+                self._verify(subgraph, position, value, f"an output of {operator.name} in subgraph {index}")
+                values[position] = value
+        return tuple(values[position] for position in subgraph.outputs)
+
+    def _step(
+        self, index: int, operator: Operator, arguments: list[Any], observe: Observer | None
+    ) -> tuple[Array, ...]:
+        if operator.name == "IF":
+            taken, skipped = flatbuffer.branches(operator)
+            branch = taken if np.asarray(arguments[0]).reshape(-1)[0] else skipped
+            return self._run(branch, tuple(arguments[1:]), observe)
+        tensors = self._model.subgraphs[index].tensors
+        outputs = tuple(tensors[position] for position in operator.outputs)
+        try:
+            results = OPERATORS[operator.name](arguments, operator.options, outputs)
+        except (ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise damaged(f"{operator.name} in subgraph {index} cannot be computed: {reason}") from error
+        if len(results) != len(outputs):
+            raise damaged(f"{operator.name} in subgraph {index} has {len(outputs)} outputs, but makes {len(results)}")
+        return results
+
+    @staticmethod
+    def _verify(subgraph: Subgraph, position: int, value: Array, what: str) -> None:
+        tensor = subgraph.tensors[position]
+        if value.dtype != tensor.dtype or (value.shape != tensor.shape and not tensor.dynamic):
+            raise ArtifactError(
+                f"{what} is {value.dtype} {list(value.shape)}, but must be {tensor.dtype} {list(tensor.shape)}"
+            )
+
+    def _check(self, index: int) -> None:
+        subgraph = self._model.subgraphs[index]
+        ready = set(subgraph.inputs)
+        written = {position for operator in subgraph.operators for position in operator.outputs}
+        for position, tensor in enumerate(subgraph.tensors):
+            if tensor.quantized or tensor.variable:
+                kind = "quantized" if tensor.quantized else "a variable"
+                raise ArtifactError(
+                    f"tensor {tensor.name!r} of subgraph {index} is {kind}, which the reference backend does not run"
+                )
+            # Without values there is nothing to tell a constant from a result; what is written is a result.
+            if tensor.array() is not None and (tensor.data is not None or position not in written):
+                ready.add(position)
+        for operator in subgraph.operators:
+            if operator.name not in OPERATORS and operator.name != "IF":
+                raise ArtifactError(
+                    f"the reference backend lacks the operator {operator.name}, which subgraph {index} "
+                    f"({subgraph.name or 'unnamed'}) uses: choose the lce backend, or export the model without it"
+                )
+            if operator.name == "IF":
+                self._check_if(index, operator)
+            if not ready.issuperset(position for position in operator.inputs if position >= 0):
+                raise damaged(f"{operator.name} in subgraph {index} reads what no earlier step writes")
+            if not ready.isdisjoint(operator.outputs) or len(set(operator.outputs)) < len(operator.outputs):
+                raise damaged(f"{operator.name} in subgraph {index} writes what is already there")
+            ready.update(operator.outputs)
+        if not ready.issuperset(subgraph.outputs):
+            raise damaged(f"an output of subgraph {index} is never written")
+
+    def _check_if(self, index: int, operator: Operator) -> None:
+        if not operator.inputs or -1 in operator.inputs:
+            raise damaged(f"an IF in subgraph {index} lacks an input")
+        for branch in flatbuffer.branches(operator):
+            target = self._model.subgraphs[branch]
+            if (len(target.inputs), len(target.outputs)) != (len(operator.inputs) - 1, len(operator.outputs)):
+                raise damaged(f"an IF in subgraph {index} does not fit its branch, subgraph {branch}")

@@ -1,0 +1,124 @@
+"""LCE's binary operators. A bit-packed value is -1 where the bit is set and +1 where it is not.
+
+32 channels share an int32, the first in the lowest bit; the unused bits of the last word are 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from bnn_exit.runtime.flatbuffer import Tensor
+from bnn_exit.runtime.reference_common import RANGES, Array, Kernel, Options, output_size, patches
+
+WORD_BITS = 32
+
+
+def pack(negative: Array) -> Array:
+    """Truth values [..., channels] as int32 words [..., ceil(channels / 32)]."""
+    words = -(-negative.shape[-1] // WORD_BITS)
+    padded = np.zeros((*negative.shape[:-1], words * WORD_BITS), np.bool_)
+    padded[..., : negative.shape[-1]] = negative
+    return np.packbits(padded, axis=-1, bitorder="little").view("<i4").astype(np.int32)
+
+
+def unpack(words: Array, channels: int) -> Array:
+    """Int32 words [..., words] as float32 values +1 and -1 of shape [..., channels]."""
+    if -(-channels // WORD_BITS) != words.shape[-1]:
+        raise ValueError(f"{words.shape[-1]} words do not hold {channels} channels")
+    octets = np.ascontiguousarray(words).astype("<i4").view(np.uint8)
+    return 1 - 2 * np.unpackbits(octets, axis=-1, count=channels, bitorder="little").astype(np.float32)
+
+
+def _quantize(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    (values,) = inputs
+    if values.dtype == np.bool_:
+        return (pack(~values),)
+    # Zero, minus zero and NaN count as +1, and so do subnormal numbers, which TFLite has the processor treat as zero.
+    return (pack(values <= -np.finfo(np.float32).smallest_normal),)
+
+
+def _dequantize(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    (words,) = inputs
+    return (unpack(words, outputs[0].shape[-1]).astype(outputs[0].dtype),)
+
+
+def _max_pool(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    """The greatest of +1 and -1: a bit stays set only if it is set everywhere. Padding does not take part."""
+    (words,) = inputs
+    (height, top), (width, left) = (
+        output_size(
+            words.shape[1 + axis],
+            filter_size=options[f"filter_{side}"],
+            stride=options[f"stride_{side}"],
+            dilation=1,
+            padding=options["padding"],
+        )
+        for axis, side in enumerate(("height", "width"))
+    )
+    result = np.empty((len(words), height, width, words.shape[3]), np.int32)
+    for row in range(height):
+        for column in range(width):
+            y, x = row * options["stride_height"] - top, column * options["stride_width"] - left
+            window = words[:, max(y, 0) : y + options["filter_height"], max(x, 0) : x + options["filter_width"]]
+            result[:, row, column] = np.bitwise_and.reduce(window, axis=(1, 2))
+    return (result,)
+
+
+def _convolution(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    words, filters, multiplier, bias, thresholds = inputs
+    channels = options["channels_in"]
+    groups, rest = divmod(words.shape[-1], filters.shape[-1])
+    if rest or channels % groups or len(filters) % groups:
+        raise ValueError(f"{channels} channels of input do not fit filters of {filters.shape[-1]} words")
+    signs = unpack(words, channels)
+    weights = unpack(filters, channels // groups)
+    # What a dot product is when every product is +1.
+    largest = weights[0].size
+    same_zero = options["padding"] == "SAME" and options["pad_values"] == 0
+    products = _products(signs, weights, options, groups=groups, pad_value=1)
+    # LCE's accumulator counts the products that are -1, so twice the count is `largest - products`.
+    twice_count = largest - products
+    if outputs[0].dtype == "int32":
+        if same_zero:
+            raise ValueError("bit-packed output with padding by zeros is not defined")
+        return (pack(twice_count // 2 > thresholds),)
+    if outputs[0].dtype != "float32":
+        raise ValueError(f"output of type {outputs[0].dtype} is not supported")
+    # activation(products) * multiplier + bias, in LCE's order of operations, which decides the last bit of the result.
+    low, high = RANGES[options["fused_activation_function"]]
+    clamped = np.clip(twice_count, largest - min(high, largest), largest - max(low, -largest))
+    scale, shift = multiplier.astype(np.float64), bias.astype(np.float64)
+    result = clamped.astype(np.float32) * (-scale).astype(np.float32) + (shift + largest * scale).astype(np.float32)
+    if same_zero:
+        if options["fused_activation_function"] != "NONE":
+            raise ValueError("a fused activation with padding by zeros is not defined")
+        # Bits know no zero, so LCE pads with +1 and takes away afterwards what the padding added.
+        added = products - _products(signs, weights, options, groups=groups, pad_value=0)
+        result = result + added.astype(np.float32) * -multiplier
+    return (result.astype(np.float32),)
+
+
+def _products(signs: Array, weights: Array, options: Options, *, groups: int, pad_value: int) -> Array:
+    """The convolution of +1 and -1 values as whole numbers, int64 [batch, height, width, filters]."""
+    # Sums of +1 and -1 are exact in float32 up to 2^24, in whatever order a matrix product adds them.
+    if weights[0].size >= 2**24:
+        raise ValueError("a filter has more than 2^24 values")
+    taps = patches(signs, weights.shape[1:3], options, pad_value=pad_value)
+    total: Any = 0
+    for row, columns in enumerate(taps):
+        for column, patch in enumerate(columns):
+            parts = np.split(patch, groups, axis=-1)
+            kernels = np.split(weights[:, row, column], groups, axis=0)
+            pairs = zip(parts, kernels, strict=True)
+            total = total + np.concatenate([part @ kernel.T for part, kernel in pairs], axis=-1)
+    return np.asarray(total).astype(np.int64)
+
+
+OPERATORS: dict[str, Kernel] = {
+    "LceQuantize": _quantize,
+    "LceDequantize": _dequantize,
+    "LceBMaxPool2d": _max_pool,
+    "LceBconv2d": _convolution,
+}

@@ -1,0 +1,214 @@
+"""Operators that move values without changing them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bnn_exit.runtime.flatbuffer import MAX_ELEMENTS, Tensor
+from bnn_exit.runtime.reference_common import Array, Kernel, Options, activate, require_size
+
+
+def _whole(values: Any) -> list[int]:
+    return [int(value) for value in np.ravel(values)]
+
+
+def _reshape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    shape = _whole(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else list(options["new_shape"])
+    return (inputs[0].reshape(shape),)
+
+
+def _squeeze(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (np.squeeze(inputs[0], axis=tuple(options["squeeze_dims"]) or None),)
+
+
+def _expand_dims(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (np.expand_dims(inputs[0], _whole(inputs[1])[0]),)
+
+
+def _transpose(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (inputs[0].transpose(_whole(inputs[1])),)
+
+
+def _concatenation(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (activate(np.concatenate(inputs, axis=options["axis"]), options),)
+
+
+def _split(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
+    axis, values = inputs
+    return tuple(np.split(values, len(outputs), axis=_whole(axis)[0]))
+
+
+def _split_v(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
+    values, sizes, axis = inputs
+    where, lengths = _whole(axis)[0], _whole(sizes)
+    rest = values.shape[where] - sum(length for length in lengths if length != -1)
+    lengths = [rest if length == -1 else length for length in lengths]
+    if sum(lengths) != values.shape[where] or min(lengths) < 0:
+        raise ValueError(f"parts of {lengths} do not make up {values.shape[where]}")
+    return tuple(np.split(values, np.cumsum(lengths)[:-1].tolist(), axis=where))
+
+
+def _pack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (np.stack(inputs, axis=options["axis"]),)
+
+
+def _unpack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
+    return tuple(np.moveaxis(inputs[0], options["axis"], 0))
+
+
+def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, indices = inputs
+    if options["batch_dims"] != 0:
+        raise ValueError("batch_dims other than 0 are not supported")
+    if indices.size and not 0 <= indices.min() <= indices.max() < values.shape[options["axis"]]:
+        raise IndexError(f"an index is outside the {values.shape[options['axis']]} values")
+    require_size((indices.size, values.size // max(1, values.shape[options["axis"]])))
+    return (np.take(values, indices, axis=options["axis"]),)
+
+
+def _slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, begin, size = inputs
+    where = []
+    for start, length, limit in zip(_whole(begin), _whole(size), values.shape, strict=True):
+        stop = limit if length == -1 else start + length
+        if not 0 <= start <= stop <= limit:
+            raise IndexError(f"the slice [{start}, {stop}) is outside the {limit} values")
+        where.append(slice(start, stop))
+    return (values[tuple(where)],)
+
+
+def _strided_slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    """Bit i of a mask concerns entry i of begin, end and strides."""
+    values, begin, end, strides = inputs
+    where: list[Any] = []
+    for entry, (start, stop, step) in enumerate(zip(_whole(begin), _whole(end), _whole(strides), strict=True)):
+
+        def marked(name: str, entry: int = entry) -> bool:
+            return bool(options[f"{name}_mask"] >> entry & 1)
+
+        if marked("ellipsis"):
+            where.append(Ellipsis)
+        elif marked("new_axis"):
+            where.append(None)
+        elif marked("shrink_axis"):
+            where.append(start)
+        else:
+            if options["offset"]:
+                stop = start + stop
+            first, last = (None if marked("begin") else start), (None if marked("end") else stop)
+            where.append(slice(first, last, step))
+    return (np.asarray(values[tuple(where)]),)
+
+
+def _pad(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, margins = inputs[:2]
+    fill = np.ravel(inputs[2])[0] if len(inputs) > 2 and inputs[2] is not None else 0
+    pairs = _pairs(values, margins)
+    return (np.pad(values, pairs, constant_values=fill).astype(values.dtype),)
+
+
+def _mirror_pad(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, margins = inputs
+    pairs = _pairs(values, margins)
+    reach = 1 if options["mode"] == "REFLECT" else 0
+    if any(max(pair) > size - reach for pair, size in zip(pairs, values.shape, strict=True)):
+        raise ValueError(f"margins of {pairs} are wider than the values they mirror")
+    if options["mode"] == "REFLECT":
+        return (np.pad(values, pairs, mode="reflect"),)
+    return (np.pad(values, pairs, mode="symmetric"),)
+
+
+def _pairs(values: Array, margins: Array) -> list[tuple[int, int]]:
+    pairs = [(int(before), int(after)) for before, after in margins]
+    if any(min(pair) < 0 for pair in pairs):
+        raise ValueError(f"margins are {pairs}, but must be at least 0")
+    require_size([size + sum(pair) for size, pair in zip(values.shape, pairs, strict=True)])
+    return pairs
+
+
+def _space_to_batch(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    """Each of the `block` phases of height and width becomes a part of the batch (TensorFlow's dilated layers)."""
+    values, block, margins = inputs
+    pairs = [(0, 0), *((int(a), int(b)) for a, b in margins), (0, 0)]
+    values = np.pad(values, _pairs(values, np.array(pairs)))
+    batch, height, width, channels = values.shape
+    rows, columns = _whole(block)
+    parts = values.reshape(batch, height // rows, rows, width // columns, columns, channels)
+    moved = parts.transpose(2, 4, 0, 1, 3, 5)
+    return (moved.reshape(rows * columns * batch, height // rows, width // columns, channels),)
+
+
+def _batch_to_space(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, block, crops = inputs
+    rows, columns = _whole(block)
+    (top, bottom), (left, right) = [(int(a), int(b)) for a, b in crops]
+    batch, height, width, channels = values.shape
+    parts = values.reshape(rows, columns, batch // (rows * columns), height, width, channels)
+    merged = parts.transpose(2, 3, 0, 4, 1, 5).reshape(-1, height * rows, width * columns, channels)
+    return (merged[:, top : height * rows - bottom, left : width * columns - right],)
+
+
+def _shape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    return (np.array(inputs[0].shape, outputs[0].dtype),)
+
+
+def _tile(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    values, times = inputs[0], _whole(inputs[1])
+    require_size([size * count for size, count in zip(values.shape, times, strict=True)])
+    return (np.tile(values, times),)
+
+
+def _broadcast_to(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    require_size(_whole(inputs[1]))
+    return (np.broadcast_to(inputs[0], _whole(inputs[1])),)
+
+
+def _fill(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    require_size(_whole(inputs[0]))
+    return (np.full(_whole(inputs[0]), inputs[1]),)
+
+
+def _range(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    start, limit, delta = (np.ravel(value)[0] for value in inputs)
+    count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
+    if count > MAX_ELEMENTS:
+        raise ValueError(f"it asks for {count} values")
+    return ((start + np.arange(count) * delta).astype(outputs[0].dtype),)
+
+
+def _arg(function: Any) -> Kernel:
+    def find(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+        return (np.asarray(function(inputs[0], axis=_whole(inputs[1])[0])).astype(outputs[0].dtype),)
+
+    return find
+
+
+OPERATORS: dict[str, Kernel] = {
+    "RESHAPE": _reshape,
+    "SQUEEZE": _squeeze,
+    "EXPAND_DIMS": _expand_dims,
+    "TRANSPOSE": _transpose,
+    "CONCATENATION": _concatenation,
+    "SPLIT": _split,
+    "SPLIT_V": _split_v,
+    "PACK": _pack,
+    "UNPACK": _unpack,
+    "GATHER": _gather,
+    "SLICE": _slice,
+    "STRIDED_SLICE": _strided_slice,
+    "PAD": _pad,
+    "PADV2": _pad,
+    "MIRROR_PAD": _mirror_pad,
+    "SPACE_TO_BATCH_ND": _space_to_batch,
+    "BATCH_TO_SPACE_ND": _batch_to_space,
+    "SHAPE": _shape,
+    "TILE": _tile,
+    "BROADCAST_TO": _broadcast_to,
+    "FILL": _fill,
+    "RANGE": _range,
+    "ARG_MAX": _arg(np.argmax),
+    "ARG_MIN": _arg(np.argmin),
+}

@@ -1,0 +1,221 @@
+"""What users hold: a model file, ready to classify clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit import artifact as artifacts
+from bnn_exit import policy
+from bnn_exit.audio import logmel, wav
+from bnn_exit.calibration import OperatingPoint
+from bnn_exit.errors import ArgumentError, ArtifactError, one_of
+from bnn_exit.runtime import lce
+from bnn_exit.runtime.backends import BACKENDS
+
+ALWAYS = 2.0
+"""A threshold above every score: the exit answers whatever it sees."""
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The answer to one clip.
+
+    Attributes:
+        label: the most probable class.
+        label_index: its number.
+        probabilities: float32 [classes], as the exit that answered sees them.
+        exit_index: the exit that answered, 0-based.
+        score: what that exit compared with its threshold, in [0, 1]; low = certain.
+        steps: with `explain`, one entry for each exit that was reached: `exit`, `score`, `threshold` (None for the last
+            exit, which always answers), `label` and `left`.
+    """
+
+    label: str
+    label_index: int
+    probabilities: Floats
+    exit_index: int
+    score: float
+    steps: list[dict[str, Any]] | None = None
+
+
+class Session:
+    """A model file on a backend. Get one from `load`.
+
+    Attributes:
+        artifact: the file.
+        backend: name of the backend.
+        metadata: what the file says about itself.
+        labels: names of the classes.
+        operating_points: named thresholds with their validation figures.
+        exits: number of exits.
+    """
+
+    def __init__(self, artifact: artifacts.Artifact, *, backend: str, threads: int = 1) -> None:
+        self.artifact = artifact
+        self.backend = one_of("backend", backend, BACKENDS)
+        self.metadata = artifact.metadata
+        self.labels: tuple[str, ...] = artifact.metadata.labels
+        self.operating_points: Mapping[str, OperatingPoint] = artifact.metadata.operating_points
+        self.exits = len(artifact.metadata.exits)
+        self._backend = BACKENDS[backend](artifact, threads=threads)
+
+    def __repr__(self) -> str:
+        return (
+            f"Session({str(self.artifact.path)!r}, backend={self.backend!r}, {len(self.labels)} labels, "
+            f"{self.exits} exits)"
+        )
+
+    def predict(
+        self,
+        waveform: npt.ArrayLike,
+        *,
+        sample_rate_hz: int | None = None,
+        operating_point: str = "balanced",
+        thresholds: Sequence[float] | npt.ArrayLike | None = None,
+        explain: bool = False,
+    ) -> Prediction:
+        """Classify one clip.
+
+        Args:
+            waveform: [samples], floats in [-1, 1] or int16. A shorter clip is padded with silence on both sides, a
+                longer one keeps its middle.
+            sample_rate_hz: rate of the waveform, if it is not the file's own; it is then resampled.
+            operating_point: a name in `operating_points`.
+            thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 2 makes it always answer.
+            explain: also record what each exit that was reached said. Runs the network once more for each of them.
+
+        Raises:
+            ArgumentError: a waveform that is empty, not one-dimensional or holds NaN; an unknown operating point; the
+                wrong number of thresholds.
+        """
+        limits = self._limits(operating_point, thresholds)
+        return self._predict(self._inputs(waveform, sample_rate_hz), limits, explain=explain)
+
+    def predict_log_mel(
+        self,
+        log_mel: npt.ArrayLike,
+        *,
+        operating_point: str = "balanced",
+        thresholds: Sequence[float] | npt.ArrayLike | None = None,
+        explain: bool = False,
+    ) -> Prediction:
+        """Classify one clip from its log-mel [frames, mels]; arguments and errors as `predict`.
+
+        Raises:
+            ArgumentError: also for a log-mel of another shape, or a file that takes waveforms.
+        """
+        limits = self._limits(operating_point, thresholds)
+        return self._predict(self._check_log_mel(log_mel), limits, explain=explain)
+
+    def exit_probabilities(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+        """What every exit says about a clip: float32 [exits, classes]. Runs the network once for each exit.
+
+        Args:
+            waveform: as for `predict`.
+            sample_rate_hz: as for `predict`.
+        """
+        inputs = self._inputs(waveform, sample_rate_hz)
+        return np.stack([self._force(inputs, exit_index)[0] for exit_index in range(self.exits)])
+
+    def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+        """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
+        return logmel.log_mel(self._waveform(waveform, sample_rate_hz), self.metadata.features)
+
+    def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
+        # The caller's array must be checked as it is: making floats of it first would hide its type.
+        samples = wav.check(np.asarray(waveform))
+        own_rate = self.metadata.features.sample_rate_hz
+        if sample_rate_hz is not None and sample_rate_hz != own_rate:
+            samples = wav.resample(samples, from_hz=sample_rate_hz, to_hz=own_rate)
+        return wav.fit_length(samples, self.metadata.clip_samples)
+
+    def _inputs(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
+        if self.metadata.input == "waveform":
+            return self._waveform(waveform, sample_rate_hz)
+        return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)
+
+    def _check_log_mel(self, log_mel: npt.ArrayLike) -> Floats:
+        if self.metadata.input != "log_mel":
+            raise ArgumentError("log_mel cannot be given: this file computes it itself, so call predict(waveform)")
+        values = np.asarray(log_mel)
+        features = self.metadata.features
+        shape = (features.num_frames(self.metadata.clip_samples), features.num_mels)
+        if values.shape != shape:
+            raise ArgumentError(f"log_mel has shape {values.shape}, but must be [frames, mels] = {shape}")
+        if values.dtype.kind not in "fiu":
+            raise ArgumentError(f"log_mel has the type {values.dtype}, but must hold real numbers")
+        if not np.all(np.isfinite(values)):
+            raise ArgumentError("log_mel holds NaN or infinity, but must be finite")
+        return values.astype(np.float32)
+
+    def _limits(self, operating_point: str, thresholds: Sequence[float] | npt.ArrayLike | None) -> Floats:
+        if thresholds is None:
+            if not self.operating_points:
+                raise ArgumentError(
+                    f"operating_point is {operating_point!r}, but this file has no operating points: "
+                    f"give {self.exits - 1} thresholds"
+                )
+            thresholds = self.operating_points[
+                one_of("operating_point", operating_point, self.operating_points)
+            ].thresholds
+        return policy.check_thresholds(thresholds, exits=self.exits)
+
+    def _predict(self, inputs: Floats, thresholds: Floats, *, explain: bool) -> Prediction:
+        probabilities, exit_index, score = self._backend.run(inputs, thresholds)
+        label_index = int(probabilities.argmax())
+        steps = None
+        if explain:
+            steps = [self._step(inputs, thresholds, reached, exit_index) for reached in range(exit_index + 1)]
+        return Prediction(self.labels[label_index], label_index, probabilities, exit_index, score, steps)
+
+    def _step(self, inputs: Floats, thresholds: Floats, reached: int, left_at: int) -> dict[str, Any]:
+        probabilities, score = self._force(inputs, reached)
+        return {
+            "exit": reached,
+            "score": score,
+            "threshold": float(thresholds[reached]) if reached < self.exits - 1 else None,
+            "label": self.labels[int(probabilities.argmax())],
+            "left": reached == left_at,
+        }
+
+    def _force(self, inputs: Floats, exit_index: int) -> tuple[Floats, float]:
+        """Probabilities and score of one exit."""
+        thresholds = np.zeros(self.exits - 1, np.float32)
+        thresholds[exit_index:] = ALWAYS
+        probabilities, left_at, score = self._backend.run(inputs, thresholds)
+        if left_at != exit_index:
+            raise ArtifactError(
+                f"{self.artifact.path}: exit {exit_index} was told to answer, but exit {left_at} did with the score "
+                f"{score}: the file's weights are damaged, export it again"
+            )
+        return probabilities, score
+
+
+def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 1) -> Session:
+    """Read model.tflite and make it ready to classify clips. TensorFlow is not imported.
+
+    Args:
+        path: the file.
+        backend: "lce" (fast, x86-64 and macOS), "reference" (NumPy, slow, everywhere), or "auto": lce if it is
+            installed, else reference.
+        threads: processor threads for one clip.
+
+    Raises:
+        ArgumentError: an unknown backend, or fewer than one thread.
+        ArtifactError: the file is missing, damaged, not ours, or too new.
+        MissingPackageError: the backend needs a package that is not installed.
+    """
+    one_of("backend", backend, ["auto", *BACKENDS])
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
+        raise ArgumentError(f"threads is {threads!r}, but must be a whole number from 1 to 256")
+    if backend == "auto":
+        backend = "lce" if lce.is_installed() else "reference"
+    return Session(artifacts.load(path), backend=backend, threads=threads)

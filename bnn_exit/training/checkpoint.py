@@ -1,0 +1,41 @@
+"""Everything a training needs to go on as if it had never stopped, in one file that is replaced in one step."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bnn_exit._keras import tf
+from bnn_exit.errors import DataError
+from bnn_exit.files import replacing
+
+
+def save(path: Path, *, variables: list[tf.Variable], state: dict[str, Any]) -> None:
+    """Write the values of `variables`, in order, and `state` (JSON values)."""
+    arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
+    with replacing(path) as file:
+        np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+
+
+def load(path: Path, *, variables: list[tf.Variable]) -> dict[str, Any]:
+    """Give `variables` the values written by `save` and return its state.
+
+    Raises:
+        DataError: the file is damaged or belongs to another network; no variable has then been changed.
+    """
+    try:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            state = json.loads(file["state"].tobytes())
+            values = [file[f"variable_{index}"] for index in range(len(file.files) - 1)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+        raise DataError(f"checkpoint {str(path)!r} cannot be read ({error}): start the training again") from error
+    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+        raise DataError(f"checkpoint {str(path)!r} belongs to another network or optimizer: start the training again")
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    return state

@@ -1,0 +1,49 @@
+"""How a network is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn_exit.config import Config
+from bnn_exit.errors import one_of
+
+OPTIMIZERS = ("adam", "bop")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Config):
+    """Settings of one training.
+
+    Attributes:
+        epochs: passes over the training split; more is more accurate, up to a point, and slower.
+        batch_size: clips a step; at most the training split.
+        learning_rate: peak of the cosine schedule. Binary weights move only when their latent value crosses zero, so
+            it is larger than float networks like.
+        warmup_steps: steps over which the rate rises from 0 to its peak.
+        optimizer: "adam" trains latent weights, clipped to [-1, 1]; "bop" flips the signs of binary weights (Helwegen
+            et al. 2019, algorithm 1) and trains all others with Adam.
+        label_smoothing: share of each label spread over all classes; larger makes exits less sure of themselves.
+        exit_weights: weight of each exit's loss, in order of depth; empty means 1 for all. A larger weight for an exit
+            makes it more accurate at the cost of the others.
+        seed: of the weights, the order of clips and their augmentation.
+    """
+
+    epochs: int = 40
+    batch_size: int = 64
+    learning_rate: float = 3e-3
+    warmup_steps: int = 200
+    optimizer: str = "adam"
+    label_smoothing: float = 0.1
+    exit_weights: tuple[float, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        self._require_kinds()
+        self._require(self.epochs >= 1, "epochs", "at least 1")
+        self._require(self.batch_size >= 1, "batch_size", "at least 1")
+        self._require(self.learning_rate > 0, "learning_rate", "above 0")
+        self._require(self.warmup_steps >= 0, "warmup_steps", "at least 0")
+        one_of("optimizer", self.optimizer, OPTIMIZERS)
+        self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
+        self._require(all(weight >= 0 for weight in self.exit_weights), "exit_weights", "at least 0 each")
+        self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")

@@ -1,0 +1,53 @@
+"""Batches of augmented clips, the same for the same seed and epoch whatever ran before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from bnn_exit._keras import tf
+from bnn_exit.audio.augment import Augmenter
+
+
+class Batches:
+    """Shuffled batches of a training split; the clips that do not fill the last batch wait for another epoch.
+
+    Args:
+        log_mel: `[clips, frames, mels]`, may be memory-mapped: clips are read as they are needed.
+        labels: int `[clips]`.
+        augmenter: changes each clip.
+        batch_size: clips a batch.
+        seed: of the order.
+    """
+
+    def __init__(
+        self, log_mel: np.ndarray, labels: np.ndarray, *, augmenter: Augmenter, batch_size: int, seed: int
+    ) -> None:
+        self._labels, self._batch_size, self._seed = labels.astype(np.int32), batch_size, seed
+        shape = log_mel.shape[1:]
+
+        @tf.function(
+            input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)]
+        )
+        def load(clip: tf.Tensor, label: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # stateful=False lets tf.data run it in parallel when results must be repeatable.
+            features = tf.numpy_function(
+                lambda index: np.asarray(log_mel[index], np.float32), [clip], tf.float32, stateful=False
+            )
+            features = augmenter(tf.ensure_shape(features, shape), clip, epoch)
+            return features[..., None], label
+
+        self._load = load
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return len(self._labels) // self._batch_size
+
+    def epoch(self, number: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
+        """Log-mel `[batch, frames, mels, 1]` and labels `[batch]` of epoch `number`, counted from 0."""
+        order = np.random.default_rng([self._seed, number]).permutation(len(self._labels)).astype(np.int32)
+        clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order]))
+        clips = clips.map(lambda clip, label: self._load(clip, label, number), num_parallel_calls=tf.data.AUTOTUNE)
+        return iter(clips.batch(self._batch_size, drop_remainder=True).prefetch(4))

@@ -1,0 +1,79 @@
+"""After training: thresholds, the file, its audit and its comparison with the network, all in the run folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bnn_exit import artifact
+from bnn_exit.calibration import OperatingPoint
+from bnn_exit.cost import Cost
+from bnn_exit.export import parity
+from bnn_exit.export.to_lce import export
+from bnn_exit.files import write_json
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.training.calibrate import calibrate
+
+if TYPE_CHECKING:
+    from audio_tasks.base import Task
+
+PARITY_CLIPS = {"lce": 200, "reference": 10}
+"""Clips of the validation split that each backend is compared on; the reference is slow and exact."""
+
+
+def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log_mel") -> str:
+    """Calibrate and export `model` into `folder`; a readable summary.
+
+    Writes operating_points.json, model.tflite, audit.json and parity.json. model.tflite appears last, once every
+    check has passed.
+    """
+    points = calibrate(model, task)
+    write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
+    candidate = folder / ".candidate.tflite"
+    try:
+        audit = export(model, candidate, task=task, operating_points=points, input=input)
+        write_json(folder / "audit.json", audit.to_dict())
+        reports = _compare(model, task, candidate, input=input)
+        write_json(folder / "parity.json", reports)
+        for report in reports:
+            parity.require(report)
+        candidate.replace(folder / "model.tflite")
+    finally:
+        candidate.unlink(missing_ok=True)
+    return "\n".join([audit.table(), "", _points_table(points, model.costs()), "", *map(_parity_line, reports)])
+
+
+def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> list[dict]:
+    split, file = task.validation, artifact.load(path)
+    reports = []
+    for backend, count in PARITY_CLIPS.items():
+        chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+        log_mel = np.asarray(task.log_mel("validation")[chosen])
+        inputs = log_mel if input == "log_mel" else split.waveforms(chosen)
+        reports.append(parity.compare(model, file, inputs, log_mel, backend=backend))
+    return reports
+
+
+def _points_table(points: dict[str, OperatingPoint], costs: tuple[Cost, ...]) -> str:
+    first = next(iter(points.values()))
+    lines = [
+        f"operating points, {first.sample_count} {first.split} clips",
+        f"{'name':10s} {'accuracy':>8s} {'binary MACs':>12s} {'ops':>6s}  exit shares  thresholds",
+    ]
+    for name, point in points.items():
+        shares = " ".join(f"{100 * share:3.0f}%" for share in point.exit_shares)
+        binary = point.mean_cost["binary_macs"] / costs[-1].binary_macs
+        ops = point.mean_cost["ops"] / costs[-1].ops
+        thresholds = " ".join(f"{threshold:.4f}" for threshold in point.thresholds)
+        figures = f"{100 * point.accuracy:7.2f}% {100 * binary:11.1f}% {100 * ops:5.1f}%"
+        lines.append(f"{name:10s} {figures}  {shares}  {thresholds}")
+    return "\n".join(lines)
+
+
+def _parity_line(report: dict) -> str:
+    agreement = " ".join(f"{100 * figures['top1_agreement']:.1f}%" for figures in report["exits"])
+    worst = max(figures["median_difference"] for figures in report["exits"])
+    clips = f"{report['backend']} against Keras, {report['clips']} clips"
+    return f"{clips}: same label {agreement}, median difference {worst:.1g}"

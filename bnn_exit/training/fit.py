@@ -1,0 +1,241 @@
+"""The training loop: all exits jointly, one checkpoint an epoch, and at the end the best weights by validation."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn_exit._keras import tf
+from bnn_exit.audio import logmel
+from bnn_exit.audio.augment import AugmentConfig, Augmenter
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.training import checkpoint
+from bnn_exit.training.config import TrainConfig
+from bnn_exit.training.data import Batches
+from bnn_exit.training.loss import joint_loss
+from bnn_exit.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+
+if TYPE_CHECKING:
+    from audio_tasks.base import Task
+
+LAST, BEST = "last.npz", "best.npz"
+
+
+def fit(
+    model: MultiExitModel,
+    task: Task,
+    *,
+    epochs: int | None = None,
+    config: TrainConfig | None = None,
+    augment: AugmentConfig | None = None,
+    folder: str | Path | None = None,
+    resume: bool = False,
+    tensorboard: bool = False,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Train every exit of `model` on `task.train`; leave it with the weights that were best on `task.validation`.
+
+    Best means the highest mean over exits of the validation accuracy, since each exit answers some of the clips.
+
+    Args:
+        model: changed in place; its standardisation is fitted first.
+        task: gives features, labels and background noise.
+        epochs: replaces `config.epochs`.
+        config, augment: settings; None takes the defaults.
+        folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
+        resume: go on from the last checkpoint in `folder`. On the same machine the weights end the same as without the
+            interruption, if `tf.config.experimental.enable_op_determinism()` was called, as the command does.
+        tensorboard: write accuracy and loss of each epoch for TensorBoard into `folder`.
+        progress: show a bar with each exit's accuracy on stderr.
+
+    Returns:
+        A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (a list over exits),
+        `seconds`, `waiting_share` (of the seconds, the part in which the network waited for data).
+    """
+    config = config or TrainConfig()
+    if epochs is not None:
+        config = dataclasses.replace(config, epochs=epochs)
+    weights = list(config.exit_weights) or [1.0] * model.num_exits
+    if len(weights) != model.num_exits:
+        raise ArgumentError(f"exit_weights has {len(weights)} values, but the network has {model.num_exits} exits")
+    if model.num_classes != task.num_classes or model.input_shape != task.input_shape:
+        raise ArgumentError(
+            f"the network takes {model.input_shape} and tells {model.num_classes} classes apart, but the task gives "
+            f"{task.input_shape} and {task.num_classes}: build it with the task's input_shape and num_classes"
+        )
+    if (resume or tensorboard) and folder is None:
+        raise ArgumentError("folder is None, but resume and tensorboard need one")
+    return _Fit(model, task, config, augment or AugmentConfig(), weights, folder, tensorboard, progress).run(resume)
+
+
+class _Fit:
+    """One training: what the epochs share."""
+
+    def __init__(
+        self,
+        model: MultiExitModel,
+        task: Task,
+        config: TrainConfig,
+        augment: AugmentConfig,
+        weights: list[float],
+        folder: str | Path | None,
+        tensorboard: bool,
+        progress: bool,
+    ) -> None:
+        self.model, self.config, self.weights, self.progress = model, config, weights, progress
+        self.folder = Path(folder) if folder is not None else None
+        train = task.log_mel("train")
+        self.validation, self.validation_labels = task.log_mel("validation"), task.validation.labels
+        model.adapt(train)
+        self.batches = Batches(
+            train,
+            task.train.labels,
+            augmenter=_augmenter(augment, task, seed=config.seed),
+            batch_size=min(config.batch_size, len(train)),
+            seed=config.seed,
+        )
+        self.optimizer = make_optimizer(config)
+        self.history: list[dict[str, Any]] = []
+        self.best_score, self.best_weights = -1.0, model.keras_model.get_weights()
+        logs = self.folder / "tensorboard" if tensorboard and self.folder else None
+        self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
+        self.step = self._make_step()
+
+    def run(self, resume: bool) -> list[dict[str, Any]]:
+        if resume:
+            self._restore()
+        for epoch in range(len(self.history), self.config.epochs):
+            record = self._train_epoch(epoch)
+            self._validate(record)
+            self.history.append(record)
+            self._save()
+            self._report(record)
+        if self.folder is not None:
+            checkpoint.load(self.folder / BEST, variables=self.model.keras_model.weights)
+        else:
+            self.model.keras_model.set_weights(self.best_weights)
+        return self.history
+
+    def _make_step(self) -> Any:
+        network, optimizer = self.model.keras_model, self.optimizer
+
+        @tf.function
+        def step(log_mel: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            with tf.GradientTape() as tape:
+                logits = network(log_mel, training=True)
+                loss = joint_loss(logits, labels, weights=self.weights, label_smoothing=self.config.label_smoothing)
+            gradients = tape.gradient(loss, network.trainable_variables)
+            optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+            right = [tf.argmax(exit_logits, axis=-1, output_type=tf.int32) == labels for exit_logits in logits]
+            return loss, tf.reduce_mean(tf.cast(tf.stack(right), tf.float32), axis=1)
+
+        return step
+
+    def _train_epoch(self, epoch: int) -> dict[str, Any]:
+        total_steps = self.config.epochs * self.batches.steps
+        losses, accuracies, waiting, start = [], [], 0.0, time.perf_counter()
+        batches = self.batches.epoch(epoch)
+        with self._bar(epoch) as bar:
+            for index in range(self.batches.steps):
+                before = time.perf_counter()
+                log_mel, labels = next(batches)
+                waiting += time.perf_counter() - before
+                rate = learning_rate(epoch * self.batches.steps + index, total_steps=total_steps, config=self.config)
+                set_learning_rate(self.optimizer, rate)
+                loss, accuracy = self.step(log_mel, labels)
+                losses.append(float(loss))
+                accuracies.append(accuracy.numpy())
+                bar.set_postfix_str(_percent(np.mean(accuracies[-50:], axis=0)), refresh=False)
+                bar.update()
+        if not np.isfinite(losses[-1]):
+            raise DataError(
+                f"the loss became {losses[-1]} in epoch {epoch + 1}: use a smaller learning_rate than "
+                f"{self.config.learning_rate}"
+            )
+        seconds = time.perf_counter() - start
+        return {
+            "epoch": epoch + 1,
+            "loss": float(np.mean(losses)),
+            "train_accuracy": np.mean(accuracies, axis=0).round(5).tolist(),
+            "seconds": round(seconds, 3),
+            "waiting_share": round(waiting / seconds, 5),
+        }
+
+    def _validate(self, record: dict[str, Any]) -> None:
+        predicted = self.model.logits(self.validation).argmax(axis=-1)
+        record["validation_accuracy"] = (predicted == self.validation_labels[:, None]).mean(axis=0).round(5).tolist()
+
+    def _save(self) -> None:
+        network = self.model.keras_model
+        score = float(np.mean(self.history[-1]["validation_accuracy"]))
+        if score > self.best_score:
+            self.best_score, self.best_weights = score, network.get_weights()
+            if self.folder is not None:
+                checkpoint.save(self.folder / BEST, variables=network.weights, state={"history": self.history})
+        if self.folder is not None:
+            state = {"history": self.history, "best_score": self.best_score}
+            checkpoint.save(self.folder / LAST, variables=network.weights + self.optimizer.weights, state=state)
+
+    def _restore(self) -> None:
+        assert self.folder is not None
+        if not (self.folder / LAST).exists():
+            return
+        # The optimiser makes its variables at its first step; a step of zeros makes them, then all are overwritten.
+        variables = self.model.keras_model.trainable_variables
+        self.optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in variables])
+        every = self.model.keras_model.weights + self.optimizer.weights
+        state = checkpoint.load(self.folder / LAST, variables=every)
+        self.history, self.best_score = state["history"], state["best_score"]
+
+    def _report(self, record: dict[str, Any]) -> None:
+        if self.writer is not None:
+            with self.writer.as_default(step=record["epoch"]):
+                tf.summary.scalar("loss", record["loss"])
+                for split in ("train", "validation"):
+                    for index, accuracy in enumerate(record[f"{split}_accuracy"]):
+                        tf.summary.scalar(f"{split}_accuracy/exit_{index + 1}", accuracy)
+        if self.progress:
+            print(
+                f"epoch {record['epoch']:3d}/{self.config.epochs}  loss {record['loss']:.3f}  "
+                f"train {_percent(record['train_accuracy'])}  validation {_percent(record['validation_accuracy'])}  "
+                f"{record['seconds']:.0f} s, {100 * record['waiting_share']:.1f} % waiting for data",
+                file=sys.stderr,
+                flush=True,
+            )
+
+    def _bar(self, epoch: int) -> Any:
+        from tqdm import tqdm
+
+        return tqdm(
+            total=self.batches.steps,
+            desc=f"epoch {epoch + 1}/{self.config.epochs}",
+            unit="batch",
+            leave=False,
+            disable=None if self.progress else True,
+        )
+
+
+def _augmenter(config: AugmentConfig, task: Task, *, seed: int) -> Augmenter:
+    frames, mels, _ = task.input_shape
+    train = task.log_mel("train")
+    noise = [logmel.log_mel(recording, task.features) for recording in task.noise]
+    return Augmenter(
+        config,
+        features=task.features,
+        frames=frames,
+        mels=mels,
+        # A sample of clips is enough for a mean that only says what a blanked part looks like.
+        fill=np.asarray(train[:: max(1, len(train) // 512)], np.float32).mean(axis=(0, 1)),
+        noise=np.concatenate(noise) if noise else None,
+        seed=seed,
+    )
+
+
+def _percent(accuracies: Any) -> str:
+    return " ".join(f"{100 * accuracy:5.2f}" for accuracy in accuracies)

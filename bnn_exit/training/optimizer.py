@@ -1,0 +1,36 @@
+"""Optimisers that suit binary weights, and the learning-rate schedule."""
+
+from __future__ import annotations
+
+import math
+
+from bnn_exit._keras import keras, larq
+from bnn_exit.models.binary_ops import BINARY_PREFIX
+from bnn_exit.training.config import TrainConfig
+
+
+def make_optimizer(config: TrainConfig) -> keras.optimizers.legacy.Optimizer:
+    """The optimiser named in `config`; its learning rate is set before every step with `set_learning_rate`."""
+    # Keras's legacy optimisers, because Larq's work with no others.
+    adam = keras.optimizers.legacy.Adam(config.learning_rate)
+    if config.optimizer == "adam":
+        return adam
+    # Bop has no learning rate: a sign flips when the running mean of its gradient (gamma) exceeds a threshold.
+    bop = larq.optimizers.Bop(threshold=1e-7, gamma=1e-3)
+    return larq.optimizers.CaseOptimizer((_is_binary_kernel, bop), default_optimizer=adam)
+
+
+def set_learning_rate(optimizer: keras.optimizers.legacy.Optimizer, rate: float) -> None:
+    """Set the rate of Adam, alone or inside a CaseOptimizer."""
+    getattr(optimizer, "default", optimizer).learning_rate.assign(rate)
+
+
+def learning_rate(step: int, *, total_steps: int, config: TrainConfig) -> float:
+    """A linear rise over the warm-up, times half a cosine from the peak at step 0 to 0 at `total_steps`."""
+    warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
+    return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def _is_binary_kernel(variable: object) -> bool:
+    name = str(getattr(variable, "name", ""))
+    return BINARY_PREFIX in name and "/kernel" in name

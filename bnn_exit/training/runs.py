@@ -1,0 +1,101 @@
+"""The run folder: what one training leaves behind, and how to find it again.
+
+config.json          task, features, model, augmentation and training settings
+environment.json     packages, Python, machine, git revision, date and command
+last.npz, best.npz   checkpoints
+history.json         loss and accuracy of each epoch
+operating_points.json, model.tflite, audit.json, parity.json
+metrics.json, plots/ written by `python -m bnn_exit.evaluate`
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError
+from bnn_exit.files import read_json, write_json
+from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.training.config import TrainConfig
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class RunTask:
+    """What a run remembers of its task: enough to load it again, and to export without it.
+
+    Attributes:
+        name, options: `audio_tasks.load(name, features=features, **options)` loads it.
+        labels, clip_samples, features, licence, attribution: as in the task.
+    """
+
+    name: str
+    options: dict[str, Any]
+    labels: tuple[str, ...]
+    clip_samples: int
+    features: FeatureConfig
+    licence: str
+    attribution: str
+
+    @classmethod
+    def of(cls, task: Any) -> RunTask:
+        """Of a loaded task."""
+        return cls(**{field.name: getattr(task, field.name) for field in dataclasses.fields(cls)})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Every setting of a run."""
+
+    task: RunTask
+    model: ModelConfig
+    augment: AugmentConfig
+    training: TrainConfig
+
+    def save(self, folder: Path) -> None:
+        """Write config.json."""
+        task = {field.name: getattr(self.task, field.name) for field in dataclasses.fields(RunTask)}
+        task["features"] = self.task.features.to_dict()
+        write_json(
+            folder / "config.json",
+            {
+                "format": FORMAT_VERSION,
+                "task": task,
+                "features": self.task.features.to_dict(),
+                "model": self.model.to_dict(),
+                "augment": self.augment.to_dict(),
+                "training": self.training.to_dict(),
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path) -> RunConfig:
+        """Read config.json; DataError if the folder is no run, or its settings cannot be read."""
+        path = folder / "config.json"
+        if not path.is_file():
+            raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
+        try:
+            values = read_json(path)
+            if values["format"] > FORMAT_VERSION:
+                raise DataError(
+                    f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
+                    "pip install --upgrade bnn_exit"
+                )
+            task = dict(values["task"])
+            task["features"] = FeatureConfig.from_dict(task["features"])
+            task["labels"] = tuple(task["labels"])
+            return cls(
+                RunTask(**task),
+                ModelConfig.from_dict(values["model"]),
+                AugmentConfig.from_dict(values["augment"]),
+                TrainConfig.from_dict(values["training"]),
+            )
+        except (json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path} cannot be read ({error!r}): start the training again") from error

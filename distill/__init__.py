@@ -1,0 +1,1 @@
+"""Distillation of binary students from full-precision teachers."""

@@ -1,0 +1,131 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from bnn_exit._keras import tf
+from bnn_exit.audio.augment import AugmentConfig, Augmenter
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError
+
+FEATURES = FeatureConfig()
+OFF = AugmentConfig(
+    time_shift_ms=0, noise_probability=0, snr_db=(0, 0), gain_db=0, time_mask_frames=0, frequency_mask_mels=0
+)
+FRAMES, MELS = 98, 64
+
+
+def clip(seed=0):
+    return np.random.default_rng(seed).normal(-5, 2, (FRAMES, MELS)).astype(np.float32)
+
+
+def augmenter(config, *, seed=0, noise=None):
+    return Augmenter(
+        config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.full(MELS, 7.0), noise=noise, seed=seed
+    )
+
+
+def run(augment, log_mel, index=0, epoch=0):
+    return augment(tf.constant(log_mel), tf.constant(index), tf.constant(epoch)).numpy()
+
+
+def test_everything_off_changes_nothing():
+    np.testing.assert_array_equal(run(augmenter(OFF), clip()), clip())
+
+
+def test_the_same_seed_epoch_and_clip_give_the_same_and_any_other_does_not():
+    noise = clip(9).repeat(3, axis=0)
+    first = run(augmenter(AugmentConfig(), seed=1, noise=noise), clip(), 5, 2)
+    np.testing.assert_array_equal(run(augmenter(AugmentConfig(), seed=1, noise=noise), clip(), 5, 2), first)
+    for other in ((2, 5, 2), (1, 6, 2), (1, 5, 3)):
+        changed = run(augmenter(AugmentConfig(), seed=other[0], noise=noise), clip(), *other[1:])
+        assert not np.array_equal(changed, first), other
+
+
+def test_the_result_does_not_depend_on_what_was_drawn_before():
+    augment = augmenter(AugmentConfig())
+    first = run(augment, clip(), 5, 2)
+    for index in range(4):
+        run(augment, clip(), index, 0)
+    np.testing.assert_array_equal(run(augment, clip(), 5, 2), first)
+
+
+def test_a_shift_moves_frames_by_at_most_its_bound_and_fills_with_silence():
+    augment = augmenter(dataclasses.replace(OFF, time_shift_ms=50))
+    shifts = set()
+    for index in range(60):
+        result = run(augment, clip(), index)
+        (shift,) = [
+            shift
+            for shift in range(-5, 6)
+            if np.array_equal(
+                result[max(0, shift) : FRAMES + min(0, shift)], clip()[max(0, -shift) : FRAMES - max(0, shift)]
+            )
+        ]
+        filled = np.concatenate([result[: max(0, shift)], result[FRAMES + min(0, shift) :]])
+        np.testing.assert_allclose(filled, np.log(1e-6), rtol=1e-6)
+        shifts.add(shift)
+    assert shifts == set(range(-5, 6))
+
+
+def test_gain_adds_decibels():
+    result = [run(augmenter(dataclasses.replace(OFF, gain_db=6)), clip(), index) - clip() for index in range(200)]
+    gains_db = np.array([change[0, 0] for change in result]) * 10 / np.log(10)
+    assert all(np.ptp(change) < 1e-5 for change in result)
+    assert -6 <= gains_db.min() < -5 and 5 < gains_db.max() <= 6
+
+
+def test_noise_comes_at_the_drawn_ratio():
+    noise = clip(1).repeat(2, axis=0)
+    config = dataclasses.replace(OFF, noise_probability=1, snr_db=(3, 3))
+    added = np.exp(run(augmenter(config, noise=noise), clip()).astype(np.float64)) - np.exp(clip().astype(np.float64))
+    ratio_db = 10 * np.log10(np.exp(clip().astype(np.float64)).mean() / added.mean())
+    assert ratio_db == pytest.approx(3, abs=0.01)
+
+
+def test_noise_comes_as_often_as_asked():
+    augment = augmenter(dataclasses.replace(OFF, noise_probability=0.3), noise=clip(1).repeat(2, axis=0))
+    changed = np.mean([not np.array_equal(run(augment, clip(), index), clip()) for index in range(300)])
+    assert changed == pytest.approx(0.3, abs=0.08)
+
+
+def test_noise_shorter_than_a_clip_is_left_out():
+    np.testing.assert_array_equal(
+        run(augmenter(dataclasses.replace(OFF, noise_probability=1), noise=clip()[:50]), clip()), clip()
+    )
+
+
+def test_masks_blank_whole_frames_and_bands_of_bounded_width():
+    config = dataclasses.replace(OFF, time_mask_frames=20, frequency_mask_mels=10)
+    frames, mels = [], []
+    for index in range(200):
+        blank = run(augmenter_once(config), clip(), index) == 7.0
+        rows, columns = blank.all(axis=1), blank.all(axis=0)
+        np.testing.assert_array_equal(blank, rows[:, None] | columns[None, :])
+        for mask in (rows, columns):
+            assert len(np.flatnonzero(np.diff(np.concatenate([[0], mask, [0]])) > 0)) <= 1  # one run
+        frames.append(rows.sum())
+        mels.append(columns.sum())
+    # tensorflow-io draws widths below the bound, evenly.
+    assert max(frames) <= 19 and max(mels) <= 9
+    assert np.mean(frames) == pytest.approx(9.5, abs=1.5) and np.mean(mels) == pytest.approx(4.5, abs=1)
+
+
+_MADE = {}
+
+
+def augmenter_once(config):
+    return _MADE.setdefault(config, augmenter(config))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"noise_probability": 1.5}, "noise_probability is 1.5, but must be from 0 to 1"),
+        ({"snr_db": (9.0, 3.0)}, r"snr_db is \(9.0, 3.0\), but must be \(lowest, highest\)"),
+        ({"time_shift_ms": -1.0}, "time_shift_ms is -1.0, but must be at least 0"),
+    ],
+)
+def test_settings_out_of_range_are_named(change, message):
+    with pytest.raises(ArgumentError, match=message):
+        AugmentConfig(**change)

@@ -1,0 +1,328 @@
+import errno
+import json
+import os
+import types
+
+import numpy as np
+import pytest
+
+import audio_tasks
+from audio_tasks.base import Split, Task
+from bnn_exit import evaluate, metrics, policy
+from bnn_exit.config import FeatureConfig
+from bnn_exit.cost import Cost
+from bnn_exit.files import write_json
+
+LABELS = ("yes", "no", "maybe")
+CLIPS, EXITS, SAMPLES = 30, 3, 1600
+FEATURES = FeatureConfig()
+COSTS = (Cost(6400, 10), Cost(64000, 20), Cost(640000, 40))
+POINTS = {"full": (0.0, 0.0), "balanced": (0.5, 0.6), "fast": (0.8, 0.9)}
+TRUE = np.arange(CLIPS) % len(LABELS)
+
+
+def network():
+    """What every exit says about every clip: probabilities [clips, exits, labels], better with depth."""
+    logits = np.random.default_rng(1).normal(0, 1, (CLIPS, EXITS, len(LABELS)))
+    logits += np.array([0.8, 1.6, 3.0])[:, None] * np.eye(len(LABELS))[TRUE][:, None]
+    return policy.softmax(logits).astype(np.float32)
+
+
+class FakeBackend:
+    """Knows each clip by its input, and answers as `network` says, through the rule of the policy."""
+
+    stuck_at = None
+
+    def __init__(self, artifact, *, threads):
+        assert threads == 1
+        self.artifact = artifact
+
+    def run(self, inputs, thresholds):
+        assert inputs.shape == self.artifact.inputs[0].shape
+        clip = int(np.argmin([np.abs(inputs - known).max() for known in self.artifact.inputs]))
+        said = self.artifact.probabilities[clip]
+        scores = policy.scores(said)
+        exit_index = int(policy.exit_indices(scores[None], thresholds)[0]) if self.stuck_at is None else self.stuck_at
+        return said[exit_index], exit_index, float(scores[exit_index])
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """A run folder with a task `toy` and a model `fake`, both changeable before the command runs."""
+    generator = np.random.default_rng(0)
+    waves = generator.uniform(-0.5, 0.5, (CLIPS, SAMPLES)).astype(np.float32)
+
+    def split(name, count):
+        return Split(
+            name, tuple(f"{i}.wav" for i in range(count)), TRUE[:count].astype(np.int32), None, waves.__getitem__
+        )
+
+    task = Task(
+        name="toy",
+        labels=LABELS,
+        train=split("train", CLIPS),
+        validation=split("validation", 12),
+        test=split("test", CLIPS),
+        clip_samples=SAMPLES,
+        features=FEATURES,
+        skipped={"truncated": 2},
+    )
+    asked = []
+
+    class Loader:
+        def options(self):
+            return {"words": 3}
+
+        def __call__(self, **arguments):
+            asked.append(arguments)
+            return task
+
+    session = types.SimpleNamespace(
+        artifact=types.SimpleNamespace(probabilities=network(), inputs=np.asarray(task.log_mel("train"))),
+        backend="fake",
+        labels=LABELS,
+        exits=EXITS,
+        operating_points={name: types.SimpleNamespace(thresholds=values) for name, values in POINTS.items()},
+        metadata=types.SimpleNamespace(input="log_mel", features=FEATURES, clip_samples=SAMPLES, exits=COSTS),
+    )
+    monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
+    monkeypatch.setitem(evaluate.BACKENDS, "fake", FakeBackend)
+    monkeypatch.setattr(FakeBackend, "stuck_at", None)
+    monkeypatch.setattr(evaluate.runtime, "load", lambda path, *, backend, threads: session)
+    run = tmp_path / "run"
+    config = {
+        "task": {"name": "toy", "options": {"data_dir": "/old", "words": 3}},
+        "features": FEATURES.to_dict(),
+        "training": {"seed": 7},
+    }
+    write_json(run / "config.json", config)
+    (run / "model.tflite").write_bytes(b"stands in for a model")
+    return types.SimpleNamespace(run=run, task=task, session=session, asked=asked, waves=waves, config=config)
+
+
+def report_of(world):
+    return json.loads((world.run / "metrics.json").read_text())
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+def test_metrics_json_holds_the_figures_of_every_exit(world):
+    assert evaluate.main([str(world.run)]) == 0
+    report = report_of(world)
+    said = network()
+    for k, row in enumerate(report["exits"]):
+        assert row["exit_index"] == k
+        assert row["accuracy"] == metrics.accuracy(said[:, k].argmax(-1), TRUE)
+        assert row["cost"] == {**COSTS[k].to_dict(), "ops": COSTS[k].ops}
+        assert row["relative_cost"]["binary_macs"] == pytest.approx([0.01, 0.1, 1.0][k])
+        times = row["time_us"]
+        assert 0 < times["minimum"] <= times["median"] <= times["p95"]
+
+
+def test_metrics_json_holds_the_figures_of_every_operating_point(world):
+    assert evaluate.main([str(world.run)]) == 0
+    report = report_of(world)
+    said = network()
+    assert list(report["operating_points"]) == list(POINTS)
+    for name, row in report["operating_points"].items():
+        exits = policy.exit_indices(policy.scores(said), POINTS[name])
+        predicted = policy.predicted_labels(said, exits)
+        assert row["thresholds"] == list(POINTS[name])
+        assert row["accuracy"] == metrics.accuracy(predicted, TRUE)
+        assert row["accuracy_drop"] == pytest.approx(report["exits"][-1]["accuracy"] - row["accuracy"])
+        assert row["exit_shares"] == metrics.exit_shares(exits, exits=EXITS).tolist()
+        assert row["mean_cost"] == metrics.mean_cost(exits, COSTS)
+        assert row["relative_cost"]["ops"] == pytest.approx(row["mean_cost"]["ops"] / COSTS[-1].ops)
+        assert row["confusion_matrix"] == metrics.confusion_matrix(predicted, TRUE, num_classes=3).tolist()
+        assert row["per_class"] == metrics.per_class(predicted, TRUE, names=LABELS, exit_indices=exits)
+        assert row["exit_agreement"] == 1.0
+        assert set(row["time_us"]) == {"minimum", "median", "mean", "p95"}
+    # The points differ, or the test would not see one taken for another.
+    assert len({tuple(row["exit_shares"]) for row in report["operating_points"].values()}) == 3
+
+
+def test_metrics_json_tells_how_it_was_measured(world):
+    assert evaluate.main([str(world.run), "--split", "test"]) == 0
+    report = report_of(world)
+    assert (report["task"], report["split"], report["sample_count"], report["split_count"]) == ("toy", "test", 30, 30)
+    assert report["labels"] == list(LABELS)
+    assert report["skipped_files"] == {"truncated": 2}
+    assert (report["backend"], report["threads"], report["measured"], report["seed"]) == ("fake", 1, True, 7)
+    assert report["command"] == f"python -m bnn_exit.evaluate {world.run} --split test"
+    assert report["machine"]["cpu"] and report["machine"]["platform"]
+    assert report["versions"]["numpy"] == np.__version__
+    assert report["date"].endswith("+00:00")
+    assert report["front_end_us"]["median"] > 0
+
+
+def test_the_plots_are_pngs(world):
+    assert evaluate.main([str(world.run)]) == 0
+    assert sorted(os.listdir(world.run / "plots")) == ["confusion_matrix.png", "exit_histogram.png", "trade_off.png"]
+    for path in (world.run / "plots").iterdir():
+        assert path.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_the_table_shows_every_exit_and_point(world, capsys):
+    assert evaluate.main([str(world.run)]) == 0
+    text = capsys.readouterr().out
+    report = report_of(world)
+    assert text.splitlines()[0].startswith("toy, test split, 30 clips, backend fake, 1 thread, ")
+    for k, row in enumerate(report["exits"]):
+        line = next(line for line in text.splitlines() if line.startswith(f"{k + 1} "))
+        assert f"{100 * row['accuracy']:.2f}" in line and f"{row['cost']['binary_macs']:,}" in line
+    for name, row in report["operating_points"].items():
+        line = next(line for line in text.splitlines() if line.startswith(name))
+        assert f"{100 * row['accuracy']:.2f}" in line and f"{100 * row['exit_shares'][0]:.1f}" in line
+    assert "skipped files: 2 truncated" in text
+    assert str(world.run / "metrics.json") in text
+
+
+def test_json_prints_what_the_file_holds(world, capsys):
+    assert evaluate.main([str(world.run), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == report_of(world)
+
+
+def test_limit_takes_clips_from_the_whole_split(world):
+    assert evaluate.main([str(world.run), "--limit", "4"]) == 0
+    report = report_of(world)
+    assert (report["sample_count"], report["split_count"]) == (4, 30)
+    # Clips 0, 10, 19 and 29: labels 0, 1, 1 and 2.
+    assert [row["support"] for row in report["operating_points"]["full"]["per_class"]] == [1, 2, 1]
+    assert evaluate.main([str(world.run), "--limit", "400"]) == 0
+    assert report_of(world)["sample_count"] == 30
+
+
+def test_another_split(world):
+    assert evaluate.main([str(world.run), "--split", "validation"]) == 0
+    assert (report_of(world)["split"], report_of(world)["sample_count"]) == ("validation", 12)
+
+
+def test_the_task_is_loaded_as_the_run_says(world):
+    assert evaluate.main([str(world.run)]) == 0
+    assert (world.asked[0]["data_dir"], world.asked[0]["words"]) == ("/old", 3)
+    assert world.asked[0]["features"] == FEATURES
+
+
+def test_data_dir_takes_the_place_of_the_one_in_the_run(world):
+    assert evaluate.main([str(world.run), "--data-dir", "/new"]) == 0
+    assert (world.asked[0]["data_dir"], world.asked[0]["words"]) == ("/new", 3)
+
+
+def test_a_file_that_takes_waveforms_gets_waveforms(world):
+    world.session.metadata.input = "waveform"
+    world.session.artifact.inputs = world.waves
+    assert evaluate.main([str(world.run)]) == 0
+    report = report_of(world)
+    assert report["front_end_us"] is None
+    assert report["exits"][0]["accuracy"] == metrics.accuracy(network()[:, 0].argmax(-1), TRUE)
+
+
+def test_a_file_without_operating_points_is_measured_at_full(world):
+    world.session.operating_points = {}
+    assert evaluate.main([str(world.run)]) == 0
+    report = report_of(world)
+    assert list(report["operating_points"]) == ["full"]
+    assert report["operating_points"]["full"]["exit_shares"] == [0.0, 0.0, 1.0]
+
+
+# ----------------------------------------------------------------------------------------------------------- bad input
+
+
+def failing(world, capsys, *arguments):
+    """The one line and the status of a command that must fail."""
+    status = evaluate.main([str(world.run), *arguments])
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    lines = [line for line in printed.err.splitlines() if not line.startswith("note: ")]
+    assert len(lines) == 1
+    assert not (world.run / "metrics.json").exists()
+    return status, lines[0]
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.tflite"])
+def test_a_missing_file_of_the_run_is_named_with_the_command_that_makes_it(world, capsys, name):
+    (world.run / name).unlink()
+    status, line = failing(world, capsys)
+    option = {"config.json": f"--task TASK --out {world.run}", "model.tflite": f"--resume {world.run}"}[name]
+    assert (status, line) == (1, f"error: {world.run} has no {name}: python -m bnn_exit.train {option} makes it")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"task": {"name": "toy"}}', '{"task": 3, "features": {}}'])
+def test_a_damaged_configuration_is_named(world, capsys, text):
+    (world.run / "config.json").write_text(text)
+    status, line = failing(world, capsys)
+    assert status == 1
+    assert line.startswith(f"error: {world.run / 'config.json'} is not the configuration of a run (")
+
+
+def test_an_unknown_task_in_the_configuration_is_named(world, capsys):
+    write_json(world.run / "config.json", {**world.config, "task": {"name": "toi"}})
+    status, line = failing(world, capsys)
+    assert status == 2
+    assert line.startswith("error: task is 'toi', but must be one of ") and line.endswith("did you mean 'toy'?")
+
+
+def test_data_with_other_labels_is_refused(world, capsys):
+    world.task.labels = ("yes", "no", "never")
+    status, line = failing(world, capsys)
+    assert status == 1
+    assert line == (
+        "error: the data has the 3 labels yes, no, never, but the model was trained on the 3 labels yes, no, maybe: "
+        "give the data of the training with --data-dir"
+    )
+
+
+def test_other_feature_settings_are_refused(world, capsys):
+    world.session.metadata.clip_samples = 8000
+    assert failing(world, capsys) == (
+        1,
+        "error: model.tflite was exported with other feature settings than config.json: export it again",
+    )
+
+
+def test_an_empty_split_is_refused(world, capsys):
+    world.task.test = Split("test", (), np.zeros(0, np.int32), None, world.waves.__getitem__)
+    assert failing(world, capsys) == (1, "error: the test split of toy is empty: choose another with --split")
+
+
+def test_a_file_that_does_not_leave_where_it_must_is_refused(world, capsys, monkeypatch):
+    monkeypatch.setattr(FakeBackend, "stuck_at", 1)
+    status, line = failing(world, capsys)
+    assert status == 1
+    assert line.startswith("error: forced to exit 0, the model answers clip 0 at exit 1 (score ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--split", "tets"],
+            "error: --split is 'tets', but must be one of test, train, validation; did you mean 'test'?",
+        ),
+        (["--limit", "0"], "error: argument --limit: '0' is not a whole number of at least 1 (see "),
+        (["--limit", "many"], "error: argument --limit: 'many' is not a whole number of at least 1 (see "),
+    ],
+)
+def test_bad_options_are_one_line_and_status_2(world, capsys, arguments, message):
+    status, line = failing(world, capsys, *arguments)
+    assert status == 2
+    assert line.startswith(message)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(world, capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, line = failing(world, capsys)
+    assert status == 1
+    assert line.startswith("error: no space left on the disk while writing")
+    assert sorted(os.listdir(world.run)) == ["config.json", "model.tflite"]
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as left:
+        evaluate.main(["--help"])
+    assert left.value.code == 0
+    assert "python -m bnn_exit.evaluate runs/words --split validation --json" in capsys.readouterr().out

@@ -1,0 +1,54 @@
+"""Fixtures that many tests share: a tiny task of tones, and a tiny trained network exported to a file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from audio_tasks.base import Split, Task
+from bnn_exit.config import FeatureConfig
+
+# Before any test loads TensorFlow: Larq needs Keras 2.
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+# The same examples every time: a test that fails fails for everybody. No deadline: no test checks the clock.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
+
+TONES_HZ = (300, 600, 1200, 2400)
+
+
+def tone_split(name: str, *, clips_per_class: int, seed: int, samples: int = 8000) -> Split:
+    """Clips of noisy tones, one pitch a class: learnable in a few epochs by anything that sees frequency."""
+    rng = np.random.default_rng(seed)
+    labels = np.repeat(np.arange(len(TONES_HZ)), clips_per_class).astype(np.int32)
+    time = np.arange(samples) / 16000
+    waveforms = np.stack(
+        [
+            0.3 * np.sin(2 * np.pi * TONES_HZ[label] * rng.uniform(0.95, 1.05) * time) + rng.normal(0, 0.02, samples)
+            for label in labels
+        ]
+    ).astype(np.float32)
+    ids = tuple(f"{name}_{index}" for index in range(len(labels)))
+    return Split(name, ids, labels, None, lambda index: waveforms[index])
+
+
+@pytest.fixture(scope="session")
+def tone_task() -> Task:
+    """Four classes of half-second tones, in memory."""
+    return Task(
+        name="tones",
+        labels=("low", "middle", "high", "top"),
+        train=tone_split("train", clips_per_class=24, seed=1),
+        validation=tone_split("validation", clips_per_class=10, seed=2),
+        test=tone_split("test", clips_per_class=10, seed=3),
+        clip_samples=8000,
+        features=FeatureConfig(),
+        noise=(np.random.default_rng(4).normal(0, 0.1, 16000).astype(np.float32),),
+        licence="CC0",
+        attribution="made by the tests",
+    )

@@ -1,0 +1,106 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from bnn_exit import models
+from bnn_exit._keras import keras
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models import profile
+from bnn_exit.models.binary_ops import binary_conv
+from bnn_exit.models.heads import HEADS
+from bnn_exit.models.multi_exit import SIZES, MultiExitModel
+
+SHAPE = (98, 64, 1)
+
+
+def build(**options):
+    return models.build(**{"num_classes": 5, "input_shape": SHAPE, "size": "small", **options})
+
+
+@pytest.mark.parametrize("backbone", models.BACKBONES)
+@pytest.mark.parametrize("size", ["small", "base", "large"])
+def test_every_backbone_has_at_least_three_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
+    assert set(SIZES[backbone]) == {"small", "base", "large"}
+    model = build(backbone=backbone, size=size)
+    costs = model.costs()
+    assert model.num_exits >= 3
+    assert all(a.ops < b.ops and a.bytes < b.bytes for a, b in itertools.pairwise(costs))
+    # A cheap stem and no large float layer: even counted 64 to 1 the binary work is not dwarfed.
+    assert costs[-1].float_macs < 0.03 * costs[-1].binary_macs
+
+
+def test_sizes_grow():
+    costs = [build(size=size).costs()[-1] for size in ("small", "base", "large")]
+    assert costs[0].ops < costs[1].ops < costs[2].ops
+    assert costs[0].bytes < costs[1].bytes < costs[2].bytes
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_logits_of_every_exit_come_from_its_own_stage(head):
+    model = build(head=head)
+    log_mel = np.random.default_rng(0).normal(size=(3, 98, 64)).astype(np.float32)
+    logits = model.logits(log_mel, batch_size=2)
+    assert logits.shape == (3, model.num_exits, 5)
+    features = log_mel[..., None]
+    for index, (stage, head_model) in enumerate(zip(model.stages, model.heads, strict=True)):
+        features = stage(features)
+        np.testing.assert_allclose(head_model(features).numpy(), logits[:, index], rtol=1e-4, atol=1e-4)
+
+
+def test_costs_are_those_counted_by_hand():
+    source = keras.Input((6, 4, 1))
+    features = keras.layers.Conv2D(33, 3, padding="same", use_bias=False)(source)
+    first = keras.Model(source, binary_conv(features, 8, name="a"))
+    middle = keras.Input((6, 4, 8))
+    second = keras.Model(middle, binary_conv(middle, 16, name="b", strides=2))
+    heads = []
+    for shape in ((6, 4, 8), (3, 2, 16)):
+        inputs = keras.Input(shape)
+        heads.append(keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(inputs))))
+    costs = MultiExitModel([first, second], heads).costs()
+    assert costs[0].binary_macs == 24 * 9 * 33 * 8
+    assert costs[0].float_macs == 24 * 9 * 33 + 24 * 8 * 5
+    # 33 channels take two 32-bit words.
+    assert costs[0].bytes == 4 * 9 * 33 + 4 * 9 * 2 * 8 + 4 * (24 * 8 * 5 + 5)
+    assert costs[1].binary_macs - costs[0].binary_macs == 6 * 9 * 8 * 16
+    assert costs[1].float_macs - costs[0].float_macs == 6 * 16 * 5
+    assert costs[0].ops == costs[0].float_macs + costs[0].binary_macs / 64
+
+
+def test_depthwise_convolutions_count_one_filter_a_channel():
+    source = keras.Input((6, 4, 8))
+    model = keras.Model(source, keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(source))
+    assert profile.cost(model).float_macs == 24 * 9 * 8
+
+
+def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_to():
+    model = build()
+    log_mel = np.random.default_rng(0).normal(-5, 3, size=(20, 98, 64)).astype(np.float32)
+    log_mel[..., 7] = -13.8  # a band of digital silence
+    model.adapt(log_mel)
+    layer = model.stages[0].get_layer("standardise")
+    result = layer(log_mel[..., None]).numpy()[..., 0]
+    np.testing.assert_allclose(result.mean(axis=(0, 1)), 0, atol=2e-4)
+    np.testing.assert_allclose(np.delete(result.std(axis=(0, 1)), 7), 1, atol=1e-3)
+    assert np.abs(result[..., 7]).max() < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of quicknet; did you mean 'quicknet'"),
+        ({"size": "bas"}, "size is 'bas', but must be one of base, large, small; did you mean 'base'"),
+        ({"head": "gird"}, "head is 'gird', but must be one of grid, pooled; did you mean 'grid'"),
+        ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),
+        ({"input_shape": (20, 64, 1)}, r"input_shape is \(20, 64, 1\), but must be \(frames, mels, 1\)"),
+    ],
+)
+def test_bad_arguments_get_one_line(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        build(**options)
+
+
+def test_stages_and_heads_must_match():
+    with pytest.raises(ArgumentError, match="at least two stages, each with a head; got 1 stages and 0 heads"):
+        MultiExitModel([build().stages[0]], [])

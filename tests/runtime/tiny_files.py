@@ -1,0 +1,255 @@
+"""Writes small TFLite files operator by operator, with the schema code of TFLite (not ours) and without TensorFlow."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from flatbuffers import flexbuffers
+
+from bnn_exit.artifact import METADATA_NAME, OUTPUTS, Metadata
+from bnn_exit.calibration import OperatingPoint
+from bnn_exit.config import FeatureConfig
+from bnn_exit.cost import Cost
+
+DTYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "complex64": 8, "int8": 9}
+VERSIONS = {"FULLY_CONNECTED": 6, "BROADCAST_TO": 2}
+"""Operators of which the first version lacks something that a test uses: a missing bias."""
+
+
+@functools.cache
+def schema() -> Any:
+    """`schema_py_generated` as a file of its own: importing it by its full name would import TensorFlow."""
+    folder = importlib.util.find_spec("tensorflow").submodule_search_locations[0]
+    spec = importlib.util.spec_from_file_location("tflite_schema", Path(folder, "lite/python/schema_py_generated.py"))
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Graph:
+    """One subgraph. Methods return indices of tensors."""
+
+    def __init__(self, file: File, name: str) -> None:
+        self._file = file
+        self.table = schema().SubGraphT()
+        self.table.name = name
+        self.table.tensors, self.table.operators, self.table.inputs, self.table.outputs = [], [], [], []
+        file.model.subgraphs.append(self.table)
+
+    def tensor(self, shape: tuple[int, ...], dtype: str = "float32", *, buffer: int = 0, name: str = "") -> int:
+        tensor = schema().TensorT()
+        tensor.shape, tensor.type, tensor.buffer = list(shape), DTYPES[dtype], buffer
+        tensor.name = name or f"t{len(self.table.tensors)}"
+        self.table.tensors.append(tensor)
+        return len(self.table.tensors) - 1
+
+    def input(self, shape: tuple[int, ...], dtype: str = "float32", *, name: str = "") -> int:
+        self.table.inputs.append(self.tensor(shape, dtype, name=name))
+        return self.table.inputs[-1]
+
+    def constant(self, values: Any, dtype: str = "float32") -> int:
+        array = np.asarray(values, dtype)
+        return self.tensor(array.shape, dtype, buffer=self._file.buffer(array.tobytes()))
+
+    def operator(
+        self,
+        name: str,
+        inputs: list[int],
+        outputs: list[tuple[tuple[int, ...], str]],
+        options: str | None = None,
+        **settings: Any,
+    ) -> list[int]:
+        """`options` is the schema's class, such as "Conv2DOptions"; LCE's operators need none."""
+        operator = schema().OperatorT()
+        operator.inputs, operator.outputs = list(inputs), [self.tensor(shape, dtype) for shape, dtype in outputs]
+        if name.startswith(("Lce", "Custom")):
+            operator.opcodeIndex = self._file.code("CUSTOM", custom=name)
+            if settings:
+                operator.customOptions = list(flexbuffers.Dumps(settings))
+        else:
+            operator.opcodeIndex = self._file.code(name)
+        if options is not None:
+            operator.builtinOptionsType = getattr(schema().BuiltinOptions, options)
+            operator.builtinOptions = getattr(schema(), f"{options}T")()
+            for setting, value in settings.items():
+                assert hasattr(operator.builtinOptions, setting), setting
+                setattr(operator.builtinOptions, setting, value)
+        self.table.operators.append(operator)
+        return operator.outputs
+
+    def outputs(self, indices: list[int]) -> None:
+        self.table.outputs = list(indices)
+
+
+class File:
+    """A TFLite file in the making; `bytes()` ends it."""
+
+    def __init__(self) -> None:
+        self.model = schema().ModelT()
+        self.model.version, self.model.description = 3, "made by a test"
+        self.model.subgraphs, self.model.operatorCodes, self.model.metadata = [], [], []
+        self.model.signatureDefs, self.model.buffers = [], [schema().BufferT()]
+        self._codes: dict[tuple[str, str | None], int] = {}
+
+    def graph(self, name: str = "main") -> Graph:
+        return Graph(self, name)
+
+    def buffer(self, data: bytes) -> int:
+        buffer = schema().BufferT()
+        buffer.data = np.frombuffer(data, np.uint8)
+        self.model.buffers.append(buffer)
+        return len(self.model.buffers) - 1
+
+    def code(self, name: str, *, custom: str | None = None) -> int:
+        if (name, custom) not in self._codes:
+            code = schema().OperatorCodeT()
+            code.builtinCode = getattr(schema().BuiltinOperator, name)
+            code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+            code.version, code.customCode = VERSIONS.get(name, 1), custom
+            self.model.operatorCodes.append(code)
+            self._codes[name, custom] = len(self._codes)
+        return self._codes[name, custom]
+
+    def signature(self, inputs: dict[str, int], outputs: dict[str, int], *, name: str = "serving_default") -> None:
+        signature = schema().SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = name, 0
+        signature.inputs, signature.outputs = [], []
+        for entries, named in ((signature.inputs, inputs), (signature.outputs, outputs)):
+            for key, index in named.items():
+                entry = schema().TensorMapT()
+                entry.name, entry.tensorIndex = key, index
+                entries.append(entry)
+        self.model.signatureDefs.append(signature)
+
+    def metadata(self, name: str, data: bytes) -> None:
+        entry = schema().MetadataT()
+        entry.name, entry.buffer = name, self.buffer(data)
+        self.model.metadata.append(entry)
+
+    def bytes(self) -> bytes:
+        builder = flatbuffers.Builder(1024)
+        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
+        return bytes(builder.Output())
+
+
+FEATURES = FeatureConfig(num_mels=4, fft_size=512)
+CLIP_SAMPLES = 400 + 2 * 160
+FRAMES = 3
+LABELS = ("yes", "no", "other")
+
+
+def metadata(*, exits: int = 3, **changes: Any) -> Metadata:
+    """Metadata that fit `adaptive_file`."""
+    points = {
+        name: OperatingPoint(
+            name=name,
+            thresholds=(threshold,) * (exits - 1),
+            max_accuracy_drop=drop,
+            accuracy=0.9,
+            exit_shares=(1 / exits,) * exits,
+            mean_cost={"binary_macs": 10.0, "float_macs": 5.0, "ops": 5.15625},
+            sample_count=7,
+        )
+        for name, threshold, drop in (("full", 0.0, 0.0), ("balanced", 0.5, 0.005), ("fast", 2.0, 0.02))
+    }
+    values: dict[str, Any] = {
+        "labels": LABELS,
+        "input": "log_mel",
+        "clip_samples": CLIP_SAMPLES,
+        "features": FEATURES,
+        "policy": "entropy",
+        "exits": tuple(Cost(binary_macs=100 * k, float_macs=10 * k, bytes=1000 * k) for k in range(1, exits + 1)),
+        "operating_points": points,
+        "task": "made up",
+        "model": {"name": "tiny"},
+        "normalisation": "none",
+        "licence": "CC0",
+        "attribution": "nobody",
+        "writer": "bnn_exit test",
+    }
+    return Metadata(**{**values, **changes})
+
+
+def adaptive_file(
+    *, exits: int = 3, input: str = "log_mel", meta: bytes | None = None, seed: int = 0, output_order: str = "psi"
+) -> bytes:
+    """A file of nested IFs in the form that bnn_exit exports: every stage is one dense layer, and so is every head.
+
+    `output_order` is the order of the main outputs, by first letter: (p)robabilities, (s)core, exit_(i)ndex.
+    """
+    random = np.random.default_rng(seed)
+    file = File()
+    clip = (1, FRAMES, FEATURES.num_mels, 1) if input == "log_mel" else (1, CLIP_SAMPLES)
+    main = file.graph()
+    source, thresholds = main.input(clip, name=input), main.input((exits - 1,), name="thresholds")
+    width = int(np.prod(clip))
+    found = _exit(file, main, source, thresholds, width=width, index=0, exits=exits, random=random)
+    named = dict(zip(("probabilities", "exit_index", "score"), found, strict=True))
+    letters = {"p": "probabilities", "s": "score", "i": "exit_index"}
+    main.outputs([named[letters[letter]] for letter in output_order])
+    file.signature({input: source, "thresholds": thresholds}, {name: named[name] for name in OUTPUTS})
+    file.metadata(METADATA_NAME, meta if meta is not None else metadata(exits=exits, input=input).to_json())
+    return file.bytes()
+
+
+def _exit(
+    file: File, graph: Graph, features: int, thresholds: int, *, width: int, index: int, exits: int, random: Any
+) -> list[int]:
+    """This exit and, in branches, all deeper ones; the tensors (probabilities, exit_index, score)."""
+    classes = len(LABELS)
+
+    def dense(source: int, inputs: int, outputs: int, spread: float) -> int:
+        weights = graph.constant(random.normal(0, spread, (outputs, inputs)))
+        return graph.operator("FULLY_CONNECTED", [source, weights, -1], [((1, outputs), "float32")])[0]
+
+    # Log-mel values are near -10 and waveforms near 0; both must leave the softmax undecided.
+    reached = dense(features, width, 6, 0.3 / np.sqrt(width))
+    (probabilities,) = graph.operator(
+        "SOFTMAX", [dense(reached, 6, classes, 0.5)], [((1, classes), "float32")], "SoftmaxOptions", beta=1.0
+    )
+    floored = graph.operator("MAXIMUM", [probabilities, graph.constant(1e-38)], [((1, classes), "float32")])
+    logarithm = graph.operator("LOG", floored, [((1, classes), "float32")])
+    products = graph.operator("MUL", [probabilities, *logarithm], [((1, classes), "float32")], "MulOptions")
+    total = graph.operator("SUM", [*products, graph.constant([1], "int32")], [((1,), "float32")], "ReducerOptions")
+    (score,) = graph.operator("DIV", [*total, graph.constant(-np.log(classes))], [((1,), "float32")], "DivOptions")
+    answer = [probabilities, graph.constant([index], "int32"), score]
+    if index == exits - 1:
+        return answer
+    begin, size = graph.constant([index], "int32"), graph.constant([1], "int32")
+    threshold = graph.operator("SLICE", [thresholds, begin, size], [((1,), "float32")])
+    condition = graph.operator("LESS", [score, *threshold], [((1,), "bool")])
+    condition = graph.operator("RESHAPE", [*condition, graph.constant(np.zeros(0), "int32")], [((), "bool")])
+    number = len(file.model.subgraphs)
+    leave = file.graph(f"leave{index}")
+    shapes = [((1, classes), "float32"), ((1,), "int32"), ((1,), "float32")]
+    passed = [leave.input(shape, dtype) for shape, dtype in shapes]
+    leave.input((1, 6)), leave.input((exits - 1,))
+    leave.outputs(passed)
+    deeper = file.graph(f"deeper{index}")
+    for shape, dtype in shapes:
+        deeper.input(shape, dtype)
+    found = _exit(
+        file,
+        deeper,
+        deeper.input((1, 6)),
+        deeper.input((exits - 1,)),
+        width=6,
+        index=index + 1,
+        exits=exits,
+        random=random,
+    )
+    # Straight from the constant: LCE corrupts memory if a branch returns a constant through a RESHAPE.
+    deeper.outputs(found)
+    return graph.operator(
+        "IF",
+        [*condition, *answer, reached, thresholds],
+        shapes,
+        "IfOptions",
+        thenSubgraphIndex=number,
+        elseSubgraphIndex=number + 1,
+    )

@@ -1,0 +1,161 @@
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from bnn_exit import errors
+from bnn_exit.errors import (
+    ArgumentError,
+    ArtifactError,
+    BnnExitError,
+    DataError,
+    ExportError,
+    MissingPackageError,
+    describe_os_error,
+    missing_package,
+    one_of,
+    run_command,
+)
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def test_every_error_has_the_one_root():
+    for kind in (ArgumentError, DataError, ArtifactError, ExportError, MissingPackageError):
+        assert issubclass(kind, BnnExitError)
+    # Callers who catch Python's own classes get them as well.
+    assert issubclass(ArgumentError, ValueError)
+    assert issubclass(MissingPackageError, ImportError)
+
+
+# -------------------------------------------------------------------------------------------------------------- one_of
+
+
+def test_one_of_returns_a_known_value():
+    assert one_of("backend", "lce", ["reference", "lce"]) == "lce"
+    assert one_of("backend", "lce", {"lce": object()}) == "lce"
+
+
+def test_one_of_names_the_choices_and_the_nearest():
+    with pytest.raises(ArgumentError) as caught:
+        one_of("backend", "refrence", ["reference", "lce"])
+    assert str(caught.value) == ("backend is 'refrence', but must be one of lce, reference; did you mean 'reference'?")
+
+
+def test_one_of_suggests_nothing_that_is_far_away():
+    with pytest.raises(ArgumentError) as caught:
+        one_of("backend", "tpu", iter(["reference", "lce"]))
+    assert str(caught.value) == "backend is 'tpu', but must be one of lce, reference"
+
+
+@pytest.mark.parametrize("value", [None, 3, ""])
+def test_one_of_survives_values_that_are_not_names(value):
+    with pytest.raises(ArgumentError, match="must be one of lce"):
+        one_of("backend", value, ["lce"])
+
+
+def test_missing_package_gives_the_pip_command():
+    error = missing_package("soundfile", purpose="reading flac", extra="audio")
+    assert isinstance(error, MissingPackageError)
+    assert str(error) == "reading flac needs the package soundfile: pip install 'bnn_exit[audio]'"
+
+
+# --------------------------------------------------------------------------------------------------------- run_command
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_a_command_without_an_error_keeps_its_status(returned, status, capsys):
+    assert run_command(lambda: returned) == status
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ArgumentError("size is 'huge'"), 2, "error: size is 'huge'"),
+        (DataError("no clips"), 1, "error: no clips"),
+        (ArtifactError("truncated"), 1, "error: truncated"),
+        (ExportError("float layer"), 1, "error: float layer"),
+        (MissingPackageError("needs larq"), 1, "error: needs larq"),
+        (DataError("two\n  lines\tand a tab"), 1, "error: two lines and a tab"),
+        (OSError(errno.ENOSPC, "No space", "/data/x"), 1,
+         "error: no space left on the disk while writing '/data/x': free some space and run the command again"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_line_and_a_status(error, status, line, capsys):
+    assert run_command(raising(error)) == status
+    printed = capsys.readouterr()
+    assert printed.err == line + "\n"
+    assert printed.out == ""
+
+
+def test_our_own_mistake_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_command(raising(ZeroDivisionError()))
+
+
+def test_argparse_exits_pass_through():
+    with pytest.raises(SystemExit):
+        run_command(raising(SystemExit(0)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes close differently elsewhere")
+def test_a_reader_that_goes_away_ends_the_command_without_a_word():
+    code = (
+        "import sys\n"
+        "from bnn_exit.errors import run_command\n"
+        "def main():\n"
+        "    for number in range(100000): print(number)\n"
+        "raise SystemExit(run_command(main))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
+# --------------------------------------------------------------------------------------------------- describe_os_error
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (errno.ENOSPC, "no space left on the disk while writing 'a/b': free some space and run the command again"),
+        (errno.EDQUOT, "disk quota exceeded while writing 'a/b': free some space and run the command again"),
+        (errno.EACCES, "permission denied for 'a/b': choose a place that you may use"),
+        (errno.EPERM, "permission denied for 'a/b': choose a place that you may use"),
+        (errno.EROFS, "'a/b' is on a read-only file system: choose another place"),
+        (errno.ENOENT, "no such file or folder: 'a/b'"),
+        (errno.ENOTDIR, "'a/b' runs through something that is a file, not a folder"),
+        (errno.EISDIR, "'a/b' is a folder, but a file is needed"),
+        (errno.EIO, "Input/output error 'a/b'"),
+    ],
+)
+def test_os_errors_say_what_to_do(number, text):
+    assert describe_os_error(OSError(number, os.strerror(number), "a/b")) == text
+
+
+def test_an_os_error_without_number_or_file_is_still_told():
+    assert describe_os_error(OSError("the device went away")) == "the device went away"
+    assert describe_os_error(OSError(errno.ENOSPC, "full")).startswith("no space left on the disk while writing:")
+
+
+def test_a_real_missing_file_gives_its_name(tmp_path):
+    with pytest.raises(OSError) as caught:
+        (tmp_path / "nothing").read_bytes()
+    assert describe_os_error(caught.value) == f"no such file or folder: {str(tmp_path / 'nothing')!r}"
+
+
+def test_the_module_needs_only_the_standard_library():
+    assert errors.__name__ in sys.modules
+    code = "import sys, bnn_exit.errors; print('numpy' in sys.modules, 'tensorflow' in sys.modules)"
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]

@@ -1,0 +1,44 @@
+import getpass
+import json
+import platform
+
+import numpy as np
+import pytest
+
+from bnn_exit import machine
+
+
+@pytest.mark.parametrize(
+    ("cpuinfo", "name"),
+    [
+        ("processor\t: 0\nmodel name\t: Fast CPU @ 3 GHz\nprocessor\t: 1\nmodel name\t: Other\n", "Fast CPU @ 3 GHz"),
+        ("processor\t: 0\nCPU part\t: 0xd0b\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n",
+         "Raspberry Pi 5 Model B Rev 1.0"),
+        ("processor : 0\nHardware\t: BCM2711\n", "BCM2711"),
+    ],
+)  # fmt: skip
+def test_the_name_of_the_processor_or_the_board(tmp_path, cpuinfo, name):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert machine.cpu_model(tmp_path / "cpuinfo") == name
+
+
+def test_without_a_name_the_architecture_will_do(tmp_path):
+    (tmp_path / "cpuinfo").write_text("processor : 0\nmodel name :\n")
+    expected = platform.processor() or platform.machine()
+    assert machine.cpu_model(tmp_path / "cpuinfo") == expected
+    assert machine.cpu_model(tmp_path / "nothing") == expected
+
+
+def test_describe_is_json_and_names_no_host():
+    text = json.dumps(machine.describe())
+    assert set(json.loads(text)) == {"cpu", "architecture", "cores", "platform"}
+    if len(platform.node()) > 3:
+        assert platform.node() not in text
+    assert machine.describe()["cores"] >= 1
+    if len(getpass.getuser()) > 4:
+        assert getpass.getuser() not in text
+
+
+def test_versions_has_what_is_installed_and_leaves_out_what_is_not(monkeypatch):
+    monkeypatch.setattr(machine, "PACKAGES", ("numpy", "a-package-that-nobody-has"))
+    assert machine.versions() == {"python": platform.python_version(), "numpy": np.__version__}

@@ -1,0 +1,37 @@
+"""A network small enough to train and convert in a second or two, with as many exits as a test wants."""
+
+from __future__ import annotations
+
+from bnn_exit._keras import keras
+from bnn_exit.models.binary_ops import binary_conv
+from bnn_exit.models.heads import HEADS
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.models.standardise import Standardise
+
+
+def tiny_model(
+    *,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    channels: tuple[int, ...] = (16, 16, 16),
+    head: str = "pooled",
+) -> MultiExitModel:
+    """One binary residual block a stage, the first after a strided float stem; every stage has its own channels."""
+    stages, heads, shape = [], [], input_shape
+    for index, width in enumerate(channels):
+        source = keras.Input(shape)
+        features = source
+        if index == 0:
+            features = Standardise(name="standardise")(features)
+            features = keras.layers.Conv2D(width, 5, strides=4, padding="same", use_bias=False)(features)
+            features = keras.layers.BatchNormalization(momentum=0.5)(features)
+        residual = binary_conv(features, width, name=f"block_{index + 1}")
+        residual = keras.layers.BatchNormalization(momentum=0.5)(residual)
+        if features.shape[-1] == width:
+            residual = keras.layers.Add()([features, residual])
+        stages.append(keras.Model(source, residual, name=f"stage_{index + 1}"))
+        shape = tuple(residual.shape[1:])
+        inputs = keras.Input(shape)
+        logits = HEADS[head](inputs, num_classes, name=f"logits_{index + 1}")
+        heads.append(keras.Model(inputs, logits, name=f"head_{index + 1}"))
+    return MultiExitModel(stages, heads)
