@@ -21,6 +21,8 @@ if "tensorflow" not in sys.modules:
 try:
     import tensorflow as tf
     import tf_keras as keras
+    from tensorflow.lite.python import schema_py_generated as tflite_schema
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 except ImportError as error:
     raise missing_package("tensorflow", purpose="training and export", extra="train") from error
 
@@ -37,7 +39,7 @@ except ImportError as error:
 
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["keras", "larq", "set_seed", "tf"]
+__all__ = ["convert_variables_to_constants_v2", "keras", "larq", "set_seed", "tf", "tflite_schema"]
 
 
 def set_seed(seed: int) -> None:

@@ -1,12 +1,10 @@
 import dataclasses
-import importlib.util
 import json
 import os
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_files as tiny
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,11 +13,6 @@ from bnn_exit.artifact import Metadata
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, ArtifactError
-
-_SPEC = importlib.util.spec_from_file_location("tiny_files", Path(__file__).parent / "runtime" / "tiny_files.py")
-tiny = sys.modules.setdefault("tiny_files", importlib.util.module_from_spec(_SPEC))
-if not hasattr(tiny, "File"):
-    _SPEC.loader.exec_module(tiny)
 
 
 @pytest.fixture

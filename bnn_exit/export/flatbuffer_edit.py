@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import flatbuffers
-from tensorflow.lite.python import schema_py_generated as schema
+
+from bnn_exit._keras import tflite_schema as schema
 
 
 def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], metadata: dict[str, bytes]) -> bytes:

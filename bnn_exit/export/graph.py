@@ -11,9 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-from bnn_exit._keras import keras, tf
+from bnn_exit._keras import convert_variables_to_constants_v2, keras, tf
 from bnn_exit.audio import tf_ops
 from bnn_exit.config import FeatureConfig
 from bnn_exit.models.multi_exit import MultiExitModel

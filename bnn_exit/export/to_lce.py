@@ -106,13 +106,12 @@ def _lce_flatbuffer(tensors: tf.Graph, inputs: list[tf.Tensor], outputs: list[tf
         from larq_compute_engine.mlir.python.converter import convert_graphdef_to_tflite_flatbuffer
     except ImportError as error:
         raise missing_package("larq-compute-engine", purpose="export", extra="train") from error
-    from tensorflow.core.framework.types_pb2 import DataType
 
     try:
         data = convert_graphdef_to_tflite_flatbuffer(
             tensors.as_graph_def().SerializeToString(),
             [tensor.op.name for tensor in inputs],
-            [DataType.Name(tensor.dtype.as_datatype_enum) for tensor in inputs],
+            ["DT_FLOAT"] * len(inputs),
             [tensor.shape.as_list() for tensor in inputs],
             [tensor.op.name for tensor in outputs],
             False,  # no integer quantisation

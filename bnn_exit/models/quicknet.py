@@ -30,7 +30,7 @@ class QuickNetSize:
 
 
 SIZES = {
-    "small": QuickNetSize(blocks=(2, 2, 3), channels=(64, 64, 128)),
+    "small": QuickNetSize(blocks=(1, 3, 3), channels=(64, 64, 128), stem_channels=8),
     "base": QuickNetSize(blocks=(2, 3, 3), channels=(64, 128, 256)),
     "large": QuickNetSize(blocks=(3, 5, 5), channels=(64, 128, 256)),
 }

@@ -16,7 +16,7 @@ from bnn_exit.runtime import (
     reference_elementwise,
     reference_shape,
 )
-from bnn_exit.runtime.flatbuffer import Operator, Subgraph
+from bnn_exit.runtime.flatbuffer import Operator, Tensor
 from bnn_exit.runtime.reference_common import Array, Kernel
 from bnn_exit.runtime.tables import damaged
 
@@ -73,7 +73,9 @@ class Interpreter:
         if len(inputs) != len(subgraph.inputs):
             raise ArtifactError(f"subgraph {index} takes {len(subgraph.inputs)} inputs, but got {len(inputs)}")
         for position, value in zip(subgraph.inputs, inputs, strict=True):
-            self._verify(subgraph, position, value, f"an input of subgraph {index}")
+            mismatch = _mismatch(subgraph.tensors[position], value)
+            if mismatch:
+                raise ArtifactError(f"an input of subgraph {index} {mismatch}")
             values[position] = value
         for operator in subgraph.operators:
             arguments = [None if position < 0 else values[position] for position in operator.inputs]
@@ -81,7 +83,9 @@ class Interpreter:
             if observe is not None:
                 observe(index, operator, results)
             for position, value in zip(operator.outputs, results, strict=True):
-                self._verify(subgraph, position, value, f"an output of {operator.name} in subgraph {index}")
+                mismatch = _mismatch(subgraph.tensors[position], value)
+                if mismatch:
+                    raise damaged(f"an output of {operator.name} in subgraph {index} {mismatch}")
                 values[position] = value
         return tuple(values[position] for position in subgraph.outputs)
 
@@ -102,14 +106,6 @@ class Interpreter:
         if len(results) != len(outputs):
             raise damaged(f"{operator.name} in subgraph {index} has {len(outputs)} outputs, but makes {len(results)}")
         return results
-
-    @staticmethod
-    def _verify(subgraph: Subgraph, position: int, value: Array, what: str) -> None:
-        tensor = subgraph.tensors[position]
-        if value.dtype != tensor.dtype or (value.shape != tensor.shape and not tensor.dynamic):
-            raise ArtifactError(
-                f"{what} is {value.dtype} {list(value.shape)}, but must be {tensor.dtype} {list(tensor.shape)}"
-            )
 
     def _check(self, index: int) -> None:
         subgraph = self._model.subgraphs[index]
@@ -147,3 +143,10 @@ class Interpreter:
             target = self._model.subgraphs[branch]
             if (len(target.inputs), len(target.outputs)) != (len(operator.inputs) - 1, len(operator.outputs)):
                 raise damaged(f"an IF in subgraph {index} does not fit its branch, subgraph {branch}")
+
+
+def _mismatch(tensor: Tensor, value: Array) -> str | None:
+    """How a value differs from what the file announces, or None if it does not."""
+    if value.dtype == tensor.dtype and (value.shape == tensor.shape or tensor.dynamic):
+        return None
+    return f"is {value.dtype} {list(value.shape)}, but must be {tensor.dtype} {list(tensor.shape)}"

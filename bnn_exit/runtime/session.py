@@ -18,9 +18,6 @@ from bnn_exit.errors import ArgumentError, ArtifactError, one_of
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.backends import BACKENDS
 
-ALWAYS = 2.0
-"""A threshold above every score: the exit answers whatever it sees."""
-
 Floats = npt.NDArray[np.float32]
 
 
@@ -188,8 +185,7 @@ class Session:
 
     def _force(self, inputs: Floats, exit_index: int) -> tuple[Floats, float]:
         """Probabilities and score of one exit."""
-        thresholds = np.zeros(self.exits - 1, np.float32)
-        thresholds[exit_index:] = ALWAYS
+        thresholds = policy.forcing_thresholds(exit_index, exits=self.exits)
         probabilities, left_at, score = self._backend.run(inputs, thresholds)
         if left_at != exit_index:
             raise ArtifactError(

@@ -55,8 +55,9 @@ def fit(
         progress: show a bar with each exit's accuracy on stderr.
 
     Returns:
-        A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (a list over exits),
-        `seconds`, `waiting_share` (of the seconds, the part in which the network waited for data).
+        A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (lists over exits),
+        `seconds` of training, `waiting_share` (the part of them in which the network waited for data) and
+        `total_seconds`, validation included.
     """
     config = config or TrainConfig()
     if epochs is not None:
@@ -111,8 +112,10 @@ class _Fit:
         if resume:
             self._restore()
         for epoch in range(len(self.history), self.config.epochs):
+            start = time.perf_counter()
             record = self._train_epoch(epoch)
             self._validate(record)
+            record["total_seconds"] = round(time.perf_counter() - start, 3)
             self.history.append(record)
             self._save()
             self._report(record)

@@ -24,7 +24,7 @@ def test_the_graph_equals_the_numpy_reference(features, sound):
     expected = logmel.log_mel(waveform, features)
     found = tf_ops.log_mel(np.stack([waveform, waveform[::-1]]), features).numpy()
     assert found.shape == (2, features.num_frames(samples), features.num_mels)
-    # A difference of 1e-4 in the logarithm is one of 1e-4, relative, in the mel power. Beside a loud tone an almost empty
+    # A difference of 1e-4 in the logarithm is 1e-4, relative, in the mel power. Beside a loud tone an almost empty
     # band holds the rounding of a float32 FFT; there 1e-4 relative to the logarithm itself is what can be had.
     tolerance = {"rtol": 1e-4, "atol": 0} if sound == "tone" else {"rtol": 0, "atol": 1e-4}
     np.testing.assert_allclose(found[0], expected, **tolerance)

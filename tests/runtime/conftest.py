@@ -1,28 +1,15 @@
-import importlib.util
-import sys
-from pathlib import Path
-from types import ModuleType
-
 import numpy as np
 import pytest
+import tiny_files
 
 from bnn_exit.errors import MissingPackageError
 from bnn_exit.runtime import flatbuffer, lce
 from bnn_exit.runtime.reference import Interpreter
 
 
-def _tiny_files() -> ModuleType:
-    """The helper beside this file, which is not in a package."""
-    if "tiny_files" not in sys.modules:
-        spec = importlib.util.spec_from_file_location("tiny_files", Path(__file__).with_name("tiny_files.py"))
-        sys.modules["tiny_files"] = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(sys.modules["tiny_files"])
-    return sys.modules["tiny_files"]
-
-
 @pytest.fixture(scope="session")
 def tiny():
-    return _tiny_files()
+    return tiny_files
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,15 @@ def test_every_exit_learns_the_tones(tone_task):
     assert len(history) == 12
     assert accuracy.min() >= 0.9
     assert history[-1]["loss"] < history[0]["loss"]
-    assert set(history[0]) == {"epoch", "loss", "train_accuracy", "validation_accuracy", "seconds", "waiting_share"}
+    assert set(history[0]) == {
+        "epoch",
+        "loss",
+        "train_accuracy",
+        "validation_accuracy",
+        "seconds",
+        "waiting_share",
+        "total_seconds",
+    }
 
 
 def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_path, monkeypatch):

@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+from bnn_exit import artifact
+from bnn_exit._keras import keras, larq
+from bnn_exit.calibration import operating_points
+from bnn_exit.errors import ArgumentError, ExportError
+from bnn_exit.export import parity, to_lce
+from bnn_exit.export.audit import audit
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.runtime import flatbuffer
+
+
+@pytest.fixture(scope="module")
+def model(tone_task):
+    return tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+
+
+@pytest.fixture(scope="module")
+def points(model, tone_task):
+    uniform = np.full((40, model.num_exits, 4), 0.25)
+    return operating_points(uniform, tone_task.validation.labels, model.costs())
+
+
+def test_the_file_carries_what_a_device_needs(model, tone_task, points, tmp_path):
+    report = to_lce.export(model, tmp_path / "m.tflite", task=tone_task, operating_points=points)
+    file = artifact.load(tmp_path / "m.tflite")
+    metadata = file.metadata
+    assert metadata.labels == ("low", "middle", "high", "top")
+    assert metadata.features == tone_task.features
+    assert metadata.clip_samples == 8000
+    assert metadata.exits == model.costs()
+    assert metadata.operating_points == points
+    assert (metadata.task, metadata.licence, metadata.attribution) == ("tones", "CC0", "made by the tests")
+    assert metadata.writer.startswith("bnn_exit ")
+    assert report.size == (tmp_path / "m.tflite").stat().st_size
+
+
+def test_the_audit_counts_every_binary_layer_in_the_branch_where_it_runs(model, tone_task):
+    data = to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel")
+    report = audit(flatbuffer.read(data), size=len(data))
+    binary = [operator for operator in report.operators if operator.name == "LceBconv2d"]
+    assert len(binary) == model.num_binary_layers == 3
+    assert len({operator.subgraph for operator in binary}) == 3  # a stage a branch, so what is not taken is not run
+    assert sum(operator.binary_macs for operator in binary) == model.costs()[-1].binary_macs
+    assert all(operator.bits == 1 for operator in binary)
+    # 3 x 3 x 16 -> 16 is nine words a filter, and as many floats of scale and offset as filters.
+    assert binary[0].bytes == 9 * 4 * 16 + 2 * 4 * 16
+    assert "LceBconv2d" in report.table() and f"{len(data):,d}" in report.table()
+
+
+def test_a_binary_layer_that_went_float_fails_the_export_and_writes_nothing(model, tone_task, tmp_path, monkeypatch):
+    # A layer that escapes the check at construction, as a future Larq or LCE might make it.
+    source = keras.Input((12, 16, 16))
+    lost = larq.layers.QuantConv2D(16, 3, padding="same", use_bias=False, name="lost")
+    stage = keras.Model(source, lost(source))
+    monkeypatch.setattr("bnn_exit.models.multi_exit.check_binary", lambda keras_model: 3)
+    other = MultiExitModel([*model.stages[:2], keras.Model(source, stage(source))], model.heads)
+    with pytest.raises(ExportError, match=r"declares 3 binary layers with \d+ MACs, but the converted file has 2 with"):
+        to_lce.export(other, tmp_path / "m.tflite", task=tone_task, operating_points={})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_must_fit_the_network(model, tone_task, tmp_path):
+    task = dataclasses.replace(tone_task, labels=("a", "b", "c"))
+    with pytest.raises(ArgumentError, match="labels has 3 names, but the network has 4 classes"):
+        to_lce.export(model, tmp_path / "m.tflite", task=task, operating_points={})
+
+
+def test_an_unknown_input_is_named(model, tone_task, tmp_path):
+    with pytest.raises(ArgumentError, match="input is 'wave', but must be one of log_mel, waveform; did you mean"):
+        to_lce.export(model, tmp_path / "m.tflite", task=tone_task, operating_points={}, input="wave")
+
+
+def test_parity_refuses_a_file_of_another_network(model, tone_task, tmp_path):
+    other = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+    to_lce.export(other, tmp_path / "m.tflite", task=tone_task, operating_points={})
+    log_mel = np.asarray(tone_task.log_mel("validation")[:8])
+    report = parity.compare(model, artifact.load(tmp_path / "m.tflite"), log_mel, log_mel, backend="lce")
+    with pytest.raises(ExportError, match="exit 1 of the file differs from the trained network: median difference"):
+        parity.require(report)
+
+
+def test_parity_refuses_a_backend_that_changes_its_mind():
+    with pytest.raises(ExportError, match="the lce backend answers a clip differently the second time"):
+        parity.require({"backend": "lce", "repeatable": False, "clips": 1, "exits": []})

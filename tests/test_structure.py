@@ -1,0 +1,75 @@
+"""The rules of the layout: two halves, one direction, modules of one idea, one place for each list."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+TRAINING_HALF = ("models", "training", "export", "_keras", "audio/tf_ops", "audio/augment", "train", "evaluate")
+HEAVY = {"tensorflow", "tf_keras", "keras", "larq", "larq_compute_engine", "tensorflow_io", "soundfile", "matplotlib"}
+
+
+def modules(package):
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path, *, top_level_only=False):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_level_only else ast.walk(tree)
+    found = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def name(path):
+    return str(path.relative_to(ROOT / "bnn_exit").with_suffix(""))
+
+
+def is_device_half(path):
+    return not name(path).startswith(TRAINING_HALF)
+
+
+@pytest.mark.parametrize("path", [path for path in modules("bnn_exit") if is_device_half(path)], ids=name)
+def test_the_device_half_imports_neither_heavy_packages_nor_the_training_half(path):
+    roots = {module.split(".")[0] for module in imports(path, top_level_only=True)}
+    assert not roots & HEAVY
+    for module in imports(path, top_level_only=True):
+        if module.startswith("bnn_exit."):
+            assert not module.removeprefix("bnn_exit.").replace(".", "/").startswith(TRAINING_HALF), module
+
+
+@pytest.mark.parametrize("path", modules("bnn_exit"), ids=name)
+def test_only_commands_import_the_task_and_distillation_packages(path):
+    composing = name(path) in ("train", "evaluate")
+    others = {module for module in imports(path) if module.split(".")[0] in ("audio_tasks", "distill")}
+    # Type checkers may look at audio_tasks; those imports stand under TYPE_CHECKING.
+    under_type_checking = {
+        module
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for statement in node.body
+        if isinstance(statement, ast.ImportFrom) and statement.module
+        for module in (statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names))
+    }
+    assert composing or not others - under_type_checking
+
+
+@pytest.mark.parametrize("path", [*modules("bnn_exit"), *modules("audio_tasks"), *modules("distill")], ids=str)
+def test_tensorflow_comes_through_one_door(path):
+    if path.name == "_keras.py":
+        return
+    roots = {module.split(".")[0] for module in imports(path)}
+    assert not roots & {"tensorflow", "tf_keras", "keras", "larq"}
+
+
+def test_importing_the_package_loads_no_heavy_module():
+    code = "import sys, bnn_exit, bnn_exit.predict; print(sorted(m for m in sys.modules if m.split('.')[0] in %r))"
+    result = subprocess.run([sys.executable, "-c", code % HEAVY], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
