@@ -5,10 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 import audio_tasks
 from audio_tasks.check import print_report
+from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError, run_command
 
 
@@ -25,13 +29,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("options", nargs="*", metavar="NAME=VALUE", help="the task's own options, such as words=12")
     parser.add_argument("--data-dir", help="folder or archive with the data")
     parser.add_argument("--seed", type=int, default=0, help="of every choice that the task makes; default %(default)s")
+    parser.add_argument("--write", metavar="DIR", help="also write test clips there as WAV files, named by their label")
+    parser.add_argument("--count", type=int, default=10, help="how many clips --write makes; default %(default)s")
     values = parser.parse_args(arguments)
 
     def run() -> int:
         options: dict[str, Any] = dict(_option(text) for text in values.options)
-        return print_report(audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options))
+        task = audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options)
+        if values.write is not None:
+            _write_clips(task, Path(values.write), count=values.count)
+        return print_report(task)
 
     return run_command(run)
+
+
+def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
+    """Test clips spread over the split, so that as many classes as can be are among them."""
+    if count < 1:
+        raise ArgumentError(f"--count is {count}, but must be at least 1")
+    chosen = np.unique(np.linspace(0, len(task.test) - 1, count).astype(int))
+    for index in chosen:
+        name = f"{task.labels[task.test.labels[index]]}_{index}.wav".replace("/", "_")
+        wav.write(folder / name, task.test.waveform(index), sample_rate_hz=task.features.sample_rate_hz)
+    print(f"wrote {len(chosen)} clips to {folder}")
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

@@ -76,6 +76,17 @@ class Audit:
             ],
         }
 
+    def list(self) -> str:
+        """A line an operator."""
+        lines = [f"{'subgraph':>8s} {'operator':20s} {'bits':>4s} {'bytes':>9s} {'binary MACs':>12s}  output"]
+        for item in self.operators:
+            shape = "x".join(map(str, item.output_shape))
+            bits = item.bits or "-"
+            lines.append(
+                f"{item.subgraph:8d} {item.name:20s} {bits:>4} {item.bytes:9,d} {item.binary_macs:12,d}  {shape}"
+            )
+        return "\n".join(lines)
+
     def table(self) -> str:
         """A line an operator kind: how many, bits, bytes."""
         kinds: dict[tuple[str, int], list[int]] = {}

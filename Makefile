@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh Linux machine with Python 3.10 to 3.12:
+#   make demo    train, calibrate, convert, run and report on spoken words made on the spot
+#   make test    lint, types and every test
+
+PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
+  $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+# The tests that use TensorFlow are the slow ones; a process for each core, and a file stays in one process.
+PYTEST_OPTIONS ?= -n 2 --dist loadfile
+
+.PHONY: demo test lint clean
+
+$(VENV)/installed: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,test]'
+	touch $@
+
+demo: $(VENV)/installed
+	rm -rf $(RUN)
+	$(BIN)/python -m bnn_exit.train --task synthetic --size small --out $(RUN)
+	$(BIN)/python -m bnn_exit.evaluate $(RUN)
+	$(BIN)/python -m audio_tasks synthetic --write $(RUN)/clips --count 5
+	$(BIN)/python -m bnn_exit.predict $(RUN)/model.tflite $(RUN)/clips/*.wav --explain
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

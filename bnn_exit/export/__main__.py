@@ -1,0 +1,88 @@
+"""Export a run again: `python -m bnn_exit.export RUN`, for instance with the front end inside the file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from bnn_exit.command import Parser
+from bnn_exit.errors import DataError, run_command
+
+EPILOG = """\
+examples:
+  python -m bnn_exit.export runs/words --input waveform --out words_waveform.tflite
+  python -m bnn_exit.export runs/words --list
+
+Training has exported RUN/model.tflite already. This makes another file from the same weights and thresholds, without
+the data set; --list shows every operator of it with its bits and bytes.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = Parser(
+        prog="python -m bnn_exit.export",
+        description="Convert the best weights of a run into one file, and check that binary layers are binary.",
+        epilog=EPILOG,
+    )
+    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    arguments.add_argument("--input", default="log_mel", help="what the file takes: log_mel (default) or waveform")
+    arguments.add_argument("--out", metavar="FILE", help="the file to write (default: RUN/model_INPUT.tflite)")
+    arguments.add_argument("--list", action="store_true", help="list every operator, not only each kind")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    from bnn_exit.artifact import INPUTS
+    from bnn_exit.errors import one_of
+    from bnn_exit.export.to_lce import export
+
+    one_of("--input", options.input, INPUTS)
+    folder = Path(options.run)
+    model, task, points = _restore(folder)
+    path = Path(options.out) if options.out else folder / f"model_{options.input}.tflite"
+    report = export(model, path, task=task, operating_points=points, input=options.input)
+    print(report.list() if options.list else report.table())
+    print(f"wrote {path}")
+    return 0
+
+
+def _restore(folder: Path) -> tuple:
+    """The trained network, the task as the run remembers it, and the operating points."""
+    from bnn_exit.calibration import OperatingPoint
+    from bnn_exit.files import read_json
+    from bnn_exit.models.multi_exit import build
+    from bnn_exit.training import checkpoint
+    from bnn_exit.training.fit import BEST
+    from bnn_exit.training.runs import RunConfig
+
+    config = RunConfig.load(folder)
+    for name in (BEST, "operating_points.json"):
+        if not (folder / name).is_file():
+            raise DataError(f"{folder / name} is missing: python -m bnn_exit.train --resume {folder} finishes the run")
+    task = config.task
+    model = build(
+        **config.model.to_dict(),
+        num_classes=len(task.labels),
+        input_shape=(task.features.num_frames(task.clip_samples), task.features.num_mels, 1),
+    )
+    checkpoint.load(folder / BEST, variables=model.keras_model.weights)
+    try:
+        points = read_json(folder / "operating_points.json")
+        return model, task, {name: OperatingPoint.from_dict(values) for name, values in points.items()}
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise DataError(
+            f"{folder / 'operating_points.json'} cannot be read ({error}): "
+            f"python -m bnn_exit.train --resume {folder} makes it again"
+        ) from error
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
