@@ -10,6 +10,7 @@ from bnn_exit.errors import ExportError
 from bnn_exit.runtime import flatbuffer
 
 BINARY_CONVOLUTION = "LceBconv2d"
+_RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +99,18 @@ class Audit:
         for (name, bits), (count, size) in sorted(kinds.items(), key=lambda item: -item[1][1]):
             lines.append(f"{name:20s} {bits or '-':>4} {count:5d} {size:9,d}")
         return "\n".join([*lines, f"{'file':20s} {'':4s} {'':5s} {self.size:9,d}"])
+
+
+def require_computed_outputs(model: flatbuffer.Model) -> None:
+    """Raise ExportError if a branch returns a reshaped constant: LCE 0.16 then frees memory that is not its own."""
+    for index, subgraph in enumerate(model.subgraphs[1:], start=1):
+        for operator in subgraph.operators:
+            reshaped = operator.name in _RESHAPES and subgraph.tensors[operator.inputs[0]].data is not None
+            if reshaped and set(operator.outputs) & set(subgraph.outputs):
+                raise ExportError(
+                    f"subgraph {index} returns a constant through {operator.name}, which LCE cannot free: "
+                    "return the constant itself"
+                )
 
 
 def audit(model: flatbuffer.Model, *, size: int) -> Audit:

@@ -13,7 +13,7 @@ from bnn_exit.calibration import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
 from bnn_exit.export import flatbuffer_edit, graph
-from bnn_exit.export.audit import Audit, audit
+from bnn_exit.export.audit import Audit, audit, require_computed_outputs
 from bnn_exit.files import write_bytes
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime import flatbuffer
@@ -65,7 +65,9 @@ def export(
     if len(task.labels) != model.num_classes:
         raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
     data = convert(model, task=task, operating_points=operating_points, input=input)
-    report = audit(flatbuffer.read(data), size=len(data))
+    parsed = flatbuffer.read(data)
+    require_computed_outputs(parsed)
+    report = audit(parsed, size=len(data))
     report.require_binary(layers=model.num_binary_layers, binary_macs=model.costs()[-1].binary_macs)
     write_bytes(path, data)
     return report

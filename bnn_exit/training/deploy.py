@@ -42,7 +42,8 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
         candidate.replace(folder / "model.tflite")
     finally:
         candidate.unlink(missing_ok=True)
-    return "\n".join([audit.table(), "", _points_table(points, model.costs()), "", *map(_parity_line, reports)])
+    parts = [audit.table(), "", _cost_table(model.costs()), "", _points_table(points, model.costs()), ""]
+    return "\n".join([*parts, *map(_parity_line, reports)])
 
 
 def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> list[dict]:
@@ -54,6 +55,14 @@ def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> li
         inputs = log_mel if input == "log_mel" else split.waveforms(chosen)
         reports.append(parity.compare(model, file, inputs, log_mel, backend=backend))
     return reports
+
+
+def _cost_table(costs: tuple[Cost, ...]) -> str:
+    lines = [f"{'leaving at':10s} {'binary MACs':>12s} {'float MACs':>11s} {'ops':>10s} {'bytes':>9s}"]
+    for index, cost in enumerate(costs):
+        name = f"exit {index + 1}"
+        lines.append(f"{name:10s} {cost.binary_macs:12,d} {cost.float_macs:11,d} {cost.ops:10,.0f} {cost.bytes:9,d}")
+    return "\n".join(lines)
 
 
 def _points_table(points: dict[str, OperatingPoint], costs: tuple[Cost, ...]) -> str:

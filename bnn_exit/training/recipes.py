@@ -23,7 +23,8 @@ _SOUNDS = Settings(
     TrainConfig(epochs=80, batch_size=16, learning_rate=2e-3, warmup_steps=100),
     AugmentConfig(time_shift_ms=1000.0, gain_db=12.0, time_mask_frames=80, frequency_mask_mels=16),
 )
-_SYNTHETIC = Settings(TrainConfig(epochs=12, warmup_steps=50), AugmentConfig())
+# Twelve hundred clips: small batches, so that a demonstration of a minute or two has steps enough.
+_SYNTHETIC = Settings(TrainConfig(epochs=20, batch_size=16, warmup_steps=100), AugmentConfig())
 
 _BY_TASK = {"esc10": _SOUNDS, "esc50": _SOUNDS, "synthetic": _SYNTHETIC}
 

@@ -198,6 +198,16 @@ def test_mistakes_get_one_line_and_leave_nothing(arguments, status, message, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bnn_exit.training.fit.fit", interrupted)
+    folder = tmp_path / "run"
+    assert train.main([*TASK, *NETWORK, "--out", str(folder)]) == 130
+    assert f"interrupted: python -m bnn_exit.train --resume {folder} goes on" in capsys.readouterr().err
+
+
 def test_an_existing_folder_is_not_overwritten(run, capsys):
     before = (run / "config.json").read_bytes()
     assert train.main([*TASK, "--out", str(run)]) == 2

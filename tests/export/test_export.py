@@ -9,7 +9,7 @@ from bnn_exit._keras import keras, larq
 from bnn_exit.calibration import operating_points
 from bnn_exit.errors import ArgumentError, ExportError
 from bnn_exit.export import parity, to_lce
-from bnn_exit.export.audit import audit
+from bnn_exit.export.audit import audit, require_computed_outputs
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime import flatbuffer
 
@@ -62,6 +62,24 @@ def test_a_binary_layer_that_went_float_fails_the_export_and_writes_nothing(mode
     with pytest.raises(ExportError, match=r"declares 3 binary layers with \d+ MACs, but the converted file has 2 with"):
         to_lce.export(other, tmp_path / "m.tflite", task=tone_task, operating_points={})
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_branch_that_returns_a_reshaped_constant_is_refused():
+    def subgraph(name, *, constant):
+        data = memoryview(bytes(4)) if constant else None
+        tensors = tuple(
+            flatbuffer.Tensor(part, (1,), "int32", data if part == "in" else None) for part in ("in", "out")
+        )
+        operator = flatbuffer.Operator(name, False, (0,), (1,), {})
+        return flatbuffer.Subgraph("branch", tensors, (), (1,), (operator,))
+
+    def model(branch):
+        return flatbuffer.Model("", (subgraph("ADD", constant=True), branch), {}, {})
+
+    require_computed_outputs(model(subgraph("RESHAPE", constant=False)))
+    require_computed_outputs(model(subgraph("ADD", constant=True)))
+    with pytest.raises(ExportError, match="subgraph 1 returns a constant through RESHAPE"):
+        require_computed_outputs(model(subgraph("RESHAPE", constant=True)))
 
 
 def test_labels_must_fit_the_network(model, tone_task, tmp_path):

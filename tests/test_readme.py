@@ -1,0 +1,86 @@
+"""Every example of the README works, and every figure in it is in a committed result."""
+
+import argparse
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from audio_tasks import TASKS
+from bnn_exit import evaluate, predict, train
+from bnn_exit.export import __main__ as export_command
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
+PARSERS = {
+    "train": train.parser,
+    "evaluate": evaluate.parser,
+    "predict": predict.parser,
+    "export": export_command.parser,
+}
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, flags=re.DOTALL)
+
+
+def commands():
+    lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
+    inline = re.findall(r"`(python -m [^`]+)`", TEXT)
+    return sorted({line for line in [*lines, *inline] if line.startswith("python -m bnn_exit.")})
+
+
+def test_the_python_examples_run_in_order(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("espeakng_loader")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BNN_EXIT_CACHE", str(tmp_path / "cache"))
+    names = {}
+    for block in blocks("python"):
+        exec(compile(block, "README.md", "exec"), names)
+    lines = capsys.readouterr().out.splitlines()
+    label, probability, exit_index, score = lines[0].split()
+    assert label in ("yes", "no") and 0.5 <= float(probability) <= 1 and int(exit_index) in (0, 1, 2)
+    assert 0 <= float(score) <= 1
+    assert [line.split()[0] for line in lines[1:]] == ["0", "1", "2"]  # thresholds of 0: every exit is passed
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_is_one_that_its_parser_takes(command):
+    words = shlex.split(command)[2:]
+    arguments = PARSERS[words[0].removeprefix("bnn_exit.")]().parse_args(words[1:])
+    assert isinstance(arguments, argparse.Namespace)
+
+
+def test_every_task_is_described():
+    table = TEXT[TEXT.index("| task | what |") : TEXT.index("Sizes are")]
+    assert {name for name in re.findall(r"`(\w+)`", table) if name in TASKS} == set(TASKS)
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_the_two_commands_are_targets(target):
+    assert re.search(rf"^make {target} ", TEXT, flags=re.MULTILINE)
+    assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+
+
+def result_rows():
+    return re.findall(r"^\| \[(\w+)\]\(benchmarks/results/\w+\.json\) \|(.*)\|$", TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "cells"), result_rows())
+def test_every_row_of_the_results_is_a_committed_result(name, cells):
+    path = ROOT / "benchmarks" / "results" / f"accuracy_without_teacher_{name}.json"
+    metrics = json.loads(path.read_text(encoding="utf-8"))["metrics"]
+    balanced = metrics["operating_points"]["balanced"]
+    expected = [
+        *(f"{100 * figures['accuracy']:.2f}" for figures in metrics["exits"]),
+        f"{100 * balanced['accuracy']:.2f}",
+        f"{100 * balanced['relative_cost']['binary_macs']:.1f}",
+        f"{100 * balanced['relative_cost']['ops']:.1f}",
+    ]
+    assert re.findall(r"\d+\.\d+", cells.split("|", 1)[1])[: len(expected)] == expected
+
+
+def test_the_results_are_there():
+    assert {name for name, _ in result_rows()} == {"words", "esc10"}
