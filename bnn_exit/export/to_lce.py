@@ -23,17 +23,28 @@ class TaskInfo(Protocol):
     """What the file must know of the task: a Task, or what a run folder remembers of it."""
 
     @property
-    def name(self) -> str: ...  # noqa: D102
+    def name(self) -> str:
+        """As `audio_tasks.load` knows it."""
+
     @property
-    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
     @property
-    def clip_samples(self) -> int: ...  # noqa: D102
+    def clip_samples(self) -> int:
+        """Length of a clip."""
+
     @property
-    def features(self) -> FeatureConfig: ...  # noqa: D102
+    def features(self) -> FeatureConfig:
+        """The log-mel settings."""
+
     @property
-    def licence(self) -> str: ...  # noqa: D102
+    def licence(self) -> str:
+        """Licence of the data."""
+
     @property
-    def attribution(self) -> str: ...  # noqa: D102
+    def attribution(self) -> str:
+        """Whom to credit for the data."""
 
 
 def export(
