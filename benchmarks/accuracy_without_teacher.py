@@ -37,6 +37,7 @@ def main() -> int:
     subprocess.run([sys.executable, "-m", "bnn_exit.evaluate", str(folder)], check=True)
     result = collect(options.name, folder)
     path = RESULTS / f"accuracy_without_teacher_{options.name}.json"
+    path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     for bar in result["bars"]:
         print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.4g} (bar: {bar['bar']})")

@@ -16,6 +16,10 @@ from bnn_exit.errors import ArgumentError, DataError, one_of
 DROPS: dict[str, float | None] = {"full": None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
 """Operating point -> accuracy on validation that it may lose against the last exit; None: every exit is off."""
 
+STANDARD_ERRORS = 1.645
+"""Margin of the operating points, in standard errors of the accuracy lost: one-sided 95 % of a normal distribution.
+`benchmarks/threshold_margin.py` shows what happens without one when thresholds meet new speakers."""
+
 
 @dataclasses.dataclass(frozen=True)
 class OperatingPoint:
@@ -72,9 +76,12 @@ def search_thresholds(
     costs: Sequence[Cost],
     *,
     max_accuracy_drop: float,
+    standard_errors: float = STANDARD_ERRORS,
     policy_name: str = "entropy",
 ) -> tuple[float, ...]:
     """The thresholds of the least mean `ops` whose accuracy is at least that of the last exit minus the drop.
+
+    With a margin of `standard_errors`, because thresholds that are searched for on some clips lose more on others.
 
     Thresholds of all zeros, the full network, always qualify, so there is always an answer. Each threshold lies inside
     a gap between observed scores, where rounding to float32 cannot move a clip to another exit.
@@ -84,6 +91,8 @@ def search_thresholds(
         labels: [clips], the true labels.
         costs: cumulative cost of leaving at each exit.
         max_accuracy_drop: in [0, 1]; 0.005 allows half a percentage point.
+        standard_errors: how many standard errors of the loss must fit into the drop as well; larger is safer and
+            slower, 0 takes the loss on these clips at its word.
         policy_name: a name in `policy.POLICIES`.
 
     Raises:
@@ -92,7 +101,7 @@ def search_thresholds(
     """
     _check_drop(max_accuracy_drop)
     problem = _problem(probabilities, labels, costs, policy_name=policy_name)
-    return threshold_search.search(problem, max_accuracy_drop=max_accuracy_drop)
+    return threshold_search.search(problem, max_accuracy_drop=max_accuracy_drop, standard_errors=standard_errors)
 
 
 def operating_points(
@@ -101,6 +110,7 @@ def operating_points(
     costs: Sequence[Cost],
     *,
     drops: Mapping[str, float | None] = DROPS,
+    standard_errors: float = STANDARD_ERRORS,
     policy_name: str = "entropy",
     split: str = "validation",
 ) -> dict[str, OperatingPoint]:
@@ -115,7 +125,9 @@ def operating_points(
     best = (0.0,) * (problem.exits - 1)
     for name, drop in sorted(drops.items(), key=lambda item: (item[1] is not None, item[1] or 0.0)):
         if drop is not None:
-            best = threshold_search.search(problem, max_accuracy_drop=drop, starts=[best])
+            best = threshold_search.search(
+                problem, max_accuracy_drop=drop, standard_errors=standard_errors, starts=[best]
+            )
         thresholds[name] = best
     values = np.asarray(probabilities)
     points = {}

@@ -47,13 +47,38 @@ class Problem:
         """Number of exits."""
         return self.correct.shape[1]
 
-    def totals(self, thresholds: Sequence[float]) -> tuple[float, int]:
-        """Summed ops and number of right answers over all clips."""
+    @property
+    def lost(self) -> npt.NDArray[np.int64]:
+        """[clips, exits]: 1 where the exit is wrong and the last one right, -1 the other way round, else 0."""
+        return self.correct[:, -1:].astype(np.int64) - self.correct
+
+    def totals(self, thresholds: Sequence[float]) -> tuple[float, int, int]:
+        """Summed ops, answers lost against the last exit, and answers that differ from it in being right."""
         exits = policy.exit_indices(self.scores, np.asarray(thresholds, np.float32))
-        return float(self.ops[exits].sum()), int(self.correct[np.arange(len(exits)), exits].sum())
+        lost = self.lost[np.arange(len(exits)), exits]
+        return float(self.ops[exits].sum()), int(lost.sum()), int(np.abs(lost).sum())
 
 
-def search(problem: Problem, *, max_accuracy_drop: float, starts: Sequence[Thresholds] = ()) -> Thresholds:
+@dataclasses.dataclass(frozen=True)
+class Limit:
+    """What may be lost: the answers lost and `standard_errors` of their number together at most `answers`.
+
+    The search picks the thresholds that look best on these clips, so on others they lose more than here; the margin
+    takes that back. The standard error of a paired difference is the root of the number of clips that differ.
+    """
+
+    answers: float
+    standard_errors: float
+
+    def excess(self, lost: npt.ArrayLike, differing: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """By how many answers the limit is broken; 0 where it is kept."""
+        total = np.asarray(lost) + self.standard_errors * np.sqrt(np.asarray(differing))
+        return np.maximum(total - self.answers - 1e-6, 0.0)
+
+
+def search(
+    problem: Problem, *, max_accuracy_drop: float, standard_errors: float = 0.0, starts: Sequence[Thresholds] = ()
+) -> Thresholds:
     """Least total ops with at most `max_accuracy_drop` lost against the last exit; ties go to the more accurate.
 
     For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, where
@@ -64,27 +89,26 @@ def search(problem: Problem, *, max_accuracy_drop: float, starts: Sequence[Thres
     Args:
         problem: scores, answers and costs.
         max_accuracy_drop: in [0, 1].
+        standard_errors: margin on the loss, see Limit; larger is safer and slower.
         starts: further starting points; the result is never worse than one of them that keeps the accuracy.
     """
     count = problem.exits - 1
     off = (0.0,) * count
     if count == 0:
         return off
-    clips = len(problem.correct)
-    # Whole clips, so that 0.005 of 2400 allows 12 errors whatever the rounding of the division.
-    required = int(np.ceil(problem.correct[:, -1].sum() - max_accuracy_drop * clips - 1e-6))
+    limit = Limit(max_accuracy_drop * len(problem.correct), standard_errors)
     candidates = [distinct_thresholds(problem.scores[:, k]) for k in range(count)]
     singles: list[tuple[int, ...]] = [(k,) for k in range(count)]
 
     if count <= 3:
-        whole = _best_block(problem, candidates, off, tuple(range(count)), required=required, cells=GRID_CELLS)
+        whole = _best_block(problem, candidates, off, tuple(range(count)), limit=limit, cells=GRID_CELLS)
         begin, blocks = [whole, *starts], singles
     else:
         width = 3 if count <= 6 else 2
         begin = [off, *starts, *_random_starts(candidates)]
         blocks = [*itertools.combinations(range(count), width), *singles]
-    results = [_descend(problem, candidates, start, blocks, required=required) for start in begin]
-    best = min(results, key=lambda thresholds: _key(problem, thresholds, required=required))
+    results = [_descend(problem, candidates, start, blocks, limit=limit) for start in begin]
+    best = min(results, key=lambda thresholds: _key(problem, thresholds, limit=limit))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
 
@@ -122,13 +146,13 @@ def _best_block(
     thresholds: Thresholds,
     block: tuple[int, ...],
     *,
-    required: int,
+    limit: Limit,
     cells: int,
 ) -> Thresholds:
     """The best values, of all combinations on a grid, for the thresholds in `block`; the others stay.
 
     A clip that passes every exit of the block is answered by the first other exit that lets it leave, so for this clip
-    the later exits of the block do not exist. Let v_k be what a clip adds to a total (ops, right answers) if it leaves
+    the later exits of the block do not exist. Let v_k be what a clip adds to a total (ops, answers lost) if it leaves
     at the k-th exit of the block, v_K if it passes them all. A total over clips is then
         sum v_0 + sum_k S_k(v_k - v_{k-1}),   S_k(w) = sum of w over the clips that pass the first k exits,
     and S_k for every combination of k thresholds at once is the suffix sum of a k-dimensional histogram.
@@ -146,7 +170,8 @@ def _best_block(
         bins.append(np.where(final < k, len(grid), kept))
 
     totals = []
-    for table in (np.broadcast_to(problem.ops, problem.correct.shape), problem.correct.astype(np.float64)):
+    lost = problem.lost.astype(np.float64)
+    for table in (np.broadcast_to(problem.ops, lost.shape), lost, np.abs(lost)):
         adds = [table[:, k] for k in block] + [table[rows, final]]
         total = np.full((1,) * len(block), adds[0].sum())
         for k in range(1, len(block) + 1):
@@ -154,14 +179,13 @@ def _best_block(
                 [len(grid) for grid in grids[:k]] + [1] * (len(block) - k)
             )
         totals.append(total)
-    ops, right = totals
-    right = np.rint(right)
+    ops, losses, differing = totals[0], np.rint(totals[1]), np.rint(totals[2])
 
-    lacking = np.maximum(required - right, 0)
-    enough = lacking == lacking.min()
+    excess = limit.excess(losses, differing)
+    enough = excess == excess.min()
     ops = np.where(enough, ops, np.inf)
     cheapest = enough & (ops <= ops.min() * (1 + 1e-12))
-    place = np.unravel_index(np.where(cheapest, right, -1).argmax(), right.shape)
+    place = np.unravel_index(np.where(cheapest, losses, np.inf).argmin(), losses.shape)
     chosen = list(thresholds)
     for k, grid, index in zip(block, grids, place, strict=True):
         chosen[k] = float(grid[index])
@@ -187,26 +211,26 @@ def _descend(
     start: Thresholds,
     blocks: Sequence[tuple[int, ...]],
     *,
-    required: int,
+    limit: Limit,
 ) -> Thresholds:
     """Improve one block after another until a whole round changes nothing."""
-    best, key = start, _key(problem, start, required=required)
+    best, key = start, _key(problem, start, limit=limit)
     improved = True
     while improved:
         improved = False
         for block in blocks:
             cells = BLOCK_CELLS if len(block) > 1 else len(candidates[block[0]])
-            found = _best_block(problem, candidates, best, block, required=required, cells=cells)
-            found_key = _key(problem, found, required=required)
+            found = _best_block(problem, candidates, best, block, limit=limit, cells=cells)
+            found_key = _key(problem, found, limit=limit)
             if found_key < key:
                 best, key, improved = found, found_key, True
     return best
 
 
-def _key(problem: Problem, thresholds: Thresholds, *, required: int) -> _Key:
-    """Smaller is better: first enough right answers, then fewer ops, then more right answers."""
-    ops, right = problem.totals(thresholds)
-    return float(max(0, required - right)), ops, float(-right)
+def _key(problem: Problem, thresholds: Thresholds, *, limit: Limit) -> _Key:
+    """Smaller is better: first within the limit, then fewer ops, then fewer answers lost."""
+    ops, lost, differing = problem.totals(thresholds)
+    return float(limit.excess(lost, differing)), ops, float(lost)
 
 
 def _grid(candidates: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:

@@ -35,24 +35,38 @@ def outcome(probabilities, labels, costs, thresholds):
     return metrics.mean_cost(exits, costs)["ops"], metrics.accuracy(predicted, labels)
 
 
-def brute_force(probabilities, labels, costs, drop):
+def loss_with_margin(probabilities, labels, thresholds, standard_errors):
+    """Accuracy lost against the last exit plus so many standard errors of it, clip by clip."""
+    exits = policy.exit_indices(policy.scores(probabilities), thresholds)
+    right = policy.predicted_labels(probabilities, exits) == labels
+    change = (probabilities[:, -1].argmax(-1) == labels).astype(float) - right
+    return change.mean() + standard_errors * np.sqrt((change**2).sum()) / len(change)
+
+
+def brute_force(probabilities, labels, costs, drop, standard_errors=0.0):
     """(least mean ops, best accuracy at it) over every distinct decision: every score, 0 and 2 as thresholds."""
     scores = policy.scores(probabilities).astype(np.float32)
-    wanted = metrics.accuracy(probabilities[:, -1].argmax(-1), labels) - drop - 1e-9
     values = [[0.0, *np.unique(scores[:, k]).tolist(), 2.0] for k in range(len(costs) - 1)]
-    found = (outcome(probabilities, labels, costs, choice) for choice in itertools.product(*values))
-    return min((round(ops, 9), -right) for ops, right in found if right >= wanted)
+    found = []
+    for choice in itertools.product(*values):
+        if loss_with_margin(probabilities, labels, choice, standard_errors) <= drop + 1e-9:
+            ops, right = outcome(probabilities, labels, costs, choice)
+            found.append((round(ops, 9), -right))
+    return min(found)
 
 
 @pytest.mark.parametrize("ties", [False, True])
 @pytest.mark.parametrize("drop", [0.0, 0.05, 0.2, 1.0])
+@pytest.mark.parametrize("standard_errors", [0.0, 1.645])
 @pytest.mark.parametrize(("count", "exits"), [(12, 1), (40, 2), (16, 3), (7, 4)])
-def test_search_finds_what_brute_force_finds(count, exits, drop, ties):
-    for seed in range(4):
+def test_search_finds_what_brute_force_finds(count, exits, drop, ties, standard_errors):
+    for seed in range(2):
         probabilities, labels = clips(count=count, exits=exits, seed=seed, ties=ties)
-        thresholds = search_thresholds(probabilities, labels, ladder(exits), max_accuracy_drop=drop)
+        thresholds = search_thresholds(
+            probabilities, labels, ladder(exits), max_accuracy_drop=drop, standard_errors=standard_errors
+        )
         ops, right = outcome(probabilities, labels, ladder(exits), thresholds)
-        best_ops, best_right = brute_force(probabilities, labels, ladder(exits), drop)
+        best_ops, best_right = brute_force(probabilities, labels, ladder(exits), drop, standard_errors)
         assert ops == pytest.approx(best_ops)
         assert right == pytest.approx(-best_right)
 
@@ -62,7 +76,7 @@ def test_search_finds_what_brute_force_finds(count, exits, drop, ties):
 def test_descent_beyond_four_exits_finds_what_brute_force_finds(exits, drop):
     for seed in range(3):
         probabilities, labels = clips(count=5 if exits == 5 else 3, exits=exits, seed=seed)
-        thresholds = search_thresholds(probabilities, labels, ladder(exits), max_accuracy_drop=drop)
+        thresholds = search_thresholds(probabilities, labels, ladder(exits), max_accuracy_drop=drop, standard_errors=0)
         ops, _ = outcome(probabilities, labels, ladder(exits), thresholds)
         assert ops == pytest.approx(brute_force(probabilities, labels, ladder(exits), drop)[0])
 
@@ -98,6 +112,8 @@ def test_the_result_keeps_the_accuracy_and_never_costs_more_than_the_full_networ
     ops, right = outcome(probabilities, labels, costs, thresholds)
     full_ops, full = outcome(probabilities, labels, costs, [0.0] * (exits - 1))
     assert right >= full - drop - 1e-9
+    # The margin on top is kept too: 1.645 standard errors unless the caller says otherwise.
+    assert loss_with_margin(probabilities, labels, thresholds, 1.645) <= drop + 1e-9
     assert ops <= full_ops + 1e-9
 
 

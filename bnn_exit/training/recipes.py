@@ -17,7 +17,7 @@ class Settings:
     augment: AugmentConfig
 
 
-_WORDS = Settings(TrainConfig(epochs=32), AugmentConfig())
+_WORDS = Settings(TrainConfig(epochs=30), AugmentConfig())
 # A few hundred long clips: many passes, small batches, shifts as wide as the sounds are loose.
 _SOUNDS = Settings(
     TrainConfig(epochs=80, batch_size=16, learning_rate=2e-3, warmup_steps=100),
