@@ -2,8 +2,8 @@
 
     python benchmarks/threshold_margin.py RUN [--data-dir DIR]
 
-Splits the validation speakers of a run into halves in every way, chooses thresholds on one half and measures the accuracy
-lost and the cost on the other, for several margins in standard errors. The test split is not touched. Writes
+Splits the validation speakers of a run into halves in every way, chooses thresholds on one half and measures the
+accuracy lost and the cost on the other, for several margins in standard errors. The test split is not touched. Writes
 results/threshold_margin.json.
 """
 
