@@ -56,8 +56,8 @@ def fit(
 
     Returns:
         A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (lists over exits),
-        `seconds` of training, `waiting_share` (the part of them in which the network waited for data) and
-        `total_seconds`, validation included.
+        `seconds` of training, `waiting_share` (the part of them in which the network waited for data), `total_seconds`
+        with validation and `processor_seconds`, the same summed over cores.
     """
     config = config or TrainConfig()
     if epochs is not None:
@@ -112,10 +112,11 @@ class _Fit:
         if resume:
             self._restore()
         for epoch in range(len(self.history), self.config.epochs):
-            start = time.perf_counter()
+            start, processor_start = time.perf_counter(), time.process_time()
             record = self._train_epoch(epoch)
             self._validate(record)
             record["total_seconds"] = round(time.perf_counter() - start, 3)
+            record["processor_seconds"] = round(time.process_time() - processor_start, 3)
             self.history.append(record)
             self._save()
             self._report(record)

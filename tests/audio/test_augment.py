@@ -20,9 +20,10 @@ def clip(seed=0):
 
 
 def augmenter(config, *, seed=0, noise=None):
-    return Augmenter(
+    augment = Augmenter(
         config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.full(MELS, 7.0), noise=noise, seed=seed
     )
+    return tf.function(augment)  # traced once, as training does: hundreds of calls are then cheap
 
 
 def run(augment, log_mel, index=0, epoch=0):
@@ -69,7 +70,8 @@ def test_a_shift_moves_frames_by_at_most_its_bound_and_fills_with_silence():
 
 
 def test_gain_adds_decibels():
-    result = [run(augmenter(dataclasses.replace(OFF, gain_db=6)), clip(), index) - clip() for index in range(200)]
+    augment = augmenter(dataclasses.replace(OFF, gain_db=6))
+    result = [run(augment, clip(), index) - clip() for index in range(200)]
     gains_db = np.array([change[0, 0] for change in result]) * 10 / np.log(10)
     assert all(np.ptp(change) < 1e-5 for change in result)
     assert -6 <= gains_db.min() < -5 and 5 < gains_db.max() <= 6
@@ -96,10 +98,10 @@ def test_noise_shorter_than_a_clip_is_left_out():
 
 
 def test_masks_blank_whole_frames_and_bands_of_bounded_width():
-    config = dataclasses.replace(OFF, time_mask_frames=20, frequency_mask_mels=10)
+    augment = augmenter(dataclasses.replace(OFF, time_mask_frames=20, frequency_mask_mels=10))
     frames, mels = [], []
     for index in range(200):
-        blank = run(augmenter_once(config), clip(), index) == 7.0
+        blank = run(augment, clip(), index) == 7.0
         rows, columns = blank.all(axis=1), blank.all(axis=0)
         np.testing.assert_array_equal(blank, rows[:, None] | columns[None, :])
         for mask in (rows, columns):
@@ -109,13 +111,6 @@ def test_masks_blank_whole_frames_and_bands_of_bounded_width():
     # tensorflow-io draws widths below the bound, evenly.
     assert max(frames) <= 19 and max(mels) <= 9
     assert np.mean(frames) == pytest.approx(9.5, abs=1.5) and np.mean(mels) == pytest.approx(4.5, abs=1)
-
-
-_MADE = {}
-
-
-def augmenter_once(config):
-    return _MADE.setdefault(config, augmenter(config))
 
 
 @pytest.mark.parametrize(
