@@ -54,6 +54,7 @@ def collect(name: str, folder: Path) -> dict:
         "epochs": len(history),
         "seconds_in_epochs": round(seconds, 1),
         "seconds_with_validation": round(sum(epoch["total_seconds"] for epoch in history), 1),
+        "processor_seconds_with_validation": round(sum(epoch["processor_seconds"] for epoch in history), 1),
         "share_waiting_for_data": round(waiting, 5),
         "epochs_log": history,
     }

@@ -57,6 +57,7 @@ def test_every_exit_learns_the_tones(tone_task):
         "seconds",
         "waiting_share",
         "total_seconds",
+        "processor_seconds",
     }
 
 
