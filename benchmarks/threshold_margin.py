@@ -21,7 +21,7 @@ import audio_tasks
 from bnn_exit import calibration, machine, metrics, policy
 from bnn_exit.models.multi_exit import build
 from bnn_exit.training import checkpoint
-from bnn_exit.training.fit import BEST
+from bnn_exit.training.loop import BEST
 from bnn_exit.training.runs import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "threshold_margin.json"

@@ -20,7 +20,7 @@ _NAMES = {
     "build": "bnn_exit.models.multi_exit",
     "calibrate": "bnn_exit.training.calibrate",
     "export": "bnn_exit.export.to_lce",
-    "fit": "bnn_exit.training.fit",
+    "fit": "bnn_exit.training.loop",
 }
 
 __all__ = sorted(_NAMES)

@@ -6,15 +6,16 @@ import argparse
 import dataclasses
 import datetime
 import json
-import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import audio_tasks
 from bnn_exit import machine
+from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of, run_command
@@ -77,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
+    one_of("--input", options.input, INPUTS)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
     if options.resume is not None:
@@ -134,12 +136,10 @@ def _resume(options: argparse.Namespace, command: str) -> int:
 def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argparse.Namespace, *, resume: bool) -> int:
     """Everything after the settings are known: train, calibrate, export, compare."""
     from bnn_exit._keras import set_seed, tf
-    from bnn_exit.export.to_lce import INPUTS
     from bnn_exit.models.multi_exit import build
     from bnn_exit.training.deploy import deploy
-    from bnn_exit.training.fit import fit
+    from bnn_exit.training.loop import fit
 
-    one_of("--input", options.input, INPUTS)
     # The same seed gives the same weights, interrupted or not.
     set_seed(config.training.seed)
     tf.config.experimental.enable_op_determinism()
@@ -191,10 +191,13 @@ def _check_new(folder: Path) -> None:
             f"--out {str(folder)!r} exists already: choose another folder, or go on with it by --resume {folder}"
         )
     existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
-    if not existing.is_dir() or not os.access(existing, os.W_OK | os.X_OK):
+    try:
+        # Trying is the only test that holds for every file system and user.
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
+    except OSError as error:
         raise ArgumentError(
-            f"--out {str(folder)!r} cannot be written: {str(existing)!r} is not a folder that you may write to"
-        )
+            f"--out {str(folder)!r} cannot be written ({error.strerror}): choose a folder that you may write to"
+        ) from error
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

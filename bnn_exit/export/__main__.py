@@ -60,7 +60,7 @@ def _restore(folder: Path) -> tuple:
     from bnn_exit.files import read_json
     from bnn_exit.models.multi_exit import build
     from bnn_exit.training import checkpoint
-    from bnn_exit.training.fit import BEST
+    from bnn_exit.training.loop import BEST
     from bnn_exit.training.runs import RunConfig
 
     config = RunConfig.load(folder)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -180,8 +181,8 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
         (["--option", "wrods=a,b"], 2, "task synthetic has no option 'wrods'; its options: "),
         (["--fold", "1"], 2, "task synthetic has no option 'fold'; its options: "),
         (["--task", "folder", "--data-dir", "/nowhere"], 1, "/nowhere"),
-        (["--task", "esc10"], 1, "--data-dir"),
-        (["--out", "/proc/nothing/run"], 2, "--out '/proc/nothing/run' cannot be written"),
+        (["--task", "esc10"], 2, "--data-dir"),
+        (["--out", "/proc/nothing/run"], 2, "--out '/proc/nothing/run' cannot be written .*: choose a folder"),
         (["--resume", "/nowhere"], 2, "'/nowhere' is no run: it has no config.json"),
         (["--resume", "/nowhere", "--epochs", "9"], 2, "--epochs cannot change in a run that is resumed"),
         (["--help-me"], 2, "unrecognized arguments: --help-me"),
@@ -191,7 +192,6 @@ def test_mistakes_get_one_line_and_leave_nothing(arguments, status, message, tmp
     monkeypatch.chdir(tmp_path)
     assert train.main(arguments) == status
     error = capsys.readouterr().err
-    import re
 
     assert re.search(message, error), error
     assert error.count("\n") == 1 and error.startswith("error: ")
@@ -202,7 +202,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bnn_exit.training.fit.fit", interrupted)
+    monkeypatch.setattr("bnn_exit.training.loop.fit", interrupted)
     folder = tmp_path / "run"
     assert train.main([*TASK, *NETWORK, "--out", str(folder)]) == 130
     assert f"interrupted: python -m bnn_exit.train --resume {folder} goes on" in capsys.readouterr().err

@@ -1,5 +1,4 @@
 import dataclasses
-import sys
 
 import numpy as np
 import pytest
@@ -9,7 +8,7 @@ from bnn_exit._keras import set_seed, tf
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.training import TrainConfig, checkpoint, fit
-from bnn_exit.training.fit import LAST
+from bnn_exit.training.loop import LAST
 
 GENTLE = AugmentConfig(time_shift_ms=20.0, snr_db=(20.0, 30.0), time_mask_frames=4, frequency_mask_mels=2)
 CONFIG = TrainConfig(epochs=4, batch_size=16, warmup_steps=5, learning_rate=5e-3, seed=3)
@@ -63,7 +62,7 @@ def test_every_exit_learns_the_tones(tone_task):
 
 def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_path, monkeypatch):
     config, expected, history = uninterrupted
-    module = sys.modules["bnn_exit.training.fit"]
+    from bnn_exit.training import loop as module
 
     class Interrupted(module._Fit):
         def _train_epoch(self, epoch):
