@@ -39,7 +39,15 @@ except ImportError as error:
 
 tf.get_logger().setLevel("ERROR")
 
-__all__ = ["convert_variables_to_constants_v2", "keras", "larq", "set_seed", "tf", "tflite_schema"]
+__all__ = [
+    "convert_variables_to_constants_v2",
+    "keras",
+    "larq",
+    "make_repeatable",
+    "set_seed",
+    "tf",
+    "tflite_schema",
+]
 
 
 def set_seed(seed: int) -> None:
@@ -50,3 +58,13 @@ def set_seed(seed: int) -> None:
     random.seed(seed)
     np.random.seed(seed)
     tf.random.set_seed(seed)
+
+
+def make_repeatable() -> None:
+    """Have TensorFlow give the same bits every time, for the rest of the process; call it before the first step.
+
+    `enable_op_determinism` alone does not: a sum of three gradients is added in whatever order its terms arrive. The
+    arithmetic optimiser must not make such sums out of the sums of two that `MultiExitModel` asks for.
+    """
+    tf.config.experimental.enable_op_determinism()
+    tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})

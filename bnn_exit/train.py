@@ -135,14 +135,14 @@ def _resume(options: argparse.Namespace, command: str) -> int:
 
 def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argparse.Namespace, *, resume: bool) -> int:
     """Everything after the settings are known: train, calibrate, export, compare."""
-    from bnn_exit._keras import set_seed, tf
+    from bnn_exit._keras import make_repeatable, set_seed
     from bnn_exit.models.multi_exit import build
     from bnn_exit.training.deploy import deploy
     from bnn_exit.training.loop import fit
 
     # The same seed gives the same weights, interrupted or not.
     set_seed(config.training.seed)
-    tf.config.experimental.enable_op_determinism()
+    make_repeatable()
     model = build(**config.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
     sizes = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
     print(

@@ -64,6 +64,9 @@ class MultiExitModel:
         for stage, head in zip(stages, heads, strict=True):
             features = stage(features)
             logits.append(head(features))
+            # A tensor that three layers read gets its gradient as a sum of three, which TensorFlow adds in whatever
+            # order they come; with the identity there are two sums of two, and a run can be repeated bit for bit.
+            features = tf.identity(features)
         self.keras_model = keras.Model(source, logits, name="multi_exit")
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
         self.num_binary_layers = check_binary(self.keras_model)

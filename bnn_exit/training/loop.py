@@ -50,7 +50,7 @@ def fit(
         config, augment: settings; None takes the defaults.
         folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
         resume: go on from the last checkpoint in `folder`. On the same machine the weights end the same as without the
-            interruption, if `tf.config.experimental.enable_op_determinism()` was called, as the command does.
+            interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
         tensorboard: write accuracy and loss of each epoch for TensorBoard into `folder`.
         progress: show a bar with each exit's accuracy on stderr.
 
