@@ -9,9 +9,6 @@ from bnn_exit.runtime.reference import Interpreter
 pytest.importorskip("larq_compute_engine")
 pytest.importorskip("larq")
 
-# Keras 2 draws its default seeds with a float for a bound.
-pytestmark = pytest.mark.filterwarnings("ignore:non-integer arguments to randrange:DeprecationWarning")
-
 
 @pytest.fixture(scope="module")
 def training():
@@ -92,7 +89,7 @@ NETWORKS = {
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks_agree(training, binary, lce_run, reference_run, name):
     keras, tf = training.keras, training.tf
-    keras.utils.set_random_seed(1)
+    training.set_seed(1)
     source = values = keras.Input((12, 11, 3), batch_size=1)
     values = keras.layers.Conv2D(31, 3, padding="same")(values)
     for index, (filters, settings) in enumerate(NETWORKS[name]):
@@ -137,7 +134,7 @@ EXITS = 6
 def adaptive(training, binary):
     """A file of six nested exits, and what Keras says at each exit of a clip."""
     keras, tf = training.keras, training.tf
-    keras.utils.set_random_seed(2)
+    training.set_seed(2)
     stages, heads, shape = [], [], (8, 7, 3)
     for index in range(EXITS):
         source = keras.Input(shape, batch_size=1)
