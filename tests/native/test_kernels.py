@@ -41,7 +41,7 @@ def listed(macro):
 
 
 def check_report(output, *, isas, cases):
-    """Every listed kernel is reported for every one of these instruction sets, with enough cases and none that differs."""
+    """Every listed kernel is reported for each of these instruction sets, with enough cases and none that differs."""
     agreeing = {}
     for isa, kernel, agree, differ in re.findall(r"^(\w+) (\w+) agree (\d+) differ (\d+)$", output, re.MULTILINE):
         assert differ == "0", output

@@ -10,6 +10,7 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 4;
+  static constexpr bool kPrefixes = false;
 
   static std::size_t group_bytes(int words, int channels) { return lut_bytes<32>(words, channels); }
   template <class Source>

@@ -1,4 +1,8 @@
-// AVX-512 with VPOPCNTDQ: 8 pixels x 16 channels, each lane one output channel, so that no sum crosses lanes.
+// AVX-512 with VPOPCNTDQ: each lane is one output channel, so that no sum crosses lanes.
+//
+// One population count serves two words. Let S_j be the XOR of the first j words of activations and weights, both made
+// beforehand ("prefixes"), S_0 = 0. Bit by bit, S changes as often as products are -1; it falls half as often, give or
+// take its last value: changes = 2 * falls + S_last. In two steps it falls at most once: where S_1 ? !S_2 : S_0.
 #define BNN_EXIT_NAME avx512_vpopcnt
 #include "vec_avx512.h"
 
@@ -7,8 +11,13 @@
 namespace bnn_exit {
 namespace {
 
+#ifndef KP
+#define KP 4
+#endif
 struct Micro {
-  static constexpr int kPixels = 8;
+  static constexpr int kPixels = KP;
+  static constexpr bool kPrefixes = true;
+  static constexpr int kFalls = 0x74;  // the truth table of S_1 ? !S_2 : S_0
 
   // [channel / 16][k][even channels 8, odd channels 8]: the counts of a pair join to one word of two 32-bit counts.
   static std::size_t group_bytes(int words, int channels) {
@@ -18,9 +27,20 @@ struct Micro {
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
     std::uint64_t* to = static_cast<std::uint64_t*>(packed);
-    for (int channel = 0; channel < channels; channel += kLanes)
-      for (int k = 0; k < words; ++k)
-        for (int i = 0; i < kLanes; ++i) *to++ = source(channel + i % 8 * 2 + i / 8, k);
+    for (int channel = 0; channel < channels; channel += kLanes, to += kLanes * words) {
+      for (int i = 0; i < kLanes; ++i) {
+        std::uint64_t prefix = 0;
+        for (int k = 0; k < words; ++k) {
+          const std::uint64_t word = source(channel + i % 8 * 2 + i / 8, k);
+          prefix ^= word;
+          to[kLanes * k + i] = in_pair(k, words) ? prefix : word;
+        }
+      }
+    }
+  }
+
+  static BNN_INLINE __m512i joined(__m512i even, __m512i odd) {
+    return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32));
   }
 
   template <class Emit>
@@ -28,21 +48,40 @@ struct Micro {
                              const Emit& emit) {
     const char* w = static_cast<const char*>(weights);
     for (int channel = 0; channel < channels; channel += kLanes) {
-      __m512i even[kPixels], odd[kPixels];
-      for (int p = 0; p < kPixels; ++p) even[p] = odd[p] = _mm512_setzero_si512();
+      __m512i falls[kPixels][2], state[kPixels][2];
+      for (int p = 0; p < kPixels; ++p)
+        for (int half = 0; half < 2; ++half) falls[p][half] = state[p][half] = _mm512_setzero_si512();
       const std::uint64_t* a = panel;
-      for (int k = 0; k < words; ++k, w += 128, a += kPixels) {
-        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
+      for (int k = 1; k < words; k += 2, w += 256, a += 2 * kPixels) {
         for (int p = 0; p < kPixels; ++p) {
-          const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
-          even[p] = _mm512_add_epi64(even[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w0)));
-          odd[p] = _mm512_add_epi64(odd[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w1)));
-          // Keeps the sums in registers: gcc would else regroup them and spill.
-          asm("" : "+v"(even[p]), "+v"(odd[p]));
+          const __m512i a1 = _mm512_set1_epi64(static_cast<long long>(a[p]));
+          const __m512i a2 = _mm512_set1_epi64(static_cast<long long>(a[kPixels + p]));
+          for (int half = 0; half < 2; ++half) {
+            const __m512i s1 = _mm512_xor_si512(a1, _mm512_load_si512(w + 64 * half));
+            const __m512i s2 = _mm512_xor_si512(a2, _mm512_load_si512(w + 64 * half + 128));
+            const __m512i fall = _mm512_ternarylogic_epi64(state[p][half], s1, s2, kFalls);
+            falls[p][half] = _mm512_add_epi64(falls[p][half], _mm512_popcnt_epi64(fall));
+            state[p][half] = s2;
+            // Keeps the sums in registers: gcc would else regroup them and spill.
+            asm("" : "+v"(falls[p][half]), "+v"(state[p][half]));
+          }
         }
       }
       I16 counts[kPixels];
-      for (int p = 0; p < kPixels; ++p) counts[p] = _mm512_or_si512(even[p], _mm512_slli_epi64(odd[p], 32));
+      for (int p = 0; p < kPixels; ++p) {
+        const __m512i last = joined(_mm512_popcnt_epi64(state[p][0]), _mm512_popcnt_epi64(state[p][1]));
+        const __m512i fell = joined(falls[p][0], falls[p][1]);
+        counts[p] = _mm512_add_epi32(_mm512_add_epi32(fell, fell), last);
+      }
+      if (words % 2) {
+        for (int p = 0; p < kPixels; ++p) {
+          const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
+          const __m512i even = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w)));
+          const __m512i odd = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w + 64)));
+          counts[p] = _mm512_add_epi32(counts[p], joined(even, odd));
+        }
+        w += 128;
+      }
       emit(channel, counts);
     }
   }

@@ -2,6 +2,7 @@
 //
 // A kernel ("Micro") gives:
 //   kPixels                                        output pixels computed together
+//   kPrefixes                                      the panel holds prefixes (see gather)
 //   group_bytes(words, channels)                   size of the packed weights of one group of channels
 //   pack(source, words, channels, packed)          source(channel, k) is word k of a filter
 //   run(weights, words, channels, panel, emit)     panel[k][kPixels]; emit(channel, counts[kPixels]) for every 16 channels
@@ -44,8 +45,12 @@ BNN_INLINE int popcount(std::uint64_t x) {
 #endif
 }
 
+// With prefixes, words of a panel come in pairs; an odd last one stays as it is.
+BNN_INLINE bool in_pair(int k, int words) { return k < words / 2 * 2; }
+
 // Gathers the words of all taps of a tile's pixels: panel[k][pixel]. Pixels past the end repeat the last one.
-template <int kPixels>
+// Prefixes: each word is replaced by the XOR of all up to it.
+template <int kPixels, bool kPrefixes>
 BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group, std::ptrdiff_t first, int count,
                        std::uint64_t* panel) {
   const BinaryConvShape& s = layer.shape;
@@ -53,21 +58,34 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   const bool joined = s.dilation_w == 1 && s.groups == 1;
   const int run = joined ? s.kernel_w * z.words : z.group_words, runs = joined ? 1 : s.kernel_w;
   const std::ptrdiff_t down = s.dilation_h * layer.input_row, right = std::ptrdiff_t{s.dilation_w} * z.words;
+  const std::ptrdiff_t step = std::ptrdiff_t{s.stride_w} * z.words;
   std::ptrdiff_t y = first / s.out_w, x = first - y * s.out_w;
+  const std::uint64_t* corners[kPixels];
+  const bool neighbours = step == 1 && x + kPixels <= s.out_w;
   for (int p = 0; p < kPixels; ++p) {
-    const std::uint64_t* corner = layer.input + y * s.stride_h * layer.input_row + x * s.stride_w * z.words +
-                                  std::ptrdiff_t{group} * z.group_words;
-    std::uint64_t* to = panel + p;
-    for (int i = 0; i < s.kernel_h; ++i, corner += down) {
-      const std::uint64_t* from = corner;
-      for (int j = 0; j < runs; ++j, from += right)
-        for (int k = 0; k < run; ++k, to += kPixels) *to = from[k];
-    }
+    corners[p] = layer.input + y * s.stride_h * layer.input_row + x * step + std::ptrdiff_t{group} * z.group_words;
     if (p + 1 < count && ++x == s.out_w) {
       x = 0;
       ++y;
     }
   }
+  std::uint64_t prefix[kPixels] = {};
+  for (int i = 0; i < s.kernel_h; ++i) {
+    for (int j = 0; j < runs; ++j) {
+      const std::ptrdiff_t from = i * down + j * right;
+      for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels) {
+        if (neighbours) {
+          const std::uint64_t* row = corners[0] + k;
+          for (int p = 0; p < kPixels; ++p) panel[p] = prefix[p] = (kPrefixes ? prefix[p] : 0) ^ row[p];
+        } else {
+          for (int p = 0; p < kPixels; ++p) panel[p] = prefix[p] = (kPrefixes ? prefix[p] : 0) ^ corners[p][k];
+        }
+      }
+    }
+  }
+  // The odd last word as it was: what it changed.
+  if (kPrefixes && z.panel_words % 2 && z.panel_words > 1)
+    for (int p = 0; p < kPixels; ++p) panel[p - kPixels] ^= panel[p - 2 * kPixels];
 }
 
 // Any shape: each output channel compares its own words, masked to the channels of its group. Weights [out][taps][span].
@@ -175,7 +193,7 @@ BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, 
     const char* weights = static_cast<const char*>(layer.weights) + group * bytes;
     for (std::ptrdiff_t first = row_begin * width; first < end; first += kPixels) {
       const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, end);
-      gather<kPixels>(layer, z, group, first, tile.count, panel);
+      gather<kPixels, Micro::kPrefixes>(layer, z, group, first, tile.count, panel);
       Micro::run(weights, z.panel_words, z.group_out, panel,
                  [&](int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
                    finish_counts(layer, tile, counts, group * z.group_out + channel);

@@ -3,6 +3,8 @@
 
 #include "kernels.h"
 
+#define BNN_UNROLL _Pragma("GCC unroll 16")
+
 namespace bnn_exit {
 namespace {
 
@@ -27,74 +29,90 @@ struct Tile {
   }
 };
 
-// Sixteen signs of a pixel, from a channel that is a multiple of 16 on. The last ones clear the rest of their word.
-BNN_INLINE void store_bits(std::uint64_t* pixel, int channel, int channels, unsigned bits) {
-  char* target = reinterpret_cast<char*>(pixel) + channel / 8;
-  if (channels - channel > kLanes) {
-    const std::uint16_t value = static_cast<std::uint16_t>(bits);
+// Sixteen signs of each pixel, from a channel that is a multiple of 16 on. The last ones clear the rest of their word.
+template <bool kWhole, int kPixels>
+BNN_INLINE void store_bits(const Tile<kPixels>& tile, int channel, int channels, const unsigned (&bits)[kPixels]) {
+  const unsigned mask = kWhole || channels - channel >= kLanes ? 0xffffu : (1u << (channels - channel)) - 1u;
+  const bool clears = channels - channel <= kLanes && (channel + kLanes) % 64;
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p) {
+    if (!kWhole && p >= tile.count) break;
+    char* target = reinterpret_cast<char*>(tile.bits[p]) + channel / 8;
+    const std::uint16_t value = static_cast<std::uint16_t>(bits[p] & mask);
     std::memcpy(target, &value, sizeof value);
-    return;
-  }
-  std::uint16_t value = static_cast<std::uint16_t>(bits & ((1u << (channels - channel)) - 1u));
-  for (int from = channel; from == channel || from % 64; from += kLanes) {
-    std::memcpy(target, &value, sizeof value);
-    target += sizeof value;
-    value = 0;
+    if (clears)
+      for (int rest = (channel + kLanes) % 64; rest < 64; rest += 8) target[(rest - channel % 64) / 8] = 0;
   }
 }
 
 // Applies the steps to sixteen channels of each pixel of a tile and stores the results.
-template <int kPixels>
-BNN_INLINE void finish(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel, int channels) {
-  const int lanes = channels - channel < kLanes ? channels - channel : kLanes;
-  const int count = tile.count;
+// Whole: all pixels and all sixteen channels exist.
+template <bool kWhole, int kPixels>
+BNN_INLINE void finish_tile(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
+                            int channels) {
+  const int lanes = kWhole || channels - channel >= kLanes ? kLanes : channels - channel;
+  const auto each = [&](auto change) __attribute__((always_inline)) {
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p)
+      if (kWhole || p < tile.count) change(p);
+  };
   for (int s = 0; s < output.step_count; ++s) {
     const Step& step = output.steps[s];
-    const float* data = step.data;
+    if (step.kind == StepKind::kClamp) {
+      const F16 low = broadcast(step.low), high = broadcast(step.high);
+      each([&](int p) __attribute__((always_inline)) { v[p] = at_most(at_least(v[p], low), high); });
+      continue;
+    }
+    const float* data = step.data + channel;
+    const float* pixels = data + tile.first * step.pitch;
+    const auto tensor = [&](int p) __attribute__((always_inline)) {
+      const float* pixel = pixels + static_cast<std::ptrdiff_t>(p) * step.pitch;
+      return kWhole ? load(pixel) : load_n(pixel, lanes);
+    };
     switch (step.kind) {
       case StepKind::kMulChannel: {
-        const F16 d = load(data + channel);
-        for (int p = 0; p < kPixels; ++p) v[p] = mul(v[p], d);
+        const F16 d = load(data);
+        each([&](int p) __attribute__((always_inline)) { v[p] = mul(v[p], d); });
         break;
       }
       case StepKind::kAddChannel: {
-        const F16 d = load(data + channel);
-        for (int p = 0; p < kPixels; ++p) v[p] = add(v[p], d);
+        const F16 d = load(data);
+        each([&](int p) __attribute__((always_inline)) { v[p] = add(v[p], d); });
         break;
       }
       case StepKind::kPreluChannel: {
-        const F16 d = load(data + channel);
-        for (int p = 0; p < kPixels; ++p) v[p] = prelu(v[p], d);
+        const F16 d = load(data);
+        each([&](int p) __attribute__((always_inline)) { v[p] = prelu(v[p], d); });
         break;
       }
-      case StepKind::kAddTensor: {
-        data += tile.first * step.pitch + channel;
-        for (int p = 0; p < kPixels; ++p)
-          if (p < count) v[p] = add(v[p], load_n(data + static_cast<std::ptrdiff_t>(p) * step.pitch, lanes));
+      case StepKind::kAddTensor:
+        each([&](int p) __attribute__((always_inline)) { v[p] = add(v[p], tensor(p)); });
         break;
-      }
-      case StepKind::kMulTensor: {
-        data += tile.first * step.pitch + channel;
-        for (int p = 0; p < kPixels; ++p)
-          if (p < count) v[p] = mul(v[p], load_n(data + static_cast<std::ptrdiff_t>(p) * step.pitch, lanes));
+      case StepKind::kMulTensor:
+        each([&](int p) __attribute__((always_inline)) { v[p] = mul(v[p], tensor(p)); });
         break;
-      }
-      case StepKind::kClamp: {
-        const F16 low = broadcast(step.low), high = broadcast(step.high);
-        for (int p = 0; p < kPixels; ++p) v[p] = at_most(at_least(v[p], low), high);
-        break;
-      }
+      case StepKind::kClamp: break;
     }
   }
   if (output.values) {
     float* values = output.values + tile.first * output.pitch + channel;
-    for (int p = 0; p < kPixels; ++p)
-      if (p < count) store_n(values + static_cast<std::ptrdiff_t>(p) * output.pitch, v[p], lanes);
+    each([&](int p) __attribute__((always_inline)) {
+      float* pixel = values + static_cast<std::ptrdiff_t>(p) * output.pitch;
+      if (kWhole) store(pixel, v[p]);
+      else store_n(pixel, v[p], lanes);
+    });
   }
   if (output.bits) {
-    for (int p = 0; p < kPixels; ++p)
-      if (p < count) store_bits(tile.bits[p], channel, channels, negative_bits(v[p]));
+    unsigned bits[kPixels];
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) bits[p] = negative_bits(v[p]);
+    store_bits<kWhole>(tile, channel, channels, bits);
   }
+}
+
+template <int kPixels>
+BNN_INLINE void finish(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel, int channels) {
+  if (tile.count == kPixels && channels - channel >= kLanes)
+    finish_tile<true>(output, tile, v, channel, channels);
+  else
+    finish_tile<false>(output, tile, v, channel, channels);
 }
 
 // Counts of a binary convolution: thresholds, or a float result.
@@ -104,13 +122,17 @@ BNN_INLINE void finish_counts(const BinaryConv& layer, const Tile<kPixels>& tile
   const int channels = layer.shape.out_channels;
   if (layer.thresholds) {
     const I16 thresholds = load_whole(layer.thresholds + channel);
-    for (int p = 0; p < kPixels; ++p)
-      if (p < tile.count) store_bits(tile.bits[p], channel, channels, greater_bits(counts[p], thresholds));
+    unsigned bits[kPixels];
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) bits[p] = greater_bits(counts[p], thresholds);
+    if (tile.count == kPixels && channels - channel >= kLanes)
+      store_bits<true>(tile, channel, channels, bits);
+    else
+      store_bits<false>(tile, channel, channels, bits);
     return;
   }
   const F16 scale = load(layer.scale + channel), shift = load(layer.shift + channel);
   F16 v[kPixels];
-  for (int p = 0; p < kPixels; ++p)
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p)
     v[p] = add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
   finish(layer.output, tile, v, channel, channels);
 }

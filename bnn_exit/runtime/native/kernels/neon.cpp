@@ -9,6 +9,7 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 4;
+  static constexpr bool kPrefixes = false;
   static constexpr int kFlush = 31;  // words whose counts of at most 8 fit a byte
 
   // [channel / 8][k][8]

@@ -11,6 +11,7 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 2;
+  static constexpr bool kPrefixes = false;
 
   // [channel / 4][k][4]
   static std::size_t group_bytes(int words, int channels) {
