@@ -6,19 +6,25 @@
 namespace bnn_exit {
 namespace {
 
-constexpr int kDenseBlocks = 4;
+constexpr int kDenseBlocks = 2;
+constexpr int kDenseSums = 4;  // independent sums of a dense layer, which hide the latency of an addition
 
 BNN_INLINE int conv_inputs(const ConvShape& s) { return s.kernel_h * s.kernel_w * (s.in_channels / s.groups); }
 
-// Each pixel's inputs already lie together: a 1x1 convolution without stride over the border.
+// The columns that the windows of an output row span.
+BNN_INLINE std::ptrdiff_t span(const ConvShape& s) {
+  return std::ptrdiff_t{s.out_w - 1} * s.stride_w + std::ptrdiff_t{s.kernel_w - 1} * s.dilation_w + 1;
+}
+
+// No window reaches into the padding: the input is read where it lies.
 BNN_INLINE bool in_place(const ConvShape& s) {
-  return s.kernel_h == 1 && s.kernel_w == 1 && s.groups == 1 && s.pad_top == 0 && s.pad_left == 0 &&
-         (s.out_h - 1) * s.stride_h < s.in_h && (s.out_w - 1) * s.stride_w < s.in_w;
+  const std::ptrdiff_t rows = std::ptrdiff_t{s.out_h - 1} * s.stride_h + std::ptrdiff_t{s.kernel_h - 1} * s.dilation_h + 1;
+  return s.pad_top == 0 && s.pad_left == 0 && rows <= s.in_h && span(s) <= s.in_w;
 }
 
 std::size_t conv_weights_bytes(const ConvShape& s) {
-  if (s.groups > 1) return sizeof(float) * s.out_channels * static_cast<std::size_t>(conv_inputs(s));
-  return sizeof(float) * padded_channels(s.out_channels) * static_cast<std::size_t>(conv_inputs(s));
+  const int filters = s.groups > 1 ? s.out_channels : padded_channels(s.out_channels);
+  return sizeof(float) * filters * static_cast<std::size_t>(conv_inputs(s));
 }
 
 void conv_pack(const ConvShape& s, const float* filters, float* packed) {
@@ -33,54 +39,110 @@ void conv_pack(const ConvShape& s, const float* filters, float* packed) {
 }
 
 std::size_t conv_scratch_bytes(const ConvShape& s) {
-  return in_place(s) ? 0 : sizeof(float) * kConvPixels * static_cast<std::size_t>(conv_inputs(s));
+  if (in_place(s) || s.groups > 1) return 0;
+  return sizeof(float) * s.in_channels * static_cast<std::size_t>(s.kernel_h * span(s));
 }
 
-// The inputs of one pixel, zeros where a tap lies in the padding.
-BNN_INLINE void gather_pixel(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, float* to) {
-  const ConvShape& s = layer.shape;
-  const std::ptrdiff_t channels = s.in_channels;
-  for (int i = 0; i < s.kernel_h; ++i) {
-    const std::ptrdiff_t row = y * s.stride_h + i * s.dilation_h - s.pad_top;
-    for (int j = 0; j < s.kernel_w; ++j, to += channels) {
-      const std::ptrdiff_t column = x * s.stride_w + j * s.dilation_w - s.pad_left;
-      const bool inside = row >= 0 && row < s.in_h && column >= 0 && column < s.in_w;
-      const float* from = layer.input + (row * s.in_w + column) * s.in_pitch;
-      if (channels == 1)
-        *to = inside ? *from : 0.0f;
-      else
-        for (std::ptrdiff_t c = 0; c < channels; ++c) to[c] = inside ? from[c] : 0.0f;
-    }
-  }
-}
+// Where the inputs of a pixel lie, from its first one: `rows` x `runs` runs of `run` floats.
+struct Window {
+  int rows, runs, run;
+  std::ptrdiff_t down, right;
+};
 
 template <int kPixels, int kBlocks>
-BNN_INLINE void multiply(const Conv& layer, const Tile<kPixels>& tile, const float* const (&inputs)[kPixels],
-                         int channel) {
+BNN_INLINE void multiply(const Conv& layer, const Tile<kPixels>& tile, const Window& window,
+                         const float* const (&inputs)[kPixels], int channel) {
   const std::ptrdiff_t length = conv_inputs(layer.shape);
   const float* weights = layer.weights + channel * length;
   F16 sums[kBlocks][kPixels];
   for (int b = 0; b < kBlocks; ++b)
     for (int p = 0; p < kPixels; ++p) sums[b][p] = zero();
-  for (std::ptrdiff_t k = 0; k < length; ++k) {
-    F16 w[kBlocks];
-    for (int b = 0; b < kBlocks; ++b) w[b] = load(weights + (b * length + k) * kLanes);
-    for (int p = 0; p < kPixels; ++p) {
-      const F16 x = broadcast(inputs[p][k]);
-      for (int b = 0; b < kBlocks; ++b) sums[b][p] = multiply_add(x, w[b], sums[b][p]);
+  for (int i = 0; i < window.rows; ++i) {
+    for (int j = 0; j < window.runs; ++j) {
+      const std::ptrdiff_t from = i * window.down + j * window.right;
+      for (std::ptrdiff_t k = from; k < from + window.run; ++k, weights += kLanes) {
+        F16 w[kBlocks];
+        for (int b = 0; b < kBlocks; ++b) w[b] = load(weights + b * length * kLanes);
+        for (int p = 0; p < kPixels; ++p) {
+          const F16 x = broadcast(inputs[p][k]);
+          for (int b = 0; b < kBlocks; ++b) sums[b][p] = multiply_add(x, w[b], sums[b][p]);
+        }
+      }
     }
   }
   for (int b = 0; b < kBlocks; ++b)
     finish(layer.output, tile, sums[b], channel + b * kLanes, layer.shape.out_channels);
 }
 
-template <int kPixels, int kBlocks>
-void multiply_all(const Conv& layer, const Tile<kPixels>& tile, const float* const (&inputs)[kPixels]) {
+// Copies the input rows that an output row reads, with zeros for the padding: [kernel_h][span][channels].
+BNN_INLINE void copy_rows(const Conv& layer, std::ptrdiff_t y, float* to) {
+  const ConvShape& s = layer.shape;
+  const std::ptrdiff_t channels = s.in_channels, columns = span(s);
+  const std::ptrdiff_t end = s.in_w + s.pad_left < columns ? s.in_w + s.pad_left : columns;
+  for (int i = 0; i < s.kernel_h; ++i, to += columns * channels) {
+    const std::ptrdiff_t row = y * s.stride_h + i * s.dilation_h - s.pad_top;
+    if (row < 0 || row >= s.in_h || end <= s.pad_left) {
+      std::memset(to, 0, sizeof(float) * columns * channels);
+      continue;
+    }
+    const float* from = layer.input + row * s.in_w * s.in_pitch;
+    std::memset(to, 0, sizeof(float) * s.pad_left * channels);
+    float* inside = to + s.pad_left * channels;
+    if (s.in_pitch == s.in_channels) {
+      std::memcpy(inside, from, sizeof(float) * (end - s.pad_left) * channels);
+    } else {
+      for (std::ptrdiff_t x = 0; x < end - s.pad_left; ++x)
+        std::memcpy(inside + x * channels, from + x * s.in_pitch, sizeof(float) * channels);
+    }
+    std::memset(to + end * channels, 0, sizeof(float) * (columns - end) * channels);
+  }
+}
+
+// Consecutive output pixels `first` to `end`, `step` floats of input apart.
+BNN_INLINE void conv_pixels(const Conv& layer, const Window& window, const float* input, std::ptrdiff_t step,
+                            std::ptrdiff_t first, std::ptrdiff_t end) {
+  const int channels = layer.shape.out_channels;
+  for (; first < end; first += kConvPixels, input += kConvPixels * step) {
+    const Tile<kConvPixels> tile(layer.output, layer.shape.out_w, first, end);
+    const float* inputs[kConvPixels];
+    for (int p = 0; p < kConvPixels; ++p) inputs[p] = input + (p < tile.count ? p : tile.count - 1) * step;
+    int channel = 0;
+    for (; channel + (kConvBlocks - 1) * kLanes < channels; channel += kConvBlocks * kLanes)
+      multiply<kConvPixels, kConvBlocks>(layer, tile, window, inputs, channel);
+    for (; kConvBlocks > 1 && channel < channels; channel += kLanes)
+      multiply<kConvPixels, 1>(layer, tile, window, inputs, channel);
+  }
+}
+
+template <int kBlocks>
+BNN_INLINE void dense_blocks(const Conv& layer, int channel) {
+  const std::ptrdiff_t length = conv_inputs(layer.shape);
+  const float* weights = layer.weights + channel * length;
+  F16 sums[kBlocks][kDenseSums];
+  for (int b = 0; b < kBlocks; ++b)
+    for (int i = 0; i < kDenseSums; ++i) sums[b][i] = zero();
+  std::ptrdiff_t k = 0;
+  for (; k + kDenseSums <= length; k += kDenseSums)
+    for (int i = 0; i < kDenseSums; ++i)
+      for (int b = 0; b < kBlocks; ++b)
+        sums[b][i] = multiply_add(broadcast(layer.input[k + i]), load(weights + (b * length + k + i) * kLanes), sums[b][i]);
+  for (; k < length; ++k)
+    for (int b = 0; b < kBlocks; ++b)
+      sums[b][0] = multiply_add(broadcast(layer.input[k]), load(weights + (b * length + k) * kLanes), sums[b][0]);
+  const Tile<1> tile(layer.output, 1, 0, 1);
+  for (int b = 0; b < kBlocks; ++b) {
+    F16 v[1] = {add(add(sums[b][0], sums[b][1]), add(sums[b][2], sums[b][3]))};
+    finish(layer.output, tile, v, channel + b * kLanes, layer.shape.out_channels);
+  }
+}
+
+// One pixel of one tap.
+void dense(const Conv& layer) {
+  const int channels = layer.shape.out_channels;
   int channel = 0;
-  if (kBlocks > 1)
-    for (; channel + (kBlocks - 1) * kLanes < layer.shape.out_channels; channel += kBlocks * kLanes)
-      multiply<kPixels, kBlocks>(layer, tile, inputs, channel);
-  for (; channel < layer.shape.out_channels; channel += kLanes) multiply<kPixels, 1>(layer, tile, inputs, channel);
+  for (; channel + (kDenseBlocks - 1) * kLanes < channels; channel += kDenseBlocks * kLanes)
+    dense_blocks<kDenseBlocks>(layer, channel);
+  for (; channel < channels; channel += kLanes) dense_blocks<1>(layer, channel);
 }
 
 void conv_groups(const Conv& layer, int row_begin, int row_end) {
@@ -110,37 +172,33 @@ void conv_groups(const Conv& layer, int row_begin, int row_end) {
   }
 }
 
-template <int kPixels, int kBlocks>
-void conv_tiles(const Conv& layer, int row_begin, int row_end, float* panel) {
-  const ConvShape& s = layer.shape;
-  const std::ptrdiff_t width = s.out_w, end = row_end * width, length = conv_inputs(s);
-  const bool gathered = !in_place(s);
-  for (std::ptrdiff_t first = row_begin * width; first < end; first += kPixels) {
-    const Tile<kPixels> tile(layer.output, s.out_w, first, end);
-    const float* inputs[kPixels];
-    std::ptrdiff_t y = first / width, x = first - y * width;
-    for (int p = 0; p < kPixels; ++p) {
-      if (p >= tile.count) {
-        inputs[p] = inputs[p - 1];
-        continue;
-      }
-      inputs[p] = gathered ? panel + p * length : layer.input + (y * s.stride_h * s.in_w + x * s.stride_w) * s.in_pitch;
-      if (gathered) gather_pixel(layer, y, x, panel + p * length);
-      if (++x == width) {
-        x = 0;
-        ++y;
-      }
-    }
-    multiply_all<kPixels, kBlocks>(layer, tile, inputs);
-  }
-}
-
 void conv(const Conv& layer, int row_begin, int row_end, void* scratch) {
-  if (layer.shape.groups > 1) return conv_groups(layer, row_begin, row_end);
-  float* panel = static_cast<float*>(scratch);
-  // One pixel, as in a dense layer: more channels at a time, which hides the latency of the sums.
-  if ((row_end - row_begin) * layer.shape.out_w == 1) return conv_tiles<1, kDenseBlocks>(layer, row_begin, row_end, panel);
-  conv_tiles<kConvPixels, kConvBlocks>(layer, row_begin, row_end, panel);
+  const ConvShape& s = layer.shape;
+  if (s.groups > 1) return conv_groups(layer, row_begin, row_end);
+  const bool copied = !in_place(s);
+  if (!copied && s.in_h * s.in_w == 1) {
+    if (row_begin < row_end) dense(layer);
+    return;
+  }
+  const std::ptrdiff_t pitch = copied ? s.in_channels : s.in_pitch, width = copied ? span(s) : s.in_w;
+  const std::ptrdiff_t step = s.stride_w * pitch;
+  // Taps side by side make one run.
+  const bool joined = s.kernel_w == 1 || (s.dilation_w == 1 && pitch == s.in_channels);
+  const Window window{s.kernel_h, joined ? 1 : s.kernel_w, joined ? s.kernel_w * s.in_channels : s.in_channels,
+                      (copied ? 1 : s.dilation_h) * width * pitch, s.dilation_w * pitch};
+  // So do rows of a 1x1 convolution without a stride: tiles may span them.
+  if (!copied && s.stride_h == 1 && s.stride_w == 1 && s.out_w == s.in_w) {
+    const std::ptrdiff_t first = std::ptrdiff_t{row_begin} * s.out_w, end = std::ptrdiff_t{row_end} * s.out_w;
+    return conv_pixels(layer, window, layer.input + first * pitch, step, first, end);
+  }
+  for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
+    const float* input = layer.input + y * s.stride_h * s.in_w * s.in_pitch;
+    if (copied) {
+      copy_rows(layer, y, static_cast<float*>(scratch));
+      input = static_cast<const float*>(scratch);
+    }
+    conv_pixels(layer, window, input, step, y * s.out_w, (y + 1) * s.out_w);
+  }
 }
 
 }  // namespace

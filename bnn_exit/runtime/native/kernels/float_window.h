@@ -37,35 +37,48 @@ BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int 
   return load(values);
 }
 
-// Pixels of one row whose windows lie wholly inside the input, from `corner` on.
-template <int kPixels>
-BNN_INLINE void depthwise_inside(const Conv& layer, const Tile<kPixels>& tile, const float* corner) {
+// Pixels of one row whose windows lie wholly between the left and right edges, and the taps of `rows`.
+template <bool kWhole, int kPixels>
+BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, const float* corner, const Taps& rows,
+                                int channel) {
   const ConvShape& s = layer.shape;
   const std::ptrdiff_t padded = padded_channels(s.out_channels), step = std::ptrdiff_t{s.stride_w} * s.in_pitch;
   const std::ptrdiff_t right = std::ptrdiff_t{s.dilation_w} * s.in_pitch;
   const std::ptrdiff_t down = std::ptrdiff_t{s.dilation_h} * s.in_w * s.in_pitch;
-  for (int channel = 0; channel < s.out_channels; channel += kLanes) {
-    const int lanes = s.out_channels - channel;
-    F16 sums[kPixels];
-    for (int p = 0; p < kPixels; ++p) sums[p] = zero();
-    const float* weights = layer.weights + channel;
-    for (int i = 0; i < s.kernel_h; ++i) {
-      for (int j = 0; j < s.kernel_w; ++j, weights += padded) {
-        const F16 w = load(weights);
-        const float* from = corner + i * down + j * right + channel;
-        for (int p = 0; p < kPixels; ++p) sums[p] = multiply_add(load_n(from + p * step, lanes), w, sums[p]);
+  F16 sums[kPixels];
+  for (int p = 0; p < kPixels; ++p) sums[p] = zero();
+  const float* weights = layer.weights + rows.begin * s.kernel_w * padded + channel;
+  for (int i = rows.begin; i < rows.end; ++i) {
+    for (int j = 0; j < s.kernel_w; ++j, weights += padded) {
+      const F16 w = load(weights);
+      const float* from = corner + i * down + j * right + channel;
+      for (int p = 0; p < kPixels; ++p) {
+        const F16 x = kWhole ? load(from + p * step) : load_n(from + p * step, s.out_channels - channel);
+        sums[p] = multiply_add(x, w, sums[p]);
       }
     }
-    finish(layer.output, tile, sums, channel, s.out_channels);
   }
+  finish(layer.output, tile, sums, channel, s.out_channels);
 }
 
-void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x) {
+template <int kPixels>
+BNN_INLINE void depthwise_inside(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const float* corner,
+                                 const Taps& rows) {
+  const int channels = layer.shape.out_channels;
+  const std::ptrdiff_t first = y * layer.shape.out_w + x;
+  const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, first + kPixels);
+  int channel = 0;
+  for (; channel + kLanes <= channels; channel += kLanes)
+    depthwise_block<true>(layer, tile, corner, rows, channel);
+  if (channel < channels) depthwise_block<false>(layer, tile, corner, rows, channel);
+}
+
+void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const Taps& rows) {
   const ConvShape& s = layer.shape;
   const int multiplier = s.out_channels / s.in_channels;
   const std::ptrdiff_t padded = padded_channels(s.out_channels);
   const std::ptrdiff_t top = y * s.stride_h - s.pad_top, left = x * s.stride_w - s.pad_left;
-  const Taps rows(top, s.kernel_h, s.dilation_h, s.in_h), columns(left, s.kernel_w, s.dilation_w, s.in_w);
+  const Taps columns(left, s.kernel_w, s.dilation_w, s.in_w);
   const Tile<1> tile(layer.output, s.out_w, y * s.out_w + x, y * s.out_w + x + 1);
   for (int channel = 0; channel < s.out_channels; channel += kLanes) {
     F16 sum[1] = {zero()};
@@ -82,23 +95,22 @@ void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x) {
 
 void depthwise(const Conv& layer, int row_begin, int row_end) {
   const ConvShape& s = layer.shape;
-  const bool simple = s.in_channels == s.out_channels;
-  const std::ptrdiff_t reach_h = (s.kernel_h - 1) * s.dilation_h, reach_w = (s.kernel_w - 1) * s.dilation_w;
+  const std::ptrdiff_t reach = std::ptrdiff_t{s.kernel_w - 1} * s.dilation_w;
+  // Output columns [begin, end) have whole windows.
+  std::ptrdiff_t begin = (s.pad_left + s.stride_w - 1) / s.stride_w;
+  std::ptrdiff_t end = s.in_w + s.pad_left > reach ? (s.in_w + s.pad_left - reach - 1) / s.stride_w + 1 : 0;
+  if (end > s.out_w) end = s.out_w;
+  if (s.in_channels != s.out_channels || begin > end) begin = end = s.out_w;
   for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
     const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
-    const bool inside_h = top >= 0 && top + reach_h < s.in_h;
-    for (std::ptrdiff_t x = 0; x < s.out_w;) {
-      const std::ptrdiff_t left = x * s.stride_w - s.pad_left;
-      const std::ptrdiff_t last = left + (kWindowPixels - 1) * s.stride_w + reach_w;
-      if (!simple || !inside_h || left < 0 || last >= s.in_w || x + kWindowPixels > s.out_w) {
-        depthwise_edge(layer, y, x++);
-        continue;
-      }
-      const std::ptrdiff_t first = y * s.out_w + x;
-      const Tile<kWindowPixels> tile(layer.output, s.out_w, first, first + kWindowPixels);
-      depthwise_inside(layer, tile, layer.input + (top * s.in_w + left) * s.in_pitch);
-      x += kWindowPixels;
-    }
+    const Taps rows(top, s.kernel_h, s.dilation_h, s.in_h);
+    std::ptrdiff_t x = 0;
+    for (; x < begin; ++x) depthwise_edge(layer, y, x, rows);
+    const auto corner = [&] { return layer.input + (top * s.in_w + x * s.stride_w - s.pad_left) * s.in_pitch; };
+    for (; x + kWindowPixels <= end; x += kWindowPixels)
+      depthwise_inside<kWindowPixels>(layer, y, x, corner(), rows);
+    for (; x + 2 <= end; x += 2) depthwise_inside<2>(layer, y, x, corner(), rows);
+    for (; x < s.out_w; ++x) depthwise_edge(layer, y, x, rows);
   }
 }
 
