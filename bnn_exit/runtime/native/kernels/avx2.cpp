@@ -81,6 +81,8 @@ struct Micro {
     }
   }
 };
+using ShortMicro = Micro;
+constexpr int kShortWords = 0;
 
 }  // namespace
 }  // namespace bnn_exit

@@ -11,36 +11,75 @@
 namespace bnn_exit {
 namespace {
 
-#ifndef KP
-#define KP 4
-#endif
-struct Micro {
-  static constexpr int kPixels = KP;
-  static constexpr bool kPrefixes = true;
-  static constexpr int kFalls = 0x74;  // the truth table of S_1 ? !S_2 : S_0
+// [channel / 16][k][even channels 8, odd channels 8]: the counts of a pair join to one word of two 32-bit counts.
+std::size_t lane_bytes(int words, int channels) {
+  return sizeof(std::uint64_t) * words * static_cast<std::size_t>(padded_channels(channels));
+}
 
-  // [channel / 16][k][even channels 8, odd channels 8]: the counts of a pair join to one word of two 32-bit counts.
-  static std::size_t group_bytes(int words, int channels) {
-    return sizeof(std::uint64_t) * words * static_cast<std::size_t>(padded_channels(channels));
-  }
-
-  template <class Source>
-  static void pack(const Source& source, int words, int channels, void* packed) {
-    std::uint64_t* to = static_cast<std::uint64_t*>(packed);
-    for (int channel = 0; channel < channels; channel += kLanes, to += kLanes * words) {
-      for (int i = 0; i < kLanes; ++i) {
-        std::uint64_t prefix = 0;
-        for (int k = 0; k < words; ++k) {
-          const std::uint64_t word = source(channel + i % 8 * 2 + i / 8, k);
-          prefix ^= word;
-          to[kLanes * k + i] = in_pair(k, words) ? prefix : word;
-        }
+template <bool kPrefixes, class Source>
+void lane_pack(const Source& source, int words, int channels, void* packed) {
+  std::uint64_t* to = static_cast<std::uint64_t*>(packed);
+  for (int channel = 0; channel < channels; channel += kLanes, to += kLanes * words) {
+    for (int i = 0; i < kLanes; ++i) {
+      std::uint64_t prefix = 0;
+      for (int k = 0; k < words; ++k) {
+        const std::uint64_t word = source(channel + i % 8 * 2 + i / 8, k);
+        prefix ^= word;
+        to[kLanes * k + i] = kPrefixes && in_pair(k, words) ? prefix : word;
       }
     }
   }
+}
 
-  static BNN_INLINE __m512i joined(__m512i even, __m512i odd) {
-    return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32));
+BNN_INLINE __m512i joined(__m512i even, __m512i odd) { return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32)); }
+
+// The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels.
+struct ShortMicro {
+  static constexpr int kPixels = 8;
+  static constexpr bool kPrefixes = false;
+
+  static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
+  template <class Source>
+  static void pack(const Source& source, int words, int channels, void* packed) {
+    lane_pack<kPrefixes>(source, words, channels, packed);
+  }
+
+  template <class Emit>
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panel,
+                             const Emit& emit) {
+    const char* w = static_cast<const char*>(weights);
+    for (int channel = 0; channel < channels; channel += kLanes) {
+      __m512i even[kPixels], odd[kPixels];
+      for (int p = 0; p < kPixels; ++p) even[p] = odd[p] = _mm512_setzero_si512();
+      const std::uint64_t* a = panel;
+      for (int k = 0; k < words; ++k, w += 128, a += kPixels) {
+        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
+        for (int p = 0; p < kPixels; ++p) {
+          const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
+          even[p] = _mm512_add_epi64(even[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w0)));
+          odd[p] = _mm512_add_epi64(odd[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w1)));
+          // Keeps the sums in registers: gcc would else regroup them and spill.
+          asm("" : "+v"(even[p]), "+v"(odd[p]));
+        }
+      }
+      I16 counts[kPixels];
+      for (int p = 0; p < kPixels; ++p) counts[p] = joined(even[p], odd[p]);
+      emit(channel, counts);
+    }
+  }
+};
+constexpr int kShortWords = 16;
+
+// Two words at a time: 4 pixels x 16 channels, and as many states.
+struct Micro {
+  static constexpr int kPixels = 4;
+  static constexpr bool kPrefixes = true;
+  static constexpr int kFalls = 0x74;  // the truth table of S_1 ? !S_2 : S_0
+
+  static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
+  template <class Source>
+  static void pack(const Source& source, int words, int channels, void* packed) {
+    lane_pack<kPrefixes>(source, words, channels, packed);
   }
 
   template <class Emit>

@@ -54,6 +54,8 @@ struct Micro {
     }
   }
 };
+using ShortMicro = Micro;
+constexpr int kShortWords = 0;
 
 }  // namespace
 }  // namespace bnn_exit

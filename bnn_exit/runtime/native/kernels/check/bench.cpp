@@ -10,6 +10,23 @@ namespace {
 
 using namespace check;
 
+// Images are aligned, as a session aligns them.
+template <class T>
+struct Aligned {
+  using value_type = T;
+  T* allocate(std::size_t n) {
+    void* memory = std::aligned_alloc(kAlign, (n * sizeof(T) + kAlign - 1) / kAlign * kAlign);
+    if (!memory) std::abort();
+    return static_cast<T*>(memory);
+  }
+  void deallocate(T* memory, std::size_t) { std::free(memory); }
+};
+
+template <class T>
+std::vector<float, Aligned<float>> aligned(const T& values) {
+  return {values.begin(), values.end()};
+}
+
 // Several sets of weights of one layer in turn, so that they come from where a network's weights would come from.
 struct Layers {
   const Kernels* kernels;
@@ -18,8 +35,9 @@ struct Layers {
   Conv conv{};
   std::vector<std::unique_ptr<Array<char>>> weights;
   std::unique_ptr<Array<char>> scratch;
-  std::vector<std::uint64_t> image, bits;
-  std::vector<float> input, values, residual, scale, shift, slope;
+  std::vector<std::uint64_t, Aligned<std::uint64_t>> image, bits;
+  std::vector<float, Aligned<float>> input, values, residual;
+  std::vector<float> scale, shift, slope;
   std::vector<std::int32_t> thresholds;
   std::size_t next = 0;
 
@@ -64,7 +82,7 @@ EXPORT void* bench_open_binary(const char* isa, int h, int w, int in, int out, i
   const std::size_t padded = padded_channels(out), size = static_cast<std::size_t>(oh) * ow * out;
   layers->scale = reals(random, padded), layers->shift = reals(random, padded), layers->slope = reals(random, padded);
   layers->thresholds.assign(padded, kernel * kernel * in / 2);
-  layers->values.resize(size), layers->residual = reals(random, size);
+  layers->values.resize(size), layers->residual = aligned(reals(random, size));
   layers->bits.resize(static_cast<std::size_t>(oh) * ow * bit_words(out));
   BinaryConv& b = layers->binary;
   b = {s, layers->image.data(), std::ptrdiff_t{pw} * words, nullptr, layers->scale.data(), layers->shift.data(),
@@ -91,7 +109,7 @@ EXPORT void* bench_open_float(const char* isa, int h, int w, int in, int out, in
   const int oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
   const ConvShape s{h, w, in, in, oh, ow, out, depthwise ? in : 1, kernel, kernel, stride, stride, 1, 1,
                     ((oh - 1) * stride + kernel - h) / 2, ((ow - 1) * stride + kernel - w) / 2};
-  layers->input = reals(random, static_cast<std::size_t>(h) * w * in);
+  layers->input = aligned(reals(random, static_cast<std::size_t>(h) * w * in));
   layers->values.resize(static_cast<std::size_t>(oh) * ow * out);
   layers->shift = reals(random, padded_channels(out));
   const auto filters = reals(random, static_cast<std::size_t>(out) * kernel * kernel * in);
