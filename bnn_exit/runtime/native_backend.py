@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.artifact import Artifact
+from bnn_exit.audio.waveform import check
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, MissingPackageError
 
 LIBRARY = "libbnn_exit_native.so"
@@ -29,6 +31,16 @@ class _Tensor(ctypes.Structure):
         ("shape", ctypes.POINTER(ctypes.c_int64)),
         ("rank", ctypes.c_int32),
         ("bytes", ctypes.c_size_t),
+    )
+
+
+class _Features(ctypes.Structure):
+    _fields_ = (
+        *(
+            (name, ctypes.c_int32)
+            for name in ("sample_rate_hz", "window_samples", "hop_samples", "fft_size", "num_mels")
+        ),
+        *((name, ctypes.c_double) for name in ("lower_hz", "upper_hz", "log_offset")),
     )
 
 
@@ -72,6 +84,10 @@ def _library() -> Any:
         ("operations", ctypes.c_uint64, [handle]),
         ("plan", text, [handle]),
         ("run", number, [handle, handle, handle, handle, size]),
+        ("front_end_new", number, [ctypes.POINTER(_Features), ctypes.POINTER(handle), text, size]),
+        ("front_end_free", None, [handle]),
+        ("frames", size, [handle, size]),
+        ("log_mel", None, [handle, handle, size, handle]),
     ):
         function = getattr(library, f"bnn_exit_{name}")
         function.restype, function.argtypes = result, arguments
@@ -205,6 +221,53 @@ class Network:
             own[...] = array
         self.run()
         return [array.copy() for array in self.outputs]
+
+
+class FrontEnd:
+    """The log-mel features of `bnn_exit.audio.logmel`, made by the native library.
+
+    Args:
+        features: the settings.
+
+    Raises:
+        ArgumentError: settings that break a rule.
+        MissingPackageError: the library is not there.
+    """
+
+    def __init__(self, features: FeatureConfig) -> None:
+        self._library = _library()
+        self._features = features
+        self._handle = ctypes.c_void_p()
+        self._lock = threading.Lock()
+        message = ctypes.create_string_buffer(_ERROR_BYTES)
+        settings = _Features(**{name: getattr(features, name) for name, _ in _Features._fields_})
+        status = self._library.bnn_exit_front_end_new(
+            ctypes.byref(settings), ctypes.byref(self._handle), message, _ERROR_BYTES
+        )
+        if status != _OK:
+            raise _error(status, message.value.decode(errors="replace"))
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle:
+            self._library.bnn_exit_front_end_free(handle)
+
+    def log_mel(self, waveform: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The features [frames, num_mels] of a waveform [samples], as `bnn_exit.audio.logmel.log_mel` makes them.
+
+        Raises:
+            ArgumentError: as `waveform.check`, or shorter than one window.
+        """
+        samples = np.ascontiguousarray(check(waveform))
+        if samples.size < self._features.window_samples:
+            raise ArgumentError(
+                f"waveform has {samples.size} samples, but must have at least the window of "
+                f"{self._features.window_samples}: lengthen it with fit_length"
+            )
+        result = np.empty((self._features.num_frames(samples.size), self._features.num_mels), np.float32)
+        with self._lock:
+            self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
+        return result
 
 
 class NativeBackend:

@@ -1,10 +1,12 @@
-// The discrete Fourier transform of real numbers, for sizes that are powers of two.
+// The discrete Fourier transform of real numbers, for sizes that are powers of two, of several rows at once.
 #pragma once
 
-#include <complex>
+#include <cstddef>
 #include <vector>
 
 namespace bnn_exit {
+
+constexpr int kRows = 4;  // transformed together, side by side
 
 // A real transform of `size` values is a complex one of half the size, whose results are then taken apart.
 class RealFft {
@@ -14,15 +16,16 @@ class RealFft {
 
   int size() const { return size_; }
   int bins() const { return size_ / 2 + 1; }
+  size_t work_bytes() const { return static_cast<size_t>(bins()) * 2 * kRows * sizeof(double); }
 
-  // `work` holds size / 2 + 1 numbers: at first the values in pairs (their memory is that of `size` floats), at the end
-  // the spectrum [bins].
-  void forward(std::complex<double>* work) const;
+  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. Before: [i][0] holds the even and [i][1] the odd values
+  // of each row. After: the real and imaginary parts of each bin.
+  void forward(double* work) const;
 
  private:
   int size_;
-  std::vector<std::complex<double>> turns_;  // exp(-2 pi i k / size), k < size / 2
-  std::vector<int> order_;                   // bit-reversed indices of the half-size transform
+  std::vector<double> turns_;  // [size / 2][2]: exp(-2 pi i k / size)
+  std::vector<int> order_;     // bit-reversed indices of the half-size transform
 };
 
 }  // namespace bnn_exit

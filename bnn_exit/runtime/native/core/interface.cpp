@@ -4,10 +4,15 @@
 #include <new>
 #include <string>
 
+#include "front_end.h"
 #include "network.h"
 
 struct bnn_exit_network {
   bnn_exit::Network network;
+};
+
+struct bnn_exit_front_end {
+  bnn_exit::FrontEnd front_end;
 };
 
 namespace {
@@ -122,6 +127,23 @@ bnn_exit_status bnn_exit_run(bnn_exit_network* network, const void* const* input
     if (!network || !inputs || !outputs) bnn_exit::bad_argument("network, inputs and outputs must not be NULL");
     network->network.run(inputs, outputs);
   });
+}
+
+bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_exit_front_end** front_end, char* error,
+                                       size_t error_size) {
+  if (front_end) *front_end = nullptr;
+  return guarded(error, error_size, [&] {
+    if (!features || !front_end) bnn_exit::bad_argument("features and front_end must not be NULL");
+    *front_end = new bnn_exit_front_end{bnn_exit::FrontEnd(*features)};
+  });
+}
+
+void bnn_exit_front_end_free(bnn_exit_front_end* front_end) { delete front_end; }
+
+size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) { return front_end->front_end.frames(samples); }
+
+void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
+  front_end->front_end.run(waveform, samples, log_mel);
 }
 
 }  // extern "C"

@@ -19,18 +19,24 @@ std::unique_ptr<Runner> rfft_2d(Build& build) {
   Value& out = build.result(Type::complex64, shape);
   build.work += 32 * static_cast<uint64_t>(out.count());
   build.shop.count_bytes(static_cast<uint64_t>(size) * 16);
-  Value* work = build.temporary(static_cast<size_t>(size / 2 + 1) * sizeof(std::complex<double>));
-  return make_runner([&in, &out, work, fft = RealFft(static_cast<int>(size))] {
+  RealFft fft(static_cast<int>(size));
+  Value* memory = build.temporary(fft.work_bytes());
+  return make_runner([&in, &out, memory, fft = std::move(fft)] {
     int64_t width = in.shape.back(), bins = fft.bins(), rows = out.count() / bins;
-    auto* spectrum = work->as<std::complex<double>>();
-    for (int64_t row = 0; row < rows; ++row) {
+    auto* work = memory->as<double>();
+    for (int64_t first = 0; first < rows; first += kRows) {
+      int64_t count = std::min<int64_t>(kRows, rows - first);
+      std::memset(work, 0, fft.work_bytes());
       // Shorter rows are padded with zeros, longer ones cut.
-      const float* from = in.as<const float>() + row * width;
-      double* values = work->as<double>();
-      for (int64_t i = 0; i < fft.size(); ++i) values[i] = i < width ? from[i] : 0;
-      fft.forward(spectrum);
-      auto* to = out.as<std::complex<float>>() + row * bins;
-      for (int64_t i = 0; i < bins; ++i) to[i] = std::complex<float>(spectrum[i]);
+      for (int64_t row = 0; row < count; ++row) {
+        const float* from = in.as<const float>() + (first + row) * width;
+        for (int64_t i = 0; i < std::min<int64_t>(width, fft.size()); ++i) work[i * kRows + row] = from[i];
+      }
+      fft.forward(work);
+      for (int64_t row = 0; row < count; ++row) {
+        float* to = out.as<float>() + (first + row) * bins * 2;
+        for (int64_t i = 0; i < 2 * bins; ++i) to[i] = static_cast<float>(work[i * kRows + row]);
+      }
     }
   });
 }

@@ -92,6 +92,33 @@ BNN_EXIT_API bnn_exit_status bnn_exit_run(bnn_exit_network* network, const void*
 /* One line for each step of the network, indented inside branches: what the plan made of the file. */
 BNN_EXIT_API const char* bnn_exit_plan(const bnn_exit_network* network);
 
+/* ---- Front end ---- */
+
+/* Settings of the log-mel features, as the metadata entry "bnn_exit" of a file gives them. */
+typedef struct bnn_exit_features {
+  int32_t sample_rate_hz;
+  int32_t window_samples; /* length of a frame */
+  int32_t hop_samples;    /* from the start of one frame to that of the next */
+  int32_t fft_size;       /* a power of two, at least the window */
+  int32_t num_mels;
+  double lower_hz, upper_hz; /* range of the bands */
+  double log_offset;         /* added before the logarithm */
+} bnn_exit_features;
+
+/* Makes features frame by frame or clip by clip. Used by one thread at a time. */
+typedef struct bnn_exit_front_end bnn_exit_front_end;
+
+BNN_EXIT_API bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_exit_front_end** front_end,
+                                                    char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_front_end_free(bnn_exit_front_end* front_end); /* NULL is allowed */
+
+/* Whole frames in that many samples. */
+BNN_EXIT_API size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples);
+
+/* Writes float [bnn_exit_frames(samples)][num_mels]; frame i begins at sample i * hop_samples. For streaming give one
+ * window at a time: a frame has the same values however many are made at once. */
+BNN_EXIT_API void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel);
+
 #ifdef __cplusplus
 }
 #endif
