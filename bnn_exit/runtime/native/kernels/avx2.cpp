@@ -11,6 +11,7 @@ namespace {
 struct Micro {
   static constexpr int kPixels = 2;
   static constexpr bool kPrefixes = false;
+  static constexpr int kCopies = 1;
 
   static std::size_t group_bytes(int words, int channels) { return lut_bytes<16>(words, channels); }
   template <class Source>

@@ -11,6 +11,7 @@ namespace {
 struct Micro {
   static constexpr int kPixels = 4;
   static constexpr bool kPrefixes = false;
+  static constexpr int kCopies = 1;
 
   static std::size_t group_bytes(int words, int channels) { return lut_bytes<32>(words, channels); }
   template <class Source>
@@ -47,7 +48,8 @@ struct Micro {
       }
       for (int b = 0; b < kBlocks; ++b)
         for (int p = 0; p < kPixels; ++p)
-          for (int half = 0; half < 2; ++half) total[2 * b + half][p] = _mm512_add_epi32(total[2 * b + half][p], widened(sums[b][p], half));
+          for (int half = 0; half < 2; ++half)
+            total[2 * b + half][p] = _mm512_add_epi32(total[2 * b + half][p], widened(sums[b][p], half));
     }
   }
 

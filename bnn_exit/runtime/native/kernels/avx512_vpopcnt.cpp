@@ -37,6 +37,7 @@ BNN_INLINE __m512i joined(__m512i even, __m512i odd) { return _mm512_or_si512(ev
 struct ShortMicro {
   static constexpr int kPixels = 8;
   static constexpr bool kPrefixes = false;
+  static constexpr int kCopies = 1;
 
   static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
   template <class Source>
@@ -74,6 +75,7 @@ constexpr int kShortWords = 16;
 struct Micro {
   static constexpr int kPixels = 4;
   static constexpr bool kPrefixes = true;
+  static constexpr int kCopies = 1;
   static constexpr int kFalls = 0x74;  // the truth table of S_1 ? !S_2 : S_0
 
   static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }

@@ -2,10 +2,10 @@
 //
 // A kernel ("Micro") gives:
 //   kPixels                                        output pixels computed together
-//   kPrefixes                                      the panel holds prefixes (see gather)
+//   kPrefixes, kCopies                             the panel holds prefixes (see gather); each word so many times
 //   group_bytes(words, channels)                   size of the packed weights of one group of channels
 //   pack(source, words, channels, packed)          source(channel, k) is word k of a filter
-//   run(weights, words, channels, panel, emit)     panel[k][kPixels]; emit(channel, counts[kPixels]) for every 16 channels
+//   run(weights, words, channels, panel, emit)     panel[k][kPixels][kCopies]; emit(channel, counts[kPixels]) for every 16 channels
 #pragma once
 
 #include "finish.h"
@@ -50,7 +50,7 @@ BNN_INLINE bool in_pair(int k, int words) { return k < words / 2 * 2; }
 
 // Gathers the words of all taps of a tile's pixels: panel[k][pixel]. Pixels past the end repeat the last one.
 // Prefixes: each word is replaced by the XOR of all up to it.
-template <int kPixels, bool kPrefixes>
+template <int kPixels, bool kPrefixes, int kCopies>
 BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group, std::ptrdiff_t first, int count,
                        std::uint64_t* panel) {
   const BinaryConvShape& s = layer.shape;
@@ -73,19 +73,19 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   for (int i = 0; i < s.kernel_h; ++i) {
     for (int j = 0; j < runs; ++j) {
       const std::ptrdiff_t from = i * down + j * right;
-      for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels) {
-        if (neighbours) {
-          const std::uint64_t* row = corners[0] + k;
-          for (int p = 0; p < kPixels; ++p) panel[p] = prefix[p] = (kPrefixes ? prefix[p] : 0) ^ row[p];
-        } else {
-          for (int p = 0; p < kPixels; ++p) panel[p] = prefix[p] = (kPrefixes ? prefix[p] : 0) ^ corners[p][k];
+      for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels * kCopies) {
+        for (int p = 0; p < kPixels; ++p) {
+          const std::uint64_t word = neighbours ? corners[0][k + p] : corners[p][k];
+          prefix[p] = kPrefixes ? prefix[p] ^ word : word;
+          for (int copy = 0; copy < kCopies; ++copy) panel[p * kCopies + copy] = prefix[p];
         }
       }
     }
   }
   // The odd last word as it was: what it changed.
+  constexpr int kLine = kPixels * kCopies;
   if (kPrefixes && z.panel_words % 2 && z.panel_words > 1)
-    for (int p = 0; p < kPixels; ++p) panel[p - kPixels] ^= panel[p - 2 * kPixels];
+    for (int i = 0; i < kLine; ++i) panel[i - kLine] ^= panel[i - 2 * kLine];
 }
 
 // Any shape: each output channel compares its own words, masked to the channels of its group. Weights [out][taps][span].
@@ -180,7 +180,7 @@ void pack(const BinaryConvShape& s, const std::int32_t* filters, void* packed) {
 template <class Micro>
 std::size_t scratch_bytes(const BinaryConvShape& s) {
   const BinarySizes z(s);
-  return z.plain ? static_cast<std::size_t>(z.panel_words + 1) * Micro::kPixels * sizeof(std::uint64_t) : 0;
+  return z.plain ? static_cast<std::size_t>(z.panel_words + 1) * Micro::kPixels * Micro::kCopies * sizeof(std::uint64_t) : 0;
 }
 
 template <class Micro>
@@ -193,7 +193,7 @@ BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, 
     const char* weights = static_cast<const char*>(layer.weights) + group * bytes;
     for (std::ptrdiff_t first = row_begin * width; first < end; first += kPixels) {
       const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, end);
-      gather<kPixels, Micro::kPrefixes>(layer, z, group, first, tile.count, panel);
+      gather<kPixels, Micro::kPrefixes, Micro::kCopies>(layer, z, group, first, tile.count, panel);
       Micro::run(weights, z.panel_words, z.group_out, panel,
                  [&](int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
                    finish_counts(layer, tile, counts, group * z.group_out + channel);

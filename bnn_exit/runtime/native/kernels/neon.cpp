@@ -10,6 +10,7 @@ namespace {
 struct Micro {
   static constexpr int kPixels = 4;
   static constexpr bool kPrefixes = false;
+  static constexpr int kCopies = 2;  // both halves of a register compare the same word
   static constexpr int kFlush = 31;  // words whose counts of at most 8 fit a byte
 
   // [channel / 8][k][8]
@@ -25,13 +26,6 @@ struct Micro {
         for (int c = channel; c < channel + 8; ++c) *to++ = source(c, k);
   }
 
-  // A word in both halves. gcc makes two instructions of the intrinsic, one of which takes a vector unit from the counts.
-  static BNN_INLINE uint8x16_t twice(const std::uint64_t* word) {
-    uint8x16_t x;
-    asm("ld1r {%0.2d}, %1" : "=w"(x) : "Q"(*word));
-    return x;
-  }
-
   // Counts of eight channels, in 16 bits each.
   static BNN_INLINE void count(const std::uint64_t* w, int words, const std::uint64_t* panel,
                                uint16x8_t (&total)[kPixels]) {
@@ -41,12 +35,16 @@ struct Micro {
       uint8x16_t sums[kPixels][4];
       for (int p = 0; p < kPixels; ++p)
         for (int i = 0; i < 4; ++i) sums[p][i] = vdupq_n_u8(0);
-      for (int word = 0; word < end; ++word, w += 8, panel += kPixels) {
+      for (int word = 0; word < end; ++word, w += 8, panel += 2 * kPixels) {
         uint8x16_t weights[4];
         for (int i = 0; i < 4; ++i) weights[i] = vreinterpretq_u8_u64(vld1q_u64(w + 2 * i));
-        for (int p = 0; p < kPixels; ++p) {
-          const uint8x16_t x = twice(panel + p);
-          for (int i = 0; i < 4; ++i) sums[p][i] = vaddq_u8(sums[p][i], vcntq_u8(veorq_u8(x, weights[i])));
+        // Two pixels at a time, each step for all: a processor that runs in order waits for no result.
+        for (int p = 0; p < kPixels; p += 2) {
+          uint8x16_t x[8];
+          for (int i = 0; i < 8; ++i)
+            x[i] = veorq_u8(vreinterpretq_u8_u64(vld1q_u64(panel + 2 * (p + i / 4))), weights[i % 4]);
+          for (int i = 0; i < 8; ++i) x[i] = vcntq_u8(x[i]);
+          for (int i = 0; i < 8; ++i) sums[p + i / 4][i % 4] = vaddq_u8(sums[p + i / 4][i % 4], x[i]);
         }
       }
       for (int p = 0; p < kPixels; ++p) {

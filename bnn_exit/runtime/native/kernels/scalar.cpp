@@ -12,6 +12,7 @@ namespace {
 struct Micro {
   static constexpr int kPixels = 2;
   static constexpr bool kPrefixes = false;
+  static constexpr int kCopies = 1;
 
   // [channel / 4][k][4]
   static std::size_t group_bytes(int words, int channels) {
