@@ -31,6 +31,20 @@ void lane_pack(const Source& source, int words, int channels, void* packed) {
   }
 }
 
+template <class Counter, class Emit>
+BNN_INLINE void lane_run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+                         const Emit& emit) {
+  constexpr int kPixels = Counter::kPixels;
+  const char* block = static_cast<const char*>(weights);
+  for (int channel = 0; channel < channels; channel += kLanes, block += std::ptrdiff_t{128} * words) {
+    for (int tile = 0; tile < tiles; ++tile) {
+      I16 counts[kPixels];
+      Counter::count(block, words, panels + std::ptrdiff_t{tile} * kPixels * words, counts);
+      emit(tile, channel, counts);
+    }
+  }
+}
+
 BNN_INLINE __m512i joined(__m512i even, __m512i odd) { return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32)); }
 
 // The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels.
@@ -45,28 +59,26 @@ struct ShortMicro {
     lane_pack<kPrefixes>(source, words, channels, packed);
   }
 
-  template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panel,
-                             const Emit& emit) {
-    const char* w = static_cast<const char*>(weights);
-    for (int channel = 0; channel < channels; channel += kLanes) {
-      __m512i even[kPixels], odd[kPixels];
-      for (int p = 0; p < kPixels; ++p) even[p] = odd[p] = _mm512_setzero_si512();
-      const std::uint64_t* a = panel;
-      for (int k = 0; k < words; ++k, w += 128, a += kPixels) {
-        const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
-        for (int p = 0; p < kPixels; ++p) {
-          const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
-          even[p] = _mm512_add_epi64(even[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w0)));
-          odd[p] = _mm512_add_epi64(odd[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w1)));
-          // Keeps the sums in registers: gcc would else regroup them and spill.
-          asm("" : "+v"(even[p]), "+v"(odd[p]));
-        }
+  static BNN_INLINE void count(const char* w, int words, const std::uint64_t* a, I16 (&counts)[kPixels]) {
+    __m512i even[kPixels], odd[kPixels];
+    for (int p = 0; p < kPixels; ++p) even[p] = odd[p] = _mm512_setzero_si512();
+    for (int k = 0; k < words; ++k, w += 128, a += kPixels) {
+      const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
+      for (int p = 0; p < kPixels; ++p) {
+        const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
+        even[p] = _mm512_add_epi64(even[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w0)));
+        odd[p] = _mm512_add_epi64(odd[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w1)));
+        // Keeps the sums in registers: gcc would else regroup them and spill.
+        asm("" : "+v"(even[p]), "+v"(odd[p]));
       }
-      I16 counts[kPixels];
-      for (int p = 0; p < kPixels; ++p) counts[p] = joined(even[p], odd[p]);
-      emit(channel, counts);
     }
+    for (int p = 0; p < kPixels; ++p) counts[p] = joined(even[p], odd[p]);
+  }
+
+  template <class Emit>
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+                             const Emit& emit) {
+    lane_run<ShortMicro>(weights, words, channels, panels, tiles, emit);
   }
 };
 constexpr int kShortWords = 16;
@@ -84,47 +96,44 @@ struct Micro {
     lane_pack<kPrefixes>(source, words, channels, packed);
   }
 
-  template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panel,
-                             const Emit& emit) {
-    const char* w = static_cast<const char*>(weights);
-    for (int channel = 0; channel < channels; channel += kLanes) {
-      __m512i falls[kPixels][2], state[kPixels][2];
-      for (int p = 0; p < kPixels; ++p)
-        for (int half = 0; half < 2; ++half) falls[p][half] = state[p][half] = _mm512_setzero_si512();
-      const std::uint64_t* a = panel;
-      for (int k = 1; k < words; k += 2, w += 256, a += 2 * kPixels) {
-        for (int p = 0; p < kPixels; ++p) {
-          const __m512i a1 = _mm512_set1_epi64(static_cast<long long>(a[p]));
-          const __m512i a2 = _mm512_set1_epi64(static_cast<long long>(a[kPixels + p]));
-          for (int half = 0; half < 2; ++half) {
-            const __m512i s1 = _mm512_xor_si512(a1, _mm512_load_si512(w + 64 * half));
-            const __m512i s2 = _mm512_xor_si512(a2, _mm512_load_si512(w + 64 * half + 128));
-            const __m512i fall = _mm512_ternarylogic_epi64(state[p][half], s1, s2, kFalls);
-            falls[p][half] = _mm512_add_epi64(falls[p][half], _mm512_popcnt_epi64(fall));
-            state[p][half] = s2;
-            // Keeps the sums in registers: gcc would else regroup them and spill.
-            asm("" : "+v"(falls[p][half]), "+v"(state[p][half]));
-          }
-        }
-      }
-      I16 counts[kPixels];
+  static BNN_INLINE void count(const char* w, int words, const std::uint64_t* a, I16 (&counts)[kPixels]) {
+    __m512i falls[kPixels][2], state[kPixels][2];
+    for (int p = 0; p < kPixels; ++p)
+      for (int half = 0; half < 2; ++half) falls[p][half] = state[p][half] = _mm512_setzero_si512();
+    for (int k = 1; k < words; k += 2, w += 256, a += 2 * kPixels) {
       for (int p = 0; p < kPixels; ++p) {
-        const __m512i last = joined(_mm512_popcnt_epi64(state[p][0]), _mm512_popcnt_epi64(state[p][1]));
-        const __m512i fell = joined(falls[p][0], falls[p][1]);
-        counts[p] = _mm512_add_epi32(_mm512_add_epi32(fell, fell), last);
-      }
-      if (words % 2) {
-        for (int p = 0; p < kPixels; ++p) {
-          const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
-          const __m512i even = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w)));
-          const __m512i odd = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w + 64)));
-          counts[p] = _mm512_add_epi32(counts[p], joined(even, odd));
+        const __m512i a1 = _mm512_set1_epi64(static_cast<long long>(a[p]));
+        const __m512i a2 = _mm512_set1_epi64(static_cast<long long>(a[kPixels + p]));
+        for (int half = 0; half < 2; ++half) {
+          const __m512i s1 = _mm512_xor_si512(a1, _mm512_load_si512(w + 64 * half));
+          const __m512i s2 = _mm512_xor_si512(a2, _mm512_load_si512(w + 64 * half + 128));
+          const __m512i fall = _mm512_ternarylogic_epi64(state[p][half], s1, s2, kFalls);
+          falls[p][half] = _mm512_add_epi64(falls[p][half], _mm512_popcnt_epi64(fall));
+          state[p][half] = s2;
+          // Keeps the sums in registers: gcc would else regroup them and spill.
+          asm("" : "+v"(falls[p][half]), "+v"(state[p][half]));
         }
-        w += 128;
       }
-      emit(channel, counts);
     }
+    for (int p = 0; p < kPixels; ++p) {
+      const __m512i last = joined(_mm512_popcnt_epi64(state[p][0]), _mm512_popcnt_epi64(state[p][1]));
+      const __m512i fell = joined(falls[p][0], falls[p][1]);
+      counts[p] = _mm512_add_epi32(_mm512_add_epi32(fell, fell), last);
+    }
+    if (words % 2) {
+      for (int p = 0; p < kPixels; ++p) {
+        const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
+        const __m512i even = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w)));
+        const __m512i odd = _mm512_popcnt_epi64(_mm512_xor_si512(x, _mm512_load_si512(w + 64)));
+        counts[p] = _mm512_add_epi32(counts[p], joined(even, odd));
+      }
+    }
+  }
+
+  template <class Emit>
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+                             const Emit& emit) {
+    lane_run<Micro>(weights, words, channels, panels, tiles, emit);
   }
 };
 

@@ -1,11 +1,13 @@
 // Binary convolution: the driver of every instruction set's own kernel, and a plain one for shapes that those leave out.
 //
 // A kernel ("Micro") gives:
-//   kPixels                                        output pixels computed together
-//   kPrefixes, kCopies                             the panel holds prefixes (see gather); each word so many times
-//   group_bytes(words, channels)                   size of the packed weights of one group of channels
-//   pack(source, words, channels, packed)          source(channel, k) is word k of a filter
-//   run(weights, words, channels, panel, emit)     panel[k][kPixels][kCopies]; emit(channel, counts[kPixels]) for every 16 channels
+//   kPixels                            output pixels computed together, a tile
+//   kPrefixes, kCopies                 the panel holds prefixes (see gather); each word so many times
+//   group_bytes(words, channels)       size of the packed weights of one group of channels
+//   pack(source, words, channels, to)  source(channel, k) is word k of a filter
+//   run(weights, words, channels, panels, tiles, emit)
+//       panels[tile][k][kPixels][kCopies]; emit(tile, channel, counts[kPixels]) for every 16 channels of every tile.
+//       Tiles are its inner loop: a block of weights then comes from the nearest cache for all of them but the first.
 #pragma once
 
 #include "finish.h"
@@ -14,6 +16,8 @@ namespace bnn_exit {
 namespace {
 
 constexpr int kMaxPanelWords = 1000;  // counts of 64 * 1000 still fit 16 bits
+constexpr int kMaxTiles = 8;
+constexpr int kPanelBytes = 12 * 1024;  // of all tiles together: they share the nearest cache with the weights
 
 struct BinarySizes {
   int taps, words, group_in, group_out, group_words, panel_words;
@@ -178,25 +182,42 @@ void pack(const BinaryConvShape& s, const std::int32_t* filters, void* packed) {
 }
 
 template <class Micro>
-std::size_t scratch_bytes(const BinaryConvShape& s) {
-  const BinarySizes z(s);
-  return z.plain ? static_cast<std::size_t>(z.panel_words + 1) * Micro::kPixels * Micro::kCopies * sizeof(std::uint64_t) : 0;
+BNN_INLINE int panel_words(const BinarySizes& z) {
+  return z.panel_words * Micro::kPixels * Micro::kCopies;
 }
 
 template <class Micro>
-BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, std::uint64_t* panel) {
+BNN_INLINE int tile_count(const BinarySizes& z) {
+  const int fit = kPanelBytes / 8 / panel_words<Micro>(z);
+  return fit < 1 ? 1 : fit > kMaxTiles ? kMaxTiles : fit;
+}
+
+template <class Micro>
+std::size_t scratch_bytes(const BinaryConvShape& s) {
+  const BinarySizes z(s);
+  return z.plain ? sizeof(std::uint64_t) * panel_words<Micro>(z) * static_cast<std::size_t>(tile_count<Micro>(z)) : 0;
+}
+
+template <class Micro>
+BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, std::uint64_t* panels) {
   constexpr int kPixels = Micro::kPixels;
   const BinarySizes z(layer.shape);
   const std::ptrdiff_t width = layer.shape.out_w, end = row_end * width;
   const std::size_t bytes = Micro::group_bytes(z.panel_words, z.group_out);
+  const int together = tile_count<Micro>(z), panel = panel_words<Micro>(z);
   for (int group = 0; group < layer.shape.groups; ++group) {
     const char* weights = static_cast<const char*>(layer.weights) + group * bytes;
-    for (std::ptrdiff_t first = row_begin * width; first < end; first += kPixels) {
-      const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, end);
-      gather<kPixels, Micro::kPrefixes, Micro::kCopies>(layer, z, group, first, tile.count, panel);
-      Micro::run(weights, z.panel_words, z.group_out, panel,
-                 [&](int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
-                   finish_counts(layer, tile, counts, group * z.group_out + channel);
+    for (std::ptrdiff_t first = row_begin * width; first < end;) {
+      Tile<kPixels> tiles[kMaxTiles];
+      int count = 0;
+      for (; count < together && first < end; ++count, first += kPixels) {
+        tiles[count] = Tile<kPixels>(layer.output, layer.shape.out_w, first, end);
+        gather<kPixels, Micro::kPrefixes, Micro::kCopies>(layer, z, group, first, tiles[count].count,
+                                                          panels + count * panel);
+      }
+      Micro::run(weights, z.panel_words, z.group_out, panels, count,
+                 [&](int tile, int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
+                   finish_counts(layer, tiles[tile], counts, group * z.group_out + channel);
                  });
     }
   }

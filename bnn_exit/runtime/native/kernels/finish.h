@@ -15,6 +15,7 @@ struct Tile {
   int count;
   std::uint64_t* bits[kPixels];
 
+  Tile() = default;
   BNN_INLINE Tile(const Output& output, int width, std::ptrdiff_t first_pixel, std::ptrdiff_t end)
       : first(first_pixel), count(end - first_pixel < kPixels ? static_cast<int>(end - first_pixel) : kPixels) {
     if (!output.bits) return;

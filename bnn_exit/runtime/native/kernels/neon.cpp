@@ -56,22 +56,25 @@ struct Micro {
   }
 
   template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panel,
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
                              const Emit& emit) {
     const std::uint64_t* w = static_cast<const std::uint64_t*>(weights);
     const std::ptrdiff_t half = std::ptrdiff_t{8} * words;
     for (int channel = 0; channel < channels; channel += kLanes, w += 2 * half) {
-      uint16x8_t low[kPixels], high[kPixels];
-      count(w, words, panel, low);
-      count(w + half, words, panel, high);
-      I16 counts[kPixels];
-      for (int p = 0; p < kPixels; ++p) {
-        counts[p].q[0] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low[p])));
-        counts[p].q[1] = vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(low[p])));
-        counts[p].q[2] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high[p])));
-        counts[p].q[3] = vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(high[p])));
+      for (int tile = 0; tile < tiles; ++tile) {
+        const std::uint64_t* panel = panels + std::ptrdiff_t{tile} * kPixels * kCopies * words;
+        uint16x8_t low[kPixels], high[kPixels];
+        count(w, words, panel, low);
+        count(w + half, words, panel, high);
+        I16 counts[kPixels];
+        for (int p = 0; p < kPixels; ++p) {
+          counts[p].q[0] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(low[p])));
+          counts[p].q[1] = vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(low[p])));
+          counts[p].q[2] = vreinterpretq_s32_u32(vmovl_u16(vget_low_u16(high[p])));
+          counts[p].q[3] = vreinterpretq_s32_u32(vmovl_u16(vget_high_u16(high[p])));
+        }
+        emit(tile, channel, counts);
       }
-      emit(channel, counts);
     }
   }
 };
