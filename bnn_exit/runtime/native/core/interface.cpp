@@ -4,11 +4,16 @@
 #include <new>
 #include <string>
 
+#include "classifier.h"
 #include "front_end.h"
 #include "network.h"
 
 struct bnn_exit_network {
   bnn_exit::Network network;
+};
+
+struct bnn_exit_classifier {
+  bnn_exit::Classifier classifier;
 };
 
 struct bnn_exit_front_end {
@@ -144,6 +149,40 @@ size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) { re
 
 void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
   front_end->front_end.run(waveform, samples, log_mel);
+}
+
+bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_limits* limits, bnn_exit_classifier** classifier,
+                                        char* error, size_t error_size) {
+  if (classifier) *classifier = nullptr;
+  return guarded(error, error_size, [&] {
+    if (!classifier || (!file && size)) bnn_exit::bad_argument("file and classifier must not be NULL");
+    *classifier = new bnn_exit_classifier{{file, size, limits ? *limits : bnn_exit_limits{}, kernels()}};
+  });
+}
+
+void bnn_exit_classifier_free(bnn_exit_classifier* classifier) { delete classifier; }
+
+int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier) { return static_cast<int32_t>(classifier->classifier.labels().size()); }
+
+const char* bnn_exit_label(const bnn_exit_classifier* classifier, int32_t index) {
+  const auto& labels = classifier->classifier.labels();
+  return index >= 0 && static_cast<size_t>(index) < labels.size() ? labels[static_cast<size_t>(index)].c_str() : nullptr;
+}
+
+int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier) { return static_cast<int32_t>(classifier->classifier.exits()); }
+
+int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier) { return classifier->classifier.sample_rate_hz(); }
+
+size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier) { return classifier->classifier.clip_samples(); }
+
+bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples, const char* operating_point,
+                                  const float* thresholds, bnn_exit_answer* answer, char* error, size_t error_size) {
+  return guarded(error, error_size, [&] {
+    if (!classifier || !waveform || !answer || !samples) bnn_exit::bad_argument("classifier, waveform and answer must not be NULL, nor samples 0");
+    if (!operating_point && !thresholds) bnn_exit::bad_argument("give an operating point or thresholds");
+    const float* limits = operating_point ? classifier->classifier.thresholds(operating_point).data() : thresholds;
+    classifier->classifier.classify(waveform, samples, limits, answer);
+  });
 }
 
 }  // extern "C"

@@ -119,6 +119,36 @@ BNN_EXIT_API size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t 
  * window at a time: a frame has the same values however many are made at once. */
 BNN_EXIT_API void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel);
 
+/* ---- Classifier: a model.tflite of bnn_exit with its front end and labels ---- */
+
+/* Used by one thread at a time, like a network. */
+typedef struct bnn_exit_classifier bnn_exit_classifier;
+
+typedef struct bnn_exit_answer {
+  const char* label;          /* of the most probable class */
+  int32_t label_index;
+  int32_t exit_index;         /* the exit that answered, 0-based */
+  float score;                /* its normalised entropy, in [0, 1]; low = certain */
+  const float* probabilities; /* one for each label; the next call overwrites them */
+} bnn_exit_answer;
+
+BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_limits* limits,
+                                                     bnn_exit_classifier** classifier, char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_classifier_free(bnn_exit_classifier* classifier); /* NULL is allowed */
+
+BNN_EXIT_API int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier);
+BNN_EXIT_API const char* bnn_exit_label(const bnn_exit_classifier* classifier, int32_t index); /* NULL: no such label */
+BNN_EXIT_API int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier);
+BNN_EXIT_API int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier);
+BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier);
+
+/* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps its
+ * centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for each
+ * exit but the last; 0 turns an exit off, 2 makes it always answer. */
+BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
+                                               const char* operating_point, const float* thresholds,
+                                               bnn_exit_answer* answer, char* error, size_t error_size);
+
 #ifdef __cplusplus
 }
 #endif
