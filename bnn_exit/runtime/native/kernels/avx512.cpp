@@ -20,7 +20,7 @@ struct Micro {
     lut_pack<32>(source, words, channels, packed);
   }
 
-  // Adds the counts of at most kFlush words to the total. A register counts 32 channels: for 16 of them the low nibbles,
+  // Adds the counts of at most kFlush words to the total. A register counts 32 channels: the low nibbles of 16 of them,
   // the high ones, and so on for the other 16.
   template <int kBlocks>
   static BNN_INLINE void count(const char* w, int words, const std::uint64_t* panel,
@@ -81,7 +81,8 @@ struct Micro {
           I16 counts[kPixels];
           for (int p = 0; p < kPixels; ++p) {
             const __m512i both = total[tile][b / 2][p];
-            counts[p] = _mm512_cvtepu16_epi32(b % 2 ? _mm512_extracti64x4_epi64(both, 1) : _mm512_castsi512_si256(both));
+            const __m256i half = b % 2 ? _mm512_extracti64x4_epi64(both, 1) : _mm512_castsi512_si256(both);
+            counts[p] = _mm512_cvtepu16_epi32(half);
           }
           emit(tile, channel + 16 * b, counts);
         }

@@ -1,4 +1,4 @@
-// Binary convolution: the driver of every instruction set's own kernel, and a plain one for shapes that those leave out.
+// Binary convolution: the driver of every instruction set's own kernel, and a plain one for the remaining shapes.
 //
 // A kernel ("Micro") gives:
 //   kPixels                            output pixels computed together, a tile
@@ -92,7 +92,8 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
     for (int i = 0; i < kLine; ++i) panel[i - kLine] ^= panel[i - 2 * kLine];
 }
 
-// Any shape: each output channel compares its own words, masked to the channels of its group. Weights [out][taps][span].
+// Any shape: each output channel compares its own words, masked to the channels of its group.
+// Weights are [out][taps][span].
 struct AnyGroups {
   int span, first_word;
   std::ptrdiff_t first_bit;

@@ -18,8 +18,9 @@ BNN_INLINE std::ptrdiff_t span(const ConvShape& s) {
 
 // No window reaches into the padding: the input is read where it lies.
 BNN_INLINE bool in_place(const ConvShape& s) {
-  const std::ptrdiff_t rows = std::ptrdiff_t{s.out_h - 1} * s.stride_h + std::ptrdiff_t{s.kernel_h - 1} * s.dilation_h + 1;
-  return s.pad_top == 0 && s.pad_left == 0 && rows <= s.in_h && span(s) <= s.in_w;
+  const std::ptrdiff_t reach = std::ptrdiff_t{s.kernel_h - 1} * s.dilation_h;
+  const std::ptrdiff_t last = std::ptrdiff_t{s.out_h - 1} * s.stride_h + reach;
+  return s.pad_top == 0 && s.pad_left == 0 && last < s.in_h && span(s) <= s.in_w;
 }
 
 std::size_t conv_weights_bytes(const ConvShape& s) {
@@ -123,9 +124,11 @@ BNN_INLINE void dense_blocks(const Conv& layer, int channel) {
     for (int i = 0; i < kDenseSums; ++i) sums[b][i] = zero();
   std::ptrdiff_t k = 0;
   for (; k + kDenseSums <= length; k += kDenseSums)
-    for (int i = 0; i < kDenseSums; ++i)
+    for (int i = 0; i < kDenseSums; ++i) {
+      const F16 x = broadcast(layer.input[k + i]);
       for (int b = 0; b < kBlocks; ++b)
-        sums[b][i] = multiply_add(broadcast(layer.input[k + i]), load(weights + (b * length + k + i) * kLanes), sums[b][i]);
+        sums[b][i] = multiply_add(x, load(weights + (b * length + k + i) * kLanes), sums[b][i]);
+    }
   for (; k < length; ++k)
     for (int b = 0; b < kBlocks; ++b)
       sums[b][0] = multiply_add(broadcast(layer.input[k]), load(weights + (b * length + k) * kLanes), sums[b][0]);

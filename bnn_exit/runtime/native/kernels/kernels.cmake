@@ -12,7 +12,8 @@ endfunction()
 
 set(avx2_flags -mavx2 -mfma -mpopcnt)
 # gcc 12 takes the undefined values in its own AVX-512 header for mistakes.
-set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512 -Wno-maybe-uninitialized)
+set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
+list(APPEND avx512_flags -Wno-maybe-uninitialized)
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   bnn_exit_isa(scalar -mpopcnt)
   bnn_exit_isa(avx2 ${avx2_flags})

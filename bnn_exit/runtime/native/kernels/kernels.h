@@ -3,13 +3,13 @@
 // Layouts
 //   float   NHWC; `pitch` floats from one pixel to the next, rows without gaps (a row holds width * pitch floats).
 //   bits    NHWC; a pixel is `words` uint64, channel c in bit c % 64 of word c / 64, set where the value is negative.
-//           Unused bits of the last word are 0. `row` words from one row to the next, so that an image may have a border.
-//           A border of zero words is padding with +1: whoever allocates the image clears the border once, kernels that
-//           write bits touch only the pixels themselves.
-//   per-channel arrays (scale, shift, data of steps, thresholds) are padded to a multiple of kLanes entries, with zeros.
+//           Unused bits of the last word are 0. `row` words from one row to the next, so that an image may have a
+//           border. A border of zero words is padding with +1: whoever allocates the image clears the border once,
+//           kernels that write bits touch only the pixels themselves.
+//   per-channel arrays (scale, shift, data of steps, thresholds) are padded with zeros to a multiple of kLanes.
 //
-// Nothing here allocates, throws or keeps state. A kernel computes the output rows [row_begin, row_end), so that threads
-// can share one call; each thread brings its own scratch, aligned to kAlign. Images hold one clip: loop over a batch.
+// Nothing here allocates, throws or keeps state. A kernel computes the output rows [row_begin, row_end), so that
+// threads can share one call; each brings its own scratch, aligned to kAlign. Images hold one clip: loop over a batch.
 // Every pointer to prepared weights is aligned to kAlign and was packed by the same table that runs it.
 // Shapes are taken on trust: the plan has checked them when the file was loaded.
 #pragma once
@@ -43,7 +43,7 @@ struct Step {
   float low, high;  // of kClamp
 };
 
-// Where results go. Either pointer may be null; both may be set. Tensor steps may read what `values` points to (in place).
+// Where results go. Either pointer may be null; both may be set. Tensor steps may read what `values` points to.
 struct Output {
   float* values;       // pixel (0, 0)
   std::int32_t pitch;  // floats from pixel to pixel
@@ -63,12 +63,12 @@ struct BinaryConvShape {
 
 // With `count` = number of products that are -1:
 //   thresholds set:  bit = count > thresholds[channel]; only output.bits is written, and steps are not used
-//   otherwise:       v = float(clamp(2 * count, clamp_low, clamp_high)) * scale[channel] + shift[channel], then the steps
+//   otherwise:       v = float(clamp(2 * count, clamp_low, clamp_high)) * scale[channel] + shift[channel], then steps
 // Padding by +1 is the border of the input. Padding by 0 is the same, and a kAddTensor step as the first one with the
 // table of binary_zero_padding().
 struct BinaryConv {
   BinaryConvShape shape;
-  const std::uint64_t* input;  // the word that tap (0, 0) of output pixel (0, 0) reads: in the border where there is padding
+  const std::uint64_t* input;  // what tap (0, 0) of output pixel (0, 0) reads: in the border if there is padding
   std::ptrdiff_t input_row;    // words from row to row
   const void* weights;
   const float* scale;
@@ -144,7 +144,8 @@ const Kernels* select_kernels(const char* isa);
 // ---- Helpers for load time, not bound to an instruction set --------------------------------------------------------
 // LCE's constants of a float result, padded: scale = -multiplier, shift = bias + largest * multiplier, with
 // largest = kernel_h * kernel_w * in_channels / groups.
-void binary_constants(const BinaryConvShape& shape, const float* multiplier, const float* bias, float* scale, float* shift);
+void binary_constants(const BinaryConvShape& shape, const float* multiplier, const float* bias, float* scale,
+                      float* shift);
 // What padding by zeros changes, [out_h][out_w][out_channels], to be added to the result. `filters` as LCE stores them.
 void binary_zero_padding(const BinaryConvShape& shape, int in_h, int in_w, int pad_top, int pad_left,
                          const std::int32_t* filters, const float* multiplier, float* table);

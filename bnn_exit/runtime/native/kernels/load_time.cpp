@@ -19,7 +19,8 @@ namespace {
 // Sum of the +1 and -1 of one tap of a filter.
 int tap_sum(const std::int32_t* words, int channels) {
   int sum = channels;
-  for (int c = 0; c < channels; ++c) sum -= 2 * static_cast<int>(static_cast<std::uint32_t>(words[c / 32]) >> c % 32 & 1);
+  for (int c = 0; c < channels; ++c)
+    sum -= 2 * static_cast<int>(static_cast<std::uint32_t>(words[c / 32]) >> c % 32 & 1);
   return sum;
 }
 

@@ -56,7 +56,8 @@ BNN_INLINE F16 prelu(F16 v, F16 slope) {
 }
 // float(clamp(2 * count, low, high))
 BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
-  BNN_EACH(vcvtq_f32_s32(vminq_s32(vmaxq_s32(vaddq_s32(counts.q[i], counts.q[i]), vdupq_n_s32(low)), vdupq_n_s32(high))))
+  const int32x4_t l = vdupq_n_s32(low), h = vdupq_n_s32(high);
+  BNN_EACH(vcvtq_f32_s32(vminq_s32(vmaxq_s32(vaddq_s32(counts.q[i], counts.q[i]), l), h)))
 }
 #undef BNN_EACH
 

@@ -1,6 +1,6 @@
-// Sixteen floats or whole numbers in vectors of four, which the compiler maps to what the processor has (SSE2 on x86-64).
-// Everything of an instruction set lives in an unnamed namespace: were two translation units with other flags to share an
-// inline function, the linker would keep one of them, and it might be the one that this processor cannot run.
+// Sixteen floats or whole numbers in vectors of four, which the compiler maps to what there is (SSE2 on x86-64).
+// Everything of an instruction set lives in an unnamed namespace: were two translation units with other flags to share
+// an inline function, the linker would keep one of them, and it might be the one that this processor cannot run.
 #pragma once
 
 #include <cfloat>

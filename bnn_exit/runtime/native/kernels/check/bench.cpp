@@ -63,7 +63,8 @@ EXPORT int bench_isa_count() { return isa_count(); }
 EXPORT const char* bench_isa(int index) { return isa_runs_here(index) ? isa_kernels(index).isa : ""; }
 
 // A binary convolution padded as "SAME". mode 0: bit-packed output; 1: float; 2: residual added, float and bits stored.
-EXPORT void* bench_open_binary(const char* isa, int h, int w, int in, int out, int kernel, int stride, int mode, int sets) {
+EXPORT void* bench_open_binary(const char* isa, int h, int w, int in, int out, int kernel, int stride, int mode,
+                               int sets) {
   Random random{7};
   auto* layers = new Layers;
   layers->kernels = select_kernels(isa);
@@ -114,7 +115,8 @@ EXPORT void* bench_open_float(const char* isa, int h, int w, int in, int out, in
   layers->shift = reals(random, padded_channels(out));
   const auto filters = reals(random, static_cast<std::size_t>(out) * kernel * kernel * in);
   const Kernels& k = *layers->kernels;
-  layers->weights.push_back(std::make_unique<Array<char>>(depthwise ? k.depthwise_weights_bytes(s) : k.conv_weights_bytes(s)));
+  const std::size_t bytes = depthwise ? k.depthwise_weights_bytes(s) : k.conv_weights_bytes(s);
+  layers->weights.push_back(std::make_unique<Array<char>>(bytes));
   (depthwise ? k.depthwise_pack : k.conv_pack)(s, filters.data(), reinterpret_cast<float*>(layers->weights[0]->data));
   layers->scratch = std::make_unique<Array<char>>(k.conv_scratch_bytes(s));
   layers->conv = {s, layers->input.data(), nullptr, {}};

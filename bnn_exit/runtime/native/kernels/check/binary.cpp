@@ -15,11 +15,11 @@ struct Case {
 std::string name(const Case& c) {
   char text[300];
   std::snprintf(text, sizeof text,
-                "in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d groups %d padding %d,%d,%d,%d zero %d "
-                "thresholds %d values %d bits %d steps %d",
+                "in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d groups %d padding %d,%d,%d,%d "
+                "zero %d thresholds %d values %d bits %d steps %d",
                 c.in_h, c.in_w, c.s.in_channels, c.s.out_h, c.s.out_w, c.s.out_channels, c.s.kernel_h, c.s.kernel_w,
-                c.s.stride_h, c.s.stride_w, c.s.dilation_h, c.s.dilation_w, c.s.groups, c.top, c.left, c.bottom, c.right,
-                c.zero_padding, c.thresholds, c.values, c.bits, c.steps);
+                c.s.stride_h, c.s.stride_w, c.s.dilation_h, c.s.dilation_w, c.s.groups, c.top, c.left, c.bottom,
+                c.right, c.zero_padding, c.thresholds, c.values, c.bits, c.steps);
   return text;
 }
 
@@ -54,7 +54,8 @@ std::string run(const Kernels& kernels, Random& random, const Case& c) {
         int count = 0;
         float added = 0;
         for (int t = 0; t < taps; ++t) {
-          const int iy = y * s.stride_h + t / s.kernel_w * s.dilation_h, ix = x * s.stride_w + t % s.kernel_w * s.dilation_w;
+          const int iy = y * s.stride_h + t / s.kernel_w * s.dilation_h;
+          const int ix = x * s.stride_w + t % s.kernel_w * s.dilation_w;
           const bool inside = iy >= c.top && iy < c.top + c.in_h && ix >= c.left && ix < c.left + c.in_w;
           for (int i = 0; i < group_in; ++i) {
             const int channel = o / group_out * group_in + i;
@@ -93,8 +94,8 @@ std::string run(const Kernels& kernels, Random& random, const Case& c) {
 
   Array<char> weights(kernels.binary_weights_bytes(s)), scratch(kernels.binary_scratch_bytes(s));
   kernels.binary_pack(s, filters.data(), weights.data);
-  const BinaryConv layer{s,           image.data(), row, weights.data, scale.data(), shift.data(), c.thresholds ? thresholds.data() : nullptr,
-                         low,         high,         target.output};
+  const BinaryConv layer{s, image.data(), row, weights.data, scale.data(), shift.data(),
+                         c.thresholds ? thresholds.data() : nullptr, low, high, target.output};
   const int middle = random.below(s.out_h + 1);  // as two threads would do it
   kernels.binary_conv(layer, 0, middle, scratch.data);
   kernels.binary_conv(layer, middle, s.out_h, scratch.data);

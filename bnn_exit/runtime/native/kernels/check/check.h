@@ -65,8 +65,8 @@ struct Target {
   std::ptrdiff_t row;
   Output output;
   Target(Random& random, int height, int width, int channels, bool want_values, bool want_bits);
-  // Empty if the values are within `tolerance` (0: the same bits), the signs those of the stored or expected values, and
-  // nothing else was written.
+  // Empty if the values are within `tolerance` (0: the same bits), the signs are `signs` or those of the expected
+  // values, and nothing else was written.
   std::string compare(const std::vector<float>& expected, double tolerance, const std::vector<bool>* signs = nullptr);
 };
 

@@ -10,7 +10,8 @@ constexpr double kTolerance = 1e-5;
 
 std::string name(const Kernels& kernels, const char* kernel, const ConvShape& s) {
   char text[300];
-  std::snprintf(text, sizeof text, "%s %s in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d padding %d,%d groups %d",
+  std::snprintf(text, sizeof text,
+                "%s %s in %dx%dx%d out %dx%dx%d kernel %dx%d stride %d,%d dilation %d,%d padding %d,%d groups %d",
                 kernels.isa, kernel, s.in_h, s.in_w, s.in_channels, s.out_h, s.out_w, s.out_channels, s.kernel_h,
                 s.kernel_w, s.stride_h, s.stride_w, s.dilation_h, s.dilation_w, s.pad_top, s.pad_left, s.groups);
   return text;
@@ -31,9 +32,10 @@ std::vector<float> expected_conv(const ConvShape& s, const std::vector<float>& i
           const int ix = x * s.stride_w + t % s.kernel_w * s.dilation_w - s.pad_left;
           if (iy < 0 || iy >= s.in_h || ix < 0 || ix >= s.in_w) continue;
           for (int i = 0; i < group_in; ++i) {
-            const float w = depthwise ? filters[t * s.out_channels + o]
-                                      : filters[(static_cast<std::size_t>(o) * s.kernel_h * s.kernel_w + t) * group_in + i];
-            sum += static_cast<double>(w) * input[(static_cast<std::size_t>(iy) * s.in_w + ix) * s.in_pitch + o / group_out * group_in + i];
+            const std::size_t filter = (static_cast<std::size_t>(o) * s.kernel_h * s.kernel_w + t) * group_in + i;
+            const std::size_t pixel = (static_cast<std::size_t>(iy) * s.in_w + ix) * s.in_pitch;
+            const double w = filters[depthwise ? static_cast<std::size_t>(t) * s.out_channels + o : filter];
+            sum += w * input[pixel + o / group_out * group_in + i];
           }
         }
         result.push_back(static_cast<float>(sum));
@@ -63,14 +65,18 @@ Result check_conv(const Kernels& kernels, std::uint64_t seed, int cases) {
   Result result;
   for (int n = 0; n < cases; ++n) {
     ConvShape s = random_shape(random);
-    if (random.below(4) == 0) s.in_h = s.in_w = s.out_h = s.out_w = s.kernel_h = s.kernel_w = 1, s.pad_top = s.pad_left = 0;
+    if (random.below(4) == 0) {
+      s.in_h = s.in_w = s.out_h = s.out_w = s.kernel_h = s.kernel_w = 1;
+      s.pad_top = s.pad_left = 0;
+    }
     s.groups = random.of({1, 1, 1, 1, 2, 3});
     s.in_channels = s.groups * random.of({1, 2, 3, 16, 17, 64});
     s.out_channels = s.groups * random.of({1, 5, 12, 15, 16, 17, 32, 33, 64, 65});
     s.in_pitch = s.in_channels + random.of({0, 0, 2});
     const int pixels = s.out_h * s.out_w;
     const auto input = reals(random, static_cast<std::size_t>(s.in_h * s.in_w - 1) * s.in_pitch + s.in_channels);
-    const auto filters = reals(random, static_cast<std::size_t>(s.out_channels) * s.kernel_h * s.kernel_w * s.in_channels / s.groups);
+    const std::size_t inputs = static_cast<std::size_t>(s.kernel_h) * s.kernel_w * s.in_channels / s.groups;
+    const auto filters = reals(random, s.out_channels * inputs);
     auto expected = expected_conv(s, input, filters, false);
     const bool bits = random.below(3) == 0;
     Target target(random, s.out_h, s.out_w, s.out_channels, !bits || random.below(2), bits);
@@ -120,7 +126,10 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
   Result result;
   for (int n = 0; n < cases; ++n) {
     ConvShape s = random_shape(random);
-    if (random.below(4) == 0) s.kernel_h = s.in_h, s.kernel_w = s.in_w, s.out_h = s.out_w = 1, s.pad_top = s.pad_left = 0;
+    if (random.below(4) == 0) {
+      s.kernel_h = s.in_h, s.kernel_w = s.in_w, s.out_h = s.out_w = 1;
+      s.pad_top = s.pad_left = 0;
+    }
     const int channels = random.of({1, 3, 16, 17, 31, 64, 65}), pitch = channels + random.of({0, 0, 2});
     const auto input = reals(random, static_cast<std::size_t>(s.in_h * s.in_w - 1) * pitch + channels);
     std::vector<float> expected;

@@ -12,9 +12,10 @@ struct Check {
   Result (*run)(const Kernels&, std::uint64_t, int);
 };
 
-// Every kernel of the list, so that a new one without a check does not compile. Packing is checked by what it packs for.
+// Every kernel of the list: a new one without a check does not compile. Packing is checked by what it packs for.
 constexpr Result (*no_check)(const Kernels&, std::uint64_t, int) = nullptr;
-constexpr auto check_binary_weights_bytes = no_check, check_binary_pack = no_check, check_binary_scratch_bytes = no_check;
+constexpr auto check_binary_weights_bytes = no_check, check_binary_scratch_bytes = no_check;
+constexpr auto check_binary_pack = no_check;
 constexpr auto check_conv_weights_bytes = no_check, check_conv_pack = no_check, check_conv_scratch_bytes = no_check;
 constexpr auto check_depthwise_weights_bytes = no_check, check_depthwise_pack = no_check;
 const Check kChecks[] = {
