@@ -1,1 +1,15 @@
 """Runs model.tflite: the file reader, the backends and the session that users hold. NumPy is all it needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["capabilities"]
+
+
+def capabilities() -> dict[str, Any]:
+    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here."""
+    # Here, because the reader of files, which this backend imports, is part of this package.
+    from bnn_exit.runtime import native_backend
+
+    return native_backend.capabilities()

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bnn_exit.artifact import Artifact
 from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import lce
+from bnn_exit.runtime import lce, native_backend
 from bnn_exit.runtime.reference import Interpreter
 
 
@@ -54,3 +54,5 @@ class ReferenceBackend:
 
 
 BACKENDS: dict[str, type[Backend]] = {"lce": lce.LceBackend, "reference": ReferenceBackend}
+if native_backend.is_installed():
+    BACKENDS["native"] = native_backend.NativeBackend

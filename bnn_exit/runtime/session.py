@@ -200,8 +200,8 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
 
     Args:
         path: the file.
-        backend: "lce" (fast, x86-64 and macOS), "reference" (NumPy, slow, everywhere), or "auto": lce if it is
-            installed, else reference.
+        backend: "native" (our compiled library, fast), "lce" (x86-64 and macOS), "reference" (NumPy, slow, everywhere),
+            or "auto": the first of these that is installed.
         threads: processor threads for one clip.
 
     Raises:
@@ -213,5 +213,5 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise ArgumentError(f"threads is {threads!r}, but must be a whole number from 1 to 256")
     if backend == "auto":
-        backend = "lce" if lce.is_installed() else "reference"
+        backend = "native" if "native" in BACKENDS else "lce" if lce.is_installed() else "reference"
     return Session(artifacts.load(path), backend=backend, threads=threads)

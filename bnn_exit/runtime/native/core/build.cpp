@@ -1,0 +1,155 @@
+#include "build.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdarg>
+#include <cstdio>
+#include <new>
+
+namespace bnn_exit {
+
+void BitLayout::widen(int64_t new_top, int64_t new_left, int64_t new_bottom, int64_t new_right) {
+  top = std::max(top, new_top);
+  left = std::max(left, new_left);
+  bottom = std::max(bottom, new_bottom);
+  right = std::max(right, new_right);
+}
+
+Value* Workshop::make_value() {
+  values.emplace_back();
+  return &values.back();
+}
+
+void Workshop::count_bytes(uint64_t size) {
+  if (size > max_bytes || bytes > max_bytes - size) {
+    too_large("this file needs more than %llu bytes of memory: raise the limit, or export a smaller network",
+              static_cast<unsigned long long>(max_bytes));
+  }
+  bytes += size;
+}
+
+void Workshop::count_work(uint64_t size) {
+  if (size > max_work || work > max_work - size) {
+    too_large("this file needs more than %llu operations a run: raise the limit, or export a smaller network",
+              static_cast<unsigned long long>(max_work));
+  }
+  work += size;
+}
+
+void* Workshop::allocate(size_t size) {
+  count_bytes(size);
+  size_t room = size + 2 * kAlign;
+  memory.push_back(std::unique_ptr<uint8_t[]>(new uint8_t[room]()));
+  auto address = reinterpret_cast<uintptr_t>(memory.back().get());
+  return reinterpret_cast<void*>((address + kAlign - 1) / kAlign * kAlign);
+}
+
+void Build::refuse(const char* format, ...) const {
+  char text[256];
+  std::va_list arguments;
+  va_start(arguments, format);
+  std::vsnprintf(text, sizeof text, format, arguments);
+  va_end(arguments);
+  damaged("%s cannot be computed: %s", op.name.c_str(), text);
+}
+
+Value& Build::input(size_t index) const {
+  if (!given(index)) refuse("it lacks input %zu", index);
+  return *in[index];
+}
+
+Value& Build::input(size_t index, Type type) const {
+  Value& value = input(index);
+  if (value.type != type) refuse("input %zu is %s, but must be %s", index, name_of(value.type), name_of(type));
+  return value;
+}
+
+Value& Build::output(size_t index) const {
+  if (index >= out.size()) refuse("it has %zu outputs", out.size());
+  return *out[index];
+}
+
+std::vector<int64_t> Build::constants(size_t index) const {
+  Value& value = input(index);
+  if (!value.constant) refuse("input %zu is only known during a run, but must be a constant", index);
+  std::vector<int64_t> numbers(static_cast<size_t>(value.count()));
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    if (value.type == Type::int32) {
+      numbers[i] = value.as<int32_t>()[i];
+    } else if (value.type == Type::int64) {
+      numbers[i] = value.as<int64_t>()[i];
+    } else {
+      refuse("input %zu is %s, but must hold whole numbers", index, name_of(value.type));
+    }
+    if (std::abs(static_cast<double>(numbers[i])) > 1e12) refuse("input %zu holds %lld", index, (long long)numbers[i]);
+  }
+  return numbers;
+}
+
+int64_t Build::constant(size_t index) const {
+  std::vector<int64_t> numbers = constants(index);
+  if (numbers.empty()) refuse("input %zu is empty", index);
+  return numbers[0];
+}
+
+Value& Build::result(size_t index, Type type, const Shape& shape) {
+  if (shape.size() > kMaxDimensions || elements(shape) > kMaxElements) {
+    refuse("it asks for an array of shape %s", to_text(shape).c_str());
+  }
+  Value& value = output(index);
+  value.type = type;
+  value.shape = shape;
+  work += static_cast<uint64_t>(value.count());
+  return value;
+}
+
+std::unique_ptr<Runner> Build::share(Value& from, const Shape& shape) {
+  if (elements(shape) != from.count()) {
+    refuse("%lld values do not fit the shape %s", static_cast<long long>(from.count()), to_text(shape).c_str());
+  }
+  result(from.type, shape).same_as = &from;
+  return nullptr;
+}
+
+Value* Build::temporary(size_t bytes) {
+  Value* value = shop.make_value();
+  value->type = Type::uint8;
+  value->shape = {static_cast<int64_t>(bytes)};
+  if (value->count() > kMaxElements) refuse("it needs %zu bytes of working memory", bytes);
+  scratch.push_back(value);
+  return value;
+}
+
+size_t Build::axis(int64_t number, size_t rank) const {
+  int64_t size = static_cast<int64_t>(rank);
+  if (number < -size || number >= size) refuse("axis %lld of %zu", static_cast<long long>(number), rank);
+  return static_cast<size_t>(number < 0 ? number + size : number);
+}
+
+bool activation_range(int64_t activation, float* low, float* high) {
+  *low = -INFINITY;
+  *high = INFINITY;
+  switch (activation) {
+    case kNone: return true;
+    case kRelu: *low = 0; return true;
+    case kReluN1To1: *low = -1, *high = 1; return true;
+    case kRelu6: *low = 0, *high = 6; return true;
+  }
+  return false;
+}
+
+float Build::low() const {
+  float low, high;
+  if (!activation_range(op.options.whole("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  return low;
+}
+
+float Build::high() const {
+  float low, high;
+  if (!activation_range(op.options.whole("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  return high;
+}
+
+void fail_run(const char* text) { throw Error(BNN_EXIT_RUN, text); }
+
+}  // namespace bnn_exit

@@ -1,0 +1,128 @@
+// One operator on its way to something that runs, and the list of functions that make them.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../kernels/kernels.h"
+#include "error.h"
+#include "value.h"
+
+namespace bnn_exit {
+
+// Does an operator's work on the data of the values that it was made with. Allocates nothing.
+class Runner {
+ public:
+  virtual ~Runner() = default;
+  virtual void bind() {}  // called once, when every value has its address
+  virtual void run() = 0;
+};
+
+template <typename Function>
+std::unique_ptr<Runner> make_runner(Function function) {
+  class FunctionRunner : public Runner {
+   public:
+    explicit FunctionRunner(Function function) : function_(std::move(function)) {}
+    void run() override { function_(); }
+
+   private:
+    Function function_;
+  };
+  return std::make_unique<FunctionRunner>(std::move(function));
+}
+
+// What follows a layer and is done on its results before they are stored: later operators of the file, in their order.
+struct Tail {
+  struct Item {
+    explicit Item(StepKind kind) : kind(kind) {}
+
+    StepKind kind;
+    Value* tensor = nullptr;      // of the tensor steps, of the shape of the result
+    const float* table = nullptr; // of the tensor steps, in place of `tensor`: the same for every clip of a batch
+    std::vector<float> channels;  // of the channel steps, padded to kLanes
+    float low = 0, high = 0;      // of kClamp
+  };
+  std::vector<Item> items;
+  Value* values = nullptr;  // where the floats go; nullptr if nobody reads them
+  Value* bits = nullptr;    // where their signs go, laid out by its BitLayout; nullptr if nobody reads them
+};
+
+// What all operators of a network share while it is built.
+struct Workshop {
+  const Kernels& kernels;
+  std::deque<Value> values;             // addresses stay valid
+  std::vector<std::unique_ptr<uint8_t[]>> memory;
+  uint64_t bytes = 0, max_bytes = 0;    // of memory, prepared weights and constants included
+  uint64_t work = 0, max_work = 0;
+
+  Value* make_value();
+  void* allocate(size_t size);          // aligned to kAlign, zeroed, counted; lives as long as the network
+  void count_bytes(uint64_t size);
+  void count_work(uint64_t size);
+};
+
+struct Build {
+  Build(const OperatorInfo& op, Workshop& shop) : op(op), shop(shop) {}
+
+  const OperatorInfo& op;
+  Workshop& shop;
+  std::vector<Value*> in;   // nullptr for an optional input that is not given
+  std::vector<Value*> out;
+  uint64_t work = 0;        // elementary steps, for the limit
+  std::vector<Value*> scratch;
+
+  bool given(size_t index) const { return index < in.size() && in[index]; }
+  // The input of that number, which must be given and, if a type is named, be of it.
+  Value& input(size_t index) const;
+  Value& input(size_t index, Type type) const;
+  Value& output(size_t index = 0) const;
+
+  // Whole numbers of a constant input.
+  std::vector<int64_t> constants(size_t index) const;
+  int64_t constant(size_t index) const;
+
+  // Gives an output its shape and type, checking its size.
+  Value& result(size_t index, Type type, const Shape& shape);
+  Value& result(Type type, const Shape& shape) { return result(0, type, shape); }
+
+  // The output is the input's memory with another shape; there is nothing to run.
+  std::unique_ptr<Runner> share(Value& from, const Shape& shape);
+
+  // Memory that is only used while the operator runs.
+  Value* temporary(size_t bytes);
+
+  size_t axis(int64_t number, size_t rank) const;  // counted from the end if negative
+  float low() const;                               // of the fused activation
+  float high() const;
+  bool activates() const { return op.options.whole("fused_activation_function") != kNone; }
+
+  // Raises Error: the operator cannot be computed, because ...
+  [[noreturn]] [[gnu::format(printf, 2, 3)]] void refuse(const char* format, ...) const;
+};
+
+using Builder = std::unique_ptr<Runner> (*)(Build&);
+
+// A layer that a tail may follow. Its builder gives the output its shape; `finish` makes what runs, once the tail is known.
+class Layer {
+ public:
+  virtual ~Layer() = default;
+  virtual std::unique_ptr<Runner> finish(Tail tail) = 0;
+
+  std::vector<Tail::Item> items;  // the layer's own: bias and fused activation
+  bool takes_tail = true;
+};
+using LayerBuilder = std::unique_ptr<Layer> (*)(Build&);
+
+// nullptr if there is none.
+Builder find_builder(const std::string& name);
+LayerBuilder find_layer_builder(const std::string& name);
+
+// Range of a fused activation, or false for one that no operator has.
+bool activation_range(int64_t activation, float* low, float* high);
+
+// Raises Error during a run.
+[[noreturn]] void fail_run(const char* text);
+
+}  // namespace bnn_exit

@@ -1,0 +1,43 @@
+// A model file of bnn_exit with its front end and labels: from a waveform to the answer, by the settings in the file.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "front_end.h"
+#include "network.h"
+
+namespace bnn_exit {
+
+class Classifier {
+ public:
+  Classifier(const void* file, size_t size, const bnn_exit_limits& limits, const Kernels& kernels);
+
+  const std::vector<std::string>& labels() const { return labels_; }
+  int sample_rate_hz() const { return features_.sample_rate_hz; }
+  size_t clip_samples() const { return clip_samples_; }
+  size_t exits() const { return exits_; }
+
+  // Thresholds [exits - 1] of a named operating point; raises Error naming the ones there are.
+  const std::vector<float>& thresholds(const char* operating_point) const;
+
+  // A shorter clip is centred between zeros, a longer one keeps its centre.
+  void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
+
+ private:
+  Network network_;
+  bnn_exit_features features_ = {};
+  std::vector<std::string> labels_;
+  std::vector<std::pair<std::string, std::vector<float>>> points_;
+  size_t clip_samples_ = 0, exits_ = 0;
+  std::unique_ptr<FrontEnd> front_end_;  // none for a file that takes waveforms
+  std::vector<float> clip_, log_mel_, probabilities_;
+  int32_t exit_index_ = 0;
+  float score_ = 0;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+  size_t thresholds_input_ = 0;
+};
+
+}  // namespace bnn_exit

@@ -1,0 +1,31 @@
+// The discrete Fourier transform of real numbers, for sizes that are powers of two, of several rows at once.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+namespace bnn_exit {
+
+constexpr int kRows = 4;  // transformed together, side by side
+
+// A real transform of `size` values is a complex one of half the size, whose results are then taken apart.
+class RealFft {
+ public:
+  // `size` must be a power of two and at least 2.
+  explicit RealFft(int size);
+
+  int size() const { return size_; }
+  int bins() const { return size_ / 2 + 1; }
+  size_t work_bytes() const { return static_cast<size_t>(bins()) * 2 * kRows * sizeof(double); }
+
+  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. Before: [i][0] holds the even and [i][1] the odd values
+  // of each row. After: the real and imaginary parts of each bin.
+  void forward(double* work) const;
+
+ private:
+  int size_;
+  std::vector<double> turns_;  // [size / 2][2]: exp(-2 pi i k / size)
+  std::vector<int> order_;     // bit-reversed indices of the half-size transform
+};
+
+}  // namespace bnn_exit

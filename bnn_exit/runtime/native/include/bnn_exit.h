@@ -1,0 +1,155 @@
+/* bnn_exit: runs a model.tflite of binary and float layers, stopping at the first exit that is sure enough.
+ *
+ * Ownership. What a function hands out by pointer (names, shapes, metadata) belongs to the network or classifier it came
+ * from and lives as long as that. Bytes given to a function are copied if they are needed later; nothing is kept.
+ *
+ * Threads. Different networks may be used in different threads at once. One network is used by one thread at a time: a
+ * second call while one runs is refused with BNN_EXIT_BUSY and changes nothing. Loading is safe from any thread.
+ *
+ * Errors. Functions return BNN_EXIT_OK or what went wrong; `error`, if not NULL, receives one line of text, cut to
+ * `error_size` bytes with the final NUL. No function prints, exits, or throws. After an error in a run the network may
+ * be used again; the contents of the output buffers are then undefined.
+ *
+ * Files are untrusted: any bytes give a network or an error. Running allocates nothing.
+ */
+#ifndef BNN_EXIT_H
+#define BNN_EXIT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(_WIN32)
+#define BNN_EXIT_API __declspec(dllexport)
+#else
+#define BNN_EXIT_API __attribute__((visibility("default")))
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum bnn_exit_status {
+  BNN_EXIT_OK = 0,
+  BNN_EXIT_FILE = 1,     /* the file is damaged, is not ours, or needs something that this library lacks */
+  BNN_EXIT_ARGUMENT = 2, /* an argument breaks a rule */
+  BNN_EXIT_LIMIT = 3,    /* the file asks for more memory or work than bnn_exit_limits allow */
+  BNN_EXIT_MEMORY = 4,   /* the machine has no memory left */
+  BNN_EXIT_BUSY = 5,     /* the network is running in another thread */
+  BNN_EXIT_RUN = 6       /* an operator met values that it cannot compute with, such as a division by zero */
+} bnn_exit_status;
+
+/* What a file may ask for. A field of 0 means the default. */
+typedef struct bnn_exit_limits {
+  uint64_t max_bytes;      /* memory of a network, beside the file itself; default 256 MiB */
+  uint64_t max_operations; /* elementary steps of one run; default 2^35, some ten seconds */
+} bnn_exit_limits;
+
+typedef struct bnn_exit_network bnn_exit_network;
+
+/* One input or output. */
+typedef struct bnn_exit_tensor {
+  const char* name;     /* by the file's signature if it has one, else the tensor's own */
+  const char* type;     /* "float32", "int32", ... */
+  const int64_t* shape; /* `rank` sizes */
+  int32_t rank;
+  size_t bytes;         /* of its values */
+} bnn_exit_tensor;
+
+/* Version of this interface, "major.minor.patch". */
+BNN_EXIT_API const char* bnn_exit_version(void);
+
+/* The instruction set whose kernels are in use, such as "avx2"; BNN_EXIT_ISA in the environment forces one. */
+BNN_EXIT_API const char* bnn_exit_isa(void);
+
+/* The instruction sets that this library has kernels for and this machine runs, separated by spaces, best first. */
+BNN_EXIT_API const char* bnn_exit_isas(void);
+
+/* Reads a file and makes it ready to run; free the network with bnn_exit_free. `limits` may be NULL. */
+BNN_EXIT_API bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_limits* limits,
+                                           bnn_exit_network** network, char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_free(bnn_exit_network* network); /* NULL is allowed */
+
+BNN_EXIT_API int32_t bnn_exit_input_count(const bnn_exit_network* network);
+BNN_EXIT_API int32_t bnn_exit_output_count(const bnn_exit_network* network);
+
+/* Description of an input or output of that number. */
+BNN_EXIT_API bnn_exit_status bnn_exit_input(const bnn_exit_network* network, int32_t index, bnn_exit_tensor* tensor);
+BNN_EXIT_API bnn_exit_status bnn_exit_output(const bnn_exit_network* network, int32_t index, bnn_exit_tensor* tensor);
+
+/* A metadata entry of the file, such as "bnn_exit"; *data is NULL if there is none. */
+BNN_EXIT_API bnn_exit_status bnn_exit_metadata(const bnn_exit_network* network, const char* name, const void** data,
+                                               size_t* size);
+
+/* Bytes that the network takes, beside the file's own copy, and elementary steps of its longest run. */
+BNN_EXIT_API uint64_t bnn_exit_bytes(const bnn_exit_network* network);
+BNN_EXIT_API uint64_t bnn_exit_operations(const bnn_exit_network* network);
+
+/* Runs the network once. `inputs` and `outputs` hold one buffer for each input and output, of the size in its
+ * description; a NULL output is not copied out. */
+BNN_EXIT_API bnn_exit_status bnn_exit_run(bnn_exit_network* network, const void* const* inputs, void* const* outputs,
+                                          char* error, size_t error_size);
+
+/* One line for each step of the network, indented inside branches: what the plan made of the file. */
+BNN_EXIT_API const char* bnn_exit_plan(const bnn_exit_network* network);
+
+/* ---- Front end ---- */
+
+/* Settings of the log-mel features, as the metadata entry "bnn_exit" of a file gives them. */
+typedef struct bnn_exit_features {
+  int32_t sample_rate_hz;
+  int32_t window_samples; /* length of a frame */
+  int32_t hop_samples;    /* from the start of one frame to that of the next */
+  int32_t fft_size;       /* a power of two, at least the window */
+  int32_t num_mels;
+  double lower_hz, upper_hz; /* range of the bands */
+  double log_offset;         /* added before the logarithm */
+} bnn_exit_features;
+
+/* Makes features frame by frame or clip by clip. Used by one thread at a time. */
+typedef struct bnn_exit_front_end bnn_exit_front_end;
+
+BNN_EXIT_API bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_exit_front_end** front_end,
+                                                    char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_front_end_free(bnn_exit_front_end* front_end); /* NULL is allowed */
+
+/* Whole frames in that many samples. */
+BNN_EXIT_API size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples);
+
+/* Writes float [bnn_exit_frames(samples)][num_mels]; frame i begins at sample i * hop_samples. For streaming give one
+ * window at a time: a frame has the same values however many are made at once. */
+BNN_EXIT_API void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel);
+
+/* ---- Classifier: a model.tflite of bnn_exit with its front end and labels ---- */
+
+/* Used by one thread at a time, like a network. */
+typedef struct bnn_exit_classifier bnn_exit_classifier;
+
+typedef struct bnn_exit_answer {
+  const char* label;          /* of the most probable class */
+  int32_t label_index;
+  int32_t exit_index;         /* the exit that answered, 0-based */
+  float score;                /* its normalised entropy, in [0, 1]; low = certain */
+  const float* probabilities; /* one for each label; the next call overwrites them */
+} bnn_exit_answer;
+
+BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_limits* limits,
+                                                     bnn_exit_classifier** classifier, char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_classifier_free(bnn_exit_classifier* classifier); /* NULL is allowed */
+
+BNN_EXIT_API int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier);
+BNN_EXIT_API const char* bnn_exit_label(const bnn_exit_classifier* classifier, int32_t index); /* NULL: no such label */
+BNN_EXIT_API int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier);
+BNN_EXIT_API int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier);
+BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier);
+
+/* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps its
+ * centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for each
+ * exit but the last; 0 turns an exit off, 2 makes it always answer. */
+BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
+                                               const char* operating_point, const float* thresholds,
+                                               bnn_exit_answer* answer, char* error, size_t error_size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

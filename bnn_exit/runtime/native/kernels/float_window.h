@@ -1,0 +1,148 @@
+// Float operators that slide a window over each channel on its own: depthwise convolution and pooling.
+#pragma once
+
+#include "finish.h"
+
+namespace bnn_exit {
+namespace {
+
+constexpr int kWindowPixels = 4;
+
+// The taps [begin, end) of an axis that lie inside the input.
+struct Taps {
+  int begin, end;
+  BNN_INLINE Taps(std::ptrdiff_t start, int taps, int dilation, int size) {
+    begin = start >= 0 ? 0 : static_cast<int>((-start + dilation - 1) / dilation);
+    const std::ptrdiff_t fit = size > start ? (size - start + dilation - 1) / dilation : 0;
+    end = fit < taps ? static_cast<int>(fit) : taps;
+  }
+};
+
+// [tap][channel], channels padded.
+std::size_t depthwise_weights_bytes(const ConvShape& s) {
+  return sizeof(float) * padded_channels(s.out_channels) * static_cast<std::size_t>(s.kernel_h * s.kernel_w);
+}
+
+void depthwise_pack(const ConvShape& s, const float* filters, float* packed) {
+  const std::ptrdiff_t taps = s.kernel_h * s.kernel_w, padded = padded_channels(s.out_channels);
+  for (std::ptrdiff_t tap = 0; tap < taps; ++tap)
+    for (std::ptrdiff_t c = 0; c < padded; ++c)
+      packed[tap * padded + c] = c < s.out_channels ? filters[tap * s.out_channels + c] : 0.0f;
+}
+
+BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int multiplier) {
+  if (multiplier == 1) return load_n(pixel + channel, channels - channel);
+  float values[kLanes] = {};
+  for (int i = 0; i < kLanes && channel + i < channels; ++i) values[i] = pixel[(channel + i) / multiplier];
+  return load(values);
+}
+
+// Pixels of one row whose windows lie wholly between the left and right edges, and the taps of `rows`.
+template <bool kWhole, int kPixels>
+BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, const float* corner, const Taps& rows,
+                                int channel) {
+  const ConvShape& s = layer.shape;
+  const std::ptrdiff_t padded = padded_channels(s.out_channels), step = std::ptrdiff_t{s.stride_w} * s.in_pitch;
+  const std::ptrdiff_t right = std::ptrdiff_t{s.dilation_w} * s.in_pitch;
+  const std::ptrdiff_t down = std::ptrdiff_t{s.dilation_h} * s.in_w * s.in_pitch;
+  F16 sums[kPixels];
+  for (int p = 0; p < kPixels; ++p) sums[p] = zero();
+  const float* weights = layer.weights + rows.begin * s.kernel_w * padded + channel;
+  for (int i = rows.begin; i < rows.end; ++i) {
+    for (int j = 0; j < s.kernel_w; ++j, weights += padded) {
+      const F16 w = load(weights);
+      const float* from = corner + i * down + j * right + channel;
+      for (int p = 0; p < kPixels; ++p) {
+        const F16 x = kWhole ? load(from + p * step) : load_n(from + p * step, s.out_channels - channel);
+        sums[p] = multiply_add(x, w, sums[p]);
+      }
+    }
+  }
+  finish(layer.output, tile, sums, channel, s.out_channels);
+}
+
+template <int kPixels>
+BNN_INLINE void depthwise_inside(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const float* corner,
+                                 const Taps& rows) {
+  const int channels = layer.shape.out_channels;
+  const std::ptrdiff_t first = y * layer.shape.out_w + x;
+  const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, first + kPixels);
+  int channel = 0;
+  for (; channel + kLanes <= channels; channel += kLanes)
+    depthwise_block<true>(layer, tile, corner, rows, channel);
+  if (channel < channels) depthwise_block<false>(layer, tile, corner, rows, channel);
+}
+
+void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const Taps& rows) {
+  const ConvShape& s = layer.shape;
+  const int multiplier = s.out_channels / s.in_channels;
+  const std::ptrdiff_t padded = padded_channels(s.out_channels);
+  const std::ptrdiff_t top = y * s.stride_h - s.pad_top, left = x * s.stride_w - s.pad_left;
+  const Taps columns(left, s.kernel_w, s.dilation_w, s.in_w);
+  const Tile<1> tile(layer.output, s.out_w, y * s.out_w + x, y * s.out_w + x + 1);
+  for (int channel = 0; channel < s.out_channels; channel += kLanes) {
+    F16 sum[1] = {zero()};
+    for (int i = rows.begin; i < rows.end; ++i) {
+      for (int j = columns.begin; j < columns.end; ++j) {
+        const F16 w = load(layer.weights + (i * s.kernel_w + j) * padded + channel);
+        const float* from = layer.input + ((top + i * s.dilation_h) * s.in_w + left + j * s.dilation_w) * s.in_pitch;
+        sum[0] = multiply_add(load_repeated(from, channel, s.out_channels, multiplier), w, sum[0]);
+      }
+    }
+    finish(layer.output, tile, sum, channel, s.out_channels);
+  }
+}
+
+void depthwise(const Conv& layer, int row_begin, int row_end) {
+  const ConvShape& s = layer.shape;
+  const std::ptrdiff_t reach = std::ptrdiff_t{s.kernel_w - 1} * s.dilation_w;
+  // Output columns [begin, end) have whole windows.
+  std::ptrdiff_t begin = (s.pad_left + s.stride_w - 1) / s.stride_w;
+  std::ptrdiff_t end = s.in_w + s.pad_left > reach ? (s.in_w + s.pad_left - reach - 1) / s.stride_w + 1 : 0;
+  if (end > s.out_w) end = s.out_w;
+  if (s.in_channels != s.out_channels || begin > end) begin = end = s.out_w;
+  for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
+    const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
+    const Taps rows(top, s.kernel_h, s.dilation_h, s.in_h);
+    std::ptrdiff_t x = 0;
+    for (; x < begin; ++x) depthwise_edge(layer, y, x, rows);
+    const auto corner = [&] { return layer.input + (top * s.in_w + x * s.stride_w - s.pad_left) * s.in_pitch; };
+    for (; x + kWindowPixels <= end; x += kWindowPixels)
+      depthwise_inside<kWindowPixels>(layer, y, x, corner(), rows);
+    for (; x + 2 <= end; x += 2) depthwise_inside<2>(layer, y, x, corner(), rows);
+    for (; x < s.out_w; ++x) depthwise_edge(layer, y, x, rows);
+  }
+}
+
+template <bool kAverage>
+BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
+  for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
+    const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
+    const Taps rows(top, s.kernel_h, 1, s.in_h);
+    for (std::ptrdiff_t x = 0; x < s.out_w; ++x) {
+      const std::ptrdiff_t left = x * s.stride_w - s.pad_left;
+      const Taps columns(left, s.kernel_w, 1, s.in_w);
+      const Tile<1> tile(s.output, s.out_w, y * s.out_w + x, y * s.out_w + x + 1);
+      const F16 share = broadcast(1.0f / static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin)));
+      for (int channel = 0; channel < s.channels; channel += kLanes) {
+        const int lanes = s.channels - channel;
+        const float* corner = s.input + (top * s.in_w + left) * s.in_pitch + channel;
+        const auto at = [&](int i, int j) __attribute__((always_inline)) {
+          return load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch, lanes);
+        };
+        F16 v[1] = {kAverage ? zero() : at(rows.begin, columns.begin)};
+        for (int i = rows.begin; i < rows.end; ++i)
+          for (int j = columns.begin; j < columns.end; ++j)
+            v[0] = kAverage ? add(v[0], at(i, j)) : at_least(at(i, j), v[0]);
+        if (kAverage) v[0] = mul(v[0], share);
+        finish(s.output, tile, v, channel, s.channels);
+      }
+    }
+  }
+}
+
+void average_pool(const Pool& layer, int row_begin, int row_end) { pool<true>(layer, row_begin, row_end); }
+void max_pool(const Pool& layer, int row_begin, int row_end) { pool<false>(layer, row_begin, row_end); }
+
+}  // namespace
+}  // namespace bnn_exit

@@ -1,0 +1,79 @@
+// Sixteen floats or whole numbers in two AVX registers.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cfloat>
+#include <cstring>
+
+#include "kernels.h"
+
+#define BNN_INLINE inline __attribute__((always_inline))
+
+namespace bnn_exit {
+namespace {
+
+struct F16 { __m256 a, b; };
+struct I16 { __m256i a, b; };
+
+constexpr int kConvPixels = 6;
+constexpr int kConvBlocks = 1;
+
+BNN_INLINE F16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+BNN_INLINE F16 zero() { return {_mm256_setzero_ps(), _mm256_setzero_ps()}; }
+BNN_INLINE F16 broadcast(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+BNN_INLINE __m256i first(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+BNN_INLINE F16 load_n(const float* p, int n) {
+  if (n >= kLanes) return load(p);
+  return {_mm256_maskload_ps(p, first(n)), n > 8 ? _mm256_maskload_ps(p + 8, first(n - 8)) : _mm256_setzero_ps()};
+}
+BNN_INLINE void store(float* p, F16 v) {
+  _mm256_storeu_ps(p, v.a);
+  _mm256_storeu_ps(p + 8, v.b);
+}
+BNN_INLINE void store_n(float* p, F16 v, int n) {
+  if (n >= kLanes) return store(p, v);
+  _mm256_maskstore_ps(p, first(n), v.a);
+  if (n > 8) _mm256_maskstore_ps(p + 8, first(n - 8), v.b);
+}
+BNN_INLINE I16 load_whole(const std::int32_t* p) {
+  const __m256i* q = reinterpret_cast<const __m256i*>(p);
+  return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
+}
+BNN_INLINE F16 add(F16 x, F16 y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+BNN_INLINE F16 mul(F16 x, F16 y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
+BNN_INLINE F16 multiply_add(F16 x, F16 y, F16 z) {
+  return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
+}
+// The processor's max and min give the second operand if one is NaN, so NaN stays NaN.
+BNN_INLINE F16 at_least(F16 v, F16 low) { return {_mm256_max_ps(low.a, v.a), _mm256_max_ps(low.b, v.b)}; }
+BNN_INLINE F16 at_most(F16 v, F16 high) { return {_mm256_min_ps(high.a, v.a), _mm256_min_ps(high.b, v.b)}; }
+BNN_INLINE __m256 prelu(__m256 v, __m256 slope) {
+  return _mm256_blendv_ps(_mm256_mul_ps(v, slope), v, _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GE_OQ));
+}
+BNN_INLINE F16 prelu(F16 v, F16 slope) { return {prelu(v.a, slope.a), prelu(v.b, slope.b)}; }
+
+BNN_INLINE __m256 clamped_twice(__m256i count, __m256i low, __m256i high) {
+  return _mm256_cvtepi32_ps(_mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(count, count), low), high));
+}
+// float(clamp(2 * count, low, high))
+BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
+  const __m256i l = _mm256_set1_epi32(low), h = _mm256_set1_epi32(high);
+  return {clamped_twice(counts.a, l, h), clamped_twice(counts.b, l, h)};
+}
+BNN_INLINE unsigned lane_bits(__m256 a, __m256 b) {
+  return static_cast<unsigned>(_mm256_movemask_ps(a)) | static_cast<unsigned>(_mm256_movemask_ps(b)) << 8;
+}
+BNN_INLINE unsigned negative_bits(F16 v) {
+  const __m256 least = _mm256_set1_ps(-FLT_MIN);
+  return lane_bits(_mm256_cmp_ps(v.a, least, _CMP_LE_OQ), _mm256_cmp_ps(v.b, least, _CMP_LE_OQ));
+}
+BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) {
+  return lane_bits(_mm256_castsi256_ps(_mm256_cmpgt_epi32(counts.a, thresholds.a)),
+                   _mm256_castsi256_ps(_mm256_cmpgt_epi32(counts.b, thresholds.b)));
+}
+
+}  // namespace
+}  // namespace bnn_exit

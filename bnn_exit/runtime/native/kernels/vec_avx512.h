@@ -1,0 +1,53 @@
+// Sixteen floats or whole numbers in one AVX-512 register.
+#pragma once
+
+#include <immintrin.h>
+
+#include <cfloat>
+#include <cstring>
+
+#include "kernels.h"
+
+#define BNN_INLINE inline __attribute__((always_inline))
+
+namespace bnn_exit {
+namespace {
+
+using F16 = __m512;
+using I16 = __m512i;
+
+constexpr int kConvPixels = 8;
+constexpr int kConvBlocks = 2;
+
+BNN_INLINE __mmask16 first(int n) { return static_cast<__mmask16>(n >= kLanes ? 0xffffu : (1u << n) - 1u); }
+BNN_INLINE F16 load(const float* p) { return _mm512_loadu_ps(p); }
+BNN_INLINE F16 load_n(const float* p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
+BNN_INLINE void store(float* p, F16 v) { _mm512_storeu_ps(p, v); }
+BNN_INLINE void store_n(float* p, F16 v, int n) {
+  if (n >= kLanes) return store(p, v);
+  _mm512_mask_storeu_ps(p, first(n), v);
+}
+BNN_INLINE I16 load_whole(const std::int32_t* p) { return _mm512_loadu_si512(p); }
+BNN_INLINE F16 zero() { return _mm512_setzero_ps(); }
+BNN_INLINE F16 broadcast(float x) { return _mm512_set1_ps(x); }
+BNN_INLINE F16 add(F16 a, F16 b) { return _mm512_add_ps(a, b); }
+BNN_INLINE F16 mul(F16 a, F16 b) { return _mm512_mul_ps(a, b); }
+BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { return _mm512_fmadd_ps(a, b, c); }
+// The processor's max and min give the second operand if one is NaN, so NaN stays NaN.
+BNN_INLINE F16 at_least(F16 v, F16 low) { return _mm512_max_ps(low, v); }
+BNN_INLINE F16 at_most(F16 v, F16 high) { return _mm512_min_ps(high, v); }
+BNN_INLINE F16 prelu(F16 v, F16 slope) {
+  const __mmask16 keep = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ);
+  return _mm512_mask_mov_ps(_mm512_mul_ps(v, slope), keep, v);
+}
+// float(clamp(2 * count, low, high))
+BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
+  const __m512i twice = _mm512_add_epi32(counts, counts);
+  const __m512i clamped = _mm512_min_epi32(_mm512_max_epi32(twice, _mm512_set1_epi32(low)), _mm512_set1_epi32(high));
+  return _mm512_cvtepi32_ps(clamped);
+}
+BNN_INLINE unsigned negative_bits(F16 v) { return _mm512_cmp_ps_mask(v, _mm512_set1_ps(-FLT_MIN), _CMP_LE_OQ); }
+BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) { return _mm512_cmpgt_epi32_mask(counts, thresholds); }
+
+}  // namespace
+}  // namespace bnn_exit

@@ -1,0 +1,84 @@
+// Sixteen floats or whole numbers in four NEON registers.
+#pragma once
+
+#include <arm_neon.h>
+
+#include <cfloat>
+#include <cstring>
+
+#include "kernels.h"
+
+#define BNN_INLINE inline __attribute__((always_inline))
+
+namespace bnn_exit {
+namespace {
+
+struct F16 { float32x4_t q[4]; };
+struct I16 { int32x4_t q[4]; };
+
+constexpr int kConvPixels = 4;
+constexpr int kConvBlocks = 1;
+
+#define BNN_EACH(expression)              \
+  F16 r;                                  \
+  for (int i = 0; i < 4; ++i) r.q[i] = expression; \
+  return r;
+BNN_INLINE F16 load(const float* p) { BNN_EACH(vld1q_f32(p + 4 * i)) }
+BNN_INLINE F16 broadcast(float x) { BNN_EACH(vdupq_n_f32(x)) }
+BNN_INLINE F16 zero() { return broadcast(0.0f); }
+BNN_INLINE F16 load_n(const float* p, int n) {
+  if (n >= kLanes) return load(p);
+  float whole[kLanes] = {};
+  std::memcpy(whole, p, static_cast<std::size_t>(n) * sizeof(float));
+  return load(whole);
+}
+BNN_INLINE void store(float* p, F16 v) {
+  for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.q[i]);
+}
+BNN_INLINE void store_n(float* p, F16 v, int n) {
+  if (n >= kLanes) return store(p, v);
+  float whole[kLanes];
+  store(whole, v);
+  std::memcpy(p, whole, static_cast<std::size_t>(n) * sizeof(float));
+}
+BNN_INLINE I16 load_whole(const std::int32_t* p) {
+  I16 r;
+  for (int i = 0; i < 4; ++i) r.q[i] = vld1q_s32(p + 4 * i);
+  return r;
+}
+BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(vaddq_f32(a.q[i], b.q[i])) }
+BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(vmulq_f32(a.q[i], b.q[i])) }
+BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i])) }
+BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(vmaxq_f32(v.q[i], low.q[i])) }  // NaN stays NaN
+BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vminq_f32(v.q[i], high.q[i])) }
+BNN_INLINE F16 prelu(F16 v, F16 slope) {
+  BNN_EACH(vbslq_f32(vcgezq_f32(v.q[i]), v.q[i], vmulq_f32(v.q[i], slope.q[i])))
+}
+// float(clamp(2 * count, low, high))
+BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
+  const int32x4_t l = vdupq_n_s32(low), h = vdupq_n_s32(high);
+  BNN_EACH(vcvtq_f32_s32(vminq_s32(vmaxq_s32(vaddq_s32(counts.q[i], counts.q[i]), l), h)))
+}
+#undef BNN_EACH
+
+BNN_INLINE unsigned lane_bits(const uint32x4_t (&truth)[4]) {
+  static const std::uint8_t weights[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const uint16x8_t low = vcombine_u16(vmovn_u32(truth[0]), vmovn_u32(truth[1]));
+  const uint16x8_t high = vcombine_u16(vmovn_u32(truth[2]), vmovn_u32(truth[3]));
+  const uint8x16_t octets = vandq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vld1q_u8(weights));
+  return static_cast<unsigned>(vaddv_u8(vget_low_u8(octets))) |
+         static_cast<unsigned>(vaddv_u8(vget_high_u8(octets))) << 8;
+}
+BNN_INLINE unsigned negative_bits(F16 v) {
+  uint32x4_t truth[4];
+  for (int i = 0; i < 4; ++i) truth[i] = vcleq_f32(v.q[i], vdupq_n_f32(-FLT_MIN));
+  return lane_bits(truth);
+}
+BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) {
+  uint32x4_t truth[4];
+  for (int i = 0; i < 4; ++i) truth[i] = vcgtq_s32(counts.q[i], thresholds.q[i]);
+  return lane_bits(truth);
+}
+
+}  // namespace
+}  // namespace bnn_exit

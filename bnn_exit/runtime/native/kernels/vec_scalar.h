@@ -1,0 +1,93 @@
+// Sixteen floats or whole numbers in vectors of four, which the compiler maps to what there is (SSE2 on x86-64).
+// Everything of an instruction set lives in an unnamed namespace: were two translation units with other flags to share
+// an inline function, the linker would keep one of them, and it might be the one that this processor cannot run.
+#pragma once
+
+#include <cfloat>
+#include <cstring>
+
+#include "kernels.h"
+
+#define BNN_INLINE inline __attribute__((always_inline))
+
+namespace bnn_exit {
+namespace {
+
+typedef float F4 __attribute__((vector_size(16)));
+typedef std::int32_t I4 __attribute__((vector_size(16)));
+struct F16 { F4 q[4]; };
+struct I16 { I4 q[4]; };
+
+constexpr int kConvPixels = 3;
+constexpr int kConvBlocks = 1;
+
+BNN_INLINE F16 load(const float* p) {
+  F16 r;
+  std::memcpy(&r, p, sizeof r);
+  return r;
+}
+BNN_INLINE F16 zero() { return F16{}; }
+BNN_INLINE F16 load_n(const float* p, int n) {
+  if (n >= kLanes) return load(p);
+  F16 r = zero();
+  std::memcpy(&r, p, static_cast<std::size_t>(n) * sizeof(float));
+  return r;
+}
+BNN_INLINE void store(float* p, F16 v) { std::memcpy(p, &v, sizeof v); }
+BNN_INLINE void store_n(float* p, F16 v, int n) {
+  if (n >= kLanes) return store(p, v);
+  std::memcpy(p, &v, static_cast<std::size_t>(n) * sizeof(float));
+}
+BNN_INLINE I16 load_whole(const std::int32_t* p) {
+  I16 r;
+  std::memcpy(&r, p, sizeof r);
+  return r;
+}
+BNN_INLINE F16 broadcast(float x) {
+  F4 f = {x, x, x, x};
+  return F16{{f, f, f, f}};
+}
+
+#define BNN_EACH(expression)              \
+  F16 r;                                  \
+  for (int i = 0; i < 4; ++i) r.q[i] = expression; \
+  return r;
+BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(a.q[i] + b.q[i]) }
+BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(a.q[i] * b.q[i]) }
+BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(a.q[i] * b.q[i] + c.q[i]) }
+BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(v.q[i] < low.q[i] ? low.q[i] : v.q[i]) }  // NaN stays NaN
+BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(v.q[i] > high.q[i] ? high.q[i] : v.q[i]) }
+BNN_INLINE F16 prelu(F16 v, F16 slope) { BNN_EACH(v.q[i] >= 0 ? v.q[i] : v.q[i] * slope.q[i]) }
+#undef BNN_EACH
+
+// float(clamp(2 * count, low, high))
+BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
+  F16 r;
+  const I4 lows = {low, low, low, low}, highs = {high, high, high, high};
+  for (int i = 0; i < 4; ++i) {
+    I4 v = counts.q[i] + counts.q[i];
+    v = v < lows ? lows : v;
+    v = v > highs ? highs : v;
+    r.q[i] = __builtin_convertvector(v, F4);
+  }
+  return r;
+}
+
+BNN_INLINE unsigned lane_bits(I4 truth, int i) {
+  return (static_cast<unsigned>(truth[0] & 1) | static_cast<unsigned>(truth[1] & 2) |
+          static_cast<unsigned>(truth[2] & 4) | static_cast<unsigned>(truth[3] & 8)) << (4 * i);
+}
+BNN_INLINE unsigned negative_bits(F16 v) {
+  unsigned bits = 0;
+  const F4 least = {-FLT_MIN, -FLT_MIN, -FLT_MIN, -FLT_MIN};
+  for (int i = 0; i < 4; ++i) bits |= lane_bits(v.q[i] <= least, i);
+  return bits;
+}
+BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) {
+  unsigned bits = 0;
+  for (int i = 0; i < 4; ++i) bits |= lane_bits(counts.q[i] > thresholds.q[i], i);
+  return bits;
+}
+
+}  // namespace
+}  // namespace bnn_exit

@@ -1,0 +1,320 @@
+"""The backend of our own compiled library: kernels for the processor at hand, and nothing but NumPy beside it."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.artifact import Artifact
+from bnn_exit.audio.waveform import check
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, MissingPackageError
+
+LIBRARY = "libbnn_exit_native.so"
+_FOLDER = Path("bnn_exit", "runtime", "native")
+_OK, _ARGUMENT = 0, 2
+_ERROR_BYTES = 512
+
+
+class _Tensor(ctypes.Structure):
+    _fields_ = (
+        ("name", ctypes.c_char_p),
+        ("type", ctypes.c_char_p),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("rank", ctypes.c_int32),
+        ("bytes", ctypes.c_size_t),
+    )
+
+
+class _Features(ctypes.Structure):
+    _fields_ = (
+        *(
+            (name, ctypes.c_int32)
+            for name in ("sample_rate_hz", "window_samples", "hop_samples", "fft_size", "num_mels")
+        ),
+        *((name, ctypes.c_double) for name in ("lower_hz", "upper_hz", "log_offset")),
+    )
+
+
+class _Limits(ctypes.Structure):
+    _fields_ = (("max_bytes", ctypes.c_uint64), ("max_operations", ctypes.c_uint64))
+
+
+def find_library() -> Path | None:
+    """Where the compiled library is; None if this installation has none."""
+    # An editable installation keeps the sources where they are and the library among the installed packages.
+    folders = [Path(__file__).parent / "native", *(Path(entry or ".") / _FOLDER for entry in sys.path)]
+    return next((folder / LIBRARY for folder in folders if (folder / LIBRARY).is_file()), None)
+
+
+@functools.cache
+def _library() -> Any:
+    path = find_library()
+    if path is None:
+        raise MissingPackageError(
+            f"the native backend needs {LIBRARY}, which this installation lacks: pip install bnn_exit builds it"
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise MissingPackageError(
+            f"the native library does not load on this machine ({error}): install bnn_exit anew, or use another backend"
+        ) from error
+    handle, text = ctypes.c_void_p, ctypes.c_char_p
+    size, number = ctypes.c_size_t, ctypes.c_int32
+    for name, result, arguments in (
+        ("version", text, []),
+        ("isa", text, []),
+        ("isas", text, []),
+        ("load", number, [text, size, ctypes.POINTER(_Limits), ctypes.POINTER(handle), text, size]),
+        ("free", None, [handle]),
+        ("input_count", number, [handle]),
+        ("output_count", number, [handle]),
+        ("input", number, [handle, number, ctypes.POINTER(_Tensor)]),
+        ("output", number, [handle, number, ctypes.POINTER(_Tensor)]),
+        ("bytes", ctypes.c_uint64, [handle]),
+        ("operations", ctypes.c_uint64, [handle]),
+        ("plan", text, [handle]),
+        ("run", number, [handle, handle, handle, handle, size]),
+        ("front_end_new", number, [ctypes.POINTER(_Features), ctypes.POINTER(handle), text, size]),
+        ("front_end_free", None, [handle]),
+        ("frames", size, [handle, size]),
+        ("log_mel", None, [handle, handle, size, handle]),
+    ):
+        function = getattr(library, f"bnn_exit_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def is_installed() -> bool:
+    """Whether the compiled library is there and loads on this machine."""
+    try:
+        _library()
+    except MissingPackageError:
+        return False
+    return True
+
+
+def capabilities() -> dict[str, Any]:
+    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here.
+
+    The environment variable BNN_EXIT_ISA forces an instruction set, "scalar" for instance.
+    """
+    if not is_installed():
+        return {"library": None, "version": None, "isa": None, "isas": []}
+    library = _library()
+    return {
+        "library": str(find_library()),
+        "version": library.bnn_exit_version().decode(),
+        "isa": library.bnn_exit_isa().decode(),
+        "isas": library.bnn_exit_isas().decode().split(),
+    }
+
+
+def _error(status: int, text: str) -> BnnExitError:
+    return ArgumentError(text) if status == _ARGUMENT else ArtifactError(text)
+
+
+class Network:
+    """Any TFLite file in the native library, with an array for each input and output of its main subgraph.
+
+    Args:
+        data: the file.
+        max_bytes: memory that it may take, 0 for the library's default.
+        max_operations: elementary steps of one run that it may ask for, 0 for the library's default.
+
+    Raises:
+        ArtifactError: the file is damaged, lacks an operator, or asks for too much.
+        MissingPackageError: the library is not there.
+
+    Attributes:
+        inputs: the arrays that the next run reads; write into them.
+        outputs: the arrays that a run writes; a later run changes them.
+    """
+
+    def __init__(self, data: bytes, *, max_bytes: int = 0, max_operations: int = 0) -> None:
+        self._library = _library()
+        self._handle = ctypes.c_void_p()
+        self._message = ctypes.create_string_buffer(_ERROR_BYTES)
+        limits = _Limits(max_bytes, max_operations)
+        self._check(
+            self._library.bnn_exit_load(
+                data, len(data), ctypes.byref(limits), ctypes.byref(self._handle), self._message, _ERROR_BYTES
+            )
+        )
+        self.input_names, self.inputs = self._arrays("input")
+        self.output_names, self.outputs = self._arrays("output")
+        # The addresses never change, so a call hands over the same two lists every time.
+        self._input_list = (ctypes.c_void_p * max(1, len(self.inputs)))(*(array.ctypes.data for array in self.inputs))
+        self._output_list = (ctypes.c_void_p * max(1, len(self.outputs)))(
+            *(array.ctypes.data for array in self.outputs)
+        )
+        self._arguments = (
+            self._handle,
+            ctypes.addressof(self._input_list),
+            ctypes.addressof(self._output_list),
+            ctypes.addressof(self._message),
+            _ERROR_BYTES,
+        )
+        self._run = self._library.bnn_exit_run
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle:
+            self._library.bnn_exit_free(handle)
+
+    def _arrays(self, kind: str) -> tuple[tuple[str, ...], tuple[npt.NDArray[Any], ...]]:
+        names, arrays = [], []
+        for index in range(getattr(self._library, f"bnn_exit_{kind}_count")(self._handle)):
+            tensor = _Tensor()
+            self._check(getattr(self._library, f"bnn_exit_{kind}")(self._handle, index, ctypes.byref(tensor)))
+            shape = tuple(tensor.shape[axis] for axis in range(tensor.rank))
+            names.append(tensor.name.decode(errors="replace"))
+            array = np.zeros(shape, np.dtype(tensor.type.decode()))
+            if array.nbytes != tensor.bytes:
+                raise ArtifactError(f"{kind} {names[-1]} has {tensor.bytes} bytes, but {array.nbytes} were expected")
+            arrays.append(array)
+        return tuple(names), tuple(arrays)
+
+    def _check(self, status: int) -> None:
+        if status != _OK:
+            raise _error(status, self._message.value.decode(errors="replace"))
+
+    @property
+    def plan(self) -> str:
+        """What the library made of the file: one line for each step, indented inside branches."""
+        return self._library.bnn_exit_plan(self._handle).decode(errors="replace")
+
+    @property
+    def bytes(self) -> int:
+        """Memory of the network beside the file itself."""
+        return self._library.bnn_exit_bytes(self._handle)
+
+    def run(self) -> None:
+        """Compute `outputs` from `inputs`.
+
+        Raises:
+            ArtifactError: an operator cannot compute with its values, or another thread runs this network.
+        """
+        status = self._run(*self._arguments)
+        if status != _OK:
+            self._check(status)
+
+    def __call__(self, inputs: Sequence[npt.ArrayLike]) -> list[npt.NDArray[Any]]:
+        """The outputs for inputs of the network's shapes and types, as arrays that nothing else refers to."""
+        if len(inputs) != len(self.inputs):
+            raise ArgumentError(f"inputs has {len(inputs)} arrays, but this network takes {len(self.inputs)}")
+        for own, given in zip(self.inputs, inputs, strict=True):
+            array = np.asarray(given)
+            if (array.shape, array.dtype) != (own.shape, own.dtype):
+                raise ArgumentError(
+                    f"inputs has {array.dtype} {list(array.shape)}, but must have {own.dtype} {list(own.shape)}"
+                )
+            own[...] = array
+        self.run()
+        return [array.copy() for array in self.outputs]
+
+
+class FrontEnd:
+    """The log-mel features of `bnn_exit.audio.logmel`, made by the native library.
+
+    Args:
+        features: the settings.
+
+    Raises:
+        ArgumentError: settings that break a rule.
+        MissingPackageError: the library is not there.
+    """
+
+    def __init__(self, features: FeatureConfig) -> None:
+        self._library = _library()
+        self._features = features
+        self._handle = ctypes.c_void_p()
+        self._lock = threading.Lock()
+        message = ctypes.create_string_buffer(_ERROR_BYTES)
+        settings = _Features(**{name: getattr(features, name) for name, _ in _Features._fields_})
+        status = self._library.bnn_exit_front_end_new(
+            ctypes.byref(settings), ctypes.byref(self._handle), message, _ERROR_BYTES
+        )
+        if status != _OK:
+            raise _error(status, message.value.decode(errors="replace"))
+
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle:
+            self._library.bnn_exit_front_end_free(handle)
+
+    def log_mel(self, waveform: npt.ArrayLike) -> npt.NDArray[np.float32]:
+        """The features [frames, num_mels] of a waveform [samples], as `bnn_exit.audio.logmel.log_mel` makes them.
+
+        Raises:
+            ArgumentError: as `waveform.check`, or shorter than one window.
+        """
+        samples = np.ascontiguousarray(check(waveform))
+        if samples.size < self._features.window_samples:
+            raise ArgumentError(
+                f"waveform has {samples.size} samples, but must have at least the window of "
+                f"{self._features.window_samples}: lengthen it with fit_length"
+            )
+        result = np.empty((self._features.num_frames(samples.size), self._features.num_mels), np.float32)
+        with self._lock:
+            self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
+        return result
+
+
+class NativeBackend:
+    """Runs a file in the native library.
+
+    Args:
+        artifact: the file.
+        threads: taken for the sake of the interface; one clip uses one thread.
+
+    Raises:
+        ArtifactError: the file has an operator that this backend lacks, or asks for too much memory or work.
+        MissingPackageError: the library is not there.
+    """
+
+    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
+        self._path = artifact.path
+        try:
+            self.network = Network(artifact.data)
+        except ArtifactError as error:
+            raise ArtifactError(f"{artifact.path}: {error}") from error
+        self._exits = len(artifact.metadata.exits)
+        # Views of the network's own arrays in the shapes that callers use.
+        clip, thresholds = (
+            self.network.inputs[artifact.inputs[name]] for name in (artifact.metadata.input, "thresholds")
+        )
+        self._clip, self._thresholds = (np.reshape(array, -1) for array in (clip, thresholds))
+        self._answers = [
+            np.reshape(self.network.outputs[artifact.outputs[name]], -1)
+            for name in ("probabilities", "exit_index", "score")
+        ]
+        self._lock = threading.Lock()
+        artifact.answer(self.network.outputs)
+
+    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
+
+        Threads may call it at once; they take turns.
+        """
+        with self._lock:
+            self._clip[:] = np.asarray(inputs).reshape(-1)
+            self._thresholds[:] = thresholds
+            try:
+                self.network.run()
+            except ArtifactError as error:
+                raise ArtifactError(f"{self._path}: {error}") from error
+            probabilities, exit_index, score = self._answers
+            answer = probabilities.copy(), int(exit_index[0]), float(score[0])
+        if not 0 <= answer[1] < self._exits:
+            raise ArtifactError(f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again")
+        return answer

@@ -1,0 +1,58 @@
+"""Fixtures of the tests that write small files and run them."""
+
+import numpy as np
+import pytest
+import tiny_files
+
+from bnn_exit.errors import MissingPackageError
+from bnn_exit.runtime import flatbuffer, lce
+from bnn_exit.runtime.reference import Interpreter
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    return tiny_files
+
+
+@pytest.fixture(scope="session")
+def lce_run():
+    """Run a file on LCE: the independent judge of the reference backend."""
+    try:
+        wrapper = lce._load()
+    except MissingPackageError as error:
+        pytest.skip(str(error))
+
+    def run(data: bytes, inputs: list, *, reference_kernels: bool = False, indirect: bool = False) -> list[np.ndarray]:
+        interpreter = wrapper.LiteInterpreter(data, 1, reference_kernels, indirect, False)
+        return [np.array(value) for value in interpreter.predict([np.asarray(value, order="C") for value in inputs])]
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def reference_run():
+    def run(data: bytes, inputs: list) -> tuple[np.ndarray, ...]:
+        return Interpreter(flatbuffer.read(data)).run(inputs)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def single(tiny):
+    """A file of one operator on inputs given as arrays; constants are marked by a tuple around the array."""
+
+    def make(name, inputs, outputs, options=None, **settings):
+        file = tiny.File()
+        graph = file.graph()
+        indices = []
+        for value in inputs:
+            if value is None:
+                indices.append(-1)
+            elif isinstance(value, tuple):
+                indices.append(graph.constant(value[0], value[0].dtype.name))
+            else:
+                indices.append(graph.input(value.shape, value.dtype.name))
+        graph.outputs(graph.operator(name, indices, outputs, options, **settings))
+        return file.bytes(), [value for value in inputs if isinstance(value, np.ndarray)]
+
+    return make

@@ -1,0 +1,250 @@
+"""Whole files on the native backend: exits, files that are damaged, limits, and threads."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from bnn_exit.errors import ArgumentError, ArtifactError
+from bnn_exit.runtime import capabilities, flatbuffer, native_backend, session
+from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.reference import Interpreter
+
+pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+CLIP = np.random.default_rng(3).uniform(-0.5, 0.5, 720).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def adaptive(tiny):
+    return tiny.adaptive_file()
+
+
+@pytest.fixture(scope="module")
+def everything(tiny):
+    """A small file with binary and float operators, bits in both layouts, an IF, a signature and metadata."""
+    file = tiny.File()
+    main = file.graph()
+    source, threshold = main.input((1, 2, 2, 3), name="log_mel"), main.input((1,), name="thresholds")
+    words = main.operator("LceQuantize", [source], [((1, 2, 2, 1), "int32")])
+    filters = main.constant(np.arange(36).reshape(4, 3, 3, 1), "int32")
+    numbers = main.constant([1, -1, 2, 0.5])
+    (convolved,) = main.operator(
+        "LceBconv2d",
+        [*words, filters, numbers, numbers, -1],
+        [((1, 2, 2, 4), "float32")],
+        channels_in=3,
+        dilation_height_factor=1,
+        dilation_width_factor=1,
+        fused_activation_function=1,
+        pad_values=1,
+        padding=0,
+        stride_height=1,
+        stride_width=1,
+    )
+    (convolved,) = main.operator("ADD", [convolved, numbers], [((1, 2, 2, 4), "float32")], "AddOptions")
+    window = {"padding": 1, "strideW": 1, "strideH": 1, "filterWidth": 2, "filterHeight": 2}
+    (pooled,) = main.operator("AVERAGE_POOL_2D", [convolved], [((1, 1, 1, 4), "float32")], "Pool2DOptions", **window)
+    (flat,) = main.operator("RESHAPE", [pooled, main.constant([1, 4], "int32")], [((1, 4), "float32")])
+    weights = main.constant(np.arange(16).reshape(4, 4))
+    (flat,) = main.operator("FULLY_CONNECTED", [flat, weights, numbers], [((1, 4), "float32")])
+    (total,) = main.operator("MEAN", [flat, main.constant([1], "int32")], [((1,), "float32")], "ReducerOptions")
+    (condition,) = main.operator("LESS", [total, threshold], [((1,), "bool")])
+    branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
+    main.outputs(main.operator("IF", [condition, flat], [((1, 4), "float32")], "IfOptions", **branches))
+    for name, operator in (("leave", "NEG"), ("deeper", "EXP")):
+        branch = file.graph(name)
+        branch.outputs(branch.operator(operator, [branch.input((1, 4))], [((1, 4), "float32")]))
+    file.signature({"log_mel": source, "thresholds": threshold}, {"probabilities": main.table.outputs[0]})
+    file.metadata("note", b"hello")
+    return file.bytes()
+
+
+def test_what_the_library_tells():
+    found = capabilities()
+    assert found["isa"] in found["isas"] and "scalar" in found["isas"]
+    assert found["library"].endswith(".so") and found["version"]
+
+
+def test_an_instruction_set_that_is_not_there(adaptive, monkeypatch):
+    monkeypatch.setenv("BNN_EXIT_ISA", "avx1024")
+    with pytest.raises(ArgumentError, match="BNN_EXIT_ISA is 'avx1024', but must be one of auto, "):
+        Network(adaptive)
+
+
+@pytest.mark.parametrize("exits", [2, 3, 7])
+@pytest.mark.parametrize("input_name", ["log_mel", "waveform"])
+def test_every_exit_is_that_of_the_reference_backend(tiny, tmp_path, exits, input_name):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny.adaptive_file(exits=exits, input=input_name))
+    native, reference = (session.load(path, backend=name) for name in ("native", "reference"))
+    for seed in range(5):
+        clip = np.random.default_rng(seed).normal(0, 0.1, 720).astype(np.float32)
+        for thresholds in [[0.0] * k + [2.0] * (exits - 1 - k) for k in range(exits)]:
+            found, expected = (model.predict(clip, thresholds=thresholds) for model in (native, reference))
+            assert found.exit_index == expected.exit_index
+            np.testing.assert_allclose(found.probabilities, expected.probabilities, rtol=1e-5, atol=1e-6)
+            assert found.score == pytest.approx(expected.score, rel=1e-5, abs=1e-6)
+
+
+def test_both_branches_of_an_if(everything):
+    network = Network(everything)
+    assert (network.input_names, network.output_names) == (("log_mel", "thresholds"), ("probabilities",))
+    expected = Interpreter(flatbuffer.read(everything))
+    for threshold in (-1e9, 1e9, np.nan):
+        for seed in range(3):
+            values = [np.random.default_rng(seed).normal(size=(1, 2, 2, 3)).astype(np.float32), np.float32([threshold])]
+            np.testing.assert_allclose(network(values)[0], expected.run(values)[0], rtol=1e-5)
+
+
+def test_a_branch_that_leads_in_a_circle(tiny):
+    file = tiny.File()
+    for _ in range(3):
+        graph = file.graph()
+        condition, value = graph.input((1,), "bool"), graph.input((1,))
+        branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
+        graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
+    with pytest.raises(ArtifactError, match="subgraph 1 runs itself"):
+        Network(file.bytes())
+
+
+def test_branches_that_unfold_without_end(tiny):
+    file = tiny.File()
+    for index in range(40):
+        graph = file.graph()
+        condition, value = graph.input((1,), "bool"), graph.input((1,))
+        if index == 39:
+            graph.outputs([value])
+            continue
+        branches = {"thenSubgraphIndex": index + 1, "elseSubgraphIndex": index + 1}
+        graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
+    with pytest.raises(ArtifactError, match="unfolds into more than"):
+        Network(file.bytes())
+
+
+def test_truth_values_of_a_caller_may_be_any_byte(tiny):
+    file = tiny.File()
+    graph = file.graph()
+    graph.outputs(graph.operator("LOGICAL_NOT", [graph.input((3,), "bool")], [((3,), "bool")]))
+    strange = np.uint8([0, 2, 255]).view(np.bool_)
+    assert Network(file.bytes())([strange])[0].view(np.uint8).tolist() == [1, 0, 0]
+
+
+def test_limits(tiny):
+    file = tiny.File()
+    graph = file.graph()
+    source = graph.input((1, 64, 64, 16))
+    filters = graph.constant(np.zeros((64, 3, 3, 16)))
+    same = {"padding": 0, "strideW": 1, "strideH": 1}
+    graph.outputs(graph.operator("CONV_2D", [source, filters], [((1, 64, 64, 64), "float32")], "Conv2DOptions", **same))
+    data = file.bytes()
+    network = Network(data)
+    assert 64 * 64 * 80 * 4 < network.bytes < 64 * 64 * 80 * 4 + 200_000
+    with pytest.raises(ArtifactError, match="more than 1000000 bytes of memory"):
+        Network(data, max_bytes=1_000_000)
+    with pytest.raises(ArtifactError, match="more than 1000000 operations a run"):
+        Network(data, max_operations=1_000_000)
+
+
+def test_memory_is_shared_by_values_that_do_not_meet(tiny):
+    file = tiny.File()
+    graph = file.graph()
+    value = graph.input((1, 100_000))
+    for _ in range(20):
+        (value,) = graph.operator("NEG", [value], [((1, 100_000), "float32")])
+    graph.outputs([value])
+    network = Network(file.bytes())
+    assert network.bytes < 3 * 400_000
+    values = np.arange(100_000, dtype=np.float32)[None]
+    np.testing.assert_array_equal(network([values])[0], values)
+
+
+def load_and_run(data):
+    """Any bytes give a network or an error; a network gives results or an error."""
+    try:
+        network = Network(data, max_bytes=2**26, max_operations=2**26)
+        network([np.ones(array.shape, array.dtype) for array in network.inputs])
+    except ArtifactError as error:
+        assert "\n" not in str(error) and len(str(error)) < 500
+        return False
+    return True
+
+
+def test_truncated_files(everything):
+    assert load_and_run(everything)
+    found = [load_and_run(everything[:size]) for size in range(len(everything))]
+    assert not any(found[: len(everything) // 2])
+
+
+def test_damaged_files(everything, adaptive):
+    random = np.random.default_rng(0)
+    good = 0
+    for data in (everything, adaptive):
+        for _ in range(3000):
+            changed = bytearray(data)
+            for _ in range(random.integers(1, 4)):
+                place = random.integers(len(changed))
+                changed[place] = random.choice([0, 1, 127, 128, 255, changed[place] ^ 1 << random.integers(8)])
+            good += load_and_run(bytes(changed))
+    assert 0 < good < 6000
+
+
+def test_two_threads_with_a_session_each(everything):
+    random = np.random.default_rng(1)
+    clips = [[random.normal(size=(1, 2, 2, 3)).astype(np.float32), np.float32([0])] for _ in range(200)]
+    alone = [Network(everything)(values)[0] for values in clips]
+    found = {}
+
+    def work(name):
+        network = Network(everything)
+        found[name] = [network(values)[0] for values in clips]
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in range(2):
+        np.testing.assert_array_equal(found[name], alone)
+
+
+def test_two_threads_on_one_session_take_turns(adaptive, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(adaptive)
+    model = session.load(path, backend="native")
+    random = np.random.default_rng(1)
+    clips = [random.normal(0, 0.1, 720).astype(np.float32) for _ in range(200)]
+    alone = [model.predict(clip, thresholds=[0, 0]).probabilities for clip in clips]
+    found = {}
+
+    def work(name):
+        found[name] = [model.predict(clip, thresholds=[0, 0]).probabilities for clip in clips]
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for name in range(2):
+        np.testing.assert_array_equal(found[name], alone)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "message"),
+    [
+        ([np.zeros((1, 2, 2, 3), np.float32)], "inputs has 1 arrays, but this network takes 2"),
+        ([np.zeros((1, 2, 2, 3)), np.float32([0])], r"inputs has float64 \[1, 2, 2, 3\], but must have float32"),
+    ],
+)
+def test_inputs_that_do_not_fit(everything, inputs, message):
+    with pytest.raises(ArgumentError, match=message):
+        Network(everything)(inputs)
+
+
+def test_a_library_that_is_missing(monkeypatch, adaptive):
+    native_backend._library.cache_clear()
+    monkeypatch.setattr(native_backend, "find_library", lambda: None)
+    try:
+        assert not native_backend.is_installed()
+        assert capabilities() == {"library": None, "version": None, "isa": None, "isas": []}
+    finally:
+        native_backend._library.cache_clear()
