@@ -240,7 +240,7 @@ class FrontEnd:
         self._handle = ctypes.c_void_p()
         self._lock = threading.Lock()
         message = ctypes.create_string_buffer(_ERROR_BYTES)
-        settings = _Features(**{name: getattr(features, name) for name, _ in _Features._fields_})
+        settings = _Features(**{field[0]: getattr(features, field[0]) for field in _Features._fields_})
         status = self._library.bnn_exit_front_end_new(
             ctypes.byref(settings), ctypes.byref(self._handle), message, _ERROR_BYTES
         )
