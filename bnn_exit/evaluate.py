@@ -48,7 +48,11 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("run", metavar="RUN", help="folder of a training run")
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
-    arguments.add_argument("--backend", default="auto", help="auto, lce or reference (default: lce if installed)")
+    arguments.add_argument(
+        "--backend",
+        default="auto",
+        help="native, lce, reference, or auto: the first of these that is installed (default)",
+    )
     arguments.add_argument("--limit", type=positive_int, metavar="N", help="only N clips, spread over the split")
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
     return arguments

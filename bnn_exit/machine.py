@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +16,11 @@ PACKAGES = ("bnn_exit", "numpy", "larq-compute-engine", "tensorflow", "larq")
 
 
 def describe() -> dict[str, Any]:
-    """The machine: cpu model, architecture, cores and platform. No names of hosts or users."""
+    """The machine: cpu model, architecture, bits of the userland, cores and platform. No names of hosts or users."""
     return {
         "cpu": cpu_model(),
         "architecture": platform.machine(),
+        "userland_bits": 8 * struct.calcsize("P"),
         "cores": os.cpu_count() or 1,
         "platform": platform.platform(),
     }
@@ -35,6 +39,22 @@ def cpu_model(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str:
         if found.get(name):
             return found[name]
     return platform.processor() or platform.machine()
+
+
+def clock(
+    cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo",
+    cpufreq: str | os.PathLike[str] = "/sys/devices/system/cpu/cpu0/cpufreq",
+) -> dict[str, Any]:
+    """Speed of the first processor now: `mhz`, and the `governor` that decides about it. None where it is not told."""
+    found: dict[str, Any] = {"mhz": None, "governor": None}
+    with contextlib.suppress(OSError, ValueError):
+        line = re.search(r"^cpu MHz\s*:\s*([\d.]+)", Path(cpuinfo).read_text(errors="replace"), re.MULTILINE)
+        found["mhz"] = float(line[1]) if line else None
+    with contextlib.suppress(OSError, ValueError):
+        found["mhz"] = float(Path(cpufreq, "scaling_cur_freq").read_text()) / 1000
+    with contextlib.suppress(OSError):
+        found["governor"] = Path(cpufreq, "scaling_governor").read_text().strip() or None
+    return found
 
 
 def versions() -> dict[str, str]:

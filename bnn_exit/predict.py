@@ -49,7 +49,11 @@ def parser() -> argparse.ArgumentParser:
         help="one number for each exit but the last: a clip leaves at an exit if its score is below; "
         "0 turns an exit off, 2 makes it always answer",
     )
-    arguments.add_argument("--backend", default="auto", help="auto, lce or reference (default: lce if installed)")
+    arguments.add_argument(
+        "--backend",
+        default="auto",
+        help="native, lce, reference, or auto: the first of these that is installed (default)",
+    )
     arguments.add_argument("--json", action="store_true", help="one JSON object for each clip and line")
     arguments.add_argument("--explain", action="store_true", help="also show the decision at each exit")
     return arguments

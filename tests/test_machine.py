@@ -1,6 +1,7 @@
 import getpass
 import json
 import platform
+import sys
 
 import numpy as np
 import pytest
@@ -31,10 +32,11 @@ def test_without_a_name_the_architecture_will_do(tmp_path):
 
 def test_describe_is_json_and_names_no_host():
     text = json.dumps(machine.describe())
-    assert set(json.loads(text)) == {"cpu", "architecture", "cores", "platform"}
+    assert set(json.loads(text)) == {"cpu", "architecture", "userland_bits", "cores", "platform"}
     if len(platform.node()) > 3:
         assert platform.node() not in text
     assert machine.describe()["cores"] >= 1
+    assert machine.describe()["userland_bits"] == (64 if sys.maxsize > 2**32 else 32)
     if len(getpass.getuser()) > 4:
         assert getpass.getuser() not in text
 
@@ -42,3 +44,14 @@ def test_describe_is_json_and_names_no_host():
 def test_versions_has_what_is_installed_and_leaves_out_what_is_not(monkeypatch):
     monkeypatch.setattr(machine, "PACKAGES", ("numpy", "a-package-that-nobody-has"))
     assert machine.versions() == {"python": platform.python_version(), "numpy": np.__version__}
+
+
+def test_the_clock_is_read_where_the_system_tells_it(tmp_path):
+    cpuinfo, cpufreq = tmp_path / "cpuinfo", tmp_path / "cpufreq"
+    assert machine.clock(cpuinfo, cpufreq) == {"mhz": None, "governor": None}
+    cpuinfo.write_text("processor\t: 0\ncpu MHz\t\t: 3693.072\nprocessor\t: 1\ncpu MHz\t\t: 100.0\n")
+    assert machine.clock(cpuinfo, cpufreq) == {"mhz": 3693.072, "governor": None}
+    cpufreq.mkdir()
+    (cpufreq / "scaling_cur_freq").write_text("1800000\n")
+    (cpufreq / "scaling_governor").write_text("ondemand\n")
+    assert machine.clock(cpuinfo, cpufreq) == {"mhz": 1800.0, "governor": "ondemand"}

@@ -9,12 +9,13 @@ from pathlib import Path
 import pytest
 
 from audio_tasks import TASKS
-from bnn_exit import evaluate, predict, train
+from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PARSERS = {
+    "bench": bench.parser,
     "train": train.parser,
     "evaluate": evaluate.parser,
     "predict": predict.parser,

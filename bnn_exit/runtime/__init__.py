@@ -8,7 +8,11 @@ __all__ = ["capabilities"]
 
 
 def capabilities() -> dict[str, Any]:
-    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here."""
+    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here,
+    best first, and `optimised`: whether the one in use computes with vectors.
+
+    The environment variable BNN_EXIT_ISA forces an instruction set, "scalar" for instance.
+    """
     # Here, because the reader of files, which this backend imports, is part of this package.
     from bnn_exit.runtime import native_backend
 

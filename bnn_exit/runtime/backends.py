@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.artifact import Artifact
+from bnn_exit.audio import logmel
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArtifactError
 from bnn_exit.runtime import lce, native_backend
 from bnn_exit.runtime.reference import Interpreter
@@ -53,6 +57,24 @@ class ReferenceBackend:
         return self._artifact.answer(results)
 
 
-BACKENDS: dict[str, type[Backend]] = {"lce": lce.LceBackend, "reference": ReferenceBackend}
-if native_backend.is_installed():
-    BACKENDS["native"] = native_backend.NativeBackend
+BACKENDS: dict[str, type[Backend]] = {
+    "native": native_backend.NativeBackend,
+    "lce": lce.LceBackend,
+    "reference": ReferenceBackend,
+}
+"""The fastest first."""
+
+
+def installed() -> list[str]:
+    """Names of the backends that this installation can run, the fastest first."""
+    is_there = {"native": native_backend.is_installed, "lce": lce.is_installed, "reference": lambda: True}
+    return [name for name in BACKENDS if is_there[name]()]
+
+
+def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.ArrayLike], npt.NDArray[np.float32]]:
+    """What makes log-mel features [frames, mels] of a waveform [samples] beside a backend: the same values, to 1e-4
+    relative, in the native library for the native backend and in NumPy for the others.
+    """
+    if backend == "native":
+        return native_backend.FrontEnd(features).log_mel
+    return functools.partial(logmel.log_mel, features=features)

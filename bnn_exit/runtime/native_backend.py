@@ -22,6 +22,8 @@ LIBRARY = "libbnn_exit_native.so"
 _FOLDER = Path("bnn_exit", "runtime", "native")
 _OK, _ARGUMENT = 0, 2
 _ERROR_BYTES = 512
+PLAIN_ISAS = ("portable", "scalar")
+"""Instruction sets without vectors: correct everywhere, fast nowhere."""
 
 
 class _Tensor(ctypes.Structure):
@@ -104,18 +106,21 @@ def is_installed() -> bool:
 
 
 def capabilities() -> dict[str, Any]:
-    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here.
+    """What the native library can do here: `library` (path or None), `version`, `isa` in use, `isas` that run here,
+    best first, and `optimised`: whether the one in use computes with vectors.
 
     The environment variable BNN_EXIT_ISA forces an instruction set, "scalar" for instance.
     """
     if not is_installed():
-        return {"library": None, "version": None, "isa": None, "isas": []}
+        return {"library": None, "version": None, "isa": None, "isas": [], "optimised": False}
     library = _library()
+    isa = library.bnn_exit_isa().decode() or None  # the environment may ask for one that is not there
     return {
         "library": str(find_library()),
         "version": library.bnn_exit_version().decode(),
-        "isa": library.bnn_exit_isa().decode(),
+        "isa": isa,
         "isas": library.bnn_exit_isas().decode().split(),
+        "optimised": isa is not None and isa not in PLAIN_ISAS,
     }
 
 

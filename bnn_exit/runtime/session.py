@@ -12,11 +12,10 @@ import numpy.typing as npt
 
 from bnn_exit import artifact as artifacts
 from bnn_exit import policy
-from bnn_exit.audio import logmel, wav
+from bnn_exit.audio import wav
 from bnn_exit.calibration import OperatingPoint
 from bnn_exit.errors import ArgumentError, ArtifactError, one_of
-from bnn_exit.runtime import lce
-from bnn_exit.runtime.backends import BACKENDS
+from bnn_exit.runtime.backends import BACKENDS, front_end, installed
 
 Floats = npt.NDArray[np.float32]
 
@@ -63,6 +62,7 @@ class Session:
         self.operating_points: Mapping[str, OperatingPoint] = artifact.metadata.operating_points
         self.exits = len(artifact.metadata.exits)
         self._backend = BACKENDS[backend](artifact, threads=threads)
+        self._log_mel = front_end(backend, artifact.metadata.features)
 
     def __repr__(self) -> str:
         return (
@@ -94,7 +94,7 @@ class Session:
                 wrong number of thresholds.
         """
         limits = self._limits(operating_point, thresholds)
-        return self._predict(self._inputs(waveform, sample_rate_hz), limits, explain=explain)
+        return self._predict(self.inputs(waveform, sample_rate_hz=sample_rate_hz), limits, explain=explain)
 
     def predict_log_mel(
         self,
@@ -119,25 +119,28 @@ class Session:
             waveform: as for `predict`.
             sample_rate_hz: as for `predict`.
         """
-        inputs = self._inputs(waveform, sample_rate_hz)
+        inputs = self.inputs(waveform, sample_rate_hz=sample_rate_hz)
         return np.stack([self._force(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
-    def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
-        """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
-        return logmel.log_mel(self._waveform(waveform, sample_rate_hz), self.metadata.features)
-
-    def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
-        # The caller's array must be checked as it is: making floats of it first would hide its type.
-        samples = wav.check(np.asarray(waveform))
-        own_rate = self.metadata.features.sample_rate_hz
-        if sample_rate_hz is not None and sample_rate_hz != own_rate:
-            samples = wav.resample(samples, from_hz=sample_rate_hz, to_hz=own_rate)
-        return wav.fit_length(samples, self.metadata.clip_samples)
-
-    def _inputs(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
+    def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+        """What the network is given for a clip: its log-mel [frames, mels], or the waveform [samples]."""
         if self.metadata.input == "waveform":
             return self._waveform(waveform, sample_rate_hz)
         return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)
+
+    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[Floats, int, float]:
+        """The network alone, nothing checked: probabilities [classes], exit index and score of `inputs(waveform)`."""
+        return self._backend.run(inputs, thresholds)
+
+    def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+        """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
+        return self._log_mel(self._waveform(waveform, sample_rate_hz))
+
+    def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
+        own_rate = self.metadata.features.sample_rate_hz
+        if sample_rate_hz is not None and sample_rate_hz != own_rate:
+            waveform = wav.resample(waveform, from_hz=sample_rate_hz, to_hz=own_rate)
+        return wav.fit_length(waveform, self.metadata.clip_samples)
 
     def _check_log_mel(self, log_mel: npt.ArrayLike) -> Floats:
         if self.metadata.input != "log_mel":
@@ -213,5 +216,5 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise ArgumentError(f"threads is {threads!r}, but must be a whole number from 1 to 256")
     if backend == "auto":
-        backend = "native" if "native" in BACKENDS else "lce" if lce.is_installed() else "reference"
+        backend = installed()[0]
     return Session(artifacts.load(path), backend=backend, threads=threads)

@@ -14,12 +14,13 @@ from bnn_exit.export import parity
 from bnn_exit.export.to_lce import export
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.runtime.backends import installed
 from bnn_exit.training.calibrate import calibrate
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
 
-PARITY_CLIPS = {"lce": 200, "reference": 10}
+PARITY_CLIPS = {"native": 200, "lce": 200, "reference": 10}
 """Clips of the validation split that each backend is compared on; the reference is slow and exact."""
 
 
@@ -49,8 +50,8 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
 def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> list[dict]:
     split, file = task.validation, artifact.load(path)
     reports = []
-    for backend, count in PARITY_CLIPS.items():
-        chosen = np.linspace(0, len(split) - 1, min(count, len(split))).astype(int)
+    for backend in installed():
+        chosen = np.linspace(0, len(split) - 1, min(PARITY_CLIPS[backend], len(split))).astype(int)
         log_mel = np.asarray(task.log_mel("validation")[chosen])
         inputs = log_mel if input == "log_mel" else split.waveforms(chosen)
         reports.append(parity.compare(model, file, inputs, log_mel, backend=backend))

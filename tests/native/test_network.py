@@ -65,10 +65,18 @@ def test_what_the_library_tells():
     assert found["library"].endswith(".so") and found["version"]
 
 
+@pytest.mark.parametrize("isa", capabilities()["isas"])
+def test_only_kernels_with_vectors_are_called_optimised(isa, monkeypatch):
+    monkeypatch.setenv("BNN_EXIT_ISA", isa)
+    assert capabilities()["isa"] == isa
+    assert capabilities()["optimised"] == (isa not in ("portable", "scalar"))
+
+
 def test_an_instruction_set_that_is_not_there(adaptive, monkeypatch):
     monkeypatch.setenv("BNN_EXIT_ISA", "avx1024")
-    with pytest.raises(ArgumentError, match="BNN_EXIT_ISA is 'avx1024', but must be one of auto, "):
+    with pytest.raises(ArgumentError, match=r"is 'avx1024', but must be one of auto, .*, portable on this machine"):
         Network(adaptive)
+    assert capabilities()["isa"] is None and not capabilities()["optimised"]
 
 
 @pytest.mark.parametrize("exits", [2, 3, 7])
@@ -245,6 +253,6 @@ def test_a_library_that_is_missing(monkeypatch, adaptive):
     monkeypatch.setattr(native_backend, "find_library", lambda: None)
     try:
         assert not native_backend.is_installed()
-        assert capabilities() == {"library": None, "version": None, "isa": None, "isas": []}
+        assert capabilities() == {"library": None, "version": None, "isa": None, "isas": [], "optimised": False}
     finally:
         native_backend._library.cache_clear()

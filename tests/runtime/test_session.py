@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 from bnn_exit import policy
 from bnn_exit.audio import logmel
 from bnn_exit.errors import ArgumentError, ArtifactError, MissingPackageError
-from bnn_exit.runtime import lce, session
-from bnn_exit.runtime.backends import BACKENDS
+from bnn_exit.runtime import lce, native_backend, session
+from bnn_exit.runtime.backends import installed
 
 CLIP = np.random.default_rng(3).uniform(-0.5, 0.5, 720).astype(np.float32)
-INSTALLED = sorted(name for name in BACKENDS if name != "lce" or lce.is_installed())
+INSTALLED = installed()
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +129,7 @@ def test_int16_is_full_scale_at_32768(model):
 
 def test_a_log_mel_may_be_given(model):
     features = logmel.log_mel(CLIP, model.metadata.features)
-    np.testing.assert_array_equal(model.log_mel(CLIP), features)
+    np.testing.assert_allclose(model.log_mel(CLIP), features, rtol=1e-6)
     np.testing.assert_array_equal(
         model.predict_log_mel(features, thresholds=[0, 2]).probabilities,
         model.predict(CLIP, thresholds=[0, 2]).probabilities,
@@ -223,7 +223,7 @@ def test_a_file_without_operating_points(tiny, tmp_path, backend):
     [
         (
             {"backend": "lcee"},
-            r"backend is 'lcee', but must be one of auto, lce, (native, )?reference; did you",
+            r"backend is 'lcee', but must be one of auto, lce, native, reference; did you",
         ),
         ({"threads": 0}, "threads is 0, but must be a whole number from 1 to 256"),
         ({"threads": True}, "threads is True"),
@@ -235,9 +235,9 @@ def test_loading_with_arguments_that_break_a_rule(model_path, arguments, message
 
 
 def test_auto_takes_the_fastest_that_is_installed(model_path, monkeypatch):
-    if "native" in BACKENDS:
+    if "native" in INSTALLED:
         assert session.load(model_path).backend == "native"
-        monkeypatch.delitem(BACKENDS, "native")
+    monkeypatch.setattr(native_backend, "is_installed", lambda: False)
     if "lce" in INSTALLED:
         assert session.load(model_path).backend == "lce"
     monkeypatch.setattr(lce, "is_installed", lambda: False)

@@ -63,7 +63,9 @@ const Kernels& kernels() {
   const Kernels* table = chosen();
   const char* wanted = std::getenv("BNN_EXIT_ISA");
   if (!table) {
-    bnn_exit::bad_argument("BNN_EXIT_ISA is '%s', but must be one of auto, %s on this machine", wanted ? wanted : "", isas().c_str());
+    std::string choices = "auto " + isas();
+    for (size_t at = 0; (at = choices.find(' ', at)) != std::string::npos; at += 2) choices.replace(at, 1, ", ");
+    bnn_exit::bad_argument("BNN_EXIT_ISA is '%s', but must be one of %s on this machine", wanted ? wanted : "", choices.c_str());
   }
   return *table;
 }
