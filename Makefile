@@ -12,7 +12,10 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
 .PHONY: demo test lint clean
 
-$(VENV)/installed: pyproject.toml
+# The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
+NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cmake' -o -name CMakeLists.txt)
+
+$(VENV)/installed: pyproject.toml $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,test]'

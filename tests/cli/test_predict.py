@@ -232,7 +232,7 @@ def test_a_bad_model_file_is_one_line(tmp_path, clips, capsys, content):
 
 def test_an_unknown_backend_is_one_line(tmp_path, clips, capsys):
     assert predict.main([str(tmp_path / "m.tflite"), clips[0], "--backend", "tpu"]) == 2
-    assert capsys.readouterr().err == "error: backend is 'tpu', but must be one of auto, native, lce, reference\n"
+    assert capsys.readouterr().err == "error: backend is 'tpu', but must be one of auto, lce, native, reference\n"
 
 
 def test_help_has_examples_and_needs_no_tensorflow():
