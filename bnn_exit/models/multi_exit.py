@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from bnn_exit._keras import keras, tf
 from bnn_exit.config import Config
 from bnn_exit.cost import Cost
@@ -14,7 +12,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models import profile, quicknet
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
-from bnn_exit.models.standardise import Standardise
+from bnn_exit.models.network import Network
 
 BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {"quicknet": quicknet.quicknet}
 SIZES: dict[str, dict] = {"quicknet": quicknet.SIZES}
@@ -40,13 +38,13 @@ class ModelConfig(Config):
         one_of("head", self.head, HEADS)
 
 
-class MultiExitModel:
+class MultiExitModel(Network):
     """Stages and heads that share one set of weights with `keras_model`.
 
     Attributes:
         stages: stage k maps the features of stage k-1 (the first: log-mel `[batch, frames, mels, 1]`) to its own.
         heads: head k maps the features of stage k to logits `[batch, classes]`.
-        keras_model: log-mel to the list of every exit's logits, in order of depth.
+        features: what each stage gives, as inner tensors of `keras_model`.
         config: how it was built, or None for a network made elsewhere.
     """
 
@@ -61,30 +59,17 @@ class MultiExitModel:
         self.stages, self.heads, self.config = stages, heads, config
         source = keras.Input(stages[0].input_shape[1:], name="log_mel")
         features, logits = source, []
+        self.features: list[keras.KerasTensor] = []
         for stage, head in zip(stages, heads, strict=True):
             features = stage(features)
+            self.features.append(features)
             logits.append(head(features))
             # A tensor that three layers read gets its gradient as a sum of three, which TensorFlow adds in whatever
             # order they come; with the identity there are two sums of two, and a run can be repeated bit for bit.
             features = tf.identity(features)
-        self.keras_model = keras.Model(source, logits, name="multi_exit")
+        super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
         self.num_binary_layers = check_binary(self.keras_model)
-
-    @property
-    def num_exits(self) -> int:
-        """Heads, the last included."""
-        return len(self.heads)
-
-    @property
-    def num_classes(self) -> int:
-        """Classes that every head tells apart."""
-        return int(self.heads[0].output_shape[-1])
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        """(frames, mels, 1)"""
-        return tuple(self.stages[0].input_shape[1:])
 
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""
@@ -93,22 +78,6 @@ class MultiExitModel:
             total = total + profile.cost(stage) + profile.cost(head)
             costs.append(total)
         return tuple(costs)
-
-    def adapt(self, log_mel: np.ndarray) -> None:
-        """Fit the standardisation, where there is one, to the training split's log-mel `[clips, frames, mels]`."""
-        for layer in self.stages[0].layers:
-            if isinstance(layer, Standardise):
-                layer.adapt(log_mel)
-
-    def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
-        """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`."""
-        if not hasattr(self, "_forward"):
-            self._forward = tf.function(lambda batch: tf.stack(self.keras_model(batch, training=False), axis=1))
-        parts = [
-            self._forward(tf.constant(log_mel[start : start + batch_size, ..., None], tf.float32)).numpy()
-            for start in range(0, len(log_mel), batch_size)
-        ]
-        return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)
 
 
 def build(

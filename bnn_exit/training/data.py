@@ -27,27 +27,46 @@ class Batches:
         self._labels, self._batch_size, self._seed = labels.astype(np.int32), batch_size, seed
         shape = log_mel.shape[1:]
 
-        @tf.function(
-            input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)]
-        )
-        def load(clip: tf.Tensor, label: tf.Tensor, epoch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
+        def load(clip: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
             # stateful=False lets tf.data run it in parallel when results must be repeatable.
             features = tf.numpy_function(
                 lambda index: np.asarray(log_mel[index], np.float32), [clip], tf.float32, stateful=False
             )
-            features = augmenter(tf.ensure_shape(features, shape), clip, epoch)
-            return features[..., None], label
+            return augmenter(tf.ensure_shape(features, shape), clip, view)[..., None]
 
         self._load = load
+
+    def __len__(self) -> int:
+        """Clips of the split."""
+        return len(self._labels)
 
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
         return len(self._labels) // self._batch_size
 
-    def epoch(self, number: int) -> Iterator[tuple[tf.Tensor, tf.Tensor]]:
-        """Log-mel `[batch, frames, mels, 1]` and labels `[batch]` of epoch `number`, counted from 0."""
+    def epoch(
+        self, number: int, *, view: int | None = None, targets: np.ndarray | None = None
+    ) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
+        """Log-mel `[batch, frames, mels, 1]`, labels `[batch]` and targets `[batch, ...]` of an epoch.
+
+        Args:
+            number: of the epoch, from 0; decides the order.
+            view: decides how clips are changed; None means `number`.
+            targets: values `[clips, ...]` that go with each clip; None gives `[batch, 0]`.
+        """
         order = np.random.default_rng([self._seed, number]).permutation(len(self._labels)).astype(np.int32)
-        clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order]))
-        clips = clips.map(lambda clip, label: self._load(clip, label, number), num_parallel_calls=tf.data.AUTOTUNE)
+        values = np.zeros((len(order), 0), np.float32) if targets is None else targets
+        clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
+        chosen = number if view is None else view
+        clips = clips.map(
+            lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
+        )
         return iter(clips.batch(self._batch_size, drop_remainder=True).prefetch(4))
+
+    def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
+        """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""
+        clips = tf.data.Dataset.range(len(self._labels), output_type=tf.int32)
+        clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=tf.data.AUTOTUNE)
+        return iter(clips.batch(batch_size).prefetch(2))

@@ -14,11 +14,11 @@ from bnn_exit._keras import tf
 from bnn_exit.audio import logmel
 from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.data import Batches
-from bnn_exit.training.loss import joint_loss
+from bnn_exit.training.objective import CrossEntropy, Objective
 from bnn_exit.training.optimizer import learning_rate, make_optimizer, set_learning_rate
 
 if TYPE_CHECKING:
@@ -28,12 +28,13 @@ LAST, BEST = "last.npz", "best.npz"
 
 
 def fit(
-    model: MultiExitModel,
+    model: Network,
     task: Task,
     *,
     epochs: int | None = None,
     config: TrainConfig | None = None,
     augment: AugmentConfig | None = None,
+    objective: Objective | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     tensorboard: bool = False,
@@ -48,6 +49,7 @@ def fit(
         task: gives features, labels and background noise.
         epochs: replaces `config.epochs`.
         config, augment: settings; None takes the defaults.
+        objective: what is minimised; None means the labels alone, by `exit_weights` and `label_smoothing`.
         folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
         resume: go on from the last checkpoint in `folder`. On the same machine the weights end the same as without the
             interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
@@ -72,7 +74,8 @@ def fit(
         )
     if (resume or tensorboard) and folder is None:
         raise ArgumentError("folder is None, but resume and tensorboard need one")
-    return _Fit(model, task, config, augment or AugmentConfig(), weights, folder, tensorboard, progress).run(resume)
+    objective = objective or CrossEntropy(model, weights=weights, label_smoothing=config.label_smoothing)
+    return _Fit(model, task, config, augment or AugmentConfig(), objective, folder, tensorboard, progress).run(resume)
 
 
 class _Fit:
@@ -80,16 +83,16 @@ class _Fit:
 
     def __init__(
         self,
-        model: MultiExitModel,
+        model: Network,
         task: Task,
         config: TrainConfig,
         augment: AugmentConfig,
-        weights: list[float],
+        objective: Objective,
         folder: str | Path | None,
         tensorboard: bool,
         progress: bool,
     ) -> None:
-        self.model, self.config, self.weights, self.progress = model, config, weights, progress
+        self.model, self.config, self.objective, self.progress = model, config, objective, progress
         self.folder = Path(folder) if folder is not None else None
         train = task.log_mel("train")
         self.validation, self.validation_labels = task.log_mel("validation"), task.validation.labels
@@ -101,6 +104,8 @@ class _Fit:
             batch_size=min(config.batch_size, len(train)),
             seed=config.seed,
         )
+        objective.prepare(self.batches, folder=self.folder)
+        self.variables = model.keras_model.trainable_variables + objective.variables
         self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []
         self.best_score, self.best_weights = -1.0, model.keras_model.get_weights()
@@ -127,15 +132,13 @@ class _Fit:
         return self.history
 
     def _make_step(self) -> Any:
-        network, optimizer = self.model.keras_model, self.optimizer
+        objective, optimizer, variables = self.objective, self.optimizer, self.variables
 
         @tf.function
-        def step(log_mel: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
-                logits = network(log_mel, training=True)
-                loss = joint_loss(logits, labels, weights=self.weights, label_smoothing=self.config.label_smoothing)
-            gradients = tape.gradient(loss, network.trainable_variables)
-            optimizer.apply_gradients(zip(gradients, network.trainable_variables, strict=True))
+                loss, logits = objective(log_mel, labels, targets)
+            optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             right = [tf.argmax(exit_logits, axis=-1, output_type=tf.int32) == labels for exit_logits in logits]
             return loss, tf.reduce_mean(tf.cast(tf.stack(right), tf.float32), axis=1)
 
@@ -144,15 +147,16 @@ class _Fit:
     def _train_epoch(self, epoch: int) -> dict[str, Any]:
         total_steps = self.config.epochs * self.batches.steps
         losses, accuracies, waiting, start = [], [], 0.0, time.perf_counter()
-        batches = self.batches.epoch(epoch)
+        view = epoch % self.objective.views if self.objective.views else epoch
+        batches = self.batches.epoch(epoch, view=view, targets=self.objective.targets(view))
         with self._bar(epoch) as bar:
             for index in range(self.batches.steps):
                 before = time.perf_counter()
-                log_mel, labels = next(batches)
+                batch = next(batches)
                 waiting += time.perf_counter() - before
                 rate = learning_rate(epoch * self.batches.steps + index, total_steps=total_steps, config=self.config)
                 set_learning_rate(self.optimizer, rate)
-                loss, accuracy = self.step(log_mel, labels)
+                loss, accuracy = self.step(*batch)
                 losses.append(float(loss))
                 accuracies.append(accuracy.numpy())
                 bar.set_postfix_str(_percent(np.mean(accuracies[-50:], axis=0)), refresh=False)
@@ -184,17 +188,19 @@ class _Fit:
                 checkpoint.save(self.folder / BEST, variables=network.weights, state={"history": self.history})
         if self.folder is not None:
             state = {"history": self.history, "best_score": self.best_score}
-            checkpoint.save(self.folder / LAST, variables=network.weights + self.optimizer.weights, state=state)
+            checkpoint.save(self.folder / LAST, variables=self._state(), state=state)
+
+    def _state(self) -> list[tf.Variable]:
+        """Everything that a resumed training needs to have back."""
+        return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights
 
     def _restore(self) -> None:
         assert self.folder is not None
         if not (self.folder / LAST).exists():
             return
         # The optimiser makes its variables at its first step; a step of zeros makes them, then all are overwritten.
-        variables = self.model.keras_model.trainable_variables
-        self.optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in variables])
-        every = self.model.keras_model.weights + self.optimizer.weights
-        state = checkpoint.load(self.folder / LAST, variables=every)
+        self.optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in self.variables])
+        state = checkpoint.load(self.folder / LAST, variables=self._state())
         self.history, self.best_score = state["history"], state["best_score"]
 
     def _report(self, record: dict[str, Any]) -> None:

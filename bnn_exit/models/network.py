@@ -1,0 +1,58 @@
+"""What can be trained and measured: a Keras model from log-mel to the logits of one exit or more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn_exit._keras import keras, tf
+from bnn_exit.models.standardise import Standardise
+
+
+class Network:
+    """A classifier of log-mel clips.
+
+    Args:
+        keras_model: log-mel `[batch, frames, mels, 1]` to logits `[batch, classes]` of every exit, in order of depth.
+
+    Attributes:
+        keras_model: as given.
+    """
+
+    def __init__(self, keras_model: keras.Model) -> None:
+        self.keras_model = keras_model
+
+    @property
+    def num_exits(self) -> int:
+        """Answers that the network gives, the last included."""
+        return len(self.keras_model.outputs)
+
+    @property
+    def num_classes(self) -> int:
+        """Classes that every exit tells apart."""
+        return int(self.keras_model.outputs[0].shape[-1])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(frames, mels, 1)"""
+        return tuple(self.keras_model.inputs[0].shape[1:])
+
+    def adapt(self, log_mel: np.ndarray) -> None:
+        """Fit the standardisation, where there is one, to the training split's log-mel `[clips, frames, mels]`."""
+        for layer in self.keras_model._flatten_layers():
+            if isinstance(layer, Standardise):
+                layer.adapt(log_mel)
+
+    def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
+        """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`."""
+        if not hasattr(self, "_forward"):
+            self._forward = tf.function(lambda batch: tf.stack(self.exit_logits(batch, training=False), axis=1))
+        parts = [
+            self._forward(tf.constant(log_mel[start : start + batch_size, ..., None], tf.float32)).numpy()
+            for start in range(0, len(log_mel), batch_size)
+        ]
+        return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)
+
+    def exit_logits(self, batch: tf.Tensor, *, training: bool) -> list[tf.Tensor]:
+        """Logits `[batch, classes]` of every exit."""
+        found = self.keras_model(batch, training=training)
+        return found if isinstance(found, list) else [found]
