@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import datetime
-import json
 import shlex
-import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import audio_tasks
-from bnn_exit import machine
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import write_json
+from bnn_exit.run_options import add_data_options, check_new, data_options, given, write_environment
 
 EPILOG = """\
 examples:
@@ -44,15 +40,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train a binary network with early exits, choose its thresholds and export it as one file.",
         epilog=EPILOG,
     )
-    data = arguments.add_argument_group("data")
-    data.add_argument("--task", metavar="NAME", help=f"{', '.join(audio_tasks.TASKS)} (default: synthetic)")
-    data.add_argument("--data-dir", metavar="DIR", help="folder with the data; without it the task downloads its own")
-    data.add_argument("--words", metavar="12|all", help="speech_commands: 12 for ten words, unknown and silence")
-    data.add_argument("--fold", type=int, metavar="1..5", help="esc10, esc50: the fold to test on")
-    data.add_argument(
-        "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
-    )
-    data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
+    add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
     network = arguments.add_argument_group("network")
     network.add_argument("--backbone", metavar="NAME", help="kind of network (default: quicknet)")
     network.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
@@ -84,7 +72,8 @@ def _main(argv: list[str] | None) -> int:
     if options.resume is not None:
         return _resume(options, command)
     folder, task, config = _new_run(options)
-    _write_start(folder, config, command)
+    write_environment(folder, command=command, seed=config.training.seed)
+    config.save(folder)
     return _complete(folder, task, config, options, resume=False)
 
 
@@ -95,21 +84,14 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
     from bnn_exit.training.runs import RunConfig, RunTask
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    model = ModelConfig.from_dict(_given(options, "backbone", "size", "head"))
+    model = ModelConfig.from_dict(given(options, "backbone", "size", "head"))
     settings = default_settings(name, model)
     training = dataclasses.replace(
-        settings.training, **_given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
+        settings.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
-    _check_new(folder)
-    task = audio_tasks.load(
-        name,
-        data_dir=options.data_dir,
-        features=FeatureConfig(),
-        cache_dir=options.cache_dir,
-        **_given(options, "words", "fold"),
-        **_task_options(options.option),
-    )
+    check_new(folder)
+    task = audio_tasks.load(name, features=FeatureConfig(), **data_options(options))
     return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training)
 
 
@@ -167,70 +149,6 @@ def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argpar
     print(deploy(model, task, folder, input=options.input))
     print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
     return 0
-
-
-def _write_start(folder: Path, config: Any, command: str) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(
-        folder / "environment.json",
-        {
-            "command": command,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "git_revision": _git_revision(),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
-            "seed": config.training.seed,
-        },
-    )
-    config.save(folder)
-
-
-def _check_new(folder: Path) -> None:
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArgumentError(
-            f"--out {str(folder)!r} exists already: choose another folder, or go on with it by --resume {folder}"
-        )
-    existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
-    try:
-        # Trying is the only test that holds for every file system and user.
-        tempfile.TemporaryDirectory(dir=existing).cleanup()
-    except OSError as error:
-        raise ArgumentError(
-            f"--out {str(folder)!r} cannot be written ({error.strerror}): choose a folder that you may write to"
-        ) from error
-
-
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The named options that were given."""
-    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-
-
-def _task_options(pairs: list[str]) -> dict[str, Any]:
-    values = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise ArgumentError(f"--option is {pair!r}, but must be NAME=VALUE")
-        try:
-            values[name] = json.loads(text)
-        except json.JSONDecodeError:
-            values[name] = text
-    return values
-
-
-def _git_revision() -> str | None:
-    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout."""
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()
 
 
 if __name__ == "__main__":

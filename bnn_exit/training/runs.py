@@ -47,6 +47,17 @@ class RunTask:
         """Of a loaded task."""
         return cls(**{field.name: getattr(task, field.name) for field in dataclasses.fields(cls)})
 
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "features": self.features.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunTask:
+        """From `to_dict`."""
+        features, labels = FeatureConfig.from_dict(values["features"]), tuple(values["labels"])
+        return cls(**{**values, "features": features, "labels": labels})
+
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
@@ -59,13 +70,11 @@ class RunConfig:
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
-        task = {field.name: getattr(self.task, field.name) for field in dataclasses.fields(RunTask)}
-        task["features"] = self.task.features.to_dict()
         write_json(
             folder / "config.json",
             {
                 "format": FORMAT_VERSION,
-                "task": task,
+                "task": self.task.to_dict(),
                 "features": self.task.features.to_dict(),
                 "model": self.model.to_dict(),
                 "augment": self.augment.to_dict(),
@@ -86,11 +95,8 @@ class RunConfig:
                     f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
                     "pip install --upgrade bnn_exit"
                 )
-            task = dict(values["task"])
-            task["features"] = FeatureConfig.from_dict(task["features"])
-            task["labels"] = tuple(task["labels"])
             return cls(
-                RunTask(**task),
+                RunTask.from_dict(values["task"]),
                 ModelConfig.from_dict(values["model"]),
                 AugmentConfig.from_dict(values["augment"]),
                 TrainConfig.from_dict(values["training"]),

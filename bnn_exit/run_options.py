@@ -1,0 +1,103 @@
+"""What the commands that train share: options of the data, a new folder for a run, and what is written at its start."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bnn_exit import machine
+from bnn_exit.errors import ArgumentError
+from bnn_exit.files import write_json
+
+
+def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
+    """The options that say what is learned; `tasks` lists the choices."""
+    data = arguments.add_argument_group("data")
+    data.add_argument("--task", metavar="NAME", help=f"{tasks} (default: synthetic)")
+    data.add_argument("--data-dir", metavar="DIR", help="folder with the data; without it the task downloads its own")
+    data.add_argument("--words", metavar="12|all", help="speech_commands: 12 for ten words, unknown and silence")
+    data.add_argument("--fold", type=int, metavar="1..5", help="esc10, esc50: the fold to test on")
+    data.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
+    )
+    data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
+
+
+def data_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given of them, as arguments for `audio_tasks.load`."""
+    return {
+        "data_dir": options.data_dir,
+        "cache_dir": options.cache_dir,
+        **given(options, "words", "fold"),
+        **_task_options(options.option),
+    }
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The named options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def check_new(folder: Path) -> None:
+    """ArgumentError unless `folder` is new or empty and can be written, before anything takes time."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ArgumentError(
+            f"--out {str(folder)!r} exists already: choose another folder, or go on with it by --resume {folder}"
+        )
+    existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
+    try:
+        # Trying is the only test that holds for every file system and user.
+        tempfile.TemporaryDirectory(dir=existing).cleanup()
+    except OSError as error:
+        raise ArgumentError(
+            f"--out {str(folder)!r} cannot be written ({error.strerror}): choose a folder that you may write to"
+        ) from error
+
+
+def write_environment(folder: Path, *, command: str, seed: int) -> None:
+    """Make the folder and write environment.json: packages, machine, git revision, date and command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(
+        folder / "environment.json",
+        {
+            "command": command,
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "git_revision": _git_revision(),
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "seed": seed,
+        },
+    )
+
+
+def _task_options(pairs: list[str]) -> dict[str, Any]:
+    values = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise ArgumentError(f"--option is {pair!r}, but must be NAME=VALUE")
+        try:
+            values[name] = json.loads(text)
+        except json.JSONDecodeError:
+            values[name] = text
+    return values
+
+
+def _git_revision() -> str | None:
+    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

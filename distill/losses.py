@@ -1,0 +1,55 @@
+"""What a student is told beside the labels: soft labels, embeddings, features and attention."""
+
+from __future__ import annotations
+
+from bnn_exit._keras import tf
+
+
+def soft_label_loss(student: tf.Tensor, teacher: tf.Tensor, *, temperature: float) -> tf.Tensor:
+    """T^2 KL(softmax(teacher / T) || softmax(student / T)), the mean over the batch (Hinton et al. 2015, section 2).
+
+    T^2 keeps the gradients of the same size whatever the temperature.
+
+    Args:
+        student, teacher: logits `[batch, classes]`. No gradient goes to the teacher.
+        temperature: T, above 0; higher says more about the classes that the teacher thinks unlikely.
+    """
+    target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
+    found = tf.nn.log_softmax(student / temperature)
+    return temperature**2 * tf.reduce_mean(tf.reduce_sum(tf.exp(target) * (target - found), axis=-1))
+
+
+def embedding_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of `[batch, size]` embeddings (BRILLsson, Lee and Saeed 2022)."""
+    return tf.reduce_mean(tf.square(student - tf.stop_gradient(teacher)))
+
+
+def feature_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Mean squared error of features `[batch, time, frequency, channels]`, each scaled to unit variance by the batch.
+
+    Features of two networks have no common scale; what is compared is their pattern.
+    """
+    return tf.reduce_mean(tf.square(_standardised(student) - _standardised(tf.stop_gradient(teacher))))
+
+
+def attention_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
+    """Squared distance of attention maps: the energy of each place in time and frequency, at unit norm for each clip.
+
+    Channels need not agree (Zagoruyko and Komodakis 2017, section 3.1; Martinez et al. 2020, section 4.2).
+
+    Args:
+        student, teacher: `[batch, time, frequency, channels]` with the same time and frequency.
+    """
+    difference = attention(student) - attention(tf.stop_gradient(teacher))
+    return tf.reduce_mean(tf.reduce_sum(tf.square(difference), axis=-1))
+
+
+def attention(features: tf.Tensor) -> tf.Tensor:
+    """`[batch, time * frequency]` with norm 1: the sum over channels of the squares."""
+    energy = tf.reduce_sum(tf.square(features), axis=-1)
+    return tf.math.l2_normalize(tf.reshape(energy, (-1, energy.shape[1] * energy.shape[2])), axis=-1)
+
+
+def _standardised(features: tf.Tensor) -> tf.Tensor:
+    mean, variance = tf.nn.moments(features, axes=[0, 1, 2])
+    return (features - mean) * tf.math.rsqrt(variance + 1e-5)

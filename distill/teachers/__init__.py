@@ -1,0 +1,1 @@
+"""Full-precision networks that students learn from."""

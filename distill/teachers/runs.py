@@ -1,0 +1,94 @@
+"""The folder of a teacher: settings and weights, and how to get the teacher back.
+
+config.json          task, features, teacher, augmentation and training settings
+environment.json     packages, machine, git revision, date and command
+last.npz, best.npz   checkpoints
+history.json         loss and accuracy of each epoch
+teacher.json         accuracy on validation and test, cost
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.config import Config
+from bnn_exit.errors import BnnExitError, DataError, one_of
+from bnn_exit.files import read_json, write_json
+from bnn_exit.models.network import Network
+from bnn_exit.training import checkpoint
+from bnn_exit.training.config import TrainConfig
+from bnn_exit.training.loop import BEST
+from bnn_exit.training.runs import RunTask
+from distill.teachers import residual
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class TeacherConfig(Config):
+    """Which network a teacher is; enough to build it again.
+
+    Attributes:
+        size: a name in `residual.SIZES`; larger is more accurate, and slower to train.
+    """
+
+    size: str = "base"
+
+    def __post_init__(self) -> None:
+        one_of("size", self.size, residual.SIZES)
+
+    def build(self, *, num_classes: int, input_shape: tuple[int, int, int]) -> Network:
+        """A new network of this kind."""
+        return Network(residual.residual(input_shape, num_classes, size=self.size))
+
+
+@dataclass(frozen=True)
+class TeacherRun:
+    """Every setting of a teacher's training."""
+
+    task: RunTask
+    teacher: TeacherConfig
+    augment: AugmentConfig
+    training: TrainConfig
+
+    def save(self, folder: Path) -> None:
+        """Write config.json."""
+        settings = {name: getattr(self, name).to_dict() for name in ("task", "teacher", "augment", "training")}
+        write_json(folder / "config.json", {"format": FORMAT_VERSION, **settings})
+
+    @classmethod
+    def load(cls, folder: Path) -> TeacherRun:
+        """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
+        path = folder / "config.json"
+        try:
+            values = read_json(path)
+            if "teacher" not in values:
+                raise DataError(f"{str(folder)!r} holds no teacher: distill.train_teacher makes one")
+            if values["format"] > FORMAT_VERSION:
+                raise DataError(
+                    f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
+                    "pip install --upgrade bnn_exit"
+                )
+            return cls(
+                RunTask.from_dict(values["task"]),
+                TeacherConfig.from_dict(values["teacher"]),
+                AugmentConfig.from_dict(values["augment"]),
+                TrainConfig.from_dict(values["training"]),
+            )
+        except (OSError, json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{path} cannot be read ({error!r}): train the teacher again") from error
+
+    def network(self, folder: Path) -> Network:
+        """The trained network, with the weights in `folder`."""
+        features = self.task.features
+        input_shape = (features.num_frames(self.task.clip_samples), features.num_mels, 1)
+        network = self.teacher.build(num_classes=len(self.task.labels), input_shape=input_shape)
+        if not (folder / BEST).is_file():
+            raise DataError(f"{str(folder)!r} has no {BEST}: its training has not finished an epoch; resume it")
+        checkpoint.load(folder / BEST, variables=network.keras_model.weights)
+        return network

@@ -1,0 +1,90 @@
+"""A teacher: whatever gives logits or an embedding for log-mel clips."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models.network import Network
+
+
+class Teacher(Protocol):
+    """What a student learns from.
+
+    Attributes:
+        kind: "logits", or "embedding" for a teacher that knows other classes or none.
+        size: values for each clip: classes, or the length of the embedding.
+    """
+
+    kind: str
+    size: int
+
+    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
+        """float32 `[clips, size]` for log-mel clips `[clips, frames, mels]`."""
+        ...
+
+    def digest(self) -> str:
+        """A short fingerprint of its weights, to know outputs that were kept from those of another teacher."""
+        ...
+
+
+class NetworkTeacher:
+    """A network of ours: the answer of its last exit.
+
+    Args:
+        network: trained.
+    """
+
+    kind = "logits"
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        self.size = network.num_classes
+
+    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
+        """Logits `[clips, classes]`."""
+        return self.network.logits(log_mel)[:, -1]
+
+    def digest(self) -> str:
+        """Of the weights."""
+        return digest_of(self.network.keras_model.get_weights())
+
+
+class MeanTeacher:
+    """The mean of several teachers' logits, or of their embeddings.
+
+    Args:
+        teachers: of one kind and size.
+
+    Raises:
+        ArgumentError: no teachers, or ones that do not fit together.
+    """
+
+    def __init__(self, teachers: Sequence[Teacher]) -> None:
+        found = {(teacher.kind, teacher.size) for teacher in teachers}
+        if len(found) != 1:
+            listed = ", ".join(f"{teacher.size} {teacher.kind}" for teacher in teachers) or "none"
+            raise ArgumentError(f"teachers give {listed}, but must all give the same: leave out those that do not fit")
+        self._teachers = list(teachers)
+        ((self.kind, self.size),) = found
+
+    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
+        """`[clips, size]`."""
+        return np.mean([teacher.outputs(log_mel) for teacher in self._teachers], axis=0, dtype=np.float32)
+
+    def digest(self) -> str:
+        """Of all of them."""
+        return hashlib.sha256("".join(teacher.digest() for teacher in self._teachers).encode()).hexdigest()[:16]
+
+
+def digest_of(arrays: Sequence[np.ndarray]) -> str:
+    """A short fingerprint of some weights."""
+    state = hashlib.sha256()
+    for array in arrays:
+        state.update(str(array.shape).encode())
+        state.update(np.ascontiguousarray(array).tobytes())
+    return state.hexdigest()[:16]

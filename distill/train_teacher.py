@@ -1,0 +1,118 @@
+"""Train a full-precision teacher: `python -m distill.train_teacher --task speech_commands --data-dir DIR`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+
+import numpy as np
+
+import audio_tasks
+from bnn_exit.command import Parser, positive_int
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.files import write_json
+from bnn_exit.run_options import add_data_options, check_new, data_options, given, write_environment
+
+EPILOG = """\
+examples:
+  python -m distill.train_teacher --task speech_commands --data-dir DIR --out runs/teacher
+  python -m distill.train_teacher --task esc10 --data-dir DIR --fold 1 --size small
+  python -m distill.train_teacher --resume runs/teacher              (after an interruption)
+
+The folder can then teach a binary network:
+  python -m bnn_exit.train --task speech_commands --data-dir DIR --teacher runs/teacher
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments. Options of the training default to None: the recipe decides."""
+    arguments = Parser(
+        prog="python -m distill.train_teacher",
+        description="Train a full-precision network that binary networks learn from.",
+        epilog=EPILOG,
+    )
+    add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
+    training = arguments.add_argument_group("training")
+    training.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
+    training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
+    training.add_argument("--batch-size", type=positive_int, help="clips a step")
+    training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
+    training.add_argument("--seed", type=int, help="of weights, order and augmentation (default: 0)")
+    result = arguments.add_argument_group("result")
+    result.add_argument("--out", metavar="DIR", help="folder to make (default: runs/TASK-teacher-SIZE-seedN)")
+    result.add_argument("--resume", metavar="DIR", help="go on with an interrupted training, with its own settings")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    words = sys.argv[1:] if argv is None else argv
+    if options.resume is not None:
+        changed = [name for name, value in vars(options).items() if value and name not in ("resume", "data_dir")]
+        if changed:
+            raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a training that is resumed")
+        return _train(Path(options.resume), data_dir=options.data_dir, resume=True)
+    folder = _start(options, command=shlex.join(["python", "-m", "distill.train_teacher", *words]))
+    return _train(folder, data_dir=options.data_dir, resume=False)
+
+
+def _start(options: argparse.Namespace, *, command: str) -> Path:
+    """Check everything and write the settings."""
+    from bnn_exit.training.runs import RunTask
+    from distill.teachers.recipes import default_settings
+    from distill.teachers.runs import TeacherConfig, TeacherRun
+
+    name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
+    teacher = TeacherConfig.from_dict(given(options, "size"))
+    settings = default_settings(name)
+    chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
+    training = dataclasses.replace(settings.training, **chosen)
+    folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
+    check_new(folder)
+    task = audio_tasks.load(name, features=FeatureConfig(), **data_options(options))
+    write_environment(folder, command=command, seed=training.seed)
+    TeacherRun(RunTask.of(task), teacher, settings.augment, training).save(folder)
+    return folder
+
+
+def _train(folder: Path, *, data_dir: str | None, resume: bool) -> int:
+    from bnn_exit._keras import make_repeatable, set_seed
+    from bnn_exit.models import profile
+    from bnn_exit.training.loop import fit
+    from distill.teachers.runs import TeacherRun
+
+    run = TeacherRun.load(folder)
+    task_options = {**run.task.options, **({"data_dir": data_dir} if data_dir else {})}
+    task = audio_tasks.load(run.task.name, features=run.task.features, **task_options)
+    set_seed(run.training.seed)
+    make_repeatable()
+    network = run.teacher.build(num_classes=task.num_classes, input_shape=task.input_shape)
+    try:
+        history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
+    except KeyboardInterrupt:
+        print(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} goes on")
+        return 130
+    write_json(folder / "history.json", history)
+    right = {
+        name: float(np.mean(network.logits(task.log_mel(name))[:, -1].argmax(axis=-1) == split.labels))
+        for name, split in task.splits.items()
+        if name != "train" and len(split)
+    }
+    cost = profile.cost(network.keras_model)
+    write_json(folder / "teacher.json", {"accuracy": right, "cost": cost.to_dict()})
+    shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in right.items())
+    print(f"teacher {run.teacher.size}: {shown}, {cost.float_macs / 1e6:.0f} million MACs, in {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
