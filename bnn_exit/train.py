@@ -51,6 +51,22 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
     training.add_argument("--optimizer", metavar="NAME", help="adam or bop (default: adam)")
     training.add_argument("--seed", type=int, help="of weights, order and augmentation (default: 0)")
+    teacher = arguments.add_argument_group("teacher")
+    teacher.add_argument(
+        "--teacher",
+        action="append",
+        metavar="PATH|auto",
+        help="learn from a full-precision network as well: a folder of distill.train_teacher, a Keras file, a "
+        "SavedModel or a TFLite file; auto trains one first; repeated: the mean of several",
+    )
+    teacher.add_argument(
+        "--temperature", type=float, help="of soft labels: higher tells more about unlikely classes (3)"
+    )
+    teacher.add_argument("--teacher-weight", type=float, help="0 (labels alone) to 1 (the teacher alone) (0.7)")
+    teacher.add_argument(
+        "--deepest-weight", type=float, help="of the last exit as a teacher of the others; 0 is off (0)"
+    )
+    teacher.add_argument("--views", type=int, help="ways of changing a clip that the teacher hears; 0: as recorded (0)")
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
     result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
@@ -92,7 +108,46 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
     check_new(folder)
     task = audio_tasks.load(name, features=FeatureConfig(), **data_options(options))
-    return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training)
+    return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training, _distillation(options))
+
+
+def _distillation(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The settings of the teachers, or None without any."""
+    from distill.objective import DistillConfig
+
+    chosen = given(options, "temperature", "teacher_weight", "deepest_weight", "views")
+    if not options.teacher:
+        if chosen:
+            raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
+        return None
+    return {"teachers": options.teacher, **DistillConfig.from_dict(chosen).to_dict()}
+
+
+def _interrupted(folder: Path) -> int:
+    print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
+    return 130
+
+
+def _teacher(task: audio_tasks.Task, config: Any, folder: Path) -> Any:
+    """The teacher that the settings name, or None."""
+    if config.distillation is None:
+        return None
+    from distill.teachers import load_teacher
+    from distill.train_teacher import train_beside
+
+    paths = config.distillation["teachers"]
+    paths = [train_beside(folder, task, config) if path == "auto" else path for path in paths]
+    return load_teacher(paths, input_shape=task.input_shape, labels=task.labels)
+
+
+def _objective(model: Any, teacher: Any, task: audio_tasks.Task, config: Any) -> Any:
+    """What is minimised: with a teacher a distillation, else None, which means the labels alone."""
+    if teacher is None:
+        return None
+    from distill.objective import Distillation, DistillConfig
+
+    settings = DistillConfig.from_dict({k: v for k, v in config.distillation.items() if k != "teachers"})
+    return Distillation(model, teacher, task, config=settings, training=config.training)
 
 
 def _resume(options: argparse.Namespace, command: str) -> int:
@@ -122,6 +177,10 @@ def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argpar
     from bnn_exit.training.deploy import deploy
     from bnn_exit.training.loop import fit
 
+    try:
+        teacher = _teacher(task, config, folder)
+    except KeyboardInterrupt:
+        return _interrupted(folder)
     # The same seed gives the same weights, interrupted or not.
     set_seed(config.training.seed)
     make_repeatable()
@@ -138,13 +197,13 @@ def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argpar
             task,
             config=config.training,
             augment=config.augment,
+            objective=_objective(model, teacher, task, config),
             folder=folder,
             resume=resume,
             tensorboard=options.tensorboard,
         )
     except KeyboardInterrupt:
-        print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
-        return 130
+        return _interrupted(folder)
     write_json(folder / "history.json", history)
     print(deploy(model, task, folder, input=options.input))
     print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")

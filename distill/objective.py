@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_tasks.base import Task
 from bnn_exit._keras import tf
 from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import replacing
 from bnn_exit.models.network import Network
+from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.data import Batches
 from bnn_exit.training.loss import joint_loss
 from distill.losses import soft_label_loss
@@ -50,10 +52,9 @@ class Distillation:
     Args:
         student: what is trained.
         teacher: gives logits of the student's classes.
-        log_mel: the training split `[clips, frames, mels]`.
+        task: gives the training split.
         config: the weights of the parts.
-        weights: of each exit.
-        label_smoothing: of the labels' part.
+        training: gives the weights of the exits and the label smoothing.
 
     Raises:
         ArgumentError: a teacher with other classes, or of embeddings.
@@ -63,19 +64,23 @@ class Distillation:
         self,
         student: Network,
         teacher: Teacher,
-        log_mel: np.ndarray,
+        task: Task,
         *,
         config: DistillConfig,
-        weights: list[float],
-        label_smoothing: float,
+        training: TrainConfig,
     ) -> None:
         if teacher.kind != "logits" or teacher.size != student.num_classes:
             raise ArgumentError(
                 f"the teacher gives {teacher.size} {teacher.kind}, but must give logits of the student's "
                 f"{student.num_classes} classes: train it on the same task"
             )
-        self._student, self._teacher, self._log_mel = student, teacher, log_mel
-        self._config, self._weights, self._label_smoothing = config, weights, label_smoothing
+        if teacher.input == "waveform" and config.views:
+            raise ArgumentError(
+                f"views is {config.views}, but a teacher of waveforms hears clips as they were recorded: give 0"
+            )
+        self._student, self._teacher, self._task, self._config = student, teacher, task, config
+        self._weights = training.weights_of(student.num_exits)
+        self._label_smoothing = training.label_smoothing
         self.views, self.variables = config.views, list[tf.Variable]()
         self._targets: list[np.ndarray] = []
 
@@ -95,10 +100,17 @@ class Distillation:
                     for view in views
                 ]
             else:
-                self._targets = [self._teacher.outputs(self._log_mel)]
+                self._targets = [self._hear_recordings()]
             if path is not None:
                 with replacing(path) as file:
                     np.savez(file, key=np.frombuffer(key.encode(), np.uint8), outputs=np.stack(self._targets))
+
+    def _hear_recordings(self) -> np.ndarray:
+        if self._teacher.input == "log_mel":
+            return self._teacher.outputs(self._task.log_mel("train"))
+        split = self._task.train
+        parts = np.array_split(np.arange(len(split)), -(-len(split) // 256))
+        return np.concatenate([self._teacher.outputs(split.waveforms(part)) for part in parts])
 
     def targets(self, view: int) -> np.ndarray | None:
         """The teacher's logits `[clips, classes]`."""

@@ -7,6 +7,7 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -85,22 +86,53 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
 
 
 def _train(folder: Path, *, data_dir: str | None, resume: bool) -> int:
-    from bnn_exit._keras import make_repeatable, set_seed
-    from bnn_exit.models import profile
-    from bnn_exit.training.loop import fit
     from distill.teachers.runs import TeacherRun
 
     run = TeacherRun.load(folder)
     task_options = {**run.task.options, **({"data_dir": data_dir} if data_dir else {})}
     task = audio_tasks.load(run.task.name, features=run.task.features, **task_options)
-    set_seed(run.training.seed)
-    make_repeatable()
-    network = run.teacher.build(num_classes=task.num_classes, input_shape=task.input_shape)
     try:
-        history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
+        print(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:
         print(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} goes on")
         return 130
+    return 0
+
+
+def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
+    """The teacher of a student's run, in its folder `teacher`, trained with the recipe of its task if it is not there.
+
+    Args:
+        folder: of the student's run.
+        task: what both learn.
+        config: the student's `RunConfig`, which gives the seed.
+    """
+    from distill.teachers.recipes import default_settings
+    from distill.teachers.runs import TeacherConfig, TeacherRun
+
+    place = folder / "teacher"
+    if (place / "teacher.json").is_file():
+        return place
+    resume = (place / "config.json").is_file()
+    if not resume:
+        settings = default_settings(task.name)
+        training = dataclasses.replace(settings.training, seed=config.training.seed)
+        place.mkdir(parents=True, exist_ok=True)
+        TeacherRun(config.task, TeacherConfig(), settings.augment, training).save(place)
+    print(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
+    return place
+
+
+def train(folder: Path, task: audio_tasks.Task, run: Any, *, resume: bool) -> str:
+    """Train the teacher of `run` into its folder; a line about it. The best weights by validation are in best.npz."""
+    from bnn_exit._keras import make_repeatable, set_seed
+    from bnn_exit.models import profile
+    from bnn_exit.training.loop import fit
+
+    set_seed(run.training.seed)
+    make_repeatable()
+    network = run.teacher.build(num_classes=task.num_classes, input_shape=task.input_shape)
+    history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
     write_json(folder / "history.json", history)
     right = {
         name: float(np.mean(network.logits(task.log_mel(name))[:, -1].argmax(axis=-1) == split.labels))
@@ -110,8 +142,7 @@ def _train(folder: Path, *, data_dir: str | None, resume: bool) -> int:
     cost = profile.cost(network.keras_model)
     write_json(folder / "teacher.json", {"accuracy": right, "cost": cost.to_dict()})
     shown = ", ".join(f"{name} {100 * value:.2f} %" for name, value in right.items())
-    print(f"teacher {run.teacher.size}: {shown}, {cost.float_macs / 1e6:.0f} million MACs, in {folder}")
-    return 0
+    return f"teacher {run.teacher.size}: {shown}, {cost.float_macs / 1e6:.0f} million MACs, in {folder}"
 
 
 if __name__ == "__main__":

@@ -58,22 +58,11 @@ def _restore(folder: Path) -> tuple:
     """The trained network, the task as the run remembers it, and the operating points."""
     from bnn_exit.calibration import OperatingPoint
     from bnn_exit.files import read_json
-    from bnn_exit.models.multi_exit import build
-    from bnn_exit.training import checkpoint
-    from bnn_exit.training.loop import BEST
-    from bnn_exit.training.runs import RunConfig
+    from bnn_exit.training.runs import RunConfig, require_file
 
     config = RunConfig.load(folder)
-    for name in (BEST, "operating_points.json"):
-        if not (folder / name).is_file():
-            raise DataError(f"{folder / name} is missing: python -m bnn_exit.train --resume {folder} finishes the run")
-    task = config.task
-    model = build(
-        **config.model.to_dict(),
-        num_classes=len(task.labels),
-        input_shape=(task.features.num_frames(task.clip_samples), task.features.num_mels, 1),
-    )
-    checkpoint.load(folder / BEST, variables=model.keras_model.weights)
+    model, task = config.network(folder), config.task
+    require_file(folder, "operating_points.json")
     try:
         points = read_json(folder / "operating_points.json")
         return model, task, {name: OperatingPoint.from_dict(values) for name, values in points.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnn_exit.config import Config
-from bnn_exit.errors import one_of
+from bnn_exit.errors import ArgumentError, one_of
 
 OPTIMIZERS = ("adam", "bop")
 
@@ -47,3 +47,10 @@ class TrainConfig(Config):
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         self._require(all(weight >= 0 for weight in self.exit_weights), "exit_weights", "at least 0 each")
         self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")
+
+    def weights_of(self, exits: int) -> list[float]:
+        """The weight of each of so many exits; ArgumentError if another number was given."""
+        weights = list(self.exit_weights) or [1.0] * exits
+        if len(weights) != exits:
+            raise ArgumentError(f"exit_weights has {len(weights)} values, but the network has {exits} exits")
+        return weights

@@ -64,9 +64,7 @@ def fit(
     config = config or TrainConfig()
     if epochs is not None:
         config = dataclasses.replace(config, epochs=epochs)
-    weights = list(config.exit_weights) or [1.0] * model.num_exits
-    if len(weights) != model.num_exits:
-        raise ArgumentError(f"exit_weights has {len(weights)} values, but the network has {model.num_exits} exits")
+    weights = config.weights_of(model.num_exits)
     if model.num_classes != task.num_classes or model.input_shape != task.input_shape:
         raise ArgumentError(
             f"the network takes {model.input_shape} and tells {model.num_classes} classes apart, but the task gives "

@@ -19,8 +19,10 @@ from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import read_json, write_json
-from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel, build
+from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
+from bnn_exit.training.loop import BEST
 
 FORMAT_VERSION = 1
 
@@ -52,6 +54,11 @@ class RunTask:
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {**values, "features": self.features.to_dict()}
 
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(frames, mels, 1)"""
+        return self.features.num_frames(self.clip_samples), self.features.num_mels, 1
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunTask:
         """From `to_dict`."""
@@ -61,12 +68,19 @@ class RunTask:
 
 @dataclasses.dataclass(frozen=True)
 class RunConfig:
-    """Every setting of a run."""
+    """Every setting of a run.
+
+    Attributes:
+        task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
+        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and the settings
+            of `distill.objective.DistillConfig`.
+    """
 
     task: RunTask
     model: ModelConfig
     augment: AugmentConfig
     training: TrainConfig
+    distillation: dict[str, Any] | None = None
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -79,8 +93,15 @@ class RunConfig:
                 "model": self.model.to_dict(),
                 "augment": self.augment.to_dict(),
                 "training": self.training.to_dict(),
+                "distillation": self.distillation,
             },
         )
+
+    def network(self, folder: Path) -> MultiExitModel:
+        """The network with the best weights in `folder`; DataError if there are none."""
+        model = build(**self.model.to_dict(), num_classes=len(self.task.labels), input_shape=self.task.input_shape)
+        checkpoint.load(require_file(folder, BEST), variables=model.keras_model.weights)
+        return model
 
     @classmethod
     def load(cls, folder: Path) -> RunConfig:
@@ -100,8 +121,16 @@ class RunConfig:
                 ModelConfig.from_dict(values["model"]),
                 AugmentConfig.from_dict(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
+                values.get("distillation"),
             )
         except (json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
             if isinstance(error, DataError):
                 raise
             raise DataError(f"{path} cannot be read ({error!r}): start the training again") from error
+
+
+def require_file(folder: Path, name: str) -> Path:
+    """The path of a file that a finished run has; DataError if it is missing."""
+    if not (folder / name).is_file():
+        raise DataError(f"{folder / name} is missing: python -m bnn_exit.train --resume {folder} finishes the run")
+    return folder / name

@@ -1,1 +1,64 @@
-"""Full-precision networks that students learn from."""
+"""What students learn from: networks of ours, files from elsewhere, and means of several."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from bnn_exit.errors import DataError
+from bnn_exit.training.runs import RunConfig
+from distill.teachers import files
+from distill.teachers.runs import TeacherRun
+from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
+
+__all__ = ["MeanTeacher", "NetworkTeacher", "Teacher", "load_teacher"]
+
+
+def load_teacher(
+    path: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
+    *,
+    kind: str = "logits",
+    input_shape: tuple[int, ...] | None = None,
+    labels: Sequence[str] | None = None,
+) -> Teacher:
+    """A teacher from disk; several paths give the mean of them.
+
+    Args:
+        path: a folder of `distill.train_teacher` or `bnn_exit.train`, a Keras file, a SavedModel or a TFLite file.
+        kind: "logits" of the student's classes, or "embedding".
+        input_shape: of the student, to check that both hear the same log-mel.
+        labels: of the student, to check that a folder's teacher knows the same, in the same order.
+
+    Raises:
+        DataError: nothing that can be read is there, or it does not fit.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        return MeanTeacher([load_teacher(one, kind=kind, input_shape=input_shape, labels=labels) for one in path])
+    teacher, known = _open(Path(path), kind=kind)
+    if labels is not None and known is not None and tuple(known) != tuple(labels):
+        raise DataError(
+            f"teacher {str(path)!r} knows {len(known)} labels ({', '.join(known[:3])}, ...), but the task has "
+            f"{len(labels)} ({', '.join(list(labels)[:3])}, ...): train a teacher on the same task"
+        )
+    own = tuple(teacher.input_shape)
+    if input_shape is not None and teacher.input == "log_mel" and own[:2] != tuple(input_shape[:2]):
+        raise DataError(
+            f"teacher {str(path)!r} takes log-mel of {own[0]} frames x {own[1]} mels, but the task gives "
+            f"{input_shape[0]} x {input_shape[1]}: train it with the same feature settings"
+        )
+    return teacher
+
+
+def _open(path: Path, *, kind: str) -> tuple[Teacher, tuple[str, ...] | None]:
+    """The teacher, and its labels where they are known."""
+    if files.is_model_file(path):
+        return files.FileTeacher(path, kind=kind), None
+    if not (path / "config.json").is_file():
+        raise DataError(
+            f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher, a Keras file, a SavedModel "
+            "or a TFLite file"
+        )
+    run: TeacherRun | RunConfig
+    run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path)
+    return NetworkTeacher(run.network(path)), run.task.labels

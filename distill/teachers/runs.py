@@ -59,6 +59,14 @@ class TeacherRun:
         settings = {name: getattr(self, name).to_dict() for name in ("task", "teacher", "augment", "training")}
         write_json(folder / "config.json", {"format": FORMAT_VERSION, **settings})
 
+    @staticmethod
+    def is_one(folder: Path) -> bool:
+        """Whether the folder is one of a teacher, and not a run of a student."""
+        try:
+            return "teacher" in read_json(folder / "config.json")
+        except (OSError, ValueError, TypeError):
+            return False
+
     @classmethod
     def load(cls, folder: Path) -> TeacherRun:
         """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
@@ -85,9 +93,7 @@ class TeacherRun:
 
     def network(self, folder: Path) -> Network:
         """The trained network, with the weights in `folder`."""
-        features = self.task.features
-        input_shape = (features.num_frames(self.task.clip_samples), features.num_mels, 1)
-        network = self.teacher.build(num_classes=len(self.task.labels), input_shape=input_shape)
+        network = self.teacher.build(num_classes=len(self.task.labels), input_shape=self.task.input_shape)
         if not (folder / BEST).is_file():
             raise DataError(f"{str(folder)!r} has no {BEST}: its training has not finished an epoch; resume it")
         checkpoint.load(folder / BEST, variables=network.keras_model.weights)

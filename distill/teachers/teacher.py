@@ -11,6 +11,8 @@ import numpy as np
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.network import Network
 
+KINDS = ("logits", "embedding")
+
 
 class Teacher(Protocol):
     """What a student learns from.
@@ -18,13 +20,17 @@ class Teacher(Protocol):
     Attributes:
         kind: "logits", or "embedding" for a teacher that knows other classes or none.
         size: values for each clip: classes, or the length of the embedding.
+        input: "log_mel" or "waveform", what it hears.
+        input_shape: of one clip.
     """
 
     kind: str
     size: int
+    input: str
+    input_shape: tuple[int, ...]
 
-    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
-        """float32 `[clips, size]` for log-mel clips `[clips, frames, mels]`."""
+    def outputs(self, clips: np.ndarray) -> np.ndarray:
+        """float32 `[clips, size]` for log-mel clips `[clips, frames, mels]` or waveforms `[clips, samples]`."""
         ...
 
     def digest(self) -> str:
@@ -39,15 +45,16 @@ class NetworkTeacher:
         network: trained.
     """
 
-    kind = "logits"
+    kind, input = "logits", "log_mel"
 
     def __init__(self, network: Network) -> None:
         self.network = network
         self.size = network.num_classes
+        self.input_shape: tuple[int, ...] = network.input_shape
 
-    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
+    def outputs(self, clips: np.ndarray) -> np.ndarray:
         """Logits `[clips, classes]`."""
-        return self.network.logits(log_mel)[:, -1]
+        return self.network.logits(clips)[:, -1]
 
     def digest(self) -> str:
         """Of the weights."""
@@ -65,16 +72,17 @@ class MeanTeacher:
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
-        found = {(teacher.kind, teacher.size) for teacher in teachers}
+        found = {(teacher.kind, teacher.size, teacher.input) for teacher in teachers}
         if len(found) != 1:
-            listed = ", ".join(f"{teacher.size} {teacher.kind}" for teacher in teachers) or "none"
+            listed = ", ".join(f"{teacher.size} {teacher.kind} of a {teacher.input}" for teacher in teachers) or "none"
             raise ArgumentError(f"teachers give {listed}, but must all give the same: leave out those that do not fit")
         self._teachers = list(teachers)
-        ((self.kind, self.size),) = found
+        ((self.kind, self.size, self.input),) = found
+        self.input_shape = self._teachers[0].input_shape
 
-    def outputs(self, log_mel: np.ndarray) -> np.ndarray:
+    def outputs(self, clips: np.ndarray) -> np.ndarray:
         """`[clips, size]`."""
-        return np.mean([teacher.outputs(log_mel) for teacher in self._teachers], axis=0, dtype=np.float32)
+        return np.mean([teacher.outputs(clips) for teacher in self._teachers], axis=0, dtype=np.float32)
 
     def digest(self) -> str:
         """Of all of them."""

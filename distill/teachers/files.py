@@ -1,0 +1,153 @@
+"""Teachers from elsewhere: a Keras file, a SavedModel or a TFLite file that takes log-mel clips or waveforms."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bnn_exit._keras import keras, tf
+from bnn_exit.errors import DataError
+from distill.teachers.teacher import KINDS
+
+KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+_BATCH = 64
+
+
+class FileTeacher:
+    """A model from a file. See `teacher.Teacher`.
+
+    Args:
+        path: a Keras file, a folder with a SavedModel, or a TFLite file.
+        kind: "logits", also for a model that ends in a softmax, or "embedding".
+
+    Raises:
+        DataError: a file that is missing, damaged or of another format, or a model with other than one input and
+            output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor a waveform `[batch, samples]`.
+    """
+
+    def __init__(self, path: Path, *, kind: str = "logits") -> None:
+        assert kind in KINDS
+        self.path, self.kind = path, kind
+        try:
+            self._call, self.input_shape, self.size = _open(path)
+        except DataError:
+            raise
+        except Exception as error:  # TensorFlow's readers raise whatever the damage makes them run into
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(f"teacher {str(path)!r} cannot be read ({type(error).__name__}: {reason})") from error
+        self.input = "waveform" if len(self.input_shape) == 1 else "log_mel"
+        if len(self.input_shape) not in (1, 2, 3) or (len(self.input_shape) == 3 and self.input_shape[2] != 1):
+            raise DataError(
+                f"teacher {str(path)!r} takes {list(self.input_shape)}, but must take log-mel [frames, mels], "
+                "[frames, mels, 1] or a waveform [samples]"
+            )
+
+    def outputs(self, clips: np.ndarray) -> np.ndarray:
+        """Logits or embeddings `[clips, size]` of log-mel clips `[clips, frames, mels]`, or of waveforms."""
+        shaped = np.asarray(clips, np.float32).reshape(len(clips), *self.input_shape)
+        parts = [self._call(shaped[start : start + _BATCH]) for start in range(0, len(shaped), _BATCH)]
+        found = np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+        return _logits(found) if self.kind == "logits" else found
+
+    def digest(self) -> str:
+        """Of the bytes on disk."""
+        files = sorted(file for file in self.path.rglob("*") if file.is_file()) if self.path.is_dir() else [self.path]
+        state = hashlib.sha256()
+        for file in files:
+            state.update(file.read_bytes())
+        return state.hexdigest()[:16]
+
+
+def is_model_file(path: Path) -> bool:
+    """Whether `path` looks like something that FileTeacher reads."""
+    return path.suffix in (*KERAS_SUFFIXES, ".tflite") or (path / "saved_model.pb").is_file()
+
+
+_Call = Callable[[np.ndarray], np.ndarray]
+
+
+def _open(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+    """What runs a batch, the shape of one clip and the length of one result."""
+    if path.suffix in KERAS_SUFFIXES:
+        return _open_keras(path)
+    return _open_tflite(path) if path.suffix == ".tflite" else _open_saved_model(path)
+
+
+def _open_keras(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+    if not path.is_file():
+        raise DataError(f"teacher {str(path)!r} does not exist: check the path")
+    # Layers with code in the file (Lambda) are refused: a model file is data, not a program.
+    model = keras.models.load_model(path, compile=False, safe_mode=True)
+    _require_one(path, len(model.inputs), len(model.outputs))
+    forward = tf.function(lambda batch: model(batch, training=False))
+    return (
+        lambda batch: forward(tf.constant(batch)).numpy(),
+        _clip_shape(path, model.inputs[0].shape),
+        _size(path, model.outputs[0].shape),
+    )
+
+
+def _open_saved_model(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+    model = tf.saved_model.load(str(path))
+    if "serving_default" not in model.signatures:
+        raise DataError(f"teacher {str(path)!r} has no signature 'serving_default': save it with one")
+    run = model.signatures["serving_default"]
+    inputs, outputs = run.structured_input_signature[1], run.structured_outputs
+    _require_one(path, len(inputs), len(outputs))
+    ((given, spec),), ((found, result),) = inputs.items(), outputs.items()
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        return run(**{given: tf.constant(batch)})[found].numpy()
+
+    call.keep = model  # type: ignore[attr-defined]  # the signature does not keep its variables alive
+    return call, _clip_shape(path, spec.shape), _size(path, result.shape)
+
+
+def _open_tflite(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+    if not path.is_file():
+        raise DataError(f"teacher {str(path)!r} does not exist: check the path")
+    interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
+    interpreter.allocate_tensors()
+    inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+    _require_one(path, len(inputs), len(outputs))
+    source, result = inputs[0], outputs[0]
+    if source["dtype"] != np.float32 or result["dtype"] != np.float32:
+        raise DataError(f"teacher {str(path)!r} computes with integers, but must take and give float32")
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        found = []
+        for clip in batch:
+            interpreter.set_tensor(source["index"], clip.reshape(source["shape"]))
+            interpreter.invoke()
+            found.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
+        return np.stack(found)
+
+    return call, _clip_shape(path, source["shape"]), int(np.prod(result["shape"]))
+
+
+def _require_one(path: Path, inputs: int, outputs: int) -> None:
+    if (inputs, outputs) != (1, 1):
+        raise DataError(f"teacher {str(path)!r} has {inputs} inputs and {outputs} outputs, but must have one of each")
+
+
+def _clip_shape(path: Path, shape: object) -> tuple[int, ...]:
+    sizes = [None if size is None else int(size) for size in shape]  # type: ignore[attr-defined]
+    if None in sizes[1:] or len(sizes) < 2:
+        raise DataError(f"teacher {str(path)!r} takes {sizes}, but every size save the batch must be fixed")
+    return tuple(size for size in sizes[1:] if size is not None)
+
+
+def _size(path: Path, shape: object) -> int:
+    sizes = list(shape)  # type: ignore[call-overload]
+    if len(sizes) != 2 or sizes[1] is None:
+        raise DataError(f"teacher {str(path)!r} gives {sizes}, but must give [batch, classes] or [batch, size]")
+    return int(sizes[1])
+
+
+def _logits(found: np.ndarray) -> np.ndarray:
+    """Logits; probabilities become logarithms, which have the same softmax."""
+    is_probability = found.size > 0 and found.min() >= 0 and np.allclose(found.sum(axis=-1), 1, atol=1e-3)
+    return np.log(np.maximum(found, 1e-8)).astype(np.float32) if is_probability else found
