@@ -1,6 +1,6 @@
 """Builds the wheel of a platform into dist/: python tools/build_wheel.py [--machine aarch64].
 
-The library is linked against the first versions of the functions of glibc (bnn_exit/runtime/native/cmake/old_glibc.cpp).
+The library is linked against the first versions of glibc's functions (bnn_exit/runtime/native/cmake/old_glibc.cpp).
 Which glibc it needs in the end is read from the finished library, and becomes the platform tag of the wheel.
 """
 
@@ -87,6 +87,7 @@ def build(machine: str, folder: Path, build_folder: Path, defines: list[str]) ->
 
 
 def main() -> None:
+    """Builds, and prints the path and size of the wheel."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--machine", choices=MACHINES, default=platform.machine(), help="default: this machine")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="folder of the wheel (default: dist)")
