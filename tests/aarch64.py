@@ -62,8 +62,9 @@ def python_folder(scratch):
     apt = ["apt-get", "-qq", *(f"-o{setting}" for setting in settings)]
     download(*apt, "update", folder=packages)
     download(*apt, "download", *PACKAGES, folder=packages)
-    wheel = ["--no-deps", "--only-binary=:all:", "--platform", "manylinux_2_17_aarch64", "--python-version", "3.11"]
-    download(sys.executable, "-m", "pip", "download", "-q", *wheel, "numpy<2", folder=packages)
+    wheel = ["--no-deps", "--only-binary=:all:", "--python-version", "3.11"]
+    wheel += [f"--platform=manylinux_2_{minor}_aarch64" for minor in (17, 27, 28)]
+    download(sys.executable, "-m", "pip", "download", "-q", *wheel, "numpy>=2,<3", folder=packages)
     for package in packages.glob("*.deb"):
         subprocess.run(["dpkg", "-x", package, folder / "root"], check=True)
     (numpy,) = packages.glob("numpy-*.whl")

@@ -53,7 +53,7 @@ def programs(built):
 
 @pytest.fixture(scope="module")
 def python(wheel, tmp_path_factory):
-    """Runs Python code for 64-bit Arm with the wheel and NumPy, and nothing else."""
+    """Runs Python code for 64-bit Arm with the wheel and NumPy, and nothing else that is not Python's own."""
     aarch64.require(aarch64.EMULATOR)
     folder = aarch64.python_folder(tmp_path_factory.mktemp("python"))
     site = tmp_path_factory.mktemp("site")
@@ -71,11 +71,19 @@ def python(wheel, tmp_path_factory):
     return run
 
 
-@pytest.fixture(scope="module", params=["log_mel", "waveform"])
-def model_path(request, tiny, tmp_path_factory):
-    path = tmp_path_factory.mktemp("model") / "model.tflite"
-    path.write_bytes(tiny.adaptive_file(input=request.param))
-    return path
+@pytest.fixture(scope="module")
+def model_paths(tiny, tmp_path_factory):
+    """Two files: with the front end outside, and inside."""
+    folder = tmp_path_factory.mktemp("model")
+    paths = [folder / f"{kind}.tflite" for kind in ("log_mel", "waveform")]
+    for path in paths:
+        path.write_bytes(tiny.adaptive_file(input=path.stem))
+    return paths
+
+
+@pytest.fixture(params=[0, 1], ids=["log_mel", "waveform"])
+def model_path(request, model_paths):
+    return model_paths[request.param]
 
 
 def clip(seed, samples=720):
@@ -90,6 +98,14 @@ def test_the_name_of_the_wheel_says_where_it_runs(wheel):
         (about,) = (path for path in archive.namelist() if path.endswith(".dist-info/WHEEL"))
         assert f"Tag: py3-none-manylinux_2_{name[1]}_aarch64\n" in archive.read(about).decode()
         assert "Root-Is-Purelib: false" in archive.read(about).decode()
+
+
+def test_the_glibc_in_the_name_has_all_that_the_library_asks_for(wheel, tmp_path):
+    with zipfile.ZipFile(wheel) as archive:
+        library = archive.extract(LIBRARY, tmp_path)
+    symbols = subprocess.run(["aarch64-linux-gnu-objdump", "-T", library], capture_output=True, text=True).stdout
+    versions = [int(minor) for minor in re.findall(r"\(?GLIBC_2\.(\d+)\)?", symbols)]
+    assert len(versions) > 10 and f"_2_{max(versions)}_" in wheel.name
 
 
 def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
@@ -162,36 +178,40 @@ import bnn_exit
 from bnn_exit.errors import ArtifactError
 from bnn_exit.runtime import capabilities
 
-model = bnn_exit.load(sys.argv[1], backend="native")
+clips, broken, *paths = sys.argv[1:]
 answers = []
-for waveform in np.load(sys.argv[2]):
-    for point in ("full", "fast"):
-        said = model.predict(waveform, operating_point=point)
-        answers.append([said.label, said.exit_index, float(said.score), said.probabilities.tolist()])
+for path in paths:
+    model = bnn_exit.load(path, backend="native")
+    for waveform in np.load(clips):
+        for point in ("full", "fast"):
+            said = model.predict(waveform, operating_point=point)
+            answers.append([said.label, said.exit_index, float(said.score), said.probabilities.tolist()])
 try:
-    bnn_exit.load(sys.argv[3], backend="native")
+    bnn_exit.load(broken, backend="native")
     error = ""
 except ArtifactError as caught:
     error = str(caught)
 absent = [name for name in ("tensorflow", "larq", "larq_compute_engine") if importlib.util.find_spec(name) is None]
-print(json.dumps([platform.machine(), capabilities(), absent, error, answers]))
+print(json.dumps([platform.machine(), bnn_exit.__file__, capabilities()["isa"], absent, error, answers]))
 """
 
 
-def test_the_wheel_answers_in_python_as_the_reference_does(python, model_path, tmp_path):
+def test_the_wheel_answers_in_python_as_the_reference_does(python, model_paths, tmp_path):
     clips = np.stack([clip(seed) for seed in range(5)])
     np.save(tmp_path / "clips.npy", clips)
     broken = tmp_path / "broken.tflite"
-    broken.write_bytes(model_path.read_bytes()[:1000])
-    done = python(ON_THE_BOARD, model_path, tmp_path / "clips.npy", broken)
+    broken.write_bytes(model_paths[0].read_bytes()[:1000])
+    done = python(ON_THE_BOARD, tmp_path / "clips.npy", broken, *model_paths)
     assert done.returncode == 0, done.stderr
-    machine, capabilities, absent, error, answers = json.loads(done.stdout)
-    assert machine == "aarch64"
-    assert "neon" in json.dumps(capabilities)
+    machine, package, isa, absent, error, answers = json.loads(done.stdout)
+    assert (machine, isa) == ("aarch64", "neon")
+    assert not Path(package).is_relative_to(ROOT)
     assert absent == ["tensorflow", "larq", "larq_compute_engine"]
     assert str(broken) in error and "damaged" in error
-    model = session.load(model_path, backend="reference")
-    expected = [model.predict(waveform, operating_point=point) for waveform in clips for point in ("full", "fast")]
+    expected = []
+    for path in model_paths:
+        model = session.load(path, backend="reference")
+        expected += [model.predict(waveform, operating_point=point) for waveform in clips for point in ("full", "fast")]
     assert [answer[:2] for answer in answers] == [[said.label, said.exit_index] for said in expected]
     np.testing.assert_allclose([answer[2] for answer in answers], [said.score for said in expected], atol=1e-5)
     np.testing.assert_allclose([answer[3] for answer in answers], [said.probabilities for said in expected], atol=1e-5)
