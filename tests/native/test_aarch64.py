@@ -13,10 +13,14 @@ from pathlib import Path
 import aarch64
 import numpy as np
 import pytest
+from binary_cases import convolution
 from kernel_report import check_report
+from operator_cases import CASES, as_arrays
 
-from bnn_exit.audio import wav
-from bnn_exit.runtime import session
+from bnn_exit.audio import logmel, wav
+from bnn_exit.config import FeatureConfig
+from bnn_exit.runtime import flatbuffer, session
+from bnn_exit.runtime.reference import Interpreter
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = "bnn_exit/runtime/native/libbnn_exit_native.so"
@@ -113,8 +117,8 @@ def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-        in_git = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True).stdout.split()
-        modules = {name for name in in_git if name.startswith(("bnn_exit/", "audio_tasks/", "distill/"))}
+        folders = ("bnn_exit", "audio_tasks", "distill")
+        modules = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py")}
         assert modules and names >= modules
         assert {name for name in names if not name.endswith((".py", "py.typed"))} == {LIBRARY}
 
@@ -215,3 +219,64 @@ def test_the_wheel_answers_in_python_as_the_reference_does(python, model_paths, 
     assert [answer[:2] for answer in answers] == [[said.label, said.exit_index] for said in expected]
     np.testing.assert_allclose([answer[2] for answer in answers], [said.score for said in expected], atol=1e-5)
     np.testing.assert_allclose([answer[3] for answer in answers], [said.probabilities for said in expected], atol=1e-5)
+
+
+CORE_ON_THE_BOARD = """
+import sys
+import numpy as np
+from bnn_exit.config import FeatureConfig
+from bnn_exit.runtime.native_backend import FrontEnd, Network
+
+given = np.load(sys.argv[1])
+results = {"log_mel": FrontEnd(FeatureConfig()).log_mel(given["waveform"])}
+for case in range(int(given["cases"])):
+    network = Network(given[f"{case} file"].tobytes())
+    inputs = [given[f"{case} input {index}"] for index in range(int(given[f"{case} inputs"]))]
+    for index, result in enumerate(network(inputs)):
+        results[f"{case} result {index}"] = result
+np.savez(sys.argv[2], **results)
+"""
+
+
+def binary_convolutions(tiny, count):
+    """Of every kind of shape: full and partial words, tiles and groups of channels."""
+    random = np.random.default_rng(11)
+    for seed in range(count):
+        stride = int(random.integers(1, 3))
+        settings = {
+            "channels": int(random.choice([3, 32, 40, 64, 96, 128, 200, 256])),
+            "filters": int(random.choice([1, 16, 33, 64, 96])),
+            "size": tuple(int(axis) for axis in random.integers(5, 9, 2)),
+            "kernel": tuple(int(axis) for axis in random.integers(1, 4, 2)),
+            "stride": stride,
+            "dilation": int(random.integers(1, 3)) if stride == 1 else 1,
+            "padding": str(random.choice(["SAME", "VALID"])),
+            "bitpacked": bool(random.integers(2)),
+        }
+        data, values, _ = convolution(tiny, seed=seed, **settings)
+        yield data, [values]
+
+
+def test_the_core_answers_as_the_reference_does(python, tiny, single, tmp_path):
+    """Binary convolutions bit for bit, every other operator, and the front end."""
+    binary = list(binary_convolutions(tiny, 60))
+    others = [
+        single(name, list(as_arrays(inputs)), outputs, options, **settings)
+        for name, inputs, outputs, options, settings in CASES.values()
+    ]
+    waveform = clip(2, 16000)
+    given = {"waveform": waveform, "cases": len(binary) + len(others)}
+    for case, (data, inputs) in enumerate([*binary, *others]):
+        given |= {f"{case} file": np.frombuffer(data, np.uint8), f"{case} inputs": len(inputs)}
+        given |= {f"{case} input {index}": value for index, value in enumerate(inputs)}
+    np.savez(tmp_path / "given.npz", **given)
+    done = python(CORE_ON_THE_BOARD, tmp_path / "given.npz", tmp_path / "found.npz")
+    assert done.returncode == 0, done.stderr
+    found = np.load(tmp_path / "found.npz")
+    np.testing.assert_allclose(found["log_mel"], logmel.log_mel(waveform, FeatureConfig()), rtol=1e-4)
+    for case, (data, inputs) in enumerate([*binary, *others]):
+        tolerance = {"rtol": 0, "atol": 0} if case < len(binary) else {"rtol": 1e-5, "atol": 1e-6}
+        for index, expected in enumerate(Interpreter(flatbuffer.read(data)).run(inputs)):
+            ours = found[f"{case} result {index}"]
+            assert (ours.dtype, ours.shape) == (expected.dtype, expected.shape)
+            np.testing.assert_allclose(ours, expected, err_msg=f"case {case}", **tolerance)
