@@ -42,10 +42,10 @@ build/wheel-environment:
 	$(PYTHON) -m venv $@
 
 wheel: build/wheel-environment
-	build/wheel-environment/bin/python tools/build_wheel.py
+	build/wheel-environment/bin/python .ci/build_wheel.py
 
 wheel-aarch64: build/wheel-environment
-	build/wheel-environment/bin/python tools/build_wheel.py --machine aarch64
+	build/wheel-environment/bin/python .ci/build_wheel.py --machine aarch64
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

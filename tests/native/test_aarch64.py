@@ -32,7 +32,7 @@ def built(tmp_path_factory):
     """The wheel, and the folder with the programs."""
     aarch64.require(*aarch64.TOOLS)
     folder = tmp_path_factory.mktemp("aarch64")
-    command = [sys.executable, ROOT / "tools" / "build_wheel.py", "--machine", "aarch64", "--out", folder / "dist"]
+    command = [sys.executable, ROOT / ".ci" / "build_wheel.py", "--machine", "aarch64", "--out", folder / "dist"]
     command += ["--build-folder", folder / "build"]
     command += ["--define", "BNN_EXIT_EXAMPLES=ON", "--define", "BNN_EXIT_KERNEL_CHECK=ON"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -3,7 +3,7 @@
 // The linker binds each function to its newest version in the glibc of the building machine. Here are the few functions
 // whose newest version is younger than the oldest systems to serve: they are bound to the first version (which gives the
 // same results), and what old systems lack altogether, and only the C++ support library asks for, is defined.
-// cmake/old_glibc.cmake names the wrapped functions to the linker; tools/build_wheel.py reads from the finished library
+// cmake/old_glibc.cmake names the wrapped functions to the linker; .ci/build_wheel.py reads from the finished library
 // which glibc it really needs.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE

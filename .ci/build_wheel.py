@@ -1,4 +1,4 @@
-"""Builds the wheel of a platform into dist/: python tools/build_wheel.py [--machine aarch64].
+"""Builds the wheel of a platform into dist/: python .ci/build_wheel.py [--machine aarch64].
 
 The library is linked against the first versions of glibc's functions (bnn_exit/runtime/native/cmake/old_glibc.cpp).
 Which glibc it needs in the end is read from the finished library, and becomes the platform tag of the wheel.
