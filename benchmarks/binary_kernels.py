@@ -6,9 +6,9 @@ One thread, one process, all interleaved: every round times each layer in LCE (b
 with bit-packed and with float output. LCE's layer is the difference between a graph with nine of them and one with a
 single one, an eighth of it; ours goes through nine sets of weights in turn. Each time is taken right after an untimed
 run of the same, because a network that classifies clip after clip finds its weights in the caches where the last clip
-left them, and not what other contestants left. Time is that of the processor: where other programs wait for it they interrupt long
-runs, not short ones. Medians and minima over the rounds; ratios are of medians, against LCE's
-faster mode. LCE has no vector kernels for x86: this is a comparison with what it runs there. Also the share of what the
+left them, and not what other contestants left. Time is that of the processor: where other programs wait for it they
+interrupt long runs, not short ones. Medians and minima over the rounds; ratios are of medians, against LCE's faster
+mode. LCE has no vector kernels for x86: this is a comparison with what it runs there. Also the share of what the
 processor could do at most, by its clock, which is measured, and the time of the float layers that remain. Writes
 results/binary_kernels.json and exits with 1 if a bar is missed.
 """

@@ -2,13 +2,13 @@
 
     python benchmarks/network_speed.py RUN [--data-dir DIR] [--clips N]
 
-One process, one thread, on log-mel features of test clips. The plain graphs, without exits: the backbone of a run with its
-last head, and the residual network of `plain_networks.residual` (random weights). The adaptive file of the run: each exit
-forced, and the operating point `balanced`. For every clip each contestant runs once untimed and then three times timed,
-one contestant after the other; the median of the three is the clip's time. Time is that of the processor, not of the
-clock on the wall: where other programs wait for the processor they interrupt long runs, not short ones. LCE runs in all its modes, and in its default
-mode for the adaptive file, where its faster one is wrong. Writes results/network_speed.json and exits with 1 if a bar is
-missed.
+One process, one thread, on log-mel features of test clips. The plain graphs, without exits: the backbone of a run
+with its last head, and the residual network of `plain_networks.residual` (random weights). The adaptive file of the
+run: each exit forced, and the operating point `balanced`. For every clip each contestant runs once untimed and then
+three times timed, one contestant after the other; the median of the three is the clip's time. Time is that of the
+processor, not of the clock on the wall: where other programs wait for the processor they interrupt long runs, not
+short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is wrong.
+Writes results/network_speed.json and exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -162,7 +162,9 @@ def main() -> int:
     isas = capabilities()["isas"]
     bars: list[dict] = []
     networks = {
-        f"{config.model.backbone} {config.model.size}": plain_networks.trained(options.run, input_shape=clips.shape[2:]),
+        f"{config.model.backbone} {config.model.size}": plain_networks.trained(
+            options.run, input_shape=clips.shape[2:]
+        ),
         "residual, random weights": plain_networks.residual(input_shape=clips.shape[2:]),
     }
     graphs = {}
@@ -176,7 +178,8 @@ def main() -> int:
         "machine": machine.describe(),
         "versions": machine.versions(),
         "threads": 1,
-        "time": "processor time of the process; the load average at the end was %.1f on %d cores" % (os.getloadavg()[0], os.cpu_count() or 1),
+        "time": "processor time of the process",
+        "load_average": round(os.getloadavg()[0], 1),
         "task": task.name,
         "split": "test, evenly spaced clips",
         "sample_count": len(clips),
