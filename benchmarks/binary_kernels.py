@@ -97,13 +97,14 @@ def main() -> int:
         "unit": "microseconds, [median, minimum]",
         "layers": layers,
         "float_layers": {name: measure_float(library, isas, shape) for name, shape in FLOAT_LAYERS.items()},
-        "bars": bars(layers, isas),
+        "bars": bars(layers, isas, clock, bounds),
     }
     path = HERE / "results" / "binary_kernels.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for bar in result["bars"]:
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']})")
+        bound = f"; at this processor's bound: {bar['at_bound']:.3g}" if "at_bound" in bar else ""
+        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']}{bound})")
     print(f"wrote {path}")
     return 0 if all(bar["met"] for bar in result["bars"]) else 1
 
@@ -125,7 +126,10 @@ def add_shares(row: dict, isas: list[str], clock: float, bounds: dict) -> None:
             rate = row["macs"] / row[isa][mode][0] / 1e3 / clock
             row[isa][f"{mode}_macs_per_cycle"] = round(rate, 1)
             if isa in bounds:
-                row[isa][f"{mode}_share_of_bound"] = round(rate / bounds[isa][0], 3)
+                share = round(rate / bounds[isa][0], 3)
+                row[isa][f"{mode}_share_of_bound"] = share
+                if mode != "residual":  # what no kernel of this kind can pass on this processor
+                    row[isa][f"{mode}_times_lce_at_bound"] = round(row[isa][f"{mode}_times_lce"] / share, 2)
 
 
 def build() -> ctypes.CDLL:
@@ -253,19 +257,25 @@ def measure_float(library: ctypes.CDLL, isas: list[str], shape: tuple[int, ...])
     return {isa: [round(statistics.median(values), 2), round(min(values), 2)] for isa, values in times.items()}
 
 
-def bars(layers: list[dict], isas: list[str]) -> list[dict]:
+def bars(layers: list[dict], isas: list[str], clock: float, bounds: dict) -> list[dict]:
     found = []
+
+    def judge(isa: str, key: str, what: str, bar: float, *, unit: float = 1.0) -> None:
+        worst = min(layers, key=lambda row: row[isa][key])
+        figure = worst[isa][key] / unit
+        entry = {"what": f"{isa}{what}", "figure": figure, "bar": bar, "met": figure >= bar}
+        if f"{key}_at_bound" in worst[isa]:
+            entry["at_bound"] = worst[isa][f"{key}_at_bound"]
+        elif isa in bounds:
+            entry["at_bound"] = round(bounds[isa][0] * clock / 1e3, 2)
+        found.append(entry)
+
     for isa, bar in BARS.items():
         for mode in ("bitpacked", "float"):
             if isa in isas:
-                figure = min(row[isa][f"{mode}_times_lce"] for row in layers)
-                what = f"{isa}, {mode} output: smallest ratio to LCE's faster mode"
-                found.append({"what": what, "figure": figure, "bar": bar, "met": figure >= bar})
+                judge(isa, f"{mode}_times_lce", f", {mode} output: smallest ratio to LCE's faster mode", bar)
     if "avx512_vpopcnt" in isas:
-        figure = min(row["avx512_vpopcnt"]["bitpacked_gmacs_per_s"] for row in layers) / 1e3
-        found.append(
-            {"what": "avx512_vpopcnt: TMAC/s of the slowest layer", "figure": figure, "bar": 2.0, "met": figure >= 2}
-        )
+        judge("avx512_vpopcnt", "bitpacked_gmacs_per_s", ": TMAC/s of the slowest layer", 2.0, unit=1e3)
     return found
 
 
