@@ -299,10 +299,10 @@ class NativeBackend:
             self.network.inputs[artifact.inputs[name]] for name in (artifact.metadata.input, "thresholds")
         )
         self._clip, self._thresholds = (np.reshape(array, -1) for array in (clip, thresholds))
-        self._answers = [
+        self._probabilities, self._exit_index, self._score = (
             np.reshape(self.network.outputs[artifact.outputs[name]], -1)
             for name in ("probabilities", "exit_index", "score")
-        ]
+        )
         self._lock = threading.Lock()
         artifact.answer(self.network.outputs)
 
@@ -318,8 +318,7 @@ class NativeBackend:
                 self.network.run()
             except ArtifactError as error:
                 raise ArtifactError(f"{self._path}: {error}") from error
-            probabilities, exit_index, score = self._answers
-            answer = probabilities.copy(), int(exit_index[0]), float(score[0])
+            answer = self._probabilities.copy(), self._exit_index.item(), self._score.item()
         if not 0 <= answer[1] < self._exits:
             raise ArtifactError(f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again")
         return answer
