@@ -46,7 +46,9 @@ def fuzz(tmp_path_factory, corpus):
 
     def run(*arguments):
         settings = environment(BNN_EXIT_FUZZ_BASE=corpus / "base.tflite", BNN_EXIT_FUZZ_LAST=folder / "last")
-        done = subprocess.run([folder / "fuzz_plain", *arguments], capture_output=True, text=True, timeout=120, env=settings)
+        done = subprocess.run(
+            [folder / "fuzz_plain", *arguments], capture_output=True, text=True, timeout=120, env=settings
+        )
         assert done.returncode == 0, done.stderr[-4000:]
         return done.stdout
 
@@ -64,6 +66,5 @@ def test_truncations_at_every_byte(fuzz, corpus):
     assert fuzz("--truncate", *files) == f"{sum(file.stat().st_size + 1 for file in files)} runs\n"
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_random_changes(fuzz, corpus, seed):
-    assert fuzz("--mutate", "3000", str(seed), *sorted((corpus / "corpus").iterdir())) == "3000 runs\n"
+def test_random_changes(fuzz, corpus):
+    assert fuzz("--mutate", "2000", "1", *sorted((corpus / "corpus").iterdir())) == "2000 runs\n"

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from binary_cases import convolution
 
 from bnn_exit.runtime import native_backend
 
@@ -68,7 +69,16 @@ def program(tmp_path_factory):
     folder = tmp_path_factory.mktemp("count")
     (folder / "count.c").write_text(PROGRAM)
     library = native_backend.find_library()
-    command = [COMPILER, "-std=gnu99", "-fno-builtin", "-rdynamic", "-I", NATIVE / "include", folder / "count.c", library]
+    command = [
+        COMPILER,
+        "-std=gnu99",
+        "-fno-builtin",
+        "-rdynamic",
+        "-I",
+        NATIVE / "include",
+        folder / "count.c",
+        library,
+    ]
     subprocess.run([*command, f"-Wl,-rpath,{library.parent}", "-o", folder / "count"], check=True)
     return folder / "count"
 
@@ -80,8 +90,6 @@ def test_a_run_allocates_nothing(program, tiny, tmp_path, name, threads):
     if name == "everything":
         path.write_bytes(tiny.everything_file())
     elif name == "large":
-        from binary_cases import convolution
-
         path.write_bytes(convolution(tiny, channels=128, filters=128, size=(40, 40))[0])
     else:
         path.write_bytes(tiny.adaptive_file(input=name))

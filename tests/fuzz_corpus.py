@@ -61,8 +61,18 @@ def main() -> int:
     (folder / "base.tflite").write_bytes(tiny_files.adaptive_file(meta=meta.ljust(ROOM)))
     words = ["TFL3", *sorted({case[0] for case in CASES.values()}), "LceQuantize", "LceDequantize", "LceBconv2d"]
     words += ["LceBMaxPool2d", "IF", "serving_default", "log_mel", "waveform", "thresholds", "probabilities"]
-    words += ["channels_in", "stride_height", "padding", "pad_values", "operating_points", "features", "\\\\ud800\\\\udc00"]
-    numbers = ["".join(f"\\x{byte:02x}" for byte in np.int32(value).tobytes()) for value in (-1, 0, 1, 2**26, 2**31 - 1)]
+    words += [
+        "channels_in",
+        "stride_height",
+        "padding",
+        "pad_values",
+        "operating_points",
+        "features",
+        "\\\\ud800\\\\udc00",
+    ]
+    numbers = [
+        "".join(f"\\x{byte:02x}" for byte in np.int32(value).tobytes()) for value in (-1, 0, 1, 2**26, 2**31 - 1)
+    ]
     (folder / "words").write_text("".join(f'"{word}"\n' for word in words + numbers))
     return 0
 
