@@ -4,8 +4,8 @@
 
 Both backends classify the test split of a run at the operating points `full` and `balanced`. Binary layers are exact on
 both, but sums of float layers are rounded in another order, so now and then a value within rounding of zero takes the
-other sign, and one clip differs by more than rounding. Such clips are counted and put to the test: with noise of one part
-in a million on the log-mel, does either backend come to the other's result (nearer to it than to its own)? Then a sign
+other sign, and one clip differs by more than rounding. Such clips are counted and put to the test: with noise of one
+part in a million on the log-mel, does either backend come nearer to the other's result than to its own? Then a sign
 lies on the border, and neither backend is wrong. Writes results/agreement.json and exits with 1 if a
 clip differs that does not.
 """

@@ -1,6 +1,6 @@
-"""Writes files for the fuzzers to start from: one for each operator, adaptive files, metadata, and real exports if given.
+"""Writes files for the fuzzers to start from: operators, adaptive files, metadata, and exports that are given.
 
-    PYTHONPATH=.:tests python bnn_exit/runtime/native/fuzz/corpus.py FOLDER [MODEL.tflite ...]
+    PYTHONPATH=.:tests python tests/fuzz_corpus.py FOLDER [MODEL.tflite ...]
 
 FOLDER/corpus receives the files, FOLDER/base.tflite is what metadata are tried in (BNN_EXIT_FUZZ_BASE), and
 FOLDER/words is libFuzzer's dictionary.

@@ -1,4 +1,4 @@
-"""The fuzz target with the address and undefined-behaviour sanitizers: a short run with a fixed seed, in a process of its own.
+"""The fuzz target with sanitizers of memory and undefined behaviour: short, a fixed seed, in another process.
 
 A crash, a report of a sanitizer, a broken promise or a hang is a failing test. The portable kernels stand for all of
 them; benchmarks/results/fuzz.json tells of the long run on every instruction set.
@@ -15,6 +15,7 @@ import pytest
 from bnn_exit.runtime import native_backend
 
 NATIVE = Path(native_backend.__file__).parent / "native"
+ROOT = Path(__file__).parents[2]
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 pytestmark = [
     pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler"),
@@ -25,13 +26,12 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     folder = tmp_path_factory.mktemp("corpus")
-    subprocess.run([sys.executable, NATIVE / "fuzz" / "corpus.py", folder], check=True, env=environment())
+    subprocess.run([sys.executable, ROOT / "tests" / "fuzz_corpus.py", folder], check=True, env=environment())
     return folder
 
 
 def environment(**more):
-    root = NATIVE.parents[2]
-    return {**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}", **{k: str(v) for k, v in more.items()}}
+    return {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}", **{k: str(v) for k, v in more.items()}}
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ void* malloc(size_t n) { __sync_fetch_and_add(&count, 1); return __libc_malloc(n
 void* calloc(size_t n, size_t m) { __sync_fetch_and_add(&count, 1); return __libc_calloc(n, m); }
 void* realloc(void* p, size_t n) { __sync_fetch_and_add(&count, 1); return __libc_realloc(p, n); }
 void* aligned_alloc(size_t a, size_t n) { __sync_fetch_and_add(&count, 1); return __libc_memalign(a, n); }
-int posix_memalign(void** p, size_t a, size_t n) { __sync_fetch_and_add(&count, 1); return !(*p = __libc_memalign(a, n)); }
+int posix_memalign(void** p, size_t a, size_t n) { return !(*p = aligned_alloc(a, n)); }
 
 int main(int argc, char** argv) {
   static char file[1 << 24];
