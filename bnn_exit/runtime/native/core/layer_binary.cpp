@@ -11,9 +11,9 @@ namespace {
 class BinaryRunner : public Runner {
  public:
   BinaryRunner(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns, int64_t batch,
-               Value* scratch, BoundTail tail, std::unique_ptr<BitOutput> bits)
-      : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), scratch_(scratch),
-        tail_(std::move(tail)), bits_(std::move(bits)) {}
+               const RowSplit& split, Scratch scratch, BoundTail tail, std::unique_ptr<BitOutput> bits)
+      : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), split_(split),
+        scratch_(scratch), tail_(std::move(tail)), bits_(std::move(bits)) {}
 
   void bind() override { tail_.bind(); }
 
@@ -24,7 +24,9 @@ class BinaryRunner : public Runner {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       conv_.input = input + clip * layout.image();
       conv_.output = tail_.output(clip);
-      kernels_.binary_conv(conv_, 0, conv_.shape.out_h, scratch_->data);
+      split_.run([this](int begin, int end, int part) {
+        kernels_.binary_conv(conv_, begin, end, scratch_.part(part));
+      });
     }
     if (bits_) bits_->done();
   }
@@ -35,7 +37,8 @@ class BinaryRunner : public Runner {
   BitInput in_;
   Window rows_, columns_;
   int64_t batch_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
   BoundTail tail_;
   std::unique_ptr<BitOutput> bits_;  // of a bit-packed result
 };
@@ -49,7 +52,7 @@ int channels_in(Build& build) {
 class BinaryLayer : public Layer {
  public:
   explicit BinaryLayer(Build& build)
-      : kernels_(build.shop.kernels), in_(build, build.input(0, Type::int32), channels_in(build)) {
+      : kernels_(build.shop.kernels), in_(build, build.input(0, Type::int32), channels_in(build)), split_(build.shop.workers, 1, 0) {
     Image in = image(build, build.input(0)), filters = image(build, build.input(1, Type::int32));
     rows_ = window(build, "height", in.height, filters.height);
     columns_ = window(build, "width", in.width, filters.width);
@@ -70,9 +73,11 @@ class BinaryLayer : public Layer {
     void* packed = build.shop.allocate(kernels_.binary_weights_bytes(conv_.shape));
     kernels_.binary_pack(conv_.shape, words, packed);
     conv_.weights = packed;
-    scratch_ = build.temporary(kernels_.binary_scratch_bytes(conv_.shape));
-    build.work += static_cast<uint64_t>(rows_.out) * static_cast<uint64_t>(columns_.out * batch_) *
-                  static_cast<uint64_t>(outputs) * static_cast<uint64_t>(largest / 16 + 1);
+    uint64_t steps = static_cast<uint64_t>(rows_.out) * static_cast<uint64_t>(columns_.out) *
+                     static_cast<uint64_t>(outputs) * static_cast<uint64_t>(largest / 16 + 1);
+    build.work += steps * static_cast<uint64_t>(batch_);
+    split_ = RowSplit(build.shop.workers, rows_.out, steps);
+    scratch_ = Scratch(build, kernels_.binary_scratch_bytes(conv_.shape), split_.parts());
 
     bool zeros = build.op.options.whole("padding") == kSame && build.op.options.whole("pad_values") == 0;
     if (build.output().type == Type::int32) {
@@ -92,7 +97,7 @@ class BinaryLayer : public Layer {
       tail.bits = bits_->value();
     }
     BoundTail bound(std::move(tail), int64_t{rows_.out} * columns_.out * outputs, outputs);
-    return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, scratch_, std::move(bound), std::move(bits_));
+    return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
   }
 
  private:
@@ -133,7 +138,8 @@ class BinaryLayer : public Layer {
   Window rows_, columns_;
   BinaryConv conv_ = {};
   int64_t batch_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
   std::unique_ptr<BitOutput> bits_;
 };
 
