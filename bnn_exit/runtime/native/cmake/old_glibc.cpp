@@ -31,6 +31,9 @@ FIRST(logf);
 FIRST(pow);
 FIRST(pthread_once);
 FIRST(__pthread_key_create);
+FIRST(pthread_create);
+FIRST(pthread_join);
+FIRST(pthread_detach);
 
 extern "C" {
 
@@ -41,6 +44,10 @@ double first_pow(double, double);
 int first_pthread_once(pthread_once_t*, void (*)());
 int first___pthread_key_create(pthread_key_t*, void (*)(void*));
 
+int first_pthread_create(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+int first_pthread_join(pthread_t, void**);
+int first_pthread_detach(pthread_t);
+
 double __wrap_exp(double x) { return first_exp(x); }
 double __wrap_log(double x) { return first_log(x); }
 float __wrap_logf(float x) { return first_logf(x); }
@@ -49,6 +56,12 @@ int __wrap_pthread_once(pthread_once_t* once, void (*run)()) { return first_pthr
 int __wrap___pthread_key_create(pthread_key_t* key, void (*destroy)(void*)) {
   return first___pthread_key_create(key, destroy);
 }
+
+int __wrap_pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*run)(void*), void* argument) {
+  return first_pthread_create(thread, attributes, run, argument);
+}
+int __wrap_pthread_join(pthread_t thread, void** result) { return first_pthread_join(thread, result); }
+int __wrap_pthread_detach(pthread_t thread) { return first_pthread_detach(thread); }
 
 // "There may be other threads": reference counts are then always atomic.
 char __libc_single_threaded = 0;
