@@ -1,5 +1,6 @@
 // LCE's binary convolution.
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "layer.h"
@@ -121,8 +122,10 @@ class BinaryLayer : public Layer {
     conv_.shift = shift;
     // The accumulator counts the products that are -1: twice the count is `largest` minus their sum.
     double low = build.low(), high = build.high(), all = static_cast<double>(largest);
-    conv_.clamp_low = static_cast<int32_t>(all - std::min(high, all));
-    conv_.clamp_high = static_cast<int32_t>(all - std::max(low, -all));
+    const bool small = std::all_of(scale, scale + multiplier.size(), [](float s) { return std::abs(s) <= FLT_MAX / 2; });
+    const bool clamps = build.activates() || !small;
+    conv_.clamp_low = clamps ? static_cast<int32_t>(all - std::min(high, all)) : INT32_MIN;
+    conv_.clamp_high = clamps ? static_cast<int32_t>(all - std::max(low, -all)) : INT32_MAX;
     if (!filters_if_zeros) return;
     if (build.activates()) build.refuse("a fused activation with padding by zeros is not defined");
     size_t values = static_cast<size_t>(rows_.out) * static_cast<size_t>(columns_.out) * static_cast<size_t>(outputs);
