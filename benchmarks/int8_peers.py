@@ -8,7 +8,8 @@ schedule), makes an int8 file of the weights that were best on the validation sp
 
 `compare` measures the files of our runs in the native runtime, at each forced exit and operating point, and the int8
 files in LiteRT with XNNPACK (and in TensorFlow's own interpreter, where that is installed), on the test split. One
-process, one thread, all in turn; the front ends apart. It needs ai-edge-litert and matplotlib, and no TensorFlow.
+process, one thread, all in turn; the front ends apart. It needs ai-edge-litert, matplotlib and bnn_exit[audio], best in
+an environment without TensorFlow, whose NumPy is older than the one that ai-edge-litert asks for.
 Writes results/int8_peers.json and results/int8_peers.png, and exits with 1 if the goal is missed: for each int8 network
 a setting of ours that is at least as accurate and takes less time on average.
 """
@@ -240,7 +241,8 @@ def plot(path: Path, ours: dict[str, dict], int8: dict[str, dict], *, title: str
         )
         chosen = {name: point(s) for name, s in entry["settings"].items() if not name.startswith("exit")}
         if chosen:
-            axes.plot(*zip(*chosen.values(), strict=True), marker, color=colour, label=f"{label}: operating points")
+            places = sorted(chosen.values())
+            axes.plot(*zip(*places, strict=True), f"{marker}-", color=colour, label=f"{label}: operating points")
         for name, place in chosen.items():
             axes.annotate(name, place, textcoords="offset points", xytext=(6, -9), fontsize=8)
     best = {peer: fastest(entry)[1] for peer, entry in int8.items()}
@@ -249,7 +251,8 @@ def plot(path: Path, ours: dict[str, dict], int8: dict[str, dict], *, title: str
         text = f"{peer}\n{int8[peer]['bytes'] / 1e3:.0f} kB"
         axes.annotate(text, point(s), textcoords="offset points", xytext=(6, -16), fontsize=8)
     axes.set(title=title, xlabel="mean time of the network for a clip (µs, front end apart)", ylabel="accuracy (%)")
-    axes.set_xscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_formatter("{x:.0f}")
     axes.grid(alpha=0.3, which="both")
     axes.legend(fontsize=8, loc="lower right")
     with replacing(path) as file:
