@@ -251,9 +251,8 @@ def plot(path: Path, ours: dict[str, dict], int8: dict[str, dict], *, title: str
         text = f"{peer}\n{int8[peer]['bytes'] / 1e3:.0f} kB"
         axes.annotate(text, point(s), textcoords="offset points", xytext=(6, -16), fontsize=8)
     axes.set(title=title, xlabel="mean time of the network for a clip (µs, front end apart)", ylabel="accuracy (%)")
-    axes.set_xscale("log", base=2)
-    axes.xaxis.set_major_formatter("{x:.0f}")
-    axes.grid(alpha=0.3, which="both")
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
     with replacing(path) as file:
         FigureCanvasAgg(figure).print_png(file)
