@@ -1,6 +1,8 @@
 # Two commands do everything on a fresh Linux machine with Python 3.10 to 3.12:
 #   make demo    train, calibrate, convert, run and report on spoken words made on the spot
 #   make test    lint, types and every test
+# And with a C++ compiler (for aarch64 Debian's g++-aarch64-linux-gnu):
+#   make wheel, make wheel-aarch64    the package for boards into dist/: NumPy is all that it needs
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
@@ -10,7 +12,7 @@ RUN ?= runs/demo
 # The tests that use TensorFlow are the slow ones; a process for each core, and a file stays in one process.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint clean wheel wheel-aarch64
 
 # The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
 NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cmake' -o -name CMakeLists.txt)
@@ -35,6 +37,15 @@ lint: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+build/wheel-environment:
+	$(PYTHON) -m venv $@
+
+wheel: build/wheel-environment
+	build/wheel-environment/bin/python .ci/build_wheel.py
+
+wheel-aarch64: build/wheel-environment
+	build/wheel-environment/bin/python .ci/build_wheel.py --machine aarch64
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -4,15 +4,19 @@
 
 One thread, one process, all interleaved: every round times each layer in LCE (both of its modes) and in our kernels,
 with bit-packed and with float output. LCE's layer is the difference between a graph with nine of them and one with a
-single one, an eighth of it; ours goes through nine sets of weights in turn. Medians and minima over the rounds; ratios
-are of medians, against LCE's faster mode. LCE has no vector kernels for x86: this is a comparison with what it runs
-there. Also the time of the float layers that remain. Writes results/binary_kernels.json and exits with 1 if a bar is
-missed.
+single one, an eighth of it; ours goes through nine sets of weights in turn. Each time is taken right after an untimed
+run of the same, because a network that classifies clip after clip finds its weights in the caches where the last clip
+left them, and not what other contestants left. Time is that of the processor: where other programs wait for it they
+interrupt long runs, not short ones. Medians and minima over the rounds; ratios are of medians, against LCE's faster
+mode. LCE has no vector kernels for x86: this is a comparison with what it runs there. Also the share of what the
+processor could do at most, by its clock, which is measured, and the time of the float layers that remain. Writes
+results/binary_kernels.json and exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import ctypes
 import datetime
 import json
@@ -54,6 +58,16 @@ FLOAT_LAYERS = {
 MODES = {"bitpacked": 0, "float": 1, "residual": 2}
 SETS = 9
 BARS = {"avx512_vpopcnt": 15.0, "avx2": 5.0, "scalar": 1.5}
+BOUNDS = {
+    ("AuthenticAMD", 25): {
+        # Zen 3 and 4: four 256-bit operations a cycle, of which two may be shuffles or population counts.
+        "avx512_vpopcnt": (410, "2.5 operations of 512 bits for 512 MACs, two a cycle; 341 with 3, in short layers"),
+        "avx512": (256, "one shuffle of 512 bits for 256 MACs, one a cycle"),
+        "avx2": (256, "one shuffle of 256 bits for 128 MACs, two a cycle"),
+        "scalar": (85, "3 operations for 64 MACs, four a cycle"),
+    }
+}
+"""MACs a cycle at most, with the reason: by vendor and family of the processor, and instruction set."""
 
 
 def main() -> int:
@@ -62,7 +76,12 @@ def main() -> int:
     options = parser.parse_args()
     library = build()
     isas = [name for i in range(library.bench_isa_count()) if (name := library.bench_isa(i).decode())]
+    clock = library.bench_clock()
     layers = [measure(library, isas, layer, rounds=options.rounds) for layer in LAYERS]
+    clock = max(clock, library.bench_clock())
+    bounds = BOUNDS.get(machine_family(), {})
+    for row in layers:
+        add_shares(row, isas, clock, bounds)
     result = {
         "question": "time of one binary convolution on each instruction set and in LCE",
         "command": f"python benchmarks/binary_kernels.py --rounds {options.rounds}",
@@ -70,21 +89,47 @@ def main() -> int:
         "machine": machine.describe(),
         "versions": machine.versions(),
         "compiler": subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
+        "clock_ghz": round(clock, 3),
+        "bounds_macs_per_cycle": {isa: {"bound": bound, "why": why} for isa, (bound, why) in bounds.items()},
         "threads": 1,
         "rounds": options.rounds,
         "weight_sets": SETS,
         "unit": "microseconds, [median, minimum]",
         "layers": layers,
         "float_layers": {name: measure_float(library, isas, shape) for name, shape in FLOAT_LAYERS.items()},
-        "bars": bars(layers, isas),
+        "bars": bars(layers, isas, clock, bounds),
     }
     path = HERE / "results" / "binary_kernels.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     for bar in result["bars"]:
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']})")
+        bound = f"; at this processor's bound: {bar['at_bound']:.3g}" if "at_bound" in bar else ""
+        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']}{bound})")
     print(f"wrote {path}")
     return 0 if all(bar["met"] for bar in result["bars"]) else 1
+
+
+def machine_family() -> tuple[str, int]:
+    """Vendor and family of an x86 processor."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip(), value.strip())
+    return found.get("vendor_id", ""), int(found.get("cpu family", 0))
+
+
+def add_shares(row: dict, isas: list[str], clock: float, bounds: dict) -> None:
+    """MACs a cycle of each kernel, by its median, and their share of the bound."""
+    for isa in isas:
+        for mode in MODES:
+            rate = row["macs"] / row[isa][mode][0] / 1e3 / clock
+            row[isa][f"{mode}_macs_per_cycle"] = round(rate, 1)
+            if isa in bounds:
+                share = round(rate / bounds[isa][0], 3)
+                row[isa][f"{mode}_share_of_bound"] = share
+                if mode != "residual":  # what no kernel of this kind can pass on this processor
+                    row[isa][f"{mode}_times_lce_at_bound"] = round(row[isa][f"{mode}_times_lce"] / share, 2)
 
 
 def build() -> ctypes.CDLL:
@@ -94,6 +139,7 @@ def build() -> ctypes.CDLL:
     subprocess.run(["cmake", "--build", folder, "--target", "kernel_bench"], check=True, stdout=subprocess.DEVNULL)
     library = ctypes.CDLL(str(Path(folder, "libkernel_bench.so")))
     library.bench_isa.restype = ctypes.c_char_p
+    library.bench_clock.restype = ctypes.c_double
     library.bench_open_binary.restype = library.bench_open_float.restype = ctypes.c_void_p
     library.bench_run.argtypes, library.bench_run.restype = [ctypes.c_void_p, ctypes.c_int], ctypes.c_double
     library.bench_close.argtypes, library.bench_close.restype = [ctypes.c_void_p], None
@@ -141,9 +187,10 @@ class LceLayer:
         """Microseconds of the graph of one layer and of that of nine."""
         times = []
         for interpreter in self.runs:
-            start = time.perf_counter()
             interpreter.predict([self.image])
-            times.append((time.perf_counter() - start) * 1e6)
+            start = time.process_time()
+            interpreter.predict([self.image])
+            times.append((time.process_time() - start) * 1e6)
         return times
 
     @staticmethod
@@ -160,6 +207,7 @@ class OurLayer:
         self.library, self.handle = library, library.bench_open_binary(isa.encode(), *layer, mode, SETS)
 
     def time(self) -> float:
+        self.library.bench_run(self.handle, SETS)
         return self.library.bench_run(self.handle, SETS) / 1e3
 
     @staticmethod
@@ -209,19 +257,25 @@ def measure_float(library: ctypes.CDLL, isas: list[str], shape: tuple[int, ...])
     return {isa: [round(statistics.median(values), 2), round(min(values), 2)] for isa, values in times.items()}
 
 
-def bars(layers: list[dict], isas: list[str]) -> list[dict]:
+def bars(layers: list[dict], isas: list[str], clock: float, bounds: dict) -> list[dict]:
     found = []
+
+    def judge(isa: str, key: str, what: str, bar: float, *, unit: float = 1.0) -> None:
+        worst = min(layers, key=lambda row: row[isa][key])
+        figure = worst[isa][key] / unit
+        entry = {"what": f"{isa}{what}", "figure": figure, "bar": bar, "met": figure >= bar}
+        if f"{key}_at_bound" in worst[isa]:
+            entry["at_bound"] = worst[isa][f"{key}_at_bound"]
+        elif isa in bounds:
+            entry["at_bound"] = round(bounds[isa][0] * clock / 1e3, 2)
+        found.append(entry)
+
     for isa, bar in BARS.items():
         for mode in ("bitpacked", "float"):
             if isa in isas:
-                figure = min(row[isa][f"{mode}_times_lce"] for row in layers)
-                what = f"{isa}, {mode} output: smallest ratio to LCE's faster mode"
-                found.append({"what": what, "figure": figure, "bar": bar, "met": figure >= bar})
+                judge(isa, f"{mode}_times_lce", f", {mode} output: smallest ratio to LCE's faster mode", bar)
     if "avx512_vpopcnt" in isas:
-        figure = min(row["avx512_vpopcnt"]["bitpacked_gmacs_per_s"] for row in layers) / 1e3
-        found.append(
-            {"what": "avx512_vpopcnt: TMAC/s of the slowest layer", "figure": figure, "bar": 2.0, "met": figure >= 2}
-        )
+        judge("avx512_vpopcnt", "bitpacked_gmacs_per_s", ": TMAC/s of the slowest layer", 2.0, unit=1e3)
     return found
 
 

@@ -37,22 +37,22 @@ def reference_run():
     return run
 
 
+def single_operator(name, inputs, outputs, options=None, **settings):
+    """A file of one operator and the values for its inputs; constants are marked by a tuple around the array."""
+    file = tiny_files.File()
+    graph = file.graph()
+    indices = []
+    for value in inputs:
+        if value is None:
+            indices.append(-1)
+        elif isinstance(value, tuple):
+            indices.append(graph.constant(value[0], value[0].dtype.name))
+        else:
+            indices.append(graph.input(value.shape, value.dtype.name))
+    graph.outputs(graph.operator(name, indices, outputs, options, **settings))
+    return file.bytes(), [value for value in inputs if isinstance(value, np.ndarray)]
+
+
 @pytest.fixture(scope="session")
-def single(tiny):
-    """A file of one operator on inputs given as arrays; constants are marked by a tuple around the array."""
-
-    def make(name, inputs, outputs, options=None, **settings):
-        file = tiny.File()
-        graph = file.graph()
-        indices = []
-        for value in inputs:
-            if value is None:
-                indices.append(-1)
-            elif isinstance(value, tuple):
-                indices.append(graph.constant(value[0], value[0].dtype.name))
-            else:
-                indices.append(graph.input(value.shape, value.dtype.name))
-        graph.outputs(graph.operator(name, indices, outputs, options, **settings))
-        return file.bytes(), [value for value in inputs if isinstance(value, np.ndarray)]
-
-    return make
+def single():
+    return single_operator

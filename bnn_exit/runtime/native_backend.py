@@ -46,8 +46,12 @@ class _Features(ctypes.Structure):
     )
 
 
-class _Limits(ctypes.Structure):
-    _fields_ = (("max_bytes", ctypes.c_uint64), ("max_operations", ctypes.c_uint64))
+class _Settings(ctypes.Structure):
+    _fields_ = (
+        ("max_bytes", ctypes.c_uint64),
+        ("max_operations", ctypes.c_uint64),
+        ("threads", ctypes.c_int32),
+    )
 
 
 def find_library() -> Path | None:
@@ -76,7 +80,7 @@ def _library() -> Any:
         ("version", text, []),
         ("isa", text, []),
         ("isas", text, []),
-        ("load", number, [text, size, ctypes.POINTER(_Limits), ctypes.POINTER(handle), text, size]),
+        ("load", number, [text, size, ctypes.POINTER(_Settings), ctypes.POINTER(handle), text, size]),
         ("free", None, [handle]),
         ("input_count", number, [handle]),
         ("output_count", number, [handle]),
@@ -135,6 +139,7 @@ class Network:
         data: the file.
         max_bytes: memory that it may take, 0 for the library's default.
         max_operations: elementary steps of one run that it may ask for, 0 for the library's default.
+        threads: that share the rows of large layers, the caller's included. Results do not depend on it.
 
     Raises:
         ArtifactError: the file is damaged, lacks an operator, or asks for too much.
@@ -145,14 +150,14 @@ class Network:
         outputs: the arrays that a run writes; a later run changes them.
     """
 
-    def __init__(self, data: bytes, *, max_bytes: int = 0, max_operations: int = 0) -> None:
+    def __init__(self, data: bytes, *, max_bytes: int = 0, max_operations: int = 0, threads: int = 1) -> None:
         self._library = _library()
         self._handle = ctypes.c_void_p()
         self._message = ctypes.create_string_buffer(_ERROR_BYTES)
-        limits = _Limits(max_bytes, max_operations)
+        settings = _Settings(max_bytes, max_operations, threads)
         self._check(
             self._library.bnn_exit_load(
-                data, len(data), ctypes.byref(limits), ctypes.byref(self._handle), self._message, _ERROR_BYTES
+                data, len(data), ctypes.byref(settings), ctypes.byref(self._handle), self._message, _ERROR_BYTES
             )
         )
         self.input_names, self.inputs = self._arrays("input")
@@ -280,7 +285,7 @@ class NativeBackend:
 
     Args:
         artifact: the file.
-        threads: taken for the sake of the interface; one clip uses one thread.
+        threads: that compute one clip together; layers too small to gain stay on one.
 
     Raises:
         ArtifactError: the file has an operator that this backend lacks, or asks for too much memory or work.
@@ -290,7 +295,7 @@ class NativeBackend:
     def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
         self._path = artifact.path
         try:
-            self.network = Network(artifact.data)
+            self.network = Network(artifact.data, threads=threads)
         except ArtifactError as error:
             raise ArtifactError(f"{artifact.path}: {error}") from error
         self._exits = len(artifact.metadata.exits)
@@ -299,10 +304,10 @@ class NativeBackend:
             self.network.inputs[artifact.inputs[name]] for name in (artifact.metadata.input, "thresholds")
         )
         self._clip, self._thresholds = (np.reshape(array, -1) for array in (clip, thresholds))
-        self._answers = [
+        self._probabilities, self._exit_index, self._score = (
             np.reshape(self.network.outputs[artifact.outputs[name]], -1)
             for name in ("probabilities", "exit_index", "score")
-        ]
+        )
         self._lock = threading.Lock()
         artifact.answer(self.network.outputs)
 
@@ -318,8 +323,7 @@ class NativeBackend:
                 self.network.run()
             except ArtifactError as error:
                 raise ArtifactError(f"{self._path}: {error}") from error
-            probabilities, exit_index, score = self._answers
-            answer = probabilities.copy(), int(exit_index[0]), float(score[0])
+            answer = self._probabilities.copy(), self._exit_index.item(), self._score.item()
         if not 0 <= answer[1] < self._exits:
             raise ArtifactError(f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again")
         return answer

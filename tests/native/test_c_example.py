@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bnn_exit.audio import wav
+from bnn_exit.config import FeatureConfig
 from bnn_exit.runtime import native_backend, session
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -76,6 +77,25 @@ def test_what_it_says_of_mistakes(program, model_path, tmp_path):
         assert done.returncode == 1 and done.stdout == ""
         assert message in done.stderr and done.stderr.count("\n") == 1
     assert run(program).returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"clip_samples": 2**26}, "this file needs more than 268435456 bytes of memory"),
+        (
+            {"clip_samples": 2**25, "features": FeatureConfig(num_mels=4, fft_size=2**16)},
+            "this file needs more than 34359738368 operations a run",
+        ),
+    ],
+)
+def test_metadata_are_held_to_the_limits(program, tiny, tmp_path, changes, message):
+    path, clip = tmp_path / "model.tflite", tmp_path / "clip.wav"
+    path.write_bytes(tiny.adaptive_file(meta=tiny.metadata(**changes).to_json()))
+    wav.write(clip, np.zeros(720, np.float32), sample_rate_hz=16000)
+    done = run(program, path, clip)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert message in done.stderr and done.stderr.count("\n") == 1
 
 
 def test_every_function_is_declared_and_there(program):

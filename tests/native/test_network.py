@@ -21,42 +21,7 @@ def adaptive(tiny):
 
 @pytest.fixture(scope="module")
 def everything(tiny):
-    """A small file with binary and float operators, bits in both layouts, an IF, a signature and metadata."""
-    file = tiny.File()
-    main = file.graph()
-    source, threshold = main.input((1, 2, 2, 3), name="log_mel"), main.input((1,), name="thresholds")
-    words = main.operator("LceQuantize", [source], [((1, 2, 2, 1), "int32")])
-    filters = main.constant(np.arange(36).reshape(4, 3, 3, 1), "int32")
-    numbers = main.constant([1, -1, 2, 0.5])
-    (convolved,) = main.operator(
-        "LceBconv2d",
-        [*words, filters, numbers, numbers, -1],
-        [((1, 2, 2, 4), "float32")],
-        channels_in=3,
-        dilation_height_factor=1,
-        dilation_width_factor=1,
-        fused_activation_function=1,
-        pad_values=1,
-        padding=0,
-        stride_height=1,
-        stride_width=1,
-    )
-    (convolved,) = main.operator("ADD", [convolved, numbers], [((1, 2, 2, 4), "float32")], "AddOptions")
-    window = {"padding": 1, "strideW": 1, "strideH": 1, "filterWidth": 2, "filterHeight": 2}
-    (pooled,) = main.operator("AVERAGE_POOL_2D", [convolved], [((1, 1, 1, 4), "float32")], "Pool2DOptions", **window)
-    (flat,) = main.operator("RESHAPE", [pooled, main.constant([1, 4], "int32")], [((1, 4), "float32")])
-    weights = main.constant(np.arange(16).reshape(4, 4))
-    (flat,) = main.operator("FULLY_CONNECTED", [flat, weights, numbers], [((1, 4), "float32")])
-    (total,) = main.operator("MEAN", [flat, main.constant([1], "int32")], [((1,), "float32")], "ReducerOptions")
-    (condition,) = main.operator("LESS", [total, threshold], [((1,), "bool")])
-    branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
-    main.outputs(main.operator("IF", [condition, flat], [((1, 4), "float32")], "IfOptions", **branches))
-    for name, operator in (("leave", "NEG"), ("deeper", "EXP")):
-        branch = file.graph(name)
-        branch.outputs(branch.operator(operator, [branch.input((1, 4))], [((1, 4), "float32")]))
-    file.signature({"log_mel": source, "thresholds": threshold}, {"probabilities": main.table.outputs[0]})
-    file.metadata("note", b"hello")
-    return file.bytes()
+    return tiny.everything_file()
 
 
 def test_what_the_library_tells():

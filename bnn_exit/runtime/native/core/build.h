@@ -8,6 +8,7 @@
 
 #include "../kernels/kernels.h"
 #include "error.h"
+#include "workers.h"
 #include "value.h"
 
 namespace bnn_exit {
@@ -56,6 +57,7 @@ struct Workshop {
   std::vector<std::unique_ptr<uint8_t[]>> memory;
   uint64_t bytes = 0, max_bytes = 0;    // of memory, prepared weights and constants included
   uint64_t work = 0, max_work = 0;
+  Workers& workers;
 
   Value* make_value();
   void* allocate(size_t size);          // aligned to kAlign, zeroed, counted; lives as long as the network

@@ -43,7 +43,7 @@ size_t find(const std::vector<Port>& ports, const char* name, Type type, size_t 
 
 }  // namespace
 
-Classifier::Classifier(const void* file, size_t size, const bnn_exit_limits& limits, const Kernels& kernels)
+Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels)
     : network_(file, size, limits, kernels) {
   const Bytes* bytes = network_.metadata("bnn_exit");
   if (!bytes) unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
@@ -63,13 +63,17 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_limits& lim
     if (thresholds.size() != exits_ - 1) damaged("operating point %s has %zu thresholds for %zu exits", name.c_str(), thresholds.size(), exits_);
     points_.emplace_back(name, std::move(thresholds));
   }
+  network_.count(clip_samples_ * sizeof(float), clip_samples_);
   clip_.resize(clip_samples_);
   probabilities_.resize(labels_.size());
   bool waveform = json.at("input", Json::Kind::text).text == "waveform";
   if (!waveform) {
+    network_.count(FrontEnd::bytes(features_), 0);
     front_end_ = std::make_unique<FrontEnd>(features_);
+    network_.count(0, front_end_->operations(clip_samples_));
     size_t values = front_end_->frames(clip_samples_) * static_cast<size_t>(features_.num_mels);
     if (values > static_cast<size_t>(kMaxElements)) damaged("its metadata make no sense");
+    network_.count(values * sizeof(float), 0);
     log_mel_.resize(values);
   }
   if (network_.inputs().size() != 2 || network_.outputs().size() != 3) damaged("its inputs and outputs are not those of bnn_exit");

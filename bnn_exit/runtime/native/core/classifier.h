@@ -12,7 +12,7 @@ namespace bnn_exit {
 
 class Classifier {
  public:
-  Classifier(const void* file, size_t size, const bnn_exit_limits& limits, const Kernels& kernels);
+  Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels);
 
   const std::vector<std::string>& labels() const { return labels_; }
   int sample_rate_hz() const { return features_.sample_rate_hz; }

@@ -54,13 +54,18 @@ FrontEnd::FrontEnd(const bnn_exit_features& features) : features_(checked(featur
   for (int band = 0; band < features.num_mels; ++band) {
     double left = corner(band), centre = corner(band + 1), right = corner(band + 2);
     Band entry = {0, 0, weights_.size()};
-    for (int bin = 0; bin < bins; ++bin) {
-      double hz = bin * (static_cast<double>(features.sample_rate_hz) / features.fft_size);
+    // One bin more on either side, whatever the rounding: of many bands over many bins most pairs do not meet.
+    double width = static_cast<double>(features.sample_rate_hz) / features.fft_size;
+    int begin = std::max(0, static_cast<int>(left / width) - 1), end = std::min(bins, static_cast<int>(right / width) + 2);
+    for (int bin = begin; bin < end; ++bin) {
+      double hz = bin * width;
       // The reference holds them in float32.
       float weight = static_cast<float>(std::min((hz - left) / (centre - left), (right - hz) / (right - centre)));
-      if (!(weight > 0)) continue;
-      if (!entry.count) entry.first = bin;
-      entry.count = bin - entry.first + 1;
+      if (!(weight > 0)) {
+        if (entry.count) break;
+        continue;
+      }
+      if (!entry.count++) entry.first = bin;
       weights_.push_back(weight);
     }
     bands_.push_back(entry);
@@ -69,6 +74,21 @@ FrontEnd::FrontEnd(const bnn_exit_features& features) : features_(checked(featur
   memory_.resize(doubles + 8);
   auto address = reinterpret_cast<uintptr_t>(memory_.data());
   work_ = reinterpret_cast<double*>((address + 63) / 64 * 64);
+}
+
+uint64_t FrontEnd::bytes(const bnn_exit_features& features) {
+  checked(features);
+  uint64_t row = sizeof(double) * kRows;
+  // The transform's memory and tables, the window, and weights: a bin lies in at most three bands.
+  return static_cast<uint64_t>(features.fft_size) * (row + 4 * sizeof(double)) + static_cast<uint64_t>(features.window_samples) * sizeof(double) +
+         static_cast<uint64_t>(features.num_mels) * sizeof(Band);
+}
+
+uint64_t FrontEnd::operations(size_t samples) const {
+  uint64_t frame = static_cast<uint64_t>(features_.window_samples) + static_cast<uint64_t>(features_.num_mels) + weights_.size();
+  uint64_t steps = 1;
+  while (1 << steps < features_.fft_size) ++steps;
+  return (frames(samples) + kRows) * (frame + static_cast<uint64_t>(features_.fft_size) * steps);
 }
 
 size_t FrontEnd::frames(size_t samples) const {

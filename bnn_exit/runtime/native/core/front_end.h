@@ -1,6 +1,7 @@
 // The log-mel features of a waveform: ln(mel_weights @ |rfft(hann * frame)|^2 + log_offset).
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <vector>
 
@@ -15,6 +16,11 @@ class FrontEnd {
   explicit FrontEnd(const bnn_exit_features& features);
 
   const bnn_exit_features& features() const { return features_; }
+
+  // Memory that one with such settings takes, and elementary steps for that many samples: about, for limits.
+  static uint64_t bytes(const bnn_exit_features& features);
+  uint64_t operations(size_t samples) const;
+
   size_t frames(size_t samples) const;
 
   // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing; not for two threads at once.

@@ -52,8 +52,9 @@ bool repeats(const Shape& operand, const Shape& value) {
 
 class PointwiseRunner : public Runner {
  public:
-  PointwiseRunner(const Kernels& kernels, const Elementwise& layer, int64_t batch, Value& in, BoundTail tail)
-      : kernels_(kernels), layer_(layer), batch_(batch), in_(in), tail_(std::move(tail)) {}
+  PointwiseRunner(const Workshop& shop, const Elementwise& layer, int64_t batch, Value& in, BoundTail tail)
+      : kernels_(shop.kernels), layer_(layer), batch_(batch), in_(in),
+        split_(shop.workers, layer.height, static_cast<uint64_t>(in.count() / batch)), tail_(std::move(tail)) {}
 
   void bind() override { tail_.bind(); }
 
@@ -61,7 +62,7 @@ class PointwiseRunner : public Runner {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       layer_.input = in_.as<const float>() + clip * layer_.height * layer_.width * layer_.channels;
       layer_.output = tail_.output(clip);
-      kernels_.elementwise(layer_, 0, layer_.height);
+      split_.run([this](int begin, int end, int) { kernels_.elementwise(layer_, begin, end); });
     }
   }
 
@@ -70,13 +71,14 @@ class PointwiseRunner : public Runner {
   Elementwise layer_;
   int64_t batch_;
   Value& in_;
+  RowSplit split_;
   BoundTail tail_;
 };
 
 // Float values as an image: of four axes if they have them, otherwise of one column.
 class PointwiseLayer : public Layer {
  public:
-  PointwiseLayer(const Kernels& kernels, Value& in, int64_t period) : kernels_(kernels), in_(in), period_(period) {}
+  PointwiseLayer(const Workshop& shop, Value& in, int64_t period) : shop_(shop), in_(in), period_(period) {}
 
   std::unique_ptr<Runner> finish(Tail tail) override {
     auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
@@ -88,11 +90,11 @@ class PointwiseLayer : public Layer {
       layer.width = narrow(in_.shape[2]);
     }
     BoundTail bound(std::move(tail), int64_t{layer.height} * layer.width * period_, layer.channels);
-    return std::make_unique<PointwiseRunner>(kernels_, layer, batch, in_, std::move(bound));
+    return std::make_unique<PointwiseRunner>(shop_, layer, batch, in_, std::move(bound));
   }
 
  private:
-  const Kernels& kernels_;
+  const Workshop& shop_;
   Value& in_;
   int64_t period_;
 };
@@ -189,7 +191,7 @@ bool start_pointwise(Build& build, Group& group) {
     group.period = period;
     group.uses = 1;
     group.reads = {main};
-    group.layer = std::make_unique<PointwiseLayer>(build.shop.kernels, *main, period);
+    group.layer = std::make_unique<PointwiseLayer>(build.shop, *main, period);
     if (group.absorb(build)) return true;
   }
   return false;

@@ -91,12 +91,12 @@ const char* bnn_exit_isa(void) {
 
 const char* bnn_exit_isas(void) { return isas().c_str(); }
 
-bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_limits* limits, bnn_exit_network** network, char* error,
+bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_network** network, char* error,
                               size_t error_size) {
   if (network) *network = nullptr;
   return guarded(error, error_size, [&] {
     if (!network || (!file && size)) bnn_exit::bad_argument("file and network must not be NULL");
-    *network = new bnn_exit_network{{file, size, limits ? *limits : bnn_exit_limits{}, kernels()}};
+    *network = new bnn_exit_network{{file, size, settings ? *settings : bnn_exit_settings{}, kernels()}};
   });
 }
 
@@ -153,12 +153,12 @@ void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size
   front_end->front_end.run(waveform, samples, log_mel);
 }
 
-bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_limits* limits, bnn_exit_classifier** classifier,
+bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_classifier** classifier,
                                         char* error, size_t error_size) {
   if (classifier) *classifier = nullptr;
   return guarded(error, error_size, [&] {
     if (!classifier || (!file && size)) bnn_exit::bad_argument("file and classifier must not be NULL");
-    *classifier = new bnn_exit_classifier{{file, size, limits ? *limits : bnn_exit_limits{}, kernels()}};
+    *classifier = new bnn_exit_classifier{{file, size, settings ? *settings : bnn_exit_settings{}, kernels()}};
   });
 }
 

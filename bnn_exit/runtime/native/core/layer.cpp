@@ -86,6 +86,11 @@ void add_activation(const Build& build, Layer& layer) {
   if (build.activates()) layer.items.push_back(std::move(item));
 }
 
+Scratch::Scratch(Build& build, size_t bytes, int parts)
+    : value_(nullptr), pitch_((bytes + kAlign - 1) / kAlign * kAlign) {
+  value_ = build.temporary(pitch_ * static_cast<size_t>(parts));
+}
+
 void BoundTail::bind() {
   first_ = {};
   first_.pitch = pitch_;

@@ -31,6 +31,18 @@ const void* constant_data(const Build& build, size_t index, Type type);
 // Adds the fused activation of an operator to its layer.
 void add_activation(const Build& build, Layer& layer);
 
+// Working memory of a layer, for each part of its rows.
+class Scratch {
+ public:
+  Scratch() = default;
+  Scratch(Build& build, size_t bytes, int parts);
+  void* part(int number) const { return value_->as<uint8_t>() + static_cast<size_t>(number) * pitch_; }
+
+ private:
+  Value* value_ = nullptr;
+  size_t pitch_ = 0;
+};
+
 // A tail with its addresses, ready for clip after clip.
 class BoundTail {
  public:

@@ -1,5 +1,6 @@
 // LCE's binary convolution.
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 
 #include "layer.h"
@@ -11,9 +12,9 @@ namespace {
 class BinaryRunner : public Runner {
  public:
   BinaryRunner(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns, int64_t batch,
-               Value* scratch, BoundTail tail, std::unique_ptr<BitOutput> bits)
-      : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), scratch_(scratch),
-        tail_(std::move(tail)), bits_(std::move(bits)) {}
+               const RowSplit& split, Scratch scratch, BoundTail tail, std::unique_ptr<BitOutput> bits)
+      : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), split_(split),
+        scratch_(scratch), tail_(std::move(tail)), bits_(std::move(bits)) {}
 
   void bind() override { tail_.bind(); }
 
@@ -24,7 +25,9 @@ class BinaryRunner : public Runner {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       conv_.input = input + clip * layout.image();
       conv_.output = tail_.output(clip);
-      kernels_.binary_conv(conv_, 0, conv_.shape.out_h, scratch_->data);
+      split_.run([this](int begin, int end, int part) {
+        kernels_.binary_conv(conv_, begin, end, scratch_.part(part));
+      });
     }
     if (bits_) bits_->done();
   }
@@ -35,7 +38,8 @@ class BinaryRunner : public Runner {
   BitInput in_;
   Window rows_, columns_;
   int64_t batch_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
   BoundTail tail_;
   std::unique_ptr<BitOutput> bits_;  // of a bit-packed result
 };
@@ -49,7 +53,7 @@ int channels_in(Build& build) {
 class BinaryLayer : public Layer {
  public:
   explicit BinaryLayer(Build& build)
-      : kernels_(build.shop.kernels), in_(build, build.input(0, Type::int32), channels_in(build)) {
+      : kernels_(build.shop.kernels), in_(build, build.input(0, Type::int32), channels_in(build)), split_(build.shop.workers, 1, 0) {
     Image in = image(build, build.input(0)), filters = image(build, build.input(1, Type::int32));
     rows_ = window(build, "height", in.height, filters.height);
     columns_ = window(build, "width", in.width, filters.width);
@@ -70,9 +74,11 @@ class BinaryLayer : public Layer {
     void* packed = build.shop.allocate(kernels_.binary_weights_bytes(conv_.shape));
     kernels_.binary_pack(conv_.shape, words, packed);
     conv_.weights = packed;
-    scratch_ = build.temporary(kernels_.binary_scratch_bytes(conv_.shape));
-    build.work += static_cast<uint64_t>(rows_.out) * static_cast<uint64_t>(columns_.out * batch_) *
-                  static_cast<uint64_t>(outputs) * static_cast<uint64_t>(largest / 16 + 1);
+    uint64_t steps = static_cast<uint64_t>(rows_.out) * static_cast<uint64_t>(columns_.out) *
+                     static_cast<uint64_t>(outputs) * static_cast<uint64_t>(largest / 16 + 1);
+    build.work += steps * static_cast<uint64_t>(batch_);
+    split_ = RowSplit(build.shop.workers, rows_.out, steps);
+    scratch_ = Scratch(build, kernels_.binary_scratch_bytes(conv_.shape), split_.parts());
 
     bool zeros = build.op.options.whole("padding") == kSame && build.op.options.whole("pad_values") == 0;
     if (build.output().type == Type::int32) {
@@ -92,7 +98,7 @@ class BinaryLayer : public Layer {
       tail.bits = bits_->value();
     }
     BoundTail bound(std::move(tail), int64_t{rows_.out} * columns_.out * outputs, outputs);
-    return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, scratch_, std::move(bound), std::move(bits_));
+    return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
   }
 
  private:
@@ -116,8 +122,10 @@ class BinaryLayer : public Layer {
     conv_.shift = shift;
     // The accumulator counts the products that are -1: twice the count is `largest` minus their sum.
     double low = build.low(), high = build.high(), all = static_cast<double>(largest);
-    conv_.clamp_low = static_cast<int32_t>(all - std::min(high, all));
-    conv_.clamp_high = static_cast<int32_t>(all - std::max(low, -all));
+    const bool small = std::all_of(scale, scale + multiplier.size(), [](float s) { return std::abs(s) <= FLT_MAX / 2; });
+    const bool clamps = build.activates() || !small;
+    conv_.clamp_low = clamps ? static_cast<int32_t>(all - std::min(high, all)) : INT32_MIN;
+    conv_.clamp_high = clamps ? static_cast<int32_t>(all - std::max(low, -all)) : INT32_MAX;
     if (!filters_if_zeros) return;
     if (build.activates()) build.refuse("a fused activation with padding by zeros is not defined");
     size_t values = static_cast<size_t>(rows_.out) * static_cast<size_t>(columns_.out) * static_cast<size_t>(outputs);
@@ -133,7 +141,8 @@ class BinaryLayer : public Layer {
   Window rows_, columns_;
   BinaryConv conv_ = {};
   int64_t batch_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
   std::unique_ptr<BitOutput> bits_;
 };
 

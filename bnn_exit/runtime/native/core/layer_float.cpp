@@ -11,8 +11,10 @@ enum class Kind { kConv, kDepthwise };
 
 class ConvRunner : public Runner {
  public:
-  ConvRunner(const Kernels& kernels, Kind kind, const Conv& conv, int64_t batch, Value& in, Value* scratch, BoundTail tail)
-      : kernels_(kernels), kind_(kind), conv_(conv), batch_(batch), in_(in), scratch_(scratch), tail_(std::move(tail)) {}
+  ConvRunner(const Kernels& kernels, Kind kind, const Conv& conv, int64_t batch, Value& in, const RowSplit& split, Scratch scratch,
+             BoundTail tail)
+      : kernels_(kernels), kind_(kind), conv_(conv), batch_(batch), in_(in), split_(split), scratch_(scratch),
+        tail_(std::move(tail)) {}
 
   void bind() override { tail_.bind(); }
 
@@ -21,11 +23,13 @@ class ConvRunner : public Runner {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       conv_.input = in_.as<const float>() + clip * shape.in_h * shape.in_w * shape.in_pitch;
       conv_.output = tail_.output(clip);
-      if (kind_ == Kind::kConv) {
-        kernels_.conv(conv_, 0, shape.out_h, scratch_->data);
-      } else {
-        kernels_.depthwise(conv_, 0, shape.out_h);
-      }
+      split_.run([this](int begin, int end, int part) {
+        if (kind_ == Kind::kConv) {
+          kernels_.conv(conv_, begin, end, scratch_.part(part));
+        } else {
+          kernels_.depthwise(conv_, begin, end);
+        }
+      });
     }
   }
 
@@ -35,13 +39,15 @@ class ConvRunner : public Runner {
   Conv conv_;
   int64_t batch_;
   Value& in_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
   BoundTail tail_;
 };
 
 class ConvLayer : public Layer {
  public:
-  ConvLayer(Build& build, Kind kind, const ConvShape& shape, int64_t batch) : kernels_(build.shop.kernels), kind_(kind), batch_(batch), in_(build.input(0)) {
+  ConvLayer(Build& build, Kind kind, const ConvShape& shape, int64_t batch) : kernels_(build.shop.kernels), kind_(kind), batch_(batch), in_(build.input(0)),
+        split_(build.shop.workers, shape.out_h, steps(build, shape) / static_cast<uint64_t>(batch)) {
     bool conv = kind == Kind::kConv;
     conv_.shape = shape;
     auto* filters = static_cast<const float*>(constant_data(build, 1, Type::float32));
@@ -49,30 +55,35 @@ class ConvLayer : public Layer {
     auto* packed = static_cast<float*>(build.shop.allocate(bytes));
     conv ? kernels_.conv_pack(shape, filters, packed) : kernels_.depthwise_pack(shape, filters, packed);
     conv_.weights = packed;
-    scratch_ = build.temporary(conv ? kernels_.conv_scratch_bytes(shape) : 0);
+    scratch_ = Scratch(build, conv ? kernels_.conv_scratch_bytes(shape) : 0, split_.parts());
     if (build.given(2)) {
       Tail::Item bias(StepKind::kAddChannel);
       bias.channels = per_channel(build, 2, shape.out_channels);
       items.push_back(std::move(bias));
     }
     add_activation(build, *this);
-    uint64_t taps = static_cast<uint64_t>(shape.kernel_h) * static_cast<uint64_t>(shape.kernel_w);
-    build.work += static_cast<uint64_t>(build.output().count()) * taps * static_cast<uint64_t>(shape.in_channels / shape.groups);
+    build.work += steps(build, shape);
   }
 
   std::unique_ptr<Runner> finish(Tail tail) override {
     const ConvShape& shape = conv_.shape;
     BoundTail bound(std::move(tail), int64_t{shape.out_h} * shape.out_w * shape.out_channels, shape.out_channels);
-    return std::make_unique<ConvRunner>(kernels_, kind_, conv_, batch_, in_, scratch_, std::move(bound));
+    return std::make_unique<ConvRunner>(kernels_, kind_, conv_, batch_, in_, split_, scratch_, std::move(bound));
   }
 
  private:
+  static uint64_t steps(const Build& build, const ConvShape& shape) {
+    uint64_t taps = static_cast<uint64_t>(shape.kernel_h) * static_cast<uint64_t>(shape.kernel_w);
+    return static_cast<uint64_t>(build.output().count()) * taps * static_cast<uint64_t>(shape.in_channels / shape.groups);
+  }
+
   const Kernels& kernels_;
   Kind kind_;
   Conv conv_ = {};
   int64_t batch_;
   Value& in_;
-  Value* scratch_;
+  RowSplit split_;
+  Scratch scratch_;
 };
 
 std::unique_ptr<Layer> convolution(Build& build, Kind kind) {
@@ -122,7 +133,7 @@ std::unique_ptr<Layer> fully_connected(Build& build) {
 
 class PoolLayer : public Layer {
  public:
-  PoolLayer(Build& build, bool average) : kernel_(average ? build.shop.kernels.average_pool : build.shop.kernels.max_pool), in_(build.input(0, Type::float32)) {
+  PoolLayer(Build& build, bool average) : kernel_(average ? build.shop.kernels.average_pool : build.shop.kernels.max_pool), in_(build.input(0, Type::float32)), split_(build.shop.workers, 1, 0) {
     Image in = image(build, in_);
     Window rows = window(build, "height", in.height, build.op.options.whole("filter_height"));
     Window columns = window(build, "width", in.width, build.op.options.whole("filter_width"));
@@ -131,7 +142,9 @@ class PoolLayer : public Layer {
     pool_ = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, rows.kernel, columns.kernel,
              rows.stride, columns.stride, rows.before, columns.before, nullptr, {}};
     add_activation(build, *this);
-    build.work += static_cast<uint64_t>(build.output().count()) * static_cast<uint64_t>(rows.kernel) * static_cast<uint64_t>(columns.kernel);
+    uint64_t steps = static_cast<uint64_t>(build.output().count()) * static_cast<uint64_t>(rows.kernel) * static_cast<uint64_t>(columns.kernel);
+    build.work += steps;
+    split_ = RowSplit(build.shop.workers, rows.out, steps / static_cast<uint64_t>(in.batch));
   }
 
   std::unique_ptr<Runner> finish(Tail tail) override;
@@ -139,14 +152,15 @@ class PoolLayer : public Layer {
  private:
   decltype(Kernels::average_pool) kernel_;
   Value& in_;
+  RowSplit split_;
   Pool pool_;
   int64_t batch_;
 };
 
 class PoolRunner : public Runner {
  public:
-  PoolRunner(decltype(Kernels::average_pool) kernel, const Pool& pool, int64_t batch, Value& in, BoundTail tail)
-      : kernel_(kernel), pool_(pool), batch_(batch), in_(in), tail_(std::move(tail)) {}
+  PoolRunner(decltype(Kernels::average_pool) kernel, const Pool& pool, int64_t batch, Value& in, const RowSplit& split, BoundTail tail)
+      : kernel_(kernel), pool_(pool), batch_(batch), in_(in), split_(split), tail_(std::move(tail)) {}
 
   void bind() override { tail_.bind(); }
 
@@ -154,7 +168,7 @@ class PoolRunner : public Runner {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       pool_.input = in_.as<const float>() + clip * pool_.in_h * pool_.in_w * pool_.in_pitch;
       pool_.output = tail_.output(clip);
-      kernel_(pool_, 0, pool_.out_h);
+      split_.run([this](int begin, int end, int) { kernel_(pool_, begin, end); });
     }
   }
 
@@ -163,12 +177,13 @@ class PoolRunner : public Runner {
   Pool pool_;
   int64_t batch_;
   Value& in_;
+  RowSplit split_;
   BoundTail tail_;
 };
 
 std::unique_ptr<Runner> PoolLayer::finish(Tail tail) {
   BoundTail bound(std::move(tail), int64_t{pool_.out_h} * pool_.out_w * pool_.channels, pool_.channels);
-  return std::make_unique<PoolRunner>(kernel_, pool_, batch_, in_, std::move(bound));
+  return std::make_unique<PoolRunner>(kernel_, pool_, batch_, in_, split_, std::move(bound));
 }
 
 std::unique_ptr<Layer> average_pool_2d(Build& build) { return std::make_unique<PoolLayer>(build, true); }

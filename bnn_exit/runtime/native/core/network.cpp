@@ -42,9 +42,10 @@ void copy_values(void* to, const void* from, const Value& value) {
 
 }  // namespace
 
-Network::Network(const void* file, size_t size, const bnn_exit_limits& limits, const Kernels& kernels)
-    : shop_{kernels, {}, {}, 0, limits.max_bytes ? limits.max_bytes : kDefaultBytes, 0,
-            limits.max_operations ? limits.max_operations : kDefaultWork},
+Network::Network(const void* file, size_t size, const bnn_exit_settings& settings, const Kernels& kernels)
+    : workers_(settings.threads ? settings.threads : 1),
+      shop_{kernels, {}, {}, 0, settings.max_bytes ? settings.max_bytes : kDefaultBytes, 0,
+            settings.max_operations ? settings.max_operations : kDefaultWork, workers_},
       file_(copy_file(shop_, file, size)), model_(read_model(file_)) {
   const Subgraph& graph = model_.subgraphs[0];
   std::vector<Value*> arguments;
@@ -70,6 +71,11 @@ Network::Network(const void* file, size_t size, const bnn_exit_limits& limits, c
   describe(*main_, "");
 }
 
+void Network::count(uint64_t bytes, uint64_t operations) {
+  shop_.count_bytes(bytes);
+  shop_.count_work(operations);
+}
+
 const Bytes* Network::metadata(const std::string& name) const {
   for (const auto& [known, bytes] : model_.metadata) {
     if (known == name) return &bytes;
@@ -89,6 +95,7 @@ void Network::run(const void* const* inputs, void* const* outputs) {
     const Value& value = *inputs_[i].value;
     if (value.bytes()) copy_values(value.data, inputs[i], value);
   }
+  workers_.begin();
   run(*main_);
   for (size_t i = 0; i < outputs_.size(); ++i) {
     const Value& value = *outputs_[i].value;

@@ -8,6 +8,7 @@
 
 #include "build.h"
 #include "group.h"
+#include "workers.h"
 
 namespace bnn_exit {
 
@@ -18,11 +19,13 @@ struct Port {  // an input or output of the network
 
 class Network {
  public:
-  Network(const void* file, size_t size, const bnn_exit_limits& limits, const Kernels& kernels);
+  Network(const void* file, size_t size, const bnn_exit_settings& settings, const Kernels& kernels);
 
   const std::vector<Port>& inputs() const { return inputs_; }
   const std::vector<Port>& outputs() const { return outputs_; }
   const Model& model() const { return model_; }
+  // Counts what is made of the file beside the network against the same limits.
+  void count(uint64_t bytes, uint64_t operations);
   const Bytes* metadata(const std::string& name) const;
   uint64_t bytes() const { return shop_.bytes; }
   uint64_t operations() const { return shop_.work; }
@@ -69,6 +72,7 @@ class Network {
   void run(Instance& instance);
   void describe(const Instance& instance, const std::string& indent);
 
+  Workers workers_;
   Workshop shop_;
   Bytes file_;
   Model model_;

@@ -1,4 +1,5 @@
 // Operators that reduce axes to one value, and matrix products. Sums are made in double and rounded once.
+#include <algorithm>
 #include <cmath>
 
 #include "op_arithmetic.h"
@@ -6,6 +7,8 @@
 
 namespace bnn_exit {
 namespace {
+
+constexpr int64_t kTogether = 16;
 
 struct Axes {
   Shape shape;               // of the result
@@ -62,10 +65,23 @@ std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine
   return make_runner([=, &in, &out] {
     const T* from = in.as<const T>();
     T* to = out.as<T>();
-    each(axes.kept, axes.kept_strides, axes.kept_rank, 0, [&](int64_t offset) {
-      Sum total = from_first ? static_cast<Sum>(from[offset]) : start;
-      each(axes.gone, axes.gone_strides, axes.gone_rank, offset, [&](int64_t place) { total = combine(total, from[place]); });
-      *to++ = finish(total, axes.size);
+    // Results that lie side by side, such as the channels of an image, are made several at a time.
+    int outer = axes.kept_rank;
+    int64_t across = outer && axes.kept_strides[outer - 1] == 1 ? axes.kept[--outer] : 1;
+    each(axes.kept, axes.kept_strides, outer, 0, [&](int64_t offset) {
+      for (int64_t first = 0; first < across; first += kTogether) {
+        int64_t some = std::min(kTogether, across - first);
+        Sum totals[kTogether] = {};
+        for (int64_t i = 0; i < some; ++i) totals[i] = from_first ? static_cast<Sum>(from[offset + first + i]) : start;
+        each(axes.gone, axes.gone_strides, axes.gone_rank, offset + first, [&](int64_t place) {
+          if (some == kTogether) {
+            for (int64_t i = 0; i < kTogether; ++i) totals[i] = combine(totals[i], from[place + i]);
+          } else {
+            for (int64_t i = 0; i < some; ++i) totals[i] = combine(totals[i], from[place + i]);
+          }
+        });
+        for (int64_t i = 0; i < some; ++i) *to++ = finish(totals[i], axes.size);
+      }
     });
   });
 }

@@ -4,7 +4,8 @@
  * from and lives as long as that. Bytes given to a function are copied if they are needed later; nothing is kept.
  *
  * Threads. Different networks may be used in different threads at once. One network is used by one thread at a time: a
- * second call while one runs is refused with BNN_EXIT_BUSY and changes nothing. Loading is safe from any thread.
+ * second call while one runs is refused with BNN_EXIT_BUSY and changes nothing. Loading is safe from any thread. A
+ * network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on one.
  *
  * Errors. Functions return BNN_EXIT_OK or what went wrong; `error`, if not NULL, receives one line of text, cut to
  * `error_size` bytes with the final NUL. No function prints, exits, or throws. After an error in a run the network may
@@ -32,17 +33,19 @@ typedef enum bnn_exit_status {
   BNN_EXIT_OK = 0,
   BNN_EXIT_FILE = 1,     /* the file is damaged, is not ours, or needs something that this library lacks */
   BNN_EXIT_ARGUMENT = 2, /* an argument breaks a rule */
-  BNN_EXIT_LIMIT = 3,    /* the file asks for more memory or work than bnn_exit_limits allow */
+  BNN_EXIT_LIMIT = 3,    /* the file asks for more memory or work than bnn_exit_settings allow */
   BNN_EXIT_MEMORY = 4,   /* the machine has no memory left */
   BNN_EXIT_BUSY = 5,     /* the network is running in another thread */
   BNN_EXIT_RUN = 6       /* an operator met values that it cannot compute with, such as a division by zero */
 } bnn_exit_status;
 
-/* What a file may ask for. A field of 0 means the default. */
-typedef struct bnn_exit_limits {
+/* How a file is loaded: what it may ask for, and with how many threads it runs. A field of 0 means the default. */
+typedef struct bnn_exit_settings {
   uint64_t max_bytes;      /* memory of a network, beside the file itself; default 256 MiB */
   uint64_t max_operations; /* elementary steps of one run; default 2^35, some ten seconds */
-} bnn_exit_limits;
+  int32_t threads;         /* that compute one run, the caller's included, at most 256; default 1. Results are the same
+                              to the last bit for any number; layers too small to gain stay in the caller's thread. */
+} bnn_exit_settings;
 
 typedef struct bnn_exit_network bnn_exit_network;
 
@@ -64,8 +67,8 @@ BNN_EXIT_API const char* bnn_exit_isa(void);
 /* The instruction sets that this library has kernels for and this machine runs, separated by spaces, best first. */
 BNN_EXIT_API const char* bnn_exit_isas(void);
 
-/* Reads a file and makes it ready to run; free the network with bnn_exit_free. `limits` may be NULL. */
-BNN_EXIT_API bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_limits* limits,
+/* Reads a file and makes it ready to run; free the network with bnn_exit_free. `settings` may be NULL. */
+BNN_EXIT_API bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_settings* settings,
                                            bnn_exit_network** network, char* error, size_t error_size);
 BNN_EXIT_API void bnn_exit_free(bnn_exit_network* network); /* NULL is allowed */
 
@@ -132,7 +135,7 @@ typedef struct bnn_exit_answer {
   const float* probabilities; /* one for each label; the next call overwrites them */
 } bnn_exit_answer;
 
-BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_limits* limits,
+BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings,
                                                      bnn_exit_classifier** classifier, char* error, size_t error_size);
 BNN_EXIT_API void bnn_exit_classifier_free(bnn_exit_classifier* classifier); /* NULL is allowed */
 

@@ -47,32 +47,38 @@ BNN_INLINE void lane_run(const void* weights, int words, int channels, const std
 
 BNN_INLINE __m512i joined(__m512i even, __m512i odd) { return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32)); }
 
-// The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels.
+// The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels. Words
+// are halved, so that a lane of 32 bits is one channel and nothing is left to be joined.
 struct ShortMicro {
   static constexpr int kPixels = 8;
   static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 1;
 
   static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
+  // [channel / 16][k][lower halves 16, upper halves 16]
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
-    lane_pack<kPrefixes>(source, words, channels, packed);
+    std::uint32_t* to = static_cast<std::uint32_t*>(packed);
+    for (int channel = 0; channel < channels; channel += kLanes)
+      for (int k = 0; k < words; ++k)
+        for (int half = 0; half < 2; ++half)
+          for (int i = 0; i < kLanes; ++i) *to++ = static_cast<std::uint32_t>(source(channel + i, k) >> 32 * half);
   }
 
   static BNN_INLINE void count(const char* w, int words, const std::uint64_t* a, I16 (&counts)[kPixels]) {
-    __m512i even[kPixels], odd[kPixels];
-    for (int p = 0; p < kPixels; ++p) even[p] = odd[p] = _mm512_setzero_si512();
-    for (int k = 0; k < words; ++k, w += 128, a += kPixels) {
-      const __m512i w0 = _mm512_load_si512(w), w1 = _mm512_load_si512(w + 64);
+    const int* halves = reinterpret_cast<const int*>(a);
+    for (int p = 0; p < kPixels; ++p) counts[p] = _mm512_setzero_si512();
+    for (int k = 0; k < words; ++k, w += 128, halves += 2 * kPixels) {
+      const __m512i low = _mm512_load_si512(w), high = _mm512_load_si512(w + 64);
       for (int p = 0; p < kPixels; ++p) {
-        const __m512i x = _mm512_set1_epi64(static_cast<long long>(a[p]));
-        even[p] = _mm512_add_epi64(even[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w0)));
-        odd[p] = _mm512_add_epi64(odd[p], _mm512_popcnt_epi64(_mm512_xor_si512(x, w1)));
+        const __m512i x = _mm512_xor_si512(_mm512_set1_epi32(halves[2 * p]), low);
+        const __m512i y = _mm512_xor_si512(_mm512_set1_epi32(halves[2 * p + 1]), high);
+        counts[p] = _mm512_add_epi32(counts[p], _mm512_popcnt_epi32(x));
+        counts[p] = _mm512_add_epi32(counts[p], _mm512_popcnt_epi32(y));
         // Keeps the sums in registers: gcc would else regroup them and spill.
-        asm("" : "+v"(even[p]), "+v"(odd[p]));
+        asm("" : "+v"(counts[p]));
       }
     }
-    for (int p = 0; p < kPixels; ++p) counts[p] = joined(even[p], odd[p]);
   }
 
   template <class Emit>

@@ -77,9 +77,14 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   for (int i = 0; i < s.kernel_h; ++i) {
     for (int j = 0; j < runs; ++j) {
       const std::ptrdiff_t from = i * down + j * right;
+      if (neighbours && !kPrefixes && kCopies == 1) {
+        for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels)
+          std::memcpy(panel, corners[0] + k, sizeof *panel * kPixels);
+        continue;
+      }
       for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels * kCopies) {
         for (int p = 0; p < kPixels; ++p) {
-          const std::uint64_t word = neighbours ? corners[0][k + p] : corners[p][k];
+          const std::uint64_t word = corners[p][k];
           prefix[p] = kPrefixes ? prefix[p] ^ word : word;
           for (int copy = 0; copy < kCopies; ++copy) panel[p * kCopies + copy] = prefix[p];
         }

@@ -133,8 +133,13 @@ BNN_INLINE void finish_counts(const BinaryConv& layer, const Tile<kPixels>& tile
   }
   const F16 scale = load(layer.scale + channel), shift = load(layer.shift + channel);
   F16 v[kPixels];
-  BNN_UNROLL for (int p = 0; p < kPixels; ++p)
-    v[p] = add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
+  if (layer.clamp_low == INT32_MIN && layer.clamp_high == INT32_MAX) {
+    const F16 twice = add(scale, scale);  // the same product to the last bit, and one step less
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] = add(mul(as_float(counts[p]), twice), shift);
+  } else {
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p)
+      v[p] = add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
+  }
   finish(layer.output, tile, v, channel, channels);
 }
 

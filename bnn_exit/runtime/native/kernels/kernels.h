@@ -63,7 +63,8 @@ struct BinaryConvShape {
 
 // With `count` = number of products that are -1:
 //   thresholds set:  bit = count > thresholds[channel]; only output.bits is written, and steps are not used
-//   otherwise:       v = float(clamp(2 * count, clamp_low, clamp_high)) * scale[channel] + shift[channel], then steps
+//   otherwise:       v = float(clamp(2 * count, clamp_low, clamp_high)) * scale[channel] + shift[channel], then steps.
+//                    Without a clamp (INT32_MIN, INT32_MAX) twice the scale must be finite.
 // Padding by +1 is the border of the input. Padding by 0 is the same, and a kAddTensor step as the first one with the
 // table of binary_zero_padding().
 struct BinaryConv {

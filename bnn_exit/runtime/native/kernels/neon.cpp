@@ -3,6 +3,7 @@
 #include "vec_neon.h"
 
 #include "binary_common.h"
+#include "neon_count.h"
 
 namespace bnn_exit {
 namespace {
@@ -11,7 +12,6 @@ struct Micro {
   static constexpr int kPixels = 4;
   static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 2;  // both halves of a register compare the same word
-  static constexpr int kFlush = 31;  // words whose counts of at most 8 fit a byte
 
   // [channel / 8][k][8]
   static std::size_t group_bytes(int words, int channels) {
@@ -29,29 +29,11 @@ struct Micro {
   // Counts of eight channels, in 16 bits each.
   static BNN_INLINE void count(const std::uint64_t* w, int words, const std::uint64_t* panel,
                                uint16x8_t (&total)[kPixels]) {
-    for (int p = 0; p < kPixels; ++p) total[p] = vdupq_n_u16(0);
-    for (int k = 0; k < words; k += kFlush) {
-      const int end = words - k < kFlush ? words - k : kFlush;
-      uint8x16_t sums[kPixels][4];
-      for (int p = 0; p < kPixels; ++p)
-        for (int i = 0; i < 4; ++i) sums[p][i] = vdupq_n_u8(0);
-      for (int word = 0; word < end; ++word, w += 8, panel += 2 * kPixels) {
-        uint8x16_t weights[4];
-        for (int i = 0; i < 4; ++i) weights[i] = vreinterpretq_u8_u64(vld1q_u64(w + 2 * i));
-        // Two pixels at a time, each step for all: a processor that runs in order waits for no result.
-        for (int p = 0; p < kPixels; p += 2) {
-          uint8x16_t x[8];
-          for (int i = 0; i < 8; ++i)
-            x[i] = veorq_u8(vreinterpretq_u8_u64(vld1q_u64(panel + 2 * (p + i / 4))), weights[i % 4]);
-          for (int i = 0; i < 8; ++i) x[i] = vcntq_u8(x[i]);
-          for (int i = 0; i < 8; ++i) sums[p + i / 4][i % 4] = vaddq_u8(sums[p + i / 4][i % 4], x[i]);
-        }
-      }
-      for (int p = 0; p < kPixels; ++p) {
-        const uint16x8_t a = vpaddq_u16(vpaddlq_u8(sums[p][0]), vpaddlq_u8(sums[p][1]));
-        const uint16x8_t b = vpaddq_u16(vpaddlq_u8(sums[p][2]), vpaddlq_u8(sums[p][3]));
-        total[p] = vaddq_u16(total[p], vpaddq_u16(a, b));
-      }
+    neon_count(w, panel, words < kNeonFlush ? words : kNeonFlush, total);
+    for (int k = kNeonFlush; k < words; k += kNeonFlush) {
+      uint16x8_t more[kPixels];
+      neon_count(w + 8 * k, panel + 8 * k, words - k < kNeonFlush ? words - k : kNeonFlush, more);
+      for (int p = 0; p < kPixels; ++p) total[p] = vaddq_u16(total[p], more[p]);
     }
   }
 

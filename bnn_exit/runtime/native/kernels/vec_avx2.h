@@ -58,6 +58,7 @@ BNN_INLINE F16 prelu(F16 v, F16 slope) { return {prelu(v.a, slope.a), prelu(v.b,
 BNN_INLINE __m256 clamped_twice(__m256i count, __m256i low, __m256i high) {
   return _mm256_cvtepi32_ps(_mm256_min_epi32(_mm256_max_epi32(_mm256_add_epi32(count, count), low), high));
 }
+BNN_INLINE F16 as_float(I16 counts) { return {_mm256_cvtepi32_ps(counts.a), _mm256_cvtepi32_ps(counts.b)}; }
 // float(clamp(2 * count, low, high))
 BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
   const __m256i l = _mm256_set1_epi32(low), h = _mm256_set1_epi32(high);

@@ -37,9 +37,9 @@ BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { return _mm512_fmadd_ps(a, b, 
 BNN_INLINE F16 at_least(F16 v, F16 low) { return _mm512_max_ps(low, v); }
 BNN_INLINE F16 at_most(F16 v, F16 high) { return _mm512_min_ps(high, v); }
 BNN_INLINE F16 prelu(F16 v, F16 slope) {
-  const __mmask16 keep = _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_GE_OQ);
-  return _mm512_mask_mov_ps(_mm512_mul_ps(v, slope), keep, v);
+  return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGE_UQ), v, slope);
 }
+BNN_INLINE F16 as_float(I16 counts) { return _mm512_cvtepi32_ps(counts); }
 // float(clamp(2 * count, low, high))
 BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
   const __m512i twice = _mm512_add_epi32(counts, counts);

@@ -54,6 +54,7 @@ BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vminq_f32(v.q[i], high.q[i]))
 BNN_INLINE F16 prelu(F16 v, F16 slope) {
   BNN_EACH(vbslq_f32(vcgezq_f32(v.q[i]), v.q[i], vmulq_f32(v.q[i], slope.q[i])))
 }
+BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(vcvtq_f32_s32(counts.q[i])) }
 // float(clamp(2 * count, low, high))
 BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
   const int32x4_t l = vdupq_n_s32(low), h = vdupq_n_s32(high);

@@ -1,0 +1,145 @@
+"""What does a clip cost outside of the network: the log-mel front end and the call from Python?
+
+    python benchmarks/native_calls.py MODEL
+
+Front end: a second of noise with the settings of the file, without the check of the waveform (the bare function of
+the library) and with it, and as a share of the whole for each exit. The front end has no kernels for each instruction
+set: it uses AVX2 where the processor has it and nothing beyond. Calls: `Network.run()` of a file with one addition of
+one value, and what `NativeBackend.run` adds to `Network.run()`, by a file of a few dense layers for twelve values;
+the copy of a clip of MODEL's size comes on top. One thread; processor time; medians and minima over the rounds.
+Writes results/native_calls.json and exits with 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from bnn_exit import artifact, machine
+from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, Network, capabilities
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+import tiny_files  # noqa: E402
+
+RESULT = HERE / "results" / "native_calls.json"
+FRONT_END_BAR, CALL_BAR = 150.0, 3.0
+
+
+def tiny_network() -> Network:
+    """One addition of one value."""
+    file = tiny_files.File()
+    graph = file.graph()
+    value = graph.input((1,))
+    graph.outputs(graph.operator("ADD", [value, value], [((1,), "float32")], "AddOptions"))
+    return Network(file.bytes())
+
+
+def tiny_backend() -> NativeBackend:
+    """Three exits on twelve values."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.tflite")
+        path.write_bytes(tiny_files.adaptive_file(exits=3))
+        return NativeBackend(artifact.load(path))
+
+
+def exit_call(backend: NativeBackend, index: int) -> Callable[[], object]:
+    """A call that leaves at an exit: 2 is above every score and 0 below."""
+    clip = np.random.default_rng(1).normal(size=backend._clip.shape).astype(np.float32)
+    thresholds = np.array([2.0 if k == index else 0.0 for k in range(backend._exits - 1)], np.float32)
+    return lambda: backend.run(clip, thresholds)
+
+
+def front_end_calls(file: artifact.Artifact) -> dict[str, Callable[[], object]]:
+    """The bare function on one second, and the method that callers use."""
+    features = file.metadata.features
+    front_end = FrontEnd(features)
+    waveform = np.random.default_rng(0).normal(scale=0.1, size=features.sample_rate_hz).astype(np.float32)
+    out = np.empty((features.num_frames(waveform.size), features.num_mels), np.float32)
+    arguments = front_end._handle, waveform.ctypes.data, waveform.size, out.ctypes.data
+    bare = front_end._library.bnn_exit_log_mel
+    return {
+        "front end, one second": lambda keep=(waveform, out): bare(*arguments),
+        "front end, FrontEnd.log_mel": lambda: front_end.log_mel(waveform),
+    }
+
+
+def microseconds(calls: dict[str, tuple[Callable[[], object], int]], rounds: int) -> dict[str, list[float]]:
+    """[median, minimum] of each call, timed by turns in a row of as many as its number."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(rounds):
+        for name, (call, count) in calls.items():
+            call()
+            start = time.process_time()
+            for _ in range(count):
+                call()
+            times[name].append((time.process_time() - start) / count * 1e6)
+    return {name: [round(statistics.median(found), 3), round(min(found), 3)] for name, found in times.items()}
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("model", type=Path)
+    arguments.add_argument("--rounds", type=int, default=200)
+    options = arguments.parse_args()
+    file = artifact.load(options.model)
+    backend, small = NativeBackend(file), tiny_backend()
+    exits = range(len(file.metadata.exits))
+    clip = np.zeros(backend._clip.shape, np.float32)
+    copy = np.empty_like(clip)
+    calls = {f"exit {k + 1}, NativeBackend.run": (exit_call(backend, k), 5) for k in exits}
+    calls |= {name: (call, 5) for name, call in front_end_calls(file).items()}
+    calls |= {
+        "one addition, Network.run": (tiny_network().run, 1000),
+        "small file, NativeBackend.run": (exit_call(small, 0), 1000),
+        "small file, Network.run": (small.network.run, 1000),
+        "copy of a clip": (lambda: np.copyto(copy, clip), 1000),
+        "a call of nothing": (lambda: None, 1000),
+    }
+    found = microseconds(calls, options.rounds)
+    front_end = found["front end, one second"][0]
+    shares = {
+        f"exit {k + 1}": round(front_end / (front_end + found[f"exit {k + 1}, NativeBackend.run"][0]), 3) for k in exits
+    }
+    added = round(found["small file, NativeBackend.run"][0] - found["small file, Network.run"][0], 3)
+    figures = (
+        ("front end, one second of audio, us", front_end, FRONT_END_BAR),
+        ("Network.run of one addition, us", found["one addition, Network.run"][0], CALL_BAR),
+        ("what NativeBackend.run adds to Network.run, us", added, CALL_BAR),
+    )
+    bars = [{"what": what, "figure": figure, "bar": bar, "met": figure <= bar} for what, figure, bar in figures]
+    result = {
+        "question": __doc__.splitlines()[0],
+        "command": f"python benchmarks/native_calls.py MODEL --rounds {options.rounds}",
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "isa": capabilities()["isa"],
+        "features": file.metadata.features.to_dict(),
+        "threads": 1,
+        "rounds": options.rounds,
+        "unit": "microseconds of processor time, [median, minimum]",
+        "times": found,
+        "front_end_share_of_the_whole": shares,
+        "backend_run_adds_us": added,
+        "bars": bars,
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for bar in bars:
+        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: at most {bar['bar']})")
+    print(f"wrote {RESULT}")
+    return 0 if all(bar["met"] for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,200 @@
+"""How fast is a whole binary network for spoken words in our library, beside Larq Compute Engine (LCE)?
+
+    python benchmarks/network_speed.py RUN [--data-dir DIR] [--clips N]
+
+One process, one thread, on log-mel features of test clips. The plain graphs, without exits: the backbone of a run
+with its last head, and the residual network of `plain_networks.residual` (random weights). The adaptive file of the
+run: each exit forced, and the operating point `balanced`. For every clip each contestant runs once untimed and then
+three times timed, one contestant after the other; the median of the three is the clip's time. Time is that of the
+processor, not of the clock on the wall: where other programs wait for the processor they interrupt long runs, not
+short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is wrong.
+Writes results/network_speed.json and exits with 1 if a bar is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import plain_networks
+
+import audio_tasks
+from bnn_exit import artifact, machine
+from bnn_exit.audio.logmel import log_mel
+from bnn_exit.runtime import lce
+from bnn_exit.runtime.native_backend import Network, capabilities
+from bnn_exit.training.runs import RunConfig
+
+RESULT = Path(__file__).parent / "results" / "network_speed.json"
+BARS = {"avx512_vpopcnt": 10.0, "avx2": 4.0}
+MODES = {
+    "lce default": (False, False),
+    "lce default, xnnpack": (False, True),
+    "lce indirect": (True, False),
+    "lce indirect, xnnpack": (True, True),
+}
+"""Of LCE: (use_indirect_bgemm, use_xnnpack)."""
+TIMED = 3
+
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+def native(data: bytes, isa: str, *, others: tuple[np.ndarray, ...] = (), output: int = 0) -> Run:
+    """Our library with the kernels of one instruction set."""
+    os.environ["BNN_EXIT_ISA"] = isa  # read when a file is loaded
+    network = Network(data)
+    del os.environ["BNN_EXIT_ISA"]
+    clip = next(array for array in network.inputs if array.ndim == 4)
+    for other in others:
+        next(array for array in network.inputs if array.shape == other.shape)[...] = other
+
+    def run(features: np.ndarray) -> np.ndarray:
+        clip[...] = features
+        network.run()
+        return network.outputs[output]
+
+    return run
+
+
+def larq(data: bytes, mode: str, *, others: tuple[np.ndarray, ...] = (), output: int = 0) -> Run:
+    """LCE in one of its modes."""
+    indirect, xnnpack = MODES[mode]
+    interpreter = lce._load().LiteInterpreter(data, 1, False, indirect, xnnpack)
+    return lambda features: interpreter.predict([features, *others])[output]
+
+
+def race(runs: dict[str, Run], clips: np.ndarray) -> tuple[dict[str, list[float]], dict[str, list[np.ndarray]]]:
+    """Microseconds of each clip, and results, by contestant."""
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    results: dict[str, list[np.ndarray]] = {name: [] for name in runs}
+    for clip in clips:
+        for name, run in runs.items():
+            results[name].append(np.array(run(clip)))
+            took = []
+            for _ in range(TIMED):
+                start = time.process_time()
+                run(clip)
+                took.append((time.process_time() - start) * 1e6)
+            times[name].append(statistics.median(took))
+    return times, results
+
+
+def figures(times: list[float]) -> dict[str, float]:
+    return {
+        "median_us": round(statistics.median(times), 1),
+        "mean_us": round(statistics.mean(times), 1),
+        "p95_us": round(float(np.quantile(times, 0.95)), 1),
+        "min_us": round(min(times), 1),
+    }
+
+
+def plain(name: str, data: bytes, isas: list[str], clips: np.ndarray, bars: list[dict]) -> dict:
+    runs = {mode: larq(data, mode) for mode in MODES} | {isa: native(data, isa) for isa in isas}
+    times, results = race(runs, clips)
+    rows = {contestant: figures(taken) for contestant, taken in times.items()}
+    best = min(rows[mode]["median_us"] for mode in MODES)
+    expected = [int(np.argmax(logits)) for logits in results["lce default"]]
+    for isa in isas:
+        rows[isa]["times_lce_better_mode"] = round(best / rows[isa]["median_us"], 2)
+        least = min(rows[mode]["min_us"] for mode in MODES)
+        rows[isa]["times_lce_better_mode_by_minima"] = round(least / rows[isa]["min_us"], 2)
+        rows[isa]["top_1_unlike_lce"] = sum(
+            int(np.argmax(logits)) != label for logits, label in zip(results[isa], expected, strict=True)
+        )
+        if isa in BARS:
+            judge(bars, f"{name}, {isa}: ratio to LCE's better mode", rows[isa]["times_lce_better_mode"], BARS[isa])
+    plan = Network(data).plan.splitlines()
+    return {"bytes": len(data), "contestants": rows, "plan": plan}
+
+
+def adaptive(path: Path, isas: list[str], clips: np.ndarray) -> dict:
+    """The file with exits: where each exit is forced, and at the operating point `balanced`, by the mean over clips."""
+    file = artifact.load(path)
+    exits = len(file.metadata.exits)
+    points = {
+        f"exit {k + 1} of {exits} forced": np.array([2.0 if i == k else 0.0 for i in range(exits - 1)])
+        for k in range(exits)
+    }
+    points["balanced"] = np.array(file.metadata.operating_points["balanced"].thresholds)
+    table = {}
+    for name, thresholds in points.items():
+        others = (thresholds.astype(np.float32),)
+        probabilities = file.outputs["probabilities"]
+        runs = {"lce default": larq(file.data, "lce default", others=others, output=probabilities)}
+        runs |= {isa: native(file.data, isa, others=others, output=probabilities) for isa in isas}
+        times, _ = race(runs, clips)
+        rows = {contestant: figures(taken) for contestant, taken in times.items()}
+        for isa in isas:
+            rows[isa]["times_lce_default"] = round(rows["lce default"]["mean_us"] / rows[isa]["mean_us"], 2)
+        table[name] = rows
+        show(name, rows, "mean_us")
+    return table
+
+
+def judge(bars: list[dict], what: str, figure: float, bar: float) -> None:
+    bars.append({"what": what, "figure": figure, "bar": bar, "met": figure >= bar})
+
+
+def show(name: str, rows: dict, which: str) -> None:
+    print(f"{name}: " + ", ".join(f"{contestant} {row[which]}" for contestant, row in rows.items()) + " us", flush=True)
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("run", type=Path)
+    arguments.add_argument("--data-dir")
+    arguments.add_argument("--clips", type=int, default=200)
+    options = arguments.parse_args()
+    config = RunConfig.load(options.run)
+    task_options = {**config.task.options, **({"data_dir": options.data_dir} if options.data_dir else {})}
+    task = audio_tasks.load(config.task.name, features=config.task.features, **task_options)
+    chosen = np.linspace(0, len(task.test) - 1, min(options.clips, len(task.test))).astype(int)
+    clips = np.stack([log_mel(task.test.waveform(int(i)), task.features) for i in chosen])[:, None, ..., None]
+    clips = np.ascontiguousarray(clips, np.float32)
+    isas = capabilities()["isas"]
+    bars: list[dict] = []
+    networks = {
+        f"{config.model.backbone} {config.model.size}": plain_networks.trained(
+            options.run, input_shape=clips.shape[2:]
+        ),
+        "residual, random weights": plain_networks.residual(input_shape=clips.shape[2:]),
+    }
+    graphs = {}
+    for name, model in networks.items():
+        graphs[name] = plain(name, plain_networks.convert(model), isas, clips, bars)
+        show(name, graphs[name]["contestants"], "median_us")
+    result = {
+        "question": __doc__.splitlines()[0],
+        "command": f"python benchmarks/network_speed.py RUN --clips {len(clips)}",
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "threads": 1,
+        "time": "processor time of the process",
+        "load_average": round(os.getloadavg()[0], 1),
+        "task": task.name,
+        "split": "test, evenly spaced clips",
+        "sample_count": len(clips),
+        "timed_runs_of_a_clip": TIMED,
+        "plain_graphs": graphs,
+        "adaptive_file": adaptive(options.run / "model.tflite", isas, clips),
+        "bars": bars,
+    }
+    RESULT.parent.mkdir(exist_ok=True)
+    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    for bar in bars:
+        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']})")
+    print(f"wrote {RESULT}")
+    return 0 if all(bar["met"] for bar in bars) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

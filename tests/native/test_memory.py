@@ -1,0 +1,51 @@
+"""Memory of a process that loads and runs a file, the way the benchmark measures it."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bnn_exit.audio import wav
+from bnn_exit.runtime import native_backend
+
+pytestmark = [
+    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system tells no resident sets"),
+]
+
+
+@pytest.fixture(scope="module")
+def memory():
+    sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+    try:
+        import memory
+
+        return memory
+    finally:
+        sys.path.pop(0)
+
+
+@pytest.fixture
+def model_path(tiny, tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny.adaptive_file())
+    return path
+
+
+def test_a_python_process_stays_small(memory, model_path):
+    stages = memory.python_stages(model_path)
+    values = list(stages.values())
+    assert values == sorted(values) and values[0] > 3
+    assert stages["run"] < memory.BARS_MB["python"]
+    assert stages["run"] - stages["numpy"] < 15  # what is ours
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
+def test_the_c_example_stays_small(memory, model_path, tmp_path):
+    clip = tmp_path / "clip.wav"
+    wav.write(clip, np.zeros(720, np.float32), sample_rate_hz=16000)
+    watch, program = memory.build_watch(tmp_path), memory.build_example(tmp_path)
+    used = memory.c_peak(watch, program, model_path, clip, "full")
+    assert 1 < used < memory.BARS_MB["c"]
