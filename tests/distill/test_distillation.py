@@ -1,0 +1,207 @@
+"""Training towards a teacher on the task of tones."""
+
+import dataclasses
+import json
+import shutil
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+from bnn_exit import artifact, train
+from bnn_exit._keras import set_seed, tf
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.network import Network
+from bnn_exit.training import TrainConfig, fit
+from bnn_exit.training.loss import joint_loss
+from distill import train_teacher
+from distill.losses import soft_label_loss
+from distill.objective import Distillation, DistillConfig
+from distill.teachers.residual import residual
+from distill.teachers.teacher import NetworkTeacher
+
+
+class Oracle:
+    """A teacher that is sure of the right answer, and counts how often it is asked."""
+
+    kind, input, size, input_shape = "logits", "log_mel", 4, (48, 64, 1)
+
+    def __init__(self, labels):
+        self.labels, self.asked = labels, 0
+
+    def outputs(self, clips):
+        self.asked += len(clips)
+        return 8 * np.eye(4, dtype=np.float32)[np.resize(self.labels, len(clips))]
+
+    def digest(self):
+        return "oracle"
+
+
+def student(task):
+    set_seed(0)
+    return tiny_model(num_classes=4, input_shape=task.input_shape)
+
+
+def objective(task, teacher, **settings):
+    model = student(task)
+    config = TrainConfig(epochs=2, batch_size=16, warmup_steps=4)
+    return model, Distillation(model, teacher, task, config=DistillConfig(**settings), training=config), config
+
+
+def test_the_loss_is_the_sum_of_its_parts(tone_task):
+    _, distillation, config = objective(
+        tone_task, Oracle(tone_task.train.labels), temperature=2.0, teacher_weight=0.25, deepest_weight=0.5
+    )
+    log_mel = tf.constant(tone_task.log_mel("train")[:8, ..., None])
+    labels, targets = tf.constant(tone_task.train.labels[:8]), tf.constant(np.eye(4, dtype=np.float32)[[0] * 8])
+    found, logits = distillation(log_mel, labels, targets)
+    hard = joint_loss(logits, labels, weights=[1.0, 1.0, 1.0], label_smoothing=config.label_smoothing)
+    soft = sum(float(soft_label_loss(z, targets, temperature=2.0)) for z in logits)
+    deepest = sum(float(soft_label_loss(z, logits[-1], temperature=2.0)) for z in logits[:-1])
+    assert float(found) == pytest.approx(0.75 * float(hard) + 0.25 * soft + 0.5 * deepest, rel=1e-5)
+
+
+def test_a_student_learns_from_a_teacher_what_labels_do_not_tell(tone_task):
+    # The labels are wrong for everybody; only the teacher knows.
+    right = tone_task.train.labels
+    wrong = dataclasses.replace(
+        tone_task, train=dataclasses.replace(tone_task.train, labels=((right + 1) % 4).astype(np.int32))
+    )
+    set_seed(3)
+    model = tiny_model(num_classes=4, input_shape=wrong.input_shape, head="grid")
+    config = TrainConfig(epochs=10, batch_size=8, warmup_steps=5, learning_rate=5e-3, seed=3)
+    gentle = AugmentConfig(time_shift_ms=20.0, snr_db=(20.0, 30.0), time_mask_frames=4, frequency_mask_mels=2)
+    distillation = Distillation(model, Oracle(right), wrong, config=DistillConfig(teacher_weight=1.0), training=config)
+    fit(model, wrong, config=config, augment=gentle, objective=distillation, progress=False)
+    predicted = model.logits(tone_task.log_mel("test")).argmax(axis=-1)
+    assert np.mean(predicted[:, -1] == tone_task.test.labels) > 0.8
+
+
+@pytest.mark.parametrize(("views", "times"), [(0, 1), (3, 3)])
+def test_the_teacher_is_asked_once_for_each_clip_and_view(tone_task, tmp_path, views, times):
+    clips = len(tone_task.train)
+    teacher = Oracle(tone_task.train.labels)
+    model, distillation, config = objective(tone_task, teacher, views=views)
+    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    assert teacher.asked == times * clips
+    again, resumed, config = objective(tone_task, teacher, views=views)
+    fit(again, tone_task, config=config, objective=resumed, folder=tmp_path, resume=True, progress=False)
+    assert teacher.asked == times * clips  # kept in the folder
+
+
+def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
+    teacher = Oracle(tone_task.train.labels)
+    model, distillation, config = objective(tone_task, teacher)
+    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    teacher.digest = lambda: "another"
+    model, distillation, config = objective(tone_task, teacher)
+    with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
+        fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    (tmp_path / "teacher_outputs.npz").write_bytes(b"PK damaged")
+    with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
+        fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+
+
+def test_a_student_hears_the_same_views_in_every_round(tone_task):
+    heard = []
+
+    class Listening(Oracle):
+        def outputs(self, clips):
+            heard.append(np.array(clips))
+            return super().outputs(clips)
+
+    model, distillation, config = objective(tone_task, Listening(tone_task.train.labels), views=2)
+    fit(model, tone_task, config=config, objective=distillation, progress=False)
+    first, second = heard
+    assert first.shape == second.shape == tone_task.log_mel("train").shape
+    assert np.abs(first - second).max() > 0.1
+
+
+def test_teachers_that_do_not_fit(tone_task):
+    teacher = NetworkTeacher(Network(residual(tone_task.input_shape, 5, size="small")))
+    with pytest.raises(ArgumentError, match="gives 5 logits, but must give logits of the student's 4 classes"):
+        objective(tone_task, teacher)
+    listener = Oracle(tone_task.train.labels)
+    listener.input = "waveform"
+    with pytest.raises(ArgumentError, match="views is 2, but a teacher of waveforms hears clips as they were recorded"):
+        objective(tone_task, listener, views=2)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": 0.0}, "temperature is 0.0, but must be above 0"),
+        ({"teacher_weight": 1.5}, "teacher_weight is 1.5, but must be from 0 to 1"),
+        ({"deepest_weight": -1.0}, "deepest_weight is -1.0, but must be at least 0"),
+        ({"views": -1}, "views is -1, but must be at least 0"),
+    ],
+)
+def test_settings_that_break_a_rule(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        DistillConfig(**settings)
+
+
+SYNTHETIC = [
+    "--task",
+    "synthetic",
+    "--option",
+    "words=yes,no",
+    "--option",
+    "speakers=6",
+    "--option",
+    "clips_per_word=2",
+]
+
+
+@pytest.fixture(scope="module")
+def teacher_folder(tmp_path_factory):
+    pytest.importorskip("espeakng_loader")
+    folder = tmp_path_factory.mktemp("teachers")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BNN_EXIT_CACHE", str(folder / "cache"))
+        out = ["--size", "small", "--epochs", "2", "--out", str(folder / "teacher")]
+        assert train_teacher.main([*SYNTHETIC, *out]) == 0
+        yield folder / "teacher"
+
+
+def test_a_teacher_is_trained_by_its_command(teacher_folder):
+    assert {path.name for path in teacher_folder.iterdir()} == {
+        *("config.json", "environment.json", "history.json", "last.npz", "best.npz", "teacher.json")
+    }
+    report = json.loads((teacher_folder / "teacher.json").read_text())
+    assert set(report["accuracy"]) == {"validation", "test"} and report["cost"]["binary_macs"] == 0
+    assert [epoch["epoch"] for epoch in json.loads((teacher_folder / "history.json").read_text())] == [1, 2]
+
+
+def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, capsys):
+    run = tmp_path / "run"
+    options = ["--size", "small", "--epochs", "1", "--teacher", str(teacher_folder), "--out", str(run)]
+    assert train.main([*SYNTHETIC, *options, "--deepest-weight", "0.5", "--views", "1"]) == 0
+    config = json.loads((run / "config.json").read_text())
+    assert config["distillation"] == {
+        **{"teachers": [str(teacher_folder)], "temperature": 3.0, "teacher_weight": 0.7},
+        **{"deepest_weight": 0.5, "views": 1},
+    }
+    assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no")
+    assert (run / "teacher_outputs.npz").is_file()
+
+
+def test_mistakes_of_the_commands_are_one_line(teacher_folder, tmp_path, capsys):
+    copy = tmp_path / "unfinished"
+    shutil.copytree(teacher_folder, copy)
+    (copy / "best.npz").unlink()
+    out = ["--out", str(tmp_path / "run")]
+    others = [*SYNTHETIC[:3], "words=yes,stop", *SYNTHETIC[4:]]
+    for arguments, message in (
+        ([*SYNTHETIC, *out, "--temperature", "2"], "--temperature is for training with a --teacher: add one"),
+        ([*SYNTHETIC, *out, "--teacher", str(tmp_path)], "is no teacher: give a folder"),
+        ([*others, *out, "--teacher", str(teacher_folder)], "knows 2 labels (yes, no, ...), but the task has 2"),
+        ([*SYNTHETIC, *out, "--teacher", str(copy)], "has no best.npz: its training has not finished an epoch"),
+    ):
+        assert train.main(arguments) in (1, 2)
+        error = capsys.readouterr().err.splitlines()[-1]
+        assert error.startswith("error: ") and message in error
+        shutil.rmtree(tmp_path / "run", ignore_errors=True)
+    assert train_teacher.main(["--resume", str(teacher_folder), "--epochs", "3"]) == 2
+    assert "--epochs cannot change in a training that is resumed" in capsys.readouterr().err

@@ -1,0 +1,155 @@
+import json
+
+import numpy as np
+import pytest
+
+from bnn_exit._keras import keras, set_seed, tf
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.network import Network
+from bnn_exit.models.profile import cost
+from distill.teachers import MeanTeacher, NetworkTeacher, load_teacher
+from distill.teachers.residual import SIZES, residual
+
+SHAPE = (48, 32, 1)
+CLIPS = np.random.default_rng(0).normal(size=(5, 48, 32)).astype(np.float32)
+
+
+def dense_model(*, shape=SHAPE, classes=4, activation=None):
+    source = keras.Input(shape)
+    return keras.Model(source, keras.layers.Dense(classes, activation=activation)(keras.layers.Flatten()(source)))
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_residual_network_gives_logits_and_grows_with_its_size(size):
+    model = residual(SHAPE, 4, size=size)
+    network = Network(model)
+    assert (network.num_exits, network.num_classes, network.input_shape) == (1, 4, SHAPE)
+    assert network.logits(CLIPS).shape == (5, 1, 4)
+    smaller = [name for name in SIZES if list(SIZES).index(name) < list(SIZES).index(size)]
+    for name in smaller:
+        assert cost(model).float_macs > cost(residual(SHAPE, 4, size=name)).float_macs
+    assert cost(model).binary_macs == 0
+
+
+def test_a_network_teaches_with_its_last_exit():
+    network = Network(residual(SHAPE, 4, size="small"))
+    teacher = NetworkTeacher(network)
+    np.testing.assert_array_equal(teacher.outputs(CLIPS), network.logits(CLIPS)[:, -1])
+    before = teacher.digest()
+    network.keras_model.set_weights([weight + 1 for weight in network.keras_model.get_weights()])
+    assert teacher.digest() != before
+
+
+def save_keras(folder):
+    set_seed(1)
+    model = dense_model()
+    model.save(folder / "teacher.keras")
+    return folder / "teacher.keras", model
+
+
+def save_h5(folder):
+    set_seed(1)
+    model = dense_model()
+    model.save(folder / "teacher.h5")
+    return folder / "teacher.h5", model
+
+
+def save_saved_model(folder):
+    set_seed(1)
+    model = dense_model()
+    model.save(folder / "saved", save_format="tf")
+    return folder / "saved", model
+
+
+def save_tflite(folder):
+    set_seed(1)
+    model = dense_model()
+    (folder / "teacher.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(model).convert())
+    return folder / "teacher.tflite", model
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Keras would rather have its newest format
+@pytest.mark.parametrize("save", [save_keras, save_h5, save_saved_model, save_tflite])
+def test_files_of_every_kind_teach_what_the_model_says(save, tmp_path):
+    path, model = save(tmp_path)
+    teacher = load_teacher(path, input_shape=SHAPE)
+    assert (teacher.kind, teacher.size, teacher.input, tuple(teacher.input_shape)) == ("logits", 4, "log_mel", SHAPE)
+    np.testing.assert_allclose(teacher.outputs(CLIPS), model(CLIPS[..., None]).numpy(), rtol=1e-4, atol=1e-5)
+    assert teacher.digest() == load_teacher(path).digest()
+
+
+def test_probabilities_become_logits_with_the_same_softmax(tmp_path):
+    model = dense_model(activation="softmax")
+    model.save(tmp_path / "m.keras")
+    found = load_teacher(tmp_path / "m.keras").outputs(CLIPS)
+    np.testing.assert_allclose(tf.nn.softmax(found).numpy(), model(CLIPS[..., None]).numpy(), atol=1e-5)
+    assert found.min() < 0
+
+
+def test_a_model_of_waveforms_is_told_by_its_input(tmp_path):
+    dense_model(shape=(160,)).save(tmp_path / "m.keras")
+    teacher = load_teacher(tmp_path / "m.keras", kind="embedding", input_shape=SHAPE)
+    assert (teacher.input, teacher.kind) == ("waveform", "embedding")
+    assert teacher.outputs(np.zeros((3, 160), np.float32)).shape == (3, 4)
+
+
+def test_several_teachers_are_averaged(tmp_path):
+    for name in ("a", "b"):
+        dense_model().save(tmp_path / f"{name}.keras")
+    one, two = (load_teacher(tmp_path / f"{name}.keras") for name in ("a", "b"))
+    both = load_teacher([tmp_path / "a.keras", tmp_path / "b.keras"])
+    assert isinstance(both, MeanTeacher)
+    np.testing.assert_allclose(both.outputs(CLIPS), (one.outputs(CLIPS) + two.outputs(CLIPS)) / 2, rtol=1e-5, atol=1e-6)
+    assert both.digest() not in (one.digest(), two.digest())
+
+
+def test_teachers_that_do_not_fit_together(tmp_path):
+    dense_model(classes=4).save(tmp_path / "a.keras")
+    dense_model(classes=5).save(tmp_path / "b.keras")
+    with pytest.raises(ArgumentError, match="teachers give 4 logits of a log_mel, 5 logits of a log_mel, but must all"):
+        load_teacher([tmp_path / "a.keras", tmp_path / "b.keras"])
+    with pytest.raises(ArgumentError, match="teachers give none"):
+        MeanTeacher([])
+
+
+def two_outputs():
+    source = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()(source)
+    return keras.Model(source, [keras.layers.Dense(2)(flat), keras.layers.Dense(2)(flat)])
+
+
+def free_length():
+    source = keras.Input((None, 32, 1))
+    return keras.Model(source, keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(source)))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (two_outputs, "has 1 inputs and 2 outputs, but must have one of each"),
+        (free_length, r"takes \[None, None, 32, 1\], but every size save the batch must be fixed"),
+        (lambda: dense_model(shape=(48, 32, 3)), r"takes \[48, 32, 3\], but must take log-mel"),
+        (lambda: dense_model(shape=(98, 64, 1)), "takes log-mel of 98 frames x 64 mels, but the task gives 48 x 32"),
+    ],
+)
+def test_models_that_cannot_teach(tmp_path, make, message):
+    make().save(tmp_path / "m.keras")
+    with pytest.raises(DataError, match=message):
+        load_teacher(tmp_path / "m.keras", input_shape=SHAPE)
+
+
+@pytest.mark.parametrize("name", ["damaged.keras", "damaged.h5", "damaged.tflite", "missing.keras", "missing.tflite"])
+def test_files_that_cannot_be_read(tmp_path, name):
+    if name.startswith("damaged"):
+        (tmp_path / name).write_bytes(b"not a model at all" * 10)
+    with pytest.raises(DataError, match=r"teacher '.*' (cannot be read|does not exist)") as caught:
+        load_teacher(tmp_path / name)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_is_no_teacher(tmp_path):
+    with pytest.raises(DataError, match="is no teacher: give a folder of "):
+        load_teacher(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"format": 1, "teacher": {"size": "base"}}))
+    with pytest.raises(DataError, match="cannot be read"):
+        load_teacher(tmp_path)
