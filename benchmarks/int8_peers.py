@@ -249,9 +249,9 @@ def plot(path: Path, ours: dict[str, dict], int8: dict[str, dict], *, title: str
     axes.plot(*zip(*map(point, best.values()), strict=True), "s", color="black", label="int8, XNNPACK")
     for peer, s in best.items():
         text = f"{peer}\n{int8[peer]['bytes'] / 1e3:.0f} kB"
-        axes.annotate(text, point(s), textcoords="offset points", xytext=(6, -16), fontsize=8)
+        axes.annotate(text, point(s), textcoords="offset points", xytext=(0, -26), ha="center", fontsize=8)
     axes.set(title=title, xlabel="mean time of the network for a clip (µs, front end apart)", ylabel="accuracy (%)")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * axes.get_xlim()[1])
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
     with replacing(path) as file:
