@@ -28,6 +28,7 @@ examples:
   python -m bnn_exit.train --task speech_commands --words 12
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
+  python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
 
 The run folder then holds model.tflite, the one file to deploy. Measure it on the test split with
@@ -51,6 +52,14 @@ def parser() -> argparse.ArgumentParser:
     data.add_argument("--fold", type=int, metavar="1..5", help="esc10, esc50: the fold to test on")
     data.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
+    )
+    data.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the log-mel features, such as hop_ms=20 or num_mels=40: coarser is faster, finer more "
+        "accurate; repeatable (bnn_exit.FeatureConfig lists them)",
     )
     data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
     network = arguments.add_argument_group("network")
@@ -96,7 +105,8 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     model = ModelConfig.from_dict(_given(options, "backbone", "size", "head"))
-    settings = default_settings(name, model)
+    features = FeatureConfig.from_dict(_pairs("--feature", options.feature))
+    settings = default_settings(name, model, features)
     training = dataclasses.replace(
         settings.training, **_given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
@@ -105,10 +115,10 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
     task = audio_tasks.load(
         name,
         data_dir=options.data_dir,
-        features=FeatureConfig(),
+        features=features,
         cache_dir=options.cache_dir,
         **_given(options, "words", "fold"),
-        **_task_options(options.option),
+        **_pairs("--option", options.option),
     )
     return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training)
 
@@ -205,16 +215,17 @@ def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def _task_options(pairs: list[str]) -> dict[str, Any]:
+def _pairs(name: str, pairs: list[str]) -> dict[str, Any]:
+    """The values of a repeated NAME=VALUE option; what is no JSON is text."""
     values = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise ArgumentError(f"--option is {pair!r}, but must be NAME=VALUE")
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ArgumentError(f"{name} is {pair!r}, but must be NAME=VALUE")
         try:
-            values[name] = json.loads(text)
+            values[key] = json.loads(text)
         except json.JSONDecodeError:
-            values[name] = text
+            values[key] = text
     return values
 
 
