@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 # The tests that use TensorFlow are the slow ones; a process for each core, and a file stays in one process.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
+# Stock models for a test. They work with our packages, but ask for a protobuf that is slow from Python 3.11 on, and for
+# data sets; so without what they ask for.
+ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 
 .PHONY: demo test lint clean wheel wheel-aarch64
 
@@ -21,6 +24,7 @@ $(VENV)/installed: pyproject.toml $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(ZOO)
 	touch $@
 
 demo: $(VENV)/installed

@@ -49,13 +49,8 @@ class Input:
         return self.coefficients or self.features.num_mels
 
     def augment(self) -> AugmentConfig:
-        """The defaults, with masks that cover the same time and share of the bands as in the default log-mel."""
-        default, own = FeatureConfig(), AugmentConfig()
-        return dataclasses.replace(
-            own,
-            time_mask_frames=round(own.time_mask_frames * default.hop_ms / self.features.hop_ms),
-            frequency_mask_mels=round(own.frequency_mask_mels * self.features.num_mels / default.num_mels),
-        )
+        """The defaults for these features."""
+        return AugmentConfig().scaled_to(self.features)
 
 
 def _features(mels: int) -> FeatureConfig:

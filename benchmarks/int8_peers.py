@@ -43,7 +43,7 @@ def main() -> int:
     training.add_argument("size", choices=("S", "M", "L"))
     training.add_argument("--input", default="mel10", help="a name in ds_cnn.INPUTS")
     training.add_argument("--epochs", type=int, default=40)
-    training.add_argument("--learning-rate", type=float, default=3e-3)
+    training.add_argument("--learning-rate", type=float, default=0.01, help="peak of the cosine schedule")
     training.add_argument("--calibration-clips", type=int, default=500, help="training clips that choose int8 ranges")
     training.add_argument("--out", help="folder to make, or to go on in (default: runs/ds-cnn-SIZE-INPUT)")
     comparison = commands.add_parser("compare", help="measure our files and int8 files side by side")
@@ -249,9 +249,9 @@ def plot(path: Path, ours: dict[str, dict], int8: dict[str, dict], *, title: str
     axes.plot(*zip(*map(point, best.values()), strict=True), "s", color="black", label="int8, XNNPACK")
     for peer, s in best.items():
         text = f"{peer}\n{int8[peer]['bytes'] / 1e3:.0f} kB"
-        axes.annotate(text, point(s), textcoords="offset points", xytext=(6, -16), fontsize=8)
+        axes.annotate(text, point(s), textcoords="offset points", xytext=(0, -26), ha="center", fontsize=8)
     axes.set(title=title, xlabel="mean time of the network for a clip (µs, front end apart)", ylabel="accuracy (%)")
-    axes.set_xlim(left=0)
+    axes.set_xlim(0, 1.1 * axes.get_xlim()[1])
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
     with replacing(path) as file:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit import machine
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_json
 
@@ -25,6 +26,14 @@ def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
     data.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
     )
+    data.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the log-mel features, such as hop_ms=20 or num_mels=40: coarser is faster, finer more "
+        "accurate; repeatable (bnn_exit.FeatureConfig lists them)",
+    )
     data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
 
 
@@ -34,8 +43,13 @@ def data_options(options: argparse.Namespace) -> dict[str, Any]:
         "data_dir": options.data_dir,
         "cache_dir": options.cache_dir,
         **given(options, "words", "fold"),
-        **_task_options(options.option),
+        **_pairs("--option", options.option),
     }
+
+
+def feature_options(options: argparse.Namespace) -> FeatureConfig:
+    """The log-mel features: the default ones, with what was given."""
+    return FeatureConfig.from_dict(_pairs("--feature", options.feature))
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -75,16 +89,17 @@ def write_environment(folder: Path, *, command: str, seed: int) -> None:
     )
 
 
-def _task_options(pairs: list[str]) -> dict[str, Any]:
+def _pairs(name: str, pairs: list[str]) -> dict[str, Any]:
+    """The values of a repeated NAME=VALUE option; what is no JSON is text."""
     values = {}
     for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise ArgumentError(f"--option is {pair!r}, but must be NAME=VALUE")
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ArgumentError(f"{name} is {pair!r}, but must be NAME=VALUE")
         try:
-            values[name] = json.loads(text)
+            values[key] = json.loads(text)
         except json.JSONDecodeError:
-            values[name] = text
+            values[key] = text
     return values
 
 

@@ -12,10 +12,9 @@ from typing import Any
 import audio_tasks
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser, positive_int
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import write_json
-from bnn_exit.run_options import add_data_options, check_new, data_options, given, write_environment
+from bnn_exit.run_options import add_data_options, check_new, data_options, feature_options, given, write_environment
 
 EPILOG = """\
 examples:
@@ -24,6 +23,7 @@ examples:
   python -m bnn_exit.train --task speech_commands --words 12
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
+  python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
 
 The run folder then holds model.tflite, the one file to deploy. Measure it on the test split with
@@ -101,13 +101,14 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     model = ModelConfig.from_dict(given(options, "backbone", "size", "head"))
-    settings = default_settings(name, model)
+    features = feature_options(options)
+    settings = default_settings(name, model, features)
     training = dataclasses.replace(
         settings.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
     check_new(folder)
-    task = audio_tasks.load(name, features=FeatureConfig(), **data_options(options))
+    task = audio_tasks.load(name, features=features, **data_options(options))
     return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training, _distillation(options))
 
 

@@ -13,10 +13,9 @@ import numpy as np
 
 import audio_tasks
 from bnn_exit.command import Parser, positive_int
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import write_json
-from bnn_exit.run_options import add_data_options, check_new, data_options, given, write_environment
+from bnn_exit.run_options import add_data_options, check_new, data_options, feature_options, given, write_environment
 
 EPILOG = """\
 examples:
@@ -74,12 +73,13 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     teacher = TeacherConfig.from_dict(given(options, "size"))
-    settings = default_settings(name)
+    features = feature_options(options)
+    settings = default_settings(name, features)
     chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
     training = dataclasses.replace(settings.training, **chosen)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
     check_new(folder)
-    task = audio_tasks.load(name, features=FeatureConfig(), **data_options(options))
+    task = audio_tasks.load(name, features=features, **data_options(options))
     write_environment(folder, command=command, seed=training.seed)
     TeacherRun(RunTask.of(task), teacher, settings.augment, training).save(folder)
     return folder
@@ -115,7 +115,7 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
         return place
     resume = (place / "config.json").is_file()
     if not resume:
-        settings = default_settings(task.name)
+        settings = default_settings(task.name, task.features)
         training = dataclasses.replace(settings.training, seed=config.training.seed)
         place.mkdir(parents=True, exist_ok=True)
         TeacherRun(config.task, TeacherConfig(), settings.augment, training).save(place)

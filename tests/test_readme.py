@@ -85,3 +85,57 @@ def test_every_row_of_the_results_is_a_committed_result(name, cells):
 
 def test_the_results_are_there():
     assert {name for name, _ in result_rows()} == {"words", "esc10"}
+
+
+def result(name):
+    return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def cells(start):
+    """The cells of the row of a table that starts like this."""
+    (row,) = re.findall(rf"^\| {re.escape(start)} \|(.*)\|$", TEXT, flags=re.MULTILINE)
+    return [cell.strip() for cell in row.split("|")]
+
+
+ISAS = ("avx512_vpopcnt", "avx2", "scalar")
+
+
+@pytest.mark.parametrize(
+    ("row", "network", "better"),
+    [
+        ("QuickNet `base` without exits, median", "quicknet base", "lce indirect, xnnpack"),
+        ("residual network of 170 M binary MACs, median", "residual, random weights", "lce indirect, xnnpack"),
+    ],
+)
+def test_the_times_of_whole_networks_are_those_of_the_result(row, network, better):
+    contestants = result("network_speed")["plain_graphs"][network]["contestants"]
+    assert cells(row) == [f"{contestants[name]['median_us']:.1f}" for name in (*ISAS, better)]
+    assert all(contestants[better]["median_us"] <= times["median_us"] for name, times in contestants.items()
+               if name.startswith("lce"))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("row", "setting"),
+    [
+        ("the words file above, mean at `balanced`", "balanced"),
+        ("the words file, every clip to the last exit, mean", "exit 3 of 3 forced"),
+    ],
+)
+def test_the_times_of_the_file_with_exits_are_those_of_the_result(row, setting):
+    times = result("network_speed")["adaptive_file"][setting]
+    assert cells(row) == [f"{times[name]['mean_us']:.1f}" for name in (*ISAS, "lce default")]
+
+
+def test_the_rest_of_the_speed_is_that_of_the_results():
+    for bar in result("native_calls")["bars"]:
+        if "addition" not in bar["what"]:
+            assert f" {bar['figure']:.1f} us" in TEXT, bar
+    memory = result("memory")
+    python, example = memory["python_stages_mb"]["run"], memory["c_example_mb"]
+    assert f"takes {python:.0f} MB, the C example\n{example:.0f} MB" in TEXT
+    assert [row["labels_differ"] + row["exits_differ"] for row in result("agreement")["rows"]] == [0, 0]
+    layers = result("aarch64_model")["instructions_per_layer"]
+    shares = [layer[output]["of_lce_best"] for layer in layers for output in ("bitpacked", "float")]
+    assert f"{min(shares):.2f} to {max(shares):.2f} of its instructions" in TEXT
+    for core, loop in result("aarch64_model")["inner_loop"]["macs_per_cycle"].items():
+        assert f"{loop['times_lce']['128 channels and more']:.2f} on {core.title().replace('n1', 'N1')}" in TEXT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,15 @@ class AugmentConfig(Config):
         self._require(self.gain_db >= 0, "gain_db", "at least 0")
         self._require(self.time_mask_frames >= 0, "time_mask_frames", "at least 0")
         self._require(self.frequency_mask_mels >= 0, "frequency_mask_mels", "at least 0")
+
+    def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
+        """The same masks in milliseconds and hertz, for other features than the default ones."""
+        usual = FeatureConfig()
+        return dataclasses.replace(
+            self,
+            time_mask_frames=round(self.time_mask_frames * usual.hop_ms / features.hop_ms),
+            frequency_mask_mels=round(self.frequency_mask_mels * features.num_mels / usual.num_mels),
+        )
 
 
 class Augmenter:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.config import FeatureConfig
 from bnn_exit.models.multi_exit import ModelConfig
 from bnn_exit.training.config import TrainConfig
 
@@ -29,6 +30,7 @@ _SYNTHETIC = Settings(TrainConfig(epochs=20, batch_size=16, warmup_steps=100), A
 _BY_TASK = {"esc10": _SOUNDS, "esc50": _SOUNDS, "synthetic": _SYNTHETIC}
 
 
-def default_settings(task: str, model: ModelConfig) -> Settings:
+def default_settings(task: str, model: ModelConfig, features: FeatureConfig) -> Settings:
     """Training and augmentation for the task called `task`."""
-    return _BY_TASK.get(task, _WORDS)
+    settings = _BY_TASK.get(task, _WORDS)
+    return Settings(settings.training, settings.augment.scaled_to(features))

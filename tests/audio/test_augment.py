@@ -113,6 +113,14 @@ def test_masks_blank_whole_frames_and_bands_of_bounded_width():
     assert np.mean(frames) == pytest.approx(9.5, abs=1.5) and np.mean(mels) == pytest.approx(4.5, abs=1)
 
 
+def test_masks_keep_their_time_and_their_share_of_the_bands():
+    usual = AugmentConfig(time_mask_frames=25, frequency_mask_mels=12)
+    assert usual.scaled_to(FeatureConfig()) == usual
+    coarse = usual.scaled_to(FeatureConfig(window_ms=40, hop_ms=20, fft_size=1024, num_mels=32))
+    assert (coarse.time_mask_frames, coarse.frequency_mask_mels) == (12, 6)
+    assert coarse.gain_db == usual.gain_db
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
