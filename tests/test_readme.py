@@ -139,3 +139,22 @@ def test_the_rest_of_the_speed_is_that_of_the_results():
     assert f"{min(shares):.2f} to {max(shares):.2f} of its instructions" in TEXT
     for core, loop in result("aarch64_model")["inner_loop"]["macs_per_cycle"].items():
         assert f"{loop['times_lce']['128 channels and more']:.2f} on {core.title().replace('n1', 'N1')}" in TEXT
+
+
+@pytest.mark.parametrize(
+    ("row", "side", "network", "setting"),
+    [
+        ("ours, words, every clip at exit 1", "ours", "benchmark-words", "exit 1"),
+        ("ours, words, `balanced`", "ours", "benchmark-words", "balanced"),
+        ("ours, words, `accurate`", "ours", "benchmark-words", "accurate"),
+        ("ours, coarser features (49 x 40), `balanced`", "ours", "words-49x40", "balanced"),
+        ("int8 DS-CNN S", "int8", "ds-cnn-S-mel10", "LiteRT"),
+        ("int8 DS-CNN M", "int8", "ds-cnn-M-mel10", "LiteRT"),
+        ("int8 DS-CNN L", "int8", "ds-cnn-L-mel10", "LiteRT"),
+    ],
+)
+def test_the_comparison_with_int8_is_that_of_the_result(row, side, network, setting):
+    file = result("int8_peers")[side][network]
+    figures = file["settings"][setting]
+    expected = [file["bytes"] / 1000, 100 * figures["accuracy"], figures["network"]["mean"]]
+    assert cells(row) == [f"{expected[0]:.0f}", f"{expected[1]:.2f}", f"{expected[2]:.1f}"]
