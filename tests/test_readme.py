@@ -11,12 +11,14 @@ import pytest
 from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
+from distill import train_teacher
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PARSERS = {
     "bench": bench.parser,
     "train": train.parser,
+    "distill.train_teacher": train_teacher.parser,
     "evaluate": evaluate.parser,
     "predict": predict.parser,
     "export": export_command.parser,
@@ -30,7 +32,9 @@ def blocks(language):
 def commands():
     lines = [line.split("#")[0].strip() for block in blocks("sh") for line in block.splitlines()]
     inline = re.findall(r"`(python -m [^`]+)`", TEXT)
-    return sorted({line for line in [*lines, *inline] if line.startswith("python -m bnn_exit.")})
+    return sorted(
+        {line for line in [*lines, *inline] if line.startswith(("python -m bnn_exit.", "python -m distill."))}
+    )
 
 
 def test_the_python_examples_run_in_order(tmp_path, monkeypatch, capsys):
