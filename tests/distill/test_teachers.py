@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+import distill
 from bnn_exit._keras import keras, set_seed, tf
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.network import Network
@@ -12,6 +13,13 @@ from distill.teachers.residual import SIZES, residual
 
 SHAPE = (48, 32, 1)
 CLIPS = np.random.default_rng(0).normal(size=(5, 48, 32)).astype(np.float32)
+
+
+def test_the_package_gives_what_users_need():
+    assert distill.load_teacher is load_teacher
+    assert distill.__all__ == ["DistillConfig", "Distillation", "load_teacher"]
+    with pytest.raises(AttributeError, match="module 'distill' has no attribute 'teach'"):
+        _ = distill.teach
 
 
 def dense_model(*, shape=SHAPE, classes=4, activation=None):
