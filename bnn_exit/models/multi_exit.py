@@ -9,13 +9,23 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.config import Config
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.models import profile, quicknet
+from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_to_binary
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
 from bnn_exit.models.network import Network
 
-BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {"quicknet": quicknet.quicknet}
-SIZES: dict[str, dict] = {"quicknet": quicknet.SIZES}
+BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {
+    "quicknet": quicknet.quicknet,
+    "birealnet": birealnet.birealnet,
+    "real_to_binary": real_to_binary.real_to_binary,
+    "binary_densenet": binary_densenet.binary_densenet,
+}
+SIZES: dict[str, dict] = {
+    "quicknet": quicknet.SIZES,
+    "birealnet": birealnet.SIZES,
+    "real_to_binary": real_to_binary.SIZES,
+    "binary_densenet": binary_densenet.SIZES,
+}
 
 
 @dataclass(frozen=True)

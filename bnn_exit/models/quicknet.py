@@ -12,12 +12,7 @@ from dataclasses import dataclass
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.standardise import Standardise
-
-layers = keras.layers
-
-
-LONG_CLIP_FRAMES = 256
+from bnn_exit.models.blocks import cut_into_stages, halved, normalise, prelu
 
 
 @dataclass(frozen=True)
@@ -46,46 +41,13 @@ def quicknet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[k
     Returns:
         One model a stage. The first reads `[batch, frames, mels, 1]` and starts with the standardisation.
     """
-    shape = SIZES[one_of("size", size, SIZES)]
-    stages = []
-    features_shape = input_shape
-    for index, (blocks, channels) in enumerate(zip(shape.blocks, shape.channels, strict=True)):
-        source = keras.Input(features_shape)
-        features = _stem(source, shape) if index == 0 else source
-        for block in range(blocks):
-            strides = 2 if index > 0 and block == 0 else 1
-            features = _block(features, channels, strides=strides, name=f"s{index + 1}_b{block + 1}")
-        stages.append(keras.Model(source, features, name=f"stage_{index + 1}"))
-        features_shape = tuple(features.shape[1:])
-    return stages
-
-
-def _stem(source: keras.KerasTensor, shape: QuickNetSize) -> keras.KerasTensor:
-    """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), then 1x1."""
-    features = Standardise(name="standardise")(source)
-    # Clips of seconds, not words: twice the time step, or the first stage would cost more than all others together.
-    time_stride = 4 if source.shape[1] > LONG_CLIP_FRAMES else 2
-    features = layers.Conv2D(
-        shape.stem_channels, (time_stride + 1, 3), strides=(time_stride, 2), padding="same", use_bias=False
-    )(features)
-    features = layers.ReLU()(_normalise(features))
-    features = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(features)
-    features = layers.Conv2D(shape.channels[0], 1, use_bias=False)(_normalise(features))
-    return _normalise(features)
+    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     """features + BatchNorm(PReLU(binary 3x3)), the shortcut averaged where strided and repeated where channels grow."""
-    residual = binary_conv(features, channels, strides=strides, name=name)
-    residual = layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.Constant(0.25))(residual)
-    residual = _normalise(residual)
-    if strides > 1:
-        features = layers.AveragePooling2D(strides, strides, padding="same")(features)
+    residual = normalise(prelu(binary_conv(features, channels, strides=strides, name=name)))
+    features = halved(features, strides)
     if features.shape[-1] != channels:
-        features = layers.Concatenate()([features] * (channels // features.shape[-1]))
-    return layers.Add()([features, residual])
-
-
-def _normalise(features: keras.KerasTensor) -> keras.KerasTensor:
-    # Momentum 0.9: runs are short, and 0.99 would still remember the first epochs at the end.
-    return layers.BatchNormalization(momentum=0.9)(features)
+        features = keras.layers.Concatenate()([features] * (channels // features.shape[-1]))
+    return keras.layers.Add()([features, residual])

@@ -173,7 +173,11 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
             2,
             "--task is 'speech_comands', but must be one of .*; did you mean 'speech_comm",
         ),
-        (["--backbone", "resnet"], 2, "backbone is 'resnet', but must be one of quicknet"),
+        (
+            ["--backbone", "resnet"],
+            2,
+            "backbone is 'resnet', but must be one of binary_densenet, birealnet, quicknet, real_to_binary",
+        ),
         (["--size", "huge"], 2, "size is 'huge', but must be one of base, large, small"),
         (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["--learning-rate", "-1"], 2, "learning_rate is -1.0, but must be above 0"),

@@ -27,11 +27,13 @@ def test_every_backbone_has_at_least_three_exits_of_rising_cost_and_mostly_binar
     assert model.num_exits >= 3
     assert all(a.ops < b.ops and a.bytes < b.bytes for a, b in itertools.pairwise(costs))
     # A cheap stem and no large float layer: even counted 64 to 1 the binary work is not dwarfed.
-    assert costs[-1].float_macs < 0.03 * costs[-1].binary_macs
+    # The published shortcuts of the others have float 1x1 convolutions, which QuickNet here does without.
+    assert costs[-1].float_macs < (0.03 if backbone == "quicknet" else 0.06) * costs[-1].binary_macs
 
 
-def test_sizes_grow():
-    costs = [build(size=size).costs()[-1] for size in ("small", "base", "large")]
+@pytest.mark.parametrize("backbone", models.BACKBONES)
+def test_sizes_grow(backbone):
+    costs = [build(backbone=backbone, size=size).costs()[-1] for size in ("small", "base", "large")]
     assert costs[0].ops < costs[1].ops < costs[2].ops
     assert costs[0].bytes < costs[1].bytes < costs[2].bytes
 
@@ -89,7 +91,7 @@ def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_t
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of quicknet; did you mean 'quicknet'"),
+        ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of .*; did you mean 'quicknet'"),
         ({"size": "bas"}, "size is 'bas', but must be one of base, large, small; did you mean 'base'"),
         ({"head": "gird"}, "head is 'gird', but must be one of grid, pooled; did you mean 'grid'"),
         ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),

@@ -1,0 +1,49 @@
+"""BinaryDenseNet for log-mel input (Bethge et al. 2019, section 4): binary convolutions add channels to what is there.
+
+A layer is BatchNorm and a binary 3x3 whose results are joined to its input, so no value is ever overwritten. Where a
+stage begins, the map is halved by a maximum and its channels are divided by a float 1x1 convolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn_exit._keras import keras
+from bnn_exit.errors import one_of
+from bnn_exit.models.binary_ops import binary_conv
+from bnn_exit.models.blocks import cut_into_stages, normalise
+
+layers = keras.layers
+
+GROWTH = 64
+"""Channels that each layer adds; the paper's, and a whole word of the kernels."""
+
+
+@dataclass(frozen=True)
+class BinaryDenseNetSize:
+    """For each stage its layers and the channels that it starts with; larger is more accurate and slower."""
+
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    stem_channels: int = 16
+
+
+SIZES = {
+    "small": BinaryDenseNetSize(blocks=(1, 2, 3), channels=(64, 64, 64), stem_channels=8),
+    "base": BinaryDenseNetSize(blocks=(2, 4, 6), channels=(64, 64, 128)),
+    "large": BinaryDenseNetSize(blocks=(3, 6, 10), channels=(64, 128, 192)),
+}
+
+
+def binary_densenet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
+    """The stages of a BinaryDenseNet; arguments and result as `quicknet.quicknet`."""
+    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
+
+
+def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
+    if strides > 1:
+        # Published order: BatchNorm, maximum, ReLU, 1x1. The maximum of binary layers' inputs keeps what is rare.
+        features = layers.MaxPooling2D(strides, strides, padding="same")(normalise(features))
+        features = layers.Conv2D(channels, 1, use_bias=False)(layers.ReLU()(features))
+    added = binary_conv(normalise(features), GROWTH, name=name)
+    return layers.Concatenate()([features, added])

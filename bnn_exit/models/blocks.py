@@ -1,0 +1,81 @@
+"""What the backbones share: the way from log-mel to features, normalisation, shortcuts, and cutting into stages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from bnn_exit._keras import keras
+from bnn_exit.models.standardise import Standardise
+
+layers = keras.layers
+
+LONG_CLIP_FRAMES = 256
+
+Block = Callable[..., Any]
+"""block(features, channels, strides=, name=) -> features"""
+
+
+def cut_into_stages(
+    input_shape: tuple[int, int, int],
+    *,
+    blocks: Sequence[int],
+    channels: Sequence[int],
+    stem_channels: int,
+    block: Block,
+) -> list[keras.Model]:
+    """One model a stage, each from the features of the one before; every stage but the first halves time and frequency.
+
+    Args:
+        input_shape: (frames, mels, 1) of the log-mel input.
+        blocks, channels: of each stage.
+        stem_channels: of the first convolution.
+        block: makes one block.
+    """
+    stages = []
+    features_shape = input_shape
+    for index, (count, width) in enumerate(zip(blocks, channels, strict=True)):
+        source = keras.Input(features_shape)
+        features = stem(source, width, first_channels=stem_channels) if index == 0 else source
+        for number in range(count):
+            strides = 2 if index > 0 and number == 0 else 1
+            features = block(features, width, strides=strides, name=f"s{index + 1}_b{number + 1}")
+        stages.append(keras.Model(source, features, name=f"stage_{index + 1}"))
+        features_shape = tuple(features.shape[1:])
+    return stages
+
+
+def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> keras.KerasTensor:
+    """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), then 1x1 to `channels`."""
+    features = Standardise(name="standardise")(source)
+    # Clips of seconds, not words: twice the time step, or the first stage would cost more than all others together.
+    time_stride = 4 if source.shape[1] > LONG_CLIP_FRAMES else 2
+    features = layers.Conv2D(
+        first_channels, (time_stride + 1, 3), strides=(time_stride, 2), padding="same", use_bias=False
+    )(features)
+    features = layers.ReLU()(normalise(features))
+    features = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(features)
+    features = layers.Conv2D(channels, 1, use_bias=False)(normalise(features))
+    return normalise(features)
+
+
+def normalise(features: keras.KerasTensor) -> keras.KerasTensor:
+    """BatchNorm. Momentum 0.9: runs are short, and 0.99 would still remember the first epochs at the end."""
+    return layers.BatchNormalization(momentum=0.9)(features)
+
+
+def prelu(features: keras.KerasTensor) -> keras.KerasTensor:
+    """PReLU with one slope a channel, 0.25 at first."""
+    return layers.PReLU(shared_axes=[1, 2], alpha_initializer=keras.initializers.Constant(0.25))(features)
+
+
+def halved(features: keras.KerasTensor, strides: int) -> keras.KerasTensor:
+    """The mean over `strides` x `strides` places, as a shortcut past a strided layer."""
+    return features if strides == 1 else layers.AveragePooling2D(strides, strides, padding="same")(features)
+
+
+def projected(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:
+    """A float 1x1 convolution where channels change: a shortcut that learns."""
+    if features.shape[-1] == channels:
+        return features
+    return normalise(layers.Conv2D(channels, 1, use_bias=False)(features))

@@ -1,0 +1,43 @@
+"""Every backbone converts with every binary layer binary, and says the same on every backend as in Keras."""
+
+import numpy as np
+import pytest
+
+from bnn_exit import artifact, models
+from bnn_exit._keras import set_seed
+from bnn_exit.export import to_lce
+from bnn_exit.export.parity import compare
+from bnn_exit.models.binary_ops import binary_layers
+from bnn_exit.runtime.backends import installed
+
+
+@pytest.fixture(scope="module", params=models.BACKBONES)
+def exported(request, tone_task, tmp_path_factory):
+    set_seed(2)
+    model = models.build(request.param, size="small", num_classes=4, input_shape=tone_task.input_shape)
+    random = np.random.default_rng(3)
+    # Statistics and slopes as after some training: fresh ones are zeros and ones, which hide mistakes.
+    for weight in model.keras_model.weights:
+        if any(part in weight.name for part in ("gamma", "moving_variance")):
+            weight.assign(random.uniform(0.5, 1.5, weight.shape))
+        elif any(part in weight.name for part in ("beta", "moving_mean", "alpha")):
+            weight.assign(random.uniform(-0.3, 0.3, weight.shape))
+    model.adapt(tone_task.log_mel("train"))
+    path = tmp_path_factory.mktemp(request.param) / "model.tflite"
+    audit = to_lce.export(model, path, task=tone_task, operating_points={})
+    return model, audit, artifact.load(path)
+
+
+def test_every_binary_layer_is_binary_in_the_file(exported):
+    model, audit, _ = exported
+    assert audit.binary_layers == len(binary_layers(model.keras_model)) > 4
+
+
+@pytest.mark.parametrize("backend", installed())
+def test_every_backend_says_what_keras_says(exported, tone_task, backend):
+    model, _, file = exported
+    log_mel = np.asarray(tone_task.log_mel("test"))[: 4 if backend == "reference" else 24]
+    report = compare(model, file, log_mel, log_mel, backend=backend)
+    for figures in report["exits"]:
+        assert figures["top1_agreement"] >= 0.95 and figures["median_difference"] < 1e-4, figures
+    assert report["repeatable"]
