@@ -42,9 +42,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
     network = arguments.add_argument_group("network")
-    network.add_argument("--backbone", metavar="NAME", help="kind of network (default: quicknet)")
+    network.add_argument(
+        "--backbone", metavar="NAME", help="quicknet (default), birealnet, real_to_binary or binary_densenet"
+    )
     network.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
-    network.add_argument("--head", metavar="NAME", help="exit head: grid or pooled (default: grid)")
+    network.add_argument("--head", metavar="NAME", help="exit head: grid (default), pooled, strided or auxiliary")
     training = arguments.add_argument_group("training")
     training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
     training.add_argument("--batch-size", type=positive_int, help="clips a step")

@@ -29,4 +29,34 @@ def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> 
     return layers.Dense(num_classes, name=name)(features)
 
 
-HEADS: dict[str, Callable[..., keras.KerasTensor]] = {"grid": grid_head, "pooled": pooled_head}
+def strided_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
+    """Half of the channels, depthwise 3x3 with stride 2, ReLU, average of 2 x 2, dense: no convolution across channels.
+
+    The early exit of T-RecX (Ghanathe and Wilton 2023, section 3), in the form of its published word recogniser.
+    """
+    features = features[..., : features.shape[-1] // 2]
+    features = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(features)
+    features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
+    features = layers.AveragePooling2D(2, padding="same")(features)
+    return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
+
+
+def auxiliary_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
+    """Two depthwise-separable convolutions to 32 and 16 channels, global average, dense.
+
+    The auxiliary network of depth pruning (De Leon and Atienza 2022, section 2): the most work, and all of it float.
+    """
+    for channels in (32, 16):
+        features = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(features)
+        features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
+        features = layers.Conv2D(channels, 1, use_bias=False)(features)
+        features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
+    return layers.Dense(num_classes, name=name)(layers.GlobalAveragePooling2D()(features))
+
+
+HEADS: dict[str, Callable[..., keras.KerasTensor]] = {
+    "grid": grid_head,
+    "pooled": pooled_head,
+    "strided": strided_head,
+    "auxiliary": auxiliary_head,
+}

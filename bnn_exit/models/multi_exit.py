@@ -105,7 +105,8 @@ def build(
         num_classes: at least 2.
         input_shape: (frames, mels, 1), as `task.input_shape`; at least 32 frames and 32 mels.
         size: "small", "base" or "large"; larger is more accurate and slower.
-        head: a name in HEADS: "grid" keeps coarse position, "pooled" is smaller.
+        head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
+            across channels, "auxiliary" does the most work.
 
     Raises:
         ArgumentError: an unknown name, too few classes, an input too small to halve in every stage, or a layer that

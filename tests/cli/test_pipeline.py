@@ -16,6 +16,8 @@ import bnn_exit
 from audio_tasks import __main__ as tasks_command
 from bnn_exit import artifact, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
+from bnn_exit.models.heads import HEADS
+from bnn_exit.models.multi_exit import BACKBONES
 from bnn_exit.runtime.backends import installed
 
 pytest.importorskip("espeakng_loader")
@@ -53,6 +55,12 @@ def clips(tmp_path_factory):
     options = ["words=yes,no,stop", "speakers=8", "clips_per_word=2"]
     tasks_command.main(["synthetic", *options, "--write", str(folder), "--count", "4"])
     return sorted(folder.glob("*.wav"))
+
+
+@pytest.mark.parametrize(("option", "names"), [("backbone", BACKBONES), ("head", HEADS)])
+def test_the_help_names_every_choice(option, names):
+    (action,) = (action for action in train.parser()._actions if action.dest == option)
+    assert all(re.search(rf"\b{name}\b", action.help) for name in names)
 
 
 def test_a_run_holds_everything_that_its_result_depends_on(run):

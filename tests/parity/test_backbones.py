@@ -1,4 +1,4 @@
-"""Every backbone converts with every binary layer binary, and says the same on every backend as in Keras."""
+"""Every backbone and head converts with every binary layer binary, and says the same on every backend as in Keras."""
 
 import numpy as np
 import pytest
@@ -8,13 +8,18 @@ from bnn_exit._keras import set_seed
 from bnn_exit.export import to_lce
 from bnn_exit.export.parity import compare
 from bnn_exit.models.binary_ops import binary_layers
+from bnn_exit.models.heads import HEADS
 from bnn_exit.runtime.backends import installed
 
+OTHER_HEADS = [head for head in HEADS if head != "grid"]
+NETWORKS = [*((name, "grid") for name in models.BACKBONES), *(("quicknet", head) for head in OTHER_HEADS)]
 
-@pytest.fixture(scope="module", params=models.BACKBONES)
+
+@pytest.fixture(scope="module", params=NETWORKS, ids="-".join)
 def exported(request, tone_task, tmp_path_factory):
     set_seed(2)
-    model = models.build(request.param, size="small", num_classes=4, input_shape=tone_task.input_shape)
+    backbone, head = request.param
+    model = models.build(backbone, size="small", num_classes=4, input_shape=tone_task.input_shape, head=head)
     random = np.random.default_rng(3)
     # Statistics and slopes as after some training: fresh ones are zeros and ones, which hide mistakes.
     for weight in model.keras_model.weights:
@@ -23,7 +28,7 @@ def exported(request, tone_task, tmp_path_factory):
         elif any(part in weight.name for part in ("beta", "moving_mean", "alpha")):
             weight.assign(random.uniform(-0.3, 0.3, weight.shape))
     model.adapt(tone_task.log_mel("train"))
-    path = tmp_path_factory.mktemp(request.param) / "model.tflite"
+    path = tmp_path_factory.mktemp(backbone) / "model.tflite"
     audit = to_lce.export(model, path, task=tone_task, operating_points={})
     return model, audit, artifact.load(path)
 
