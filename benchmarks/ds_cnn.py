@@ -15,6 +15,7 @@ import peer_timing
 from bnn_exit._keras import keras, tf
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
+from bnn_exit.models.network import Network
 
 layers = keras.layers
 
@@ -130,39 +131,20 @@ def network(size: str, *, input_shape: tuple[int, int, int], num_classes: int) -
     return keras.Model(source, layers.Dense(num_classes)(values), name=f"ds_cnn_{size.lower()}")
 
 
-class _AsList(keras.Model):
-    """A functional model whose one output comes as a list, as those of a network with exits do."""
-
-    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: object = None) -> list[tf.Tensor]:
-        return [super().call(inputs, training=training, mask=mask)]
-
-
-class DsCnn:
-    """A network with the interface that `bnn_exit.training.fit` needs: one exit, at the end."""
-
-    num_exits = 1
+class DsCnn(Network):
+    """A DS-CNN that `bnn_exit.training.fit` trains: one exit, at the end."""
 
     def __init__(self, size: str, input: Input, *, input_shape: tuple[int, int, int], num_classes: int) -> None:
         frames, mels, _ = input_shape
         matrix = cosine_matrix(mels, input.coefficients) if input.coefficients else np.eye(mels)
-        self.num_classes, self.input_shape = num_classes, tuple(input_shape)
         self.prepare = Prepare(matrix, name="prepare")
         self.network = network(size, input_shape=(frames, input.bands, 1), num_classes=num_classes)
-        source = keras.Input(self.input_shape, name="log_mel")
-        self.keras_model = _AsList(source, self.network(self.prepare(source)))
-        self._forward = tf.function(lambda batch: self.keras_model(batch, training=False)[0])
+        source = keras.Input(input_shape, name="log_mel")
+        super().__init__(keras.Model(source, self.network(self.prepare(source))))
 
     def adapt(self, log_mel: np.ndarray) -> None:
         """Fit the standardisation."""
         self.prepare.adapt(log_mel)
-
-    def logits(self, log_mel: np.ndarray, *, batch_size: int = 200) -> np.ndarray:
-        """Logits `[clips, 1, classes]` of `[clips, frames, mels]`."""
-        parts = [
-            self._forward(tf.constant(log_mel[start : start + batch_size, ..., None], tf.float32)).numpy()
-            for start in range(0, len(log_mel), batch_size)
-        ]
-        return np.concatenate(parts)[:, None]
 
 
 def convert_int8(model: keras.Model, samples: np.ndarray) -> bytes:
