@@ -22,6 +22,11 @@ class TrainConfig(Config):
         warmup_steps: steps over which the rate rises from 0 to its peak.
         optimizer: "adam" trains latent weights, clipped to [-1, 1]; "bop" flips the signs of binary weights (Helwegen
             et al. 2019, algorithm 1) and trains all others with Adam.
+        weight_decay: share of its rate by which every step shrinks float kernels (AdamW, Loshchilov and Hutter 2019);
+            larger fits the training clips less closely. Binary kernels are left alone: only their sign counts, and
+            shrinking the latent value would only make it flip more.
+        average_decay: of the running mean of all weights that is validated and kept instead of the last ones, such as
+            0.999: larger averages over more steps. 0 is off.
         label_smoothing: share of each label spread over all classes; larger makes exits less sure of themselves.
         exit_weights: weight of each exit's loss, in order of depth; empty means 1 for all. A larger weight for an exit
             makes it more accurate at the cost of the others.
@@ -33,6 +38,8 @@ class TrainConfig(Config):
     learning_rate: float = 3e-3
     warmup_steps: int = 200
     optimizer: str = "adam"
+    weight_decay: float = 0.0
+    average_decay: float = 0.0
     label_smoothing: float = 0.1
     exit_weights: tuple[float, ...] = ()
     seed: int = 0
@@ -44,6 +51,8 @@ class TrainConfig(Config):
         self._require(self.learning_rate > 0, "learning_rate", "above 0")
         self._require(self.warmup_steps >= 0, "warmup_steps", "at least 0")
         one_of("optimizer", self.optimizer, OPTIMIZERS)
+        self._require(0 <= self.weight_decay < 1, "weight_decay", "at least 0 and below 1")
+        self._require(0 <= self.average_decay < 1, "average_decay", "at least 0 and below 1")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         self._require(all(weight >= 0 for weight in self.exit_weights), "exit_weights", "at least 0 each")
         self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")

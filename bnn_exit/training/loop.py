@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,10 +17,11 @@ from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
+from bnn_exit.training.average import WeightAverage
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.data import Batches
 from bnn_exit.training.objective import CrossEntropy, Objective
-from bnn_exit.training.optimizer import learning_rate, make_optimizer, set_learning_rate
+from bnn_exit.training.optimizer import decay_kernels, learning_rate, make_optimizer, set_learning_rate
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
@@ -105,6 +107,7 @@ class _Fit:
         objective.prepare(self.batches, folder=self.folder)
         self.variables = model.keras_model.trainable_variables + objective.variables
         self.optimizer = make_optimizer(config)
+        self.average = WeightAverage(model.keras_model, decay=config.average_decay) if config.average_decay else None
         self.history: list[dict[str, Any]] = []
         self.best_score, self.best_weights = -1.0, model.keras_model.get_weights()
         logs = self.folder / "tensorboard" if tensorboard and self.folder else None
@@ -117,10 +120,13 @@ class _Fit:
         for epoch in range(len(self.history), self.config.epochs):
             start, processor_start = time.perf_counter(), time.process_time()
             record = self._train_epoch(epoch)
-            self._validate(record)
-            record["total_seconds"] = round(time.perf_counter() - start, 3)
-            record["processor_seconds"] = round(time.process_time() - processor_start, 3)
-            self.history.append(record)
+            # The weights that are judged are those that are kept: the running mean, where there is one.
+            with self.average.applied() if self.average else nullcontext():
+                self._validate(record)
+                record["total_seconds"] = round(time.perf_counter() - start, 3)
+                record["processor_seconds"] = round(time.process_time() - processor_start, 3)
+                self.history.append(record)
+                self._save_if_best()
             self._save()
             self._report(record)
         if self.folder is not None:
@@ -131,12 +137,19 @@ class _Fit:
 
     def _make_step(self) -> Any:
         objective, optimizer, variables = self.objective, self.optimizer, self.variables
+        weight_decay, average = self.config.weight_decay, self.average
 
         @tf.function
-        def step(log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def step(
+            log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor, rate: tf.Tensor
+        ) -> tuple[tf.Tensor, tf.Tensor]:
             with tf.GradientTape() as tape:
                 loss, logits = objective(log_mel, labels, targets)
             optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
+            if weight_decay:
+                decay_kernels(variables, amount=weight_decay * rate)
+            if average:
+                average.update()
             right = [tf.argmax(exit_logits, axis=-1, output_type=tf.int32) == labels for exit_logits in logits]
             return loss, tf.reduce_mean(tf.cast(tf.stack(right), tf.float32), axis=1)
 
@@ -154,7 +167,7 @@ class _Fit:
                 waiting += time.perf_counter() - before
                 rate = learning_rate(epoch * self.batches.steps + index, total_steps=total_steps, config=self.config)
                 set_learning_rate(self.optimizer, rate)
-                loss, accuracy = self.step(*batch)
+                loss, accuracy = self.step(*batch, tf.constant(rate, tf.float32))
                 losses.append(float(loss))
                 accuracies.append(accuracy.numpy())
                 bar.set_postfix_str(_percent(np.mean(accuracies[-50:], axis=0)), refresh=False)
@@ -177,20 +190,23 @@ class _Fit:
         predicted = self.model.logits(self.validation).argmax(axis=-1)
         record["validation_accuracy"] = (predicted == self.validation_labels[:, None]).mean(axis=0).round(5).tolist()
 
-    def _save(self) -> None:
+    def _save_if_best(self) -> None:
         network = self.model.keras_model
         score = float(np.mean(self.history[-1]["validation_accuracy"]))
         if score > self.best_score:
             self.best_score, self.best_weights = score, network.get_weights()
             if self.folder is not None:
                 checkpoint.save(self.folder / BEST, variables=network.weights, state={"history": self.history})
+
+    def _save(self) -> None:
         if self.folder is not None:
             state = {"history": self.history, "best_score": self.best_score}
             checkpoint.save(self.folder / LAST, variables=self._state(), state=state)
 
     def _state(self) -> list[tf.Variable]:
         """Everything that a resumed training needs to have back."""
-        return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights
+        average = self.average.variables if self.average else []
+        return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights + average
 
     def _restore(self) -> None:
         assert self.folder is not None

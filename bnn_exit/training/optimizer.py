@@ -1,10 +1,10 @@
-"""Optimisers that suit binary weights, and the learning-rate schedule."""
+"""Optimisers that suit binary weights, the learning-rate schedule, and weight decay."""
 
 from __future__ import annotations
 
 import math
 
-from bnn_exit._keras import keras, larq
+from bnn_exit._keras import keras, larq, tf
 from bnn_exit.models.binary_ops import BINARY_PREFIX
 from bnn_exit.training.config import TrainConfig
 
@@ -29,6 +29,13 @@ def learning_rate(step: int, *, total_steps: int, config: TrainConfig) -> float:
     """A linear rise over the warm-up, times half a cosine from the peak at step 0 to 0 at `total_steps`."""
     warmup = min(1.0, (step + 1) / (config.warmup_steps + 1))
     return config.learning_rate * warmup * 0.5 * (1 + math.cos(math.pi * step / total_steps))
+
+
+def decay_kernels(variables: list[tf.Variable], *, amount: tf.Tensor) -> None:
+    """Shrink the float kernels among `variables` by the share `amount`: not binary ones, scales, slopes or biases."""
+    for variable in variables:
+        if "kernel" in variable.name.rpartition("/")[2] and not _is_binary_kernel(variable):
+            variable.assign_sub(amount * variable)
 
 
 def _is_binary_kernel(variable: object) -> bool:

@@ -30,15 +30,20 @@ void depthwise_pack(const ConvShape& s, const float* filters, float* packed) {
       packed[tap * padded + c] = c < s.out_channels ? filters[tap * s.out_channels + c] : 0.0f;
 }
 
-BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int multiplier) {
-  if (multiplier == 1) return load_n(pixel + channel, channels - channel);
+// What the block of output channels from `channel` on reads of a pixel, if every input channel gives kTimes of them.
+// Blocks of kTimes 1 may have an end; those of 2, 4, 8 and 16 are whole; kTimes 0 is any `times`.
+template <int kTimes, bool kWhole = false>
+BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int times) {
+  if constexpr (kTimes == 1 && kWhole) return load(pixel + channel);
+  if constexpr (kTimes == 1) return load_n(pixel + channel, channels - channel);
+  if constexpr (kTimes > 1) return repeated<kTimes>(pixel + channel / kTimes);
   float values[kLanes] = {};
-  for (int i = 0; i < kLanes && channel + i < channels; ++i) values[i] = pixel[(channel + i) / multiplier];
+  for (int i = 0; i < kLanes && channel + i < channels; ++i) values[i] = pixel[(channel + i) / times];
   return load(values);
 }
 
 // Pixels of one row whose windows lie wholly between the left and right edges, and the taps of `rows`.
-template <bool kWhole, int kPixels>
+template <int kTimes, bool kWhole, int kPixels>
 BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, const float* corner, const Taps& rows,
                                 int channel) {
   const ConvShape& s = layer.shape;
@@ -51,9 +56,9 @@ BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, co
   for (int i = rows.begin; i < rows.end; ++i) {
     for (int j = 0; j < s.kernel_w; ++j, weights += padded) {
       const F16 w = load(weights);
-      const float* from = corner + i * down + j * right + channel;
+      const float* from = corner + i * down + j * right;
       for (int p = 0; p < kPixels; ++p) {
-        const F16 x = kWhole ? load(from + p * step) : load_n(from + p * step, s.out_channels - channel);
+        const F16 x = load_repeated<kTimes, kWhole>(from + p * step, channel, s.out_channels, kTimes);
         sums[p] = multiply_add(x, w, sums[p]);
       }
     }
@@ -61,7 +66,7 @@ BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, co
   finish(layer.output, tile, sums, channel, s.out_channels);
 }
 
-template <int kPixels>
+template <int kTimes, int kPixels>
 BNN_INLINE void depthwise_inside(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const float* corner,
                                  const Taps& rows) {
   const int channels = layer.shape.out_channels;
@@ -69,13 +74,14 @@ BNN_INLINE void depthwise_inside(const Conv& layer, std::ptrdiff_t y, std::ptrdi
   const Tile<kPixels> tile(layer.output, layer.shape.out_w, first, first + kPixels);
   int channel = 0;
   for (; channel + kLanes <= channels; channel += kLanes)
-    depthwise_block<true>(layer, tile, corner, rows, channel);
-  if (channel < channels) depthwise_block<false>(layer, tile, corner, rows, channel);
+    depthwise_block<kTimes, true>(layer, tile, corner, rows, channel);
+  if (kTimes == 1 && channel < channels) depthwise_block<1, false>(layer, tile, corner, rows, channel);
 }
 
+template <int kTimes>
 void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const Taps& rows) {
   const ConvShape& s = layer.shape;
-  const int multiplier = s.out_channels / s.in_channels;
+  const int times = s.out_channels / s.in_channels;
   const std::ptrdiff_t padded = padded_channels(s.out_channels);
   const std::ptrdiff_t top = y * s.stride_h - s.pad_top, left = x * s.stride_w - s.pad_left;
   const Taps columns(left, s.kernel_w, s.dilation_w, s.in_w);
@@ -86,31 +92,49 @@ void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const
       for (int j = columns.begin; j < columns.end; ++j) {
         const F16 w = load(layer.weights + (i * s.kernel_w + j) * padded + channel);
         const float* from = layer.input + ((top + i * s.dilation_h) * s.in_w + left + j * s.dilation_w) * s.in_pitch;
-        sum[0] = multiply_add(load_repeated(from, channel, s.out_channels, multiplier), w, sum[0]);
+        sum[0] = multiply_add(load_repeated<kTimes>(from, channel, s.out_channels, times), w, sum[0]);
       }
     }
     finish(layer.output, tile, sum, channel, s.out_channels);
   }
 }
 
-void depthwise(const Conv& layer, int row_begin, int row_end) {
+// kTimes 0: no block has a fast way, every pixel goes the way of the edges.
+template <int kTimes>
+void depthwise_rows(const Conv& layer, int row_begin, int row_end) {
   const ConvShape& s = layer.shape;
   const std::ptrdiff_t reach = std::ptrdiff_t{s.kernel_w - 1} * s.dilation_w;
   // Output columns [begin, end) have whole windows.
   std::ptrdiff_t begin = (s.pad_left + s.stride_w - 1) / s.stride_w;
   std::ptrdiff_t end = s.in_w + s.pad_left > reach ? (s.in_w + s.pad_left - reach - 1) / s.stride_w + 1 : 0;
   if (end > s.out_w) end = s.out_w;
-  if (s.in_channels != s.out_channels || begin > end) begin = end = s.out_w;
+  if (kTimes == 0 || begin > end) begin = end = s.out_w;
   for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
     const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
     const Taps rows(top, s.kernel_h, s.dilation_h, s.in_h);
     std::ptrdiff_t x = 0;
-    for (; x < begin; ++x) depthwise_edge(layer, y, x, rows);
-    const auto corner = [&] { return layer.input + (top * s.in_w + x * s.stride_w - s.pad_left) * s.in_pitch; };
-    for (; x + kWindowPixels <= end; x += kWindowPixels)
-      depthwise_inside<kWindowPixels>(layer, y, x, corner(), rows);
-    for (; x + 2 <= end; x += 2) depthwise_inside<2>(layer, y, x, corner(), rows);
-    for (; x < s.out_w; ++x) depthwise_edge(layer, y, x, rows);
+    for (; x < begin; ++x) depthwise_edge<kTimes>(layer, y, x, rows);
+    if constexpr (kTimes != 0) {
+      const auto corner = [&] { return layer.input + (top * s.in_w + x * s.stride_w - s.pad_left) * s.in_pitch; };
+      for (; x + kWindowPixels <= end; x += kWindowPixels)
+        depthwise_inside<kTimes, kWindowPixels>(layer, y, x, corner(), rows);
+      for (; x + 2 <= end; x += 2) depthwise_inside<kTimes, 2>(layer, y, x, corner(), rows);
+    }
+    for (; x < s.out_w; ++x) depthwise_edge<kTimes>(layer, y, x, rows);
+  }
+}
+
+void depthwise(const Conv& layer, int row_begin, int row_end) {
+  const ConvShape& s = layer.shape;
+  const int times = s.out_channels / s.in_channels;
+  if (times == 1) return depthwise_rows<1>(layer, row_begin, row_end);
+  if (s.out_channels % kLanes) return depthwise_rows<0>(layer, row_begin, row_end);
+  switch (times) {
+    case 2: return depthwise_rows<2>(layer, row_begin, row_end);
+    case 4: return depthwise_rows<4>(layer, row_begin, row_end);
+    case 8: return depthwise_rows<8>(layer, row_begin, row_end);
+    case 16: return depthwise_rows<16>(layer, row_begin, row_end);
+    default: return depthwise_rows<0>(layer, row_begin, row_end);
   }
 }
 

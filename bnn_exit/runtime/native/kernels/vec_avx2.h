@@ -29,6 +29,14 @@ BNN_INLINE F16 load_n(const float* p, int n) {
   if (n >= kLanes) return load(p);
   return {_mm256_maskload_ps(p, first(n)), n > 8 ? _mm256_maskload_ps(p + 8, first(n - 8)) : _mm256_setzero_ps()};
 }
+// Lane i is p[i / kTimes]; kTimes is 2, 4, 8 or 16.
+template <int kTimes>
+BNN_INLINE F16 repeated(const float* p) {
+  const __m256 values = _mm256_maskload_ps(p, first(kLanes / kTimes));
+  const __m256i low = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), high = _mm256_add_epi32(low, _mm256_set1_epi32(8));
+  return {_mm256_permutevar8x32_ps(values, _mm256_srli_epi32(low, __builtin_ctz(kTimes))),
+          _mm256_permutevar8x32_ps(values, _mm256_srli_epi32(high, __builtin_ctz(kTimes)))};
+}
 BNN_INLINE void store(float* p, F16 v) {
   _mm256_storeu_ps(p, v.a);
   _mm256_storeu_ps(p + 8, v.b);

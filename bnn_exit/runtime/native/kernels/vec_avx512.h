@@ -22,6 +22,12 @@ constexpr int kConvBlocks = 2;
 BNN_INLINE __mmask16 first(int n) { return static_cast<__mmask16>(n >= kLanes ? 0xffffu : (1u << n) - 1u); }
 BNN_INLINE F16 load(const float* p) { return _mm512_loadu_ps(p); }
 BNN_INLINE F16 load_n(const float* p, int n) { return _mm512_maskz_loadu_ps(first(n), p); }
+// Lane i is p[i / kTimes]; kTimes is 2, 4, 8 or 16.
+template <int kTimes>
+BNN_INLINE F16 repeated(const float* p) {
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  return _mm512_permutexvar_ps(_mm512_srli_epi32(lanes, __builtin_ctz(kTimes)), load_n(p, kLanes / kTimes));
+}
 BNN_INLINE void store(float* p, F16 v) { _mm512_storeu_ps(p, v); }
 BNN_INLINE void store_n(float* p, F16 v, int n) {
   if (n >= kLanes) return store(p, v);

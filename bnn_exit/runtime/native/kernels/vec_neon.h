@@ -32,6 +32,15 @@ BNN_INLINE F16 load_n(const float* p, int n) {
   std::memcpy(whole, p, static_cast<std::size_t>(n) * sizeof(float));
   return load(whole);
 }
+// Lane i is p[i / kTimes]; kTimes is 2, 4, 8 or 16.
+template <int kTimes>
+BNN_INLINE F16 repeated(const float* p) {
+  if (kTimes == 2) {
+    const float32x4x2_t low = vzipq_f32(vld1q_f32(p), vld1q_f32(p)), high = vzipq_f32(vld1q_f32(p + 4), vld1q_f32(p + 4));
+    return {{low.val[0], low.val[1], high.val[0], high.val[1]}};
+  }
+  BNN_EACH(vld1q_dup_f32(p + 4 * i / kTimes))
+}
 BNN_INLINE void store(float* p, F16 v) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.q[i]);
 }

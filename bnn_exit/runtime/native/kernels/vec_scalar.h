@@ -33,6 +33,13 @@ BNN_INLINE F16 load_n(const float* p, int n) {
   std::memcpy(&r, p, static_cast<std::size_t>(n) * sizeof(float));
   return r;
 }
+// Lane i is p[i / kTimes]; kTimes is 2, 4, 8 or 16.
+template <int kTimes>
+BNN_INLINE F16 repeated(const float* p) {
+  F16 r;
+  for (int i = 0; i < kLanes; ++i) r.q[i / 4][i % 4] = p[i / kTimes];
+  return r;
+}
 BNN_INLINE void store(float* p, F16 v) { std::memcpy(p, &v, sizeof v); }
 BNN_INLINE void store_n(float* p, F16 v, int n) {
   if (n >= kLanes) return store(p, v);

@@ -99,8 +99,8 @@ Result check_depthwise(const Kernels& kernels, std::uint64_t seed, int cases) {
   Result result;
   for (int n = 0; n < cases; ++n) {
     ConvShape s = random_shape(random);
-    s.in_channels = s.groups = random.of({1, 3, 15, 16, 17, 32, 40, 64, 65});
-    s.out_channels = s.in_channels * random.of({1, 1, 1, 2, 3});
+    s.in_channels = s.groups = random.of({1, 3, 8, 15, 16, 17, 32, 40, 64, 65});
+    s.out_channels = s.in_channels * random.of({1, 1, 1, 2, 3, 4, 8, 16});
     s.in_pitch = s.in_channels + random.of({0, 0, 2});
     const int pixels = s.out_h * s.out_w;
     const auto input = reals(random, static_cast<std::size_t>(s.in_h * s.in_w - 1) * s.in_pitch + s.in_channels);
