@@ -23,22 +23,25 @@ def cut_into_stages(
     channels: Sequence[int],
     stem_channels: int,
     block: Block,
+    halving: Sequence[bool] | None = None,
 ) -> list[keras.Model]:
-    """One model a stage, each from the features of the one before; every stage but the first halves time and frequency.
+    """One model a stage, each from the features of the one before.
 
     Args:
         input_shape: (frames, mels, 1) of the log-mel input.
         blocks, channels: of each stage.
-        stem_channels: of the first convolution.
+        stem_channels: of the first convolution; the channels of the first stage are a multiple of them.
         block: makes one block.
+        halving: whether a stage starts by halving time and frequency; None: every stage but the first does.
     """
+    halving = halving or [index > 0 for index in range(len(blocks))]
     stages = []
     features_shape = input_shape
-    for index, (count, width) in enumerate(zip(blocks, channels, strict=True)):
+    for index, (count, width, halves) in enumerate(zip(blocks, channels, halving, strict=True)):
         source = keras.Input(features_shape)
         features = stem(source, width, first_channels=stem_channels) if index == 0 else source
         for number in range(count):
-            strides = 2 if index > 0 and number == 0 else 1
+            strides = 2 if halves and number == 0 else 1
             features = block(features, width, strides=strides, name=f"s{index + 1}_b{number + 1}")
         stages.append(keras.Model(source, features, name=f"stage_{index + 1}"))
         features_shape = tuple(features.shape[1:])
@@ -46,7 +49,11 @@ def cut_into_stages(
 
 
 def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> keras.KerasTensor:
-    """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), then 1x1 to `channels`."""
+    """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), in `channels`.
+
+    Each channel of the first convolution is looked at by several depthwise filters, which makes the channels that binary
+    layers want at a third of what a 1x1 convolution costs; the first binary layer mixes them.
+    """
     features = Standardise(name="standardise")(source)
     # Clips of seconds, not words: twice the time step, or the first stage would cost more than all others together.
     time_stride = 4 if source.shape[1] > LONG_CLIP_FRAMES else 2
@@ -54,8 +61,9 @@ def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> ke
         first_channels, (time_stride + 1, 3), strides=(time_stride, 2), padding="same", use_bias=False
     )(features)
     features = layers.ReLU()(normalise(features))
-    features = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(features)
-    features = layers.Conv2D(channels, 1, use_bias=False)(normalise(features))
+    features = layers.DepthwiseConv2D(
+        3, strides=2, padding="same", use_bias=False, depth_multiplier=channels // first_channels
+    )(features)
     return normalise(features)
 
 

@@ -18,7 +18,7 @@ def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> ke
     height, width = features.shape[1:3]
     cell = (-(-height // 6), -(-width // 4))
     features = layers.AveragePooling2D(cell, padding="same")(layers.ReLU()(features))
-    features = layers.Conv2D(16, 1, use_bias=False)(features)
+    features = layers.Conv2D(8, 1, use_bias=False)(features)
     features = layers.BatchNormalization(momentum=0.9)(features)
     return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
 

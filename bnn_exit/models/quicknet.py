@@ -17,17 +17,22 @@ from bnn_exit.models.blocks import cut_into_stages, halved, normalise, prelu
 
 @dataclass(frozen=True)
 class QuickNetSize:
-    """Shape of a QuickNet: for each stage its number of blocks and its channels; larger is more accurate and slower."""
+    """Shape of a QuickNet: for each stage its number of blocks and its channels; larger is more accurate and slower.
+
+    A stage starts by halving time and frequency, where `halving` says so; by default all but the first do.
+    """
 
     blocks: tuple[int, ...]
     channels: tuple[int, ...]
     stem_channels: int = 16
+    halving: tuple[bool, ...] | None = None
 
 
 SIZES = {
     "small": QuickNetSize(blocks=(1, 3, 3), channels=(64, 64, 128), stem_channels=8),
     "base": QuickNetSize(blocks=(2, 3, 3), channels=(64, 128, 256)),
-    "large": QuickNetSize(blocks=(3, 5, 5), channels=(64, 128, 256)),
+    # Four exits: the long middle part is cut in two, so that clips which the first exit leaves do not all go far.
+    "large": QuickNetSize(blocks=(2, 3, 7, 2), channels=(64, 128, 128, 256), halving=(False, True, False, True)),
 }
 
 
