@@ -51,8 +51,8 @@ def cut_into_stages(
 def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> keras.KerasTensor:
     """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), in `channels`.
 
-    Each channel of the first convolution is looked at by several depthwise filters, which makes the channels that binary
-    layers want at a third of what a 1x1 convolution costs; the first binary layer mixes them.
+    Each channel of the first convolution goes through several depthwise filters, which makes the channels that binary
+    layers want at half of what a 1x1 convolution costs; the first binary layer mixes them.
     """
     features = Standardise(name="standardise")(source)
     # Clips of seconds, not words: twice the time step, or the first stage would cost more than all others together.

@@ -1,0 +1,130 @@
+"""Recipes: settings that need no tuning, a JSON file each, with a section for every task that wants other ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.config import Config, FeatureConfig
+from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.files import read_json
+from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.training.config import TrainConfig
+
+SHIPPED = Path(__file__).parent
+DEFAULT = "standard"
+
+
+@dataclass(frozen=True)
+class TeacherRecipe(Config):
+    """How a teacher is trained where none is given.
+
+    Attributes:
+        size: of the network, as `distill.train_teacher --size`; larger is more accurate, and slower to train.
+        training: its TrainConfig. Weights that keep their size want a lower rate than ones of which the sign counts.
+    """
+
+    size: str = "base"
+    training: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=2e-3))
+
+    def __post_init__(self) -> None:
+        if isinstance(self.training, dict):
+            object.__setattr__(self, "training", TrainConfig.from_dict(self.training))
+
+
+@dataclass(frozen=True)
+class Recipe(Config):
+    """Everything that a run does unless its options say otherwise.
+
+    Attributes:
+        about: how long it takes and what for, in words.
+        model, features, training, augment: the settings of these names. `augment` is in frames and bands of the default
+            features; masks are scaled to others.
+        distillation: None to learn from the labels alone; else `teachers` and the settings of `distill.DistillConfig`,
+            or `teachers` and the name of a `plan`.
+        teacher: how the teacher "auto" is trained.
+    """
+
+    about: str = ""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    features: FeatureConfig = field(default_factory=FeatureConfig)
+    training: TrainConfig = field(default_factory=TrainConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    distillation: dict[str, Any] | None = None
+    teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
+
+    def __post_init__(self) -> None:
+        for part in fields(self):
+            value = getattr(self, part.name)
+            if part.name in _SECTIONS and isinstance(value, dict):
+                object.__setattr__(self, part.name, _SECTIONS[part.name].from_dict(value))
+
+
+_SECTIONS: dict[str, type[Config]] = {
+    "model": ModelConfig,
+    "features": FeatureConfig,
+    "training": TrainConfig,
+    "augment": AugmentConfig,
+    "teacher": TeacherRecipe,
+}
+
+
+def shipped() -> dict[str, Path]:
+    """The recipes of the package by name."""
+    return {path.stem: path for path in sorted(SHIPPED.glob("*.json"))}
+
+
+def load(source: str, *, task: str) -> Recipe:
+    """The recipe of this name, or in this JSON file, for the task called `task`.
+
+    A section of the task's name changes single settings of the section `default`; text in its place names the section
+    of another task.
+
+    Raises:
+        ArgumentError: an unknown name, or a setting that breaks a rule.
+        DataError: a file that is missing or no JSON.
+    """
+    known = shipped()
+    if not source.endswith(".json"):
+        one_of("--recipe", source, [*known, "FILE.json"])
+    path = known.get(source, Path(source))
+    try:
+        values = read_json(path)
+    except OSError as error:
+        raise DataError(
+            f"recipe {source!r} cannot be read ({error.strerror}): give a JSON file or {_names()}"
+        ) from error
+    except ValueError as error:
+        raise DataError(f"recipe {source!r} is no JSON ({error}): {_names()} in {SHIPPED} show the form") from error
+    try:
+        return Recipe.from_dict(_section(values, task) | {"about": values.get("about", "")})
+    except ArgumentError as error:
+        raise ArgumentError(f"recipe {source!r}: {error}") from error
+
+
+def _names() -> str:
+    return ", ".join(shipped())
+
+
+def _section(values: Any, task: str) -> dict[str, Any]:
+    if not isinstance(values, dict) or not isinstance(values.get("default"), dict):
+        raise ArgumentError('it must be of the form {"default": {"training": {...}, ...}}')
+    own = values.get(task, {})
+    own = values.get(own) if isinstance(own, str) else own
+    if not isinstance(own, dict):
+        raise ArgumentError(
+            f"the section {task!r} is {json.dumps(values[task])}, but must be settings or another section"
+        )
+    return _merged(values["default"], own)
+
+
+def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with the single values that `changes` has, at every depth."""
+    result = dict(base)
+    for name, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(result.get(name), dict)
+        result[name] = _merged(result[name], value) if nested else value
+    return result

@@ -1,0 +1,68 @@
+import json
+
+import pytest
+
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.training import recipes
+from bnn_exit.training.config import TrainConfig
+
+
+def written(tmp_path, values):
+    path = tmp_path / "mine.json"
+    path.write_text(values if isinstance(values, str) else json.dumps(values))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["fast", "standard", "best"])
+@pytest.mark.parametrize("task", ["speech_commands", "esc10", "esc50", "synthetic", "folder"])
+def test_every_recipe_can_be_read_for_every_task_and_back(name, task):
+    recipe = recipes.load(name, task=task)
+    assert recipes.Recipe.from_dict(recipe.to_dict()) == recipe
+    assert "two cores" in recipe.about
+
+
+def test_longer_recipes_train_longer_and_larger():
+    fast, standard, best = (recipes.load(name, task="speech_commands") for name in ("fast", "standard", "best"))
+    assert fast.training.epochs < standard.training.epochs < best.training.epochs
+    assert [recipe.model.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
+    assert fast.distillation is None
+    assert standard.distillation["teachers"] == ["auto"]
+
+
+def test_a_task_changes_single_settings(tmp_path):
+    path = written(
+        tmp_path,
+        {
+            "default": {"training": {"epochs": 7, "seed": 3}, "distillation": {"teachers": ["auto"]}},
+            "esc10": {"training": {"epochs": 9}, "distillation": None, "teacher": {"training": {"epochs": 2}}},
+            "esc50": "esc10",
+        },
+    )
+    assert recipes.load(path, task="folder").training == TrainConfig(epochs=7, seed=3)
+    changed = recipes.load(path, task="esc50")
+    assert changed.training == TrainConfig(epochs=9, seed=3)
+    assert changed.distillation is None
+    assert changed.teacher.training.epochs == 2
+    assert changed == recipes.load(path, task="esc10")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ("{", DataError, "is no JSON"),
+        ([], ArgumentError, 'must be of the form {"default"'),
+        ({"default": {"trainning": {}}}, ArgumentError, "trainning.*did you mean 'training'"),
+        ({"default": {"training": {"epochs": 0}}}, ArgumentError, "epochs is 0, but must be at least 1"),
+        ({"default": {}, "esc10": 3}, ArgumentError, "the section 'esc10' is 3, but must be settings"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_told(tmp_path, values, error, message):
+    with pytest.raises(error, match=message):
+        recipes.load(written(tmp_path, values), task="esc10")
+
+
+def test_an_unknown_recipe_is_told_with_the_nearest():
+    with pytest.raises(ArgumentError, match="--recipe is 'fats', but must be one of .*; did you mean 'fast'"):
+        recipes.load("fats", task="esc10")
+    with pytest.raises(DataError, match=r"'none.json' cannot be read \(No such file or directory\)"):
+        recipes.load("none.json", task="esc10")
