@@ -24,6 +24,7 @@ class AugmentConfig(Config):
         gain_db: largest change of level to either side.
         time_mask_frames: longest run of frames that is blanked (SpecAugment, Park et al. 2019, section 2).
         frequency_mask_mels: widest range of bands that is blanked.
+        mix_probability: share of clips that sound together with another one of the batch, their labels mixed alike.
     """
 
     time_shift_ms: float = 100.0
@@ -32,6 +33,7 @@ class AugmentConfig(Config):
     gain_db: float = 8.0
     time_mask_frames: int = 25
     frequency_mask_mels: int = 12
+    mix_probability: float = 0.0
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -41,6 +43,7 @@ class AugmentConfig(Config):
         self._require(self.gain_db >= 0, "gain_db", "at least 0")
         self._require(self.time_mask_frames >= 0, "time_mask_frames", "at least 0")
         self._require(self.frequency_mask_mels >= 0, "frequency_mask_mels", "at least 0")
+        self._require(0 <= self.mix_probability <= 1, "mix_probability", "from 0 to 1")
 
     def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
         """The same masks in milliseconds and hertz, for other features than the default ones."""

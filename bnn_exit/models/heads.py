@@ -1,4 +1,7 @@
-"""Exit heads: from the features of a stage to the logits of an exit."""
+"""Exit heads: from the features of a stage to the logits of an exit.
+
+`first` is true for the first exit, which answers most clips from the plainest features.
+"""
 
 from __future__ import annotations
 
@@ -9,27 +12,28 @@ from bnn_exit._keras import keras
 layers = keras.layers
 
 
-def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
-    """ReLU, average over a grid of at most 6 x 4 cells (time x frequency), 1x1 convolution to 16 channels, dense.
+def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
+    """ReLU, average over a grid of at most 6 x 4 cells (time x frequency), 1x1 to 16 or (later exits) 8 channels, dense.
 
     The cells keep where in time and frequency something happened; a global average forgets it, which costs an early
-    exit of a word recogniser tens of points of accuracy.
+    exit of a word recogniser tens of points of accuracy. Most bytes of a head are in its dense layer, so later exits,
+    whose features say more, make do with half of the channels.
     """
     height, width = features.shape[1:3]
     cell = (-(-height // 6), -(-width // 4))
     features = layers.AveragePooling2D(cell, padding="same")(layers.ReLU()(features))
-    features = layers.Conv2D(8, 1, use_bias=False)(features)
+    features = layers.Conv2D(16 if first else 8, 1, use_bias=False)(features)
     features = layers.BatchNormalization(momentum=0.9)(features)
     return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
 
 
-def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
+def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
     """ReLU, global average, dense: the smallest head, for sounds whose place in time and frequency says nothing."""
     features = layers.GlobalAveragePooling2D()(layers.ReLU()(features))
     return layers.Dense(num_classes, name=name)(features)
 
 
-def strided_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
+def strided_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
     """Half of the channels, depthwise 3x3 with stride 2, ReLU, average of 2 x 2, dense: no convolution across channels.
 
     The early exit of T-RecX (Ghanathe and Wilton 2023, section 3), in the form of its published word recogniser.
@@ -41,7 +45,9 @@ def strided_head(features: keras.KerasTensor, num_classes: int, *, name: str) ->
     return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
 
 
-def auxiliary_head(features: keras.KerasTensor, num_classes: int, *, name: str) -> keras.KerasTensor:
+def auxiliary_head(
+    features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False
+) -> keras.KerasTensor:
     """Two depthwise-separable convolutions to 32 and 16 channels, global average, dense.
 
     The auxiliary network of depth pruning (De Leon and Atienza 2022, section 2): the most work, and all of it float.

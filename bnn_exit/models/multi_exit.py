@@ -123,6 +123,6 @@ def build(
     heads = []
     for index, stage in enumerate(stages):
         source = keras.Input(stage.output_shape[1:])
-        logits = HEADS[head](source, num_classes, name=f"logits_{index + 1}")
+        logits = HEADS[head](source, num_classes, name=f"logits_{index + 1}", first=index == 0)
         heads.append(keras.Model(source, logits, name=f"head_{index + 1}"))
     return MultiExitModel(stages, heads, config=config)

@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.audio.augment import Augmenter
+from bnn_exit.audio.mixing import mix_clips
 
 
 class Batches:
@@ -16,15 +17,26 @@ class Batches:
     Args:
         log_mel: `[clips, frames, mels]`, may be memory-mapped: clips are read as they are needed.
         labels: int `[clips]`.
+        classes: how many there are.
         augmenter: changes each clip.
         batch_size: clips a batch.
         seed: of the order.
+        mix_probability: share of clips that are mixed with another one of the batch.
     """
 
     def __init__(
-        self, log_mel: np.ndarray, labels: np.ndarray, *, augmenter: Augmenter, batch_size: int, seed: int
+        self,
+        log_mel: np.ndarray,
+        labels: np.ndarray,
+        *,
+        classes: int,
+        augmenter: Augmenter,
+        batch_size: int,
+        seed: int,
+        mix_probability: float = 0.0,
     ) -> None:
-        self._labels, self._batch_size, self._seed = labels.astype(np.int32), batch_size, seed
+        self._labels = np.eye(classes, dtype=np.float32)[labels]
+        self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
         shape = log_mel.shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
@@ -49,7 +61,9 @@ class Batches:
     def epoch(
         self, number: int, *, view: int | None = None, targets: np.ndarray | None = None
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """Log-mel `[batch, frames, mels, 1]`, labels `[batch]` and targets `[batch, ...]` of an epoch.
+        """Log-mel `[batch, frames, mels, 1]`, labels `[batch, classes]` and targets `[batch, ...]` of an epoch.
+
+        Labels are the share of each class: 1 for one of them, unless clips are mixed.
 
         Args:
             number: of the epoch, from 0; decides the order.
@@ -63,7 +77,14 @@ class Batches:
         clips = clips.map(
             lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
         )
-        return iter(clips.batch(self._batch_size, drop_remainder=True).prefetch(4))
+        batches = clips.batch(self._batch_size, drop_remainder=True)
+        if self._mix_probability:
+            batches = batches.enumerate().map(lambda index, batch: self._mix(number, index, *batch))
+        return iter(batches.prefetch(4))
+
+    def _mix(self, number: int, index: tf.Tensor, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        key = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, number], tf.int64), index)
+        return mix_clips(*batch, probability=self._mix_probability, key=key)
 
     def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
         """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""

@@ -100,7 +100,9 @@ class _Fit:
         self.batches = Batches(
             train,
             task.train.labels,
+            classes=task.num_classes,
             augmenter=_augmenter(augment, task, seed=config.seed),
+            mix_probability=augment.mix_probability,
             batch_size=min(config.batch_size, len(train)),
             seed=config.seed,
         )
@@ -150,7 +152,7 @@ class _Fit:
                 decay_kernels(variables, amount=weight_decay * rate)
             if average:
                 average.update()
-            right = [tf.argmax(exit_logits, axis=-1, output_type=tf.int32) == labels for exit_logits in logits]
+            right = [tf.argmax(exit_logits, axis=-1) == tf.argmax(labels, axis=-1) for exit_logits in logits]
             return loss, tf.reduce_mean(tf.cast(tf.stack(right), tf.float32), axis=1)
 
         return step

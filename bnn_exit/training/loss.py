@@ -12,11 +12,11 @@ def joint_loss(
 
     Args:
         logits: for each exit, `[batch, classes]`.
-        labels: int `[batch]`.
+        labels: share of each class, `[batch, classes]`.
         weights: of each exit.
         label_smoothing: share of each label that is spread over all classes.
     """
     classes = logits[0].shape[-1]
-    target = tf.one_hot(labels, classes) * (1 - label_smoothing) + label_smoothing / classes
+    target = labels * (1 - label_smoothing) + label_smoothing / classes
     losses = [tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, exit_logits)) for exit_logits in logits]
     return tf.add_n([weight * loss for weight, loss in zip(weights, losses, strict=True)])

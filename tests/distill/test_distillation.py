@@ -54,7 +54,7 @@ def test_the_loss_is_the_sum_of_its_parts(tone_task):
         tone_task, Oracle(tone_task.train.labels), temperature=2.0, teacher_weight=0.25, deepest_weight=0.5
     )
     log_mel = tf.constant(tone_task.log_mel("train")[:8, ..., None])
-    labels, targets = tf.constant(tone_task.train.labels[:8]), tf.constant(np.eye(4, dtype=np.float32)[[0] * 8])
+    labels, targets = tf.one_hot(tone_task.train.labels[:8], 4), tf.constant(np.eye(4, dtype=np.float32)[[0] * 8])
     found, logits = distillation(log_mel, labels, targets)
     hard = joint_loss(logits, labels, weights=[1.0, 1.0, 1.0], label_smoothing=config.label_smoothing)
     soft = sum(float(soft_label_loss(z, targets, temperature=2.0)) for z in logits)

@@ -16,7 +16,7 @@ def test_joint_loss_is_the_weighted_sum_computed_by_hand():
     logits = [np.array([[1.0, 2.0, 0.0]], np.float32), np.array([[0.0, 0.0, 3.0]], np.float32)]
     target = np.array([0.1 / 3, 0.9 + 0.1 / 3, 0.1 / 3])
     losses = [-(target * np.log(np.exp(z[0]) / np.exp(z[0]).sum())).sum() for z in logits]
-    found = joint_loss([tf.constant(z) for z in logits], tf.constant([1]), weights=[0.5, 2.0], label_smoothing=0.1)
+    found = joint_loss([tf.constant(z) for z in logits], tf.one_hot([1], 3), weights=[0.5, 2.0], label_smoothing=0.1)
     assert float(found) == pytest.approx(0.5 * losses[0] + 2.0 * losses[1], rel=1e-6)
 
 

@@ -62,7 +62,7 @@ def test_a_recipe_that_cannot_be_used_is_told(tmp_path, values, error, message):
 
 
 def test_an_unknown_recipe_is_told_with_the_nearest():
-    with pytest.raises(ArgumentError, match="--recipe is 'fats', but must be one of .*; did you mean 'fast'"):
+    with pytest.raises(ArgumentError, match=r"--recipe is 'fats', but must be one of .*; did you mean 'fast'"):
         recipes.load("fats", task="esc10")
     with pytest.raises(DataError, match=r"'none.json' cannot be read \(No such file or directory\)"):
         recipes.load("none.json", task="esc10")
