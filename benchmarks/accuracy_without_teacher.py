@@ -18,8 +18,8 @@ from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results"
 TRAIN_OPTIONS = {
-    "words": ["--task", "speech_commands", "--size", "base"],
-    "esc10": ["--task", "esc10", "--fold", "1", "--size", "small"],
+    "words": ["--task", "speech_commands", "--size", "base", "--teacher", "none"],
+    "esc10": ["--task", "esc10", "--fold", "1", "--size", "small", "--teacher", "none"],
 }
 
 

@@ -47,9 +47,9 @@ def data_options(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def feature_options(options: argparse.Namespace) -> FeatureConfig:
-    """The log-mel features: the default ones, with what was given."""
-    return FeatureConfig.from_dict(_pairs("--feature", options.feature))
+def feature_options(options: argparse.Namespace, usual: FeatureConfig) -> FeatureConfig:
+    """The log-mel features: the usual ones, with what was given."""
+    return FeatureConfig.from_dict({**usual.to_dict(), **_pairs("--feature", options.feature)})
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -48,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
     network.add_argument("--head", metavar="NAME", help="exit head: grid (default), pooled, strided or auxiliary")
     training = arguments.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        metavar="NAME|FILE.json",
+        help="settings for all that is not given: fast (minutes), standard (default: about 40 minutes on two "
+        "cores for 7,000 words), best (hours) or a file of your own; longer ones are more accurate",
+    )
     training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
     training.add_argument("--batch-size", type=positive_int, help="clips a step")
     training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
@@ -59,7 +65,7 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         metavar="PATH|auto",
         help="learn from a full-precision network as well: a folder of distill.train_teacher, a Keras file, a "
-        "SavedModel or a TFLite file; auto trains one first; repeated: the mean of several",
+        "SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several",
     )
     teacher.add_argument(
         "--temperature", type=float, help="of soft labels: higher tells more about unlikely classes (3)"
@@ -97,33 +103,35 @@ def _main(argv: list[str] | None) -> int:
 
 def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
     # Names and the output folder are checked before the data is touched, which may take long.
-    from bnn_exit.models.multi_exit import ModelConfig
-    from bnn_exit.training.recipes import default_settings
+    from bnn_exit.training import recipes
     from bnn_exit.training.runs import RunConfig, RunTask
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    model = ModelConfig.from_dict(given(options, "backbone", "size", "head"))
-    features = feature_options(options)
-    settings = default_settings(name, model, features)
+    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
+    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head"))
+    features = feature_options(options, recipe.features)
     training = dataclasses.replace(
-        settings.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
+        recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
     check_new(folder)
     task = audio_tasks.load(name, features=features, **data_options(options))
-    return folder, task, RunConfig(RunTask.of(task), model, settings.augment, training, _distillation(options))
+    augment, distillation = recipe.augment.scaled_to(features), _distillation(options, recipe)
+    return folder, task, RunConfig(RunTask.of(task), model, augment, training, distillation, recipe.teacher)
 
 
-def _distillation(options: argparse.Namespace) -> dict[str, Any] | None:
+def _distillation(options: argparse.Namespace, recipe: Any) -> dict[str, Any] | None:
     """The settings of the teachers, or None without any."""
     from distill.objective import DistillConfig
 
+    settings = dict(recipe.distillation or {})
+    teachers = settings.pop("teachers", []) if options.teacher is None else options.teacher
     chosen = given(options, "temperature", "teacher_weight", "deepest_weight", "views")
-    if not options.teacher:
+    if not teachers or teachers == ["none"]:
         if chosen:
             raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
         return None
-    return {"teachers": options.teacher, **DistillConfig.from_dict(chosen).to_dict()}
+    return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}
 
 
 def _interrupted(folder: Path) -> int:

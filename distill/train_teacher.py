@@ -37,6 +37,9 @@ def parser() -> argparse.ArgumentParser:
     )
     add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
     training = arguments.add_argument_group("training")
+    training.add_argument(
+        "--recipe", metavar="NAME|FILE.json", help="fast, standard (default) or best, as of bnn_exit.train"
+    )
     training.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
     training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
     training.add_argument("--batch-size", type=positive_int, help="clips a step")
@@ -67,21 +70,21 @@ def _main(argv: list[str] | None) -> int:
 
 def _start(options: argparse.Namespace, *, command: str) -> Path:
     """Check everything and write the settings."""
+    from bnn_exit.training import recipes
     from bnn_exit.training.runs import RunTask
-    from distill.teachers.recipes import default_settings
     from distill.teachers.runs import TeacherConfig, TeacherRun
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    teacher = TeacherConfig.from_dict(given(options, "size"))
-    features = feature_options(options)
-    settings = default_settings(name, features)
+    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
+    teacher = TeacherConfig.from_dict({"size": recipe.teacher.size, **given(options, "size")})
+    features = feature_options(options, recipe.features)
     chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
-    training = dataclasses.replace(settings.training, **chosen)
+    training = dataclasses.replace(recipe.teacher.training, **chosen)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
     check_new(folder)
     task = audio_tasks.load(name, features=features, **data_options(options))
     write_environment(folder, command=command, seed=training.seed)
-    TeacherRun(RunTask.of(task), teacher, settings.augment, training).save(folder)
+    TeacherRun(RunTask.of(task), teacher, recipe.augment.scaled_to(features), training).save(folder)
     return folder
 
 
@@ -100,14 +103,13 @@ def _train(folder: Path, *, data_dir: str | None, resume: bool) -> int:
 
 
 def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
-    """The teacher of a student's run, in its folder `teacher`, trained with the recipe of its task if it is not there.
+    """The teacher of a student's run, in its folder `teacher`, trained as the run's settings say, if it is not there.
 
     Args:
         folder: of the student's run.
         task: what both learn.
-        config: the student's `RunConfig`, which gives the seed.
+        config: the student's `RunConfig`.
     """
-    from distill.teachers.recipes import default_settings
     from distill.teachers.runs import TeacherConfig, TeacherRun
 
     place = folder / "teacher"
@@ -115,10 +117,9 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
         return place
     resume = (place / "config.json").is_file()
     if not resume:
-        settings = default_settings(task.name, task.features)
-        training = dataclasses.replace(settings.training, seed=config.training.seed)
+        training = dataclasses.replace(config.teacher.training, seed=config.training.seed)
         place.mkdir(parents=True, exist_ok=True)
-        TeacherRun(config.task, TeacherConfig(), settings.augment, training).save(place)
+        TeacherRun(config.task, TeacherConfig(size=config.teacher.size), config.augment, training).save(place)
     print(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
     return place
 

@@ -13,7 +13,7 @@ layers = keras.layers
 
 
 def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
-    """ReLU, average over a grid of at most 6 x 4 cells (time x frequency), 1x1 to 16 or (later exits) 8 channels, dense.
+    """ReLU, average over a grid of at most 6 x 4 cells (time x frequency), 1x1 to 16 or 8 channels, dense.
 
     The cells keep where in time and frequency something happened; a global average forgets it, which costs an early
     exit of a word recogniser tens of points of accuracy. Most bytes of a head are in its dense layer, so later exits,

@@ -29,7 +29,7 @@ class QuickNetSize:
 
 
 SIZES = {
-    "small": QuickNetSize(blocks=(1, 3, 3), channels=(64, 64, 128), stem_channels=8),
+    "small": QuickNetSize(blocks=(2, 6), channels=(64, 64)),
     "base": QuickNetSize(blocks=(2, 3, 3), channels=(64, 128, 256)),
     # Four exits: the long middle part is cut in two, so that clips which the first exit leaves do not all go far.
     "large": QuickNetSize(blocks=(2, 3, 7, 2), channels=(64, 128, 128, 256), halving=(False, True, False, True)),

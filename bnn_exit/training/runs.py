@@ -23,6 +23,7 @@ from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel, build
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.loop import BEST
+from bnn_exit.training.recipes import TeacherRecipe
 
 FORMAT_VERSION = 1
 
@@ -74,6 +75,7 @@ class RunConfig:
         task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
         distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and the settings
             of `distill.objective.DistillConfig`.
+        teacher: how the teacher "auto" is trained.
     """
 
     task: RunTask
@@ -81,6 +83,7 @@ class RunConfig:
     augment: AugmentConfig
     training: TrainConfig
     distillation: dict[str, Any] | None = None
+    teacher: TeacherRecipe = dataclasses.field(default_factory=TeacherRecipe)
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -94,6 +97,7 @@ class RunConfig:
                 "augment": self.augment.to_dict(),
                 "training": self.training.to_dict(),
                 "distillation": self.distillation,
+                "teacher": self.teacher.to_dict(),
             },
         )
 
@@ -122,6 +126,7 @@ class RunConfig:
                 AugmentConfig.from_dict(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
                 values.get("distillation"),
+                TeacherRecipe.from_dict(values.get("teacher", {})),
             )
         except (json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
             if isinstance(error, DataError):
