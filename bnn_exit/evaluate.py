@@ -107,49 +107,65 @@ def evaluate(
         ArtifactError: the model file is damaged, or does not leave where it must.
     """
     folder = Path(run)
-    config = _config(folder)
+    config = read_config(folder)
     session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
-    task = _task(config, data_dir=data_dir)
-    _check_fit(session, task)
+    task = load_task(config, data_dir=data_dir)
+    measurement, report = measure_session(session, task, split=split, limit=limit)
+    report |= {"seed": config.get("training", {}).get("seed"), "command": command}
+    files.write_json(folder / "metrics.json", report)
+    shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
+    labels = np.asarray(task.split(split).labels, np.int64)[_spread(report["split_count"], limit)]
+    curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
+    evaluation.draw(folder / "plots", report, curve, shown=shown)
+    return report
 
+
+def measure_session(
+    session: runtime.Session, task: Task, *, split: str = "test", limit: int | None = None
+) -> tuple[measure.Measurement, dict[str, Any]]:
+    """Run a split of `task` through a loaded model: what every exit and operating point said, and the figures.
+
+    Args:
+        session: the model, on the backend that is measured.
+        task: the data, with the labels and features of the model.
+        split: "train", "validation" or "test".
+        limit: measure only this many clips, evenly spread over the split.
+
+    Raises:
+        DataError: the data has other labels than the model, or the split is empty.
+        ArtifactError: the model has other features than the task, or does not leave where it must.
+    """
+    _check_fit(session, task)
     chosen = task.split(split)
     if not len(chosen):
         raise DataError(f"the {split} split of {task.name} is empty: choose another with --split")
     indices = _spread(len(chosen), limit)
-    inputs = _Clips(task, split, indices, waveform=session.metadata.input == "waveform")
-    labels = np.asarray(chosen.labels, np.int64)[indices]
     points = {name: point.thresholds for name, point in session.operating_points.items()}
     measurement = measure.measure(
         BACKENDS[session.backend](session.artifact, threads=1),
-        inputs,
+        _Clips(task, split, indices, waveform=session.metadata.input == "waveform"),
         points or {"full": (0.0,) * (session.exits - 1)},
         exits=session.exits,
         progress=_progress,
     )
-    costs = session.metadata.exits
-    report = {
+    labels = np.asarray(chosen.labels, np.int64)[indices]
+    return measurement, {
         "task": task.name,
         "labels": list(session.labels),
         "split": split,
         "sample_count": len(indices),
         "split_count": len(chosen),
         "skipped_files": task.skipped,
-        "seed": config.get("training", {}).get("seed"),
         "measured": True,
         "backend": session.backend,
         "threads": 1,
         "time_of": "one call of the backend on one clip, without reading the file and without the front end",
         "front_end_us": None if session.metadata.input == "waveform" else _front_end_us(task, chosen, indices),
-        **evaluation.figures(measurement, labels, names=session.labels, costs=costs),
+        **evaluation.figures(measurement, labels, names=session.labels, costs=session.metadata.exits),
         "machine": machine.describe(),
         "versions": machine.versions(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": command,
     }
-    files.write_json(folder / "metrics.json", report)
-    shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
-    evaluation.draw(folder / "plots", report, evaluation.sweep(measurement, labels, costs=costs), shown=shown)
-    return report
 
 
 class _Clips(Sequence[Any]):
@@ -176,7 +192,8 @@ def _file(folder: Path, name: str) -> Path:
     return path
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run; DataError if it is missing or damaged."""
     path = _file(folder, "config.json")
     try:
         config = files.read_json(path)
@@ -190,7 +207,8 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _task(config: dict[str, Any], *, data_dir: str | None) -> Task:
+def load_task(config: dict[str, Any], *, data_dir: str | None) -> Task:
+    """The data that a run was trained on; `data_dir` takes the place of the folder in its configuration."""
     options = dict(config["task"].get("options") or {})
     if data_dir is not None:
         options["data_dir"] = data_dir
