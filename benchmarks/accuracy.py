@@ -142,11 +142,10 @@ def is_finished(folder: Path) -> bool:
     if (folder / "model.tflite").is_file() or (folder / "teacher.json").is_file():
         return True
     try:
-        return (
-            read_json(folder / "config.json")["model"]["precision"] == "float" and (folder / "history.json").is_file()
-        )
+        is_float = read_json(folder / "config.json")["model"]["precision"] == "float"
     except (OSError, ValueError, KeyError, TypeError):
         return False
+    return is_float and (folder / "operating_points.json").is_file()
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from bnn_exit import evaluate, machine
 from bnn_exit.artifact import Artifact
 from bnn_exit.cost import Cost
 from bnn_exit.files import read_json
+from bnn_exit.measure_split import measure_split
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.native_backend import capabilities
 
@@ -73,7 +74,7 @@ def measure(row: Row, folder: Path, *, data_dir: str | None) -> dict[str, Any]:
 def _file(path: Path, task: Any) -> dict[str, Any]:
     """A binary network through its exported file, in the native runtime."""
     session = runtime.load(path, backend="native")
-    _, report = evaluate.measure_session(session, task)
+    _, _, report = measure_split(session, task)
     clips = report["sample_count"]
     times = exit_times(session.artifact, np.asarray(task.log_mel("test")))
     exits = []

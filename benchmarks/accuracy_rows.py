@@ -125,7 +125,7 @@ _ROWS = [
     _words("words-no-teacher", "no teacher, grid heads", "ablation", teacher=None, **ABLATION),
     _words("words-soft-labels", "soft labels, grid heads", "ablation", **ABLATION),
     _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
-    _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two_step"),
+    _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),
     *(
         _words(f"words-{head}", f"soft labels, {head} heads", "ablation", **ABLATION, head=head)
         for head in ("pooled", "strided", "auxiliary")
