@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import os
 import subprocess
@@ -226,6 +227,17 @@ DATA = Path(os.environ.get("BNN_EXIT_TEST_DATA") or "absent")
 def test_every_shipped_file_is_in_the_list() -> None:
     assert {path.stem for path in pretrained.FOLDER.glob("*.tflite")} == set(SHIPPED)
     assert all(pretrained.NAME.fullmatch(name) for name in SHIPPED)
+
+
+def test_nothing_keeps_the_files_out_of_a_wheel() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
+    paths = [str(path.relative_to(ROOT)) for path in (*pretrained.FOLDER.glob("*.*"), pretrained.FOLDER / "a.tflite")]
+    assert "bnn_exit" in settings["wheel"]["packages"]
+    for pattern in settings["wheel"]["exclude"] + settings["sdist"]["exclude"]:
+        assert not [path for path in paths if fnmatch.fnmatch(path, pattern)], pattern
+    done = subprocess.run(["git", "-C", ROOT, "check-ignore", *paths], capture_output=True, text=True)
+    assert done.returncode in (1, 128), done.stdout  # none is ignored, or this is no checkout
 
 
 @pytest.mark.parametrize("name", SHIPPED)
