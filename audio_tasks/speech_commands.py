@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from audio_tasks import download
@@ -20,8 +21,10 @@ SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 SIZE = 2_428_923_189
 
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-# Words of v0.02 that together occur in no other data set: they tell whose licence it has.
+# Words that together occur in no other data set: they tell whose licence it has.
 _TELLTALE = {"backward", "follow", "forward", "learn", "marvin", "sheila", "visual", "wow"}
+_ARABIC = {"digit", "direction", "receive", "rotate", "undo", "zoom_in", "zoom_out"}
+_ARABIC_CLIP = re.compile(r"\d{8}_NO_\d\d\.")
 LISTS = {"validation": "validation_list.txt", "test": "testing_list.txt"}
 LAYOUT = "a folder for each word with clips called <speaker>_<anything>.wav (or .flac, .ogg), as in Speech Commands"
 
@@ -143,6 +146,11 @@ def _downloaded(cache: Path) -> Path:
 def _rights(root: Path, folders: dict[str, list[Path]]) -> tuple[str, str]:
     if folders.keys() >= _TELLTALE:
         return "CC BY 4.0", "Speech Commands v0.02, Pete Warden, 2018, https://arxiv.org/abs/1804.03209"
+    if folders.keys() >= _ARABIC and all(_ARABIC_CLIP.match(path.name) for path in folders["zoom_in"]):
+        return "CC BY 4.0", (
+            "Arabic Speech Commands, Abdulkader Ghandoura, Farouk Hjabo and Oumayma Al Dakkak, 2021, "
+            "https://github.com/abdulkaderghandoura/arabic-speech-commands-dataset"
+        )
     return rights_of(root)
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
 from bnn_exit import artifact, measure, policy
+from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import Network
 
 INTERPRETERS = {"LiteRT": ("ai_edge_litert.interpreter", "ai-edge-litert"), "TFLite": ("bnn_exit._keras", "tensorflow")}
@@ -45,6 +46,22 @@ class Ours:
 
     def label(self) -> int:
         return int(self.outputs["probabilities"].argmax())
+
+
+class Larq:
+    """An adaptive file in Larq Compute Engine with one set of thresholds."""
+
+    def __init__(self, backend: lce.LceBackend, log_mel: np.ndarray, thresholds: np.ndarray) -> None:
+        self.backend, self.log_mel, self.thresholds = backend, log_mel, thresholds
+
+    def put(self, clip: int) -> None:
+        self.inputs = self.log_mel[clip]
+
+    def invoke(self) -> None:
+        self.probabilities, _, _ = self.backend.run(self.inputs, self.thresholds)
+
+    def label(self) -> int:
+        return int(self.probabilities.argmax())
 
 
 class Int8:
@@ -112,6 +129,20 @@ def our_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[str, Ours]
     return {name: Ours(network, file, log_mel, thresholds) for name, thresholds in settings.items()}
 
 
+def exit_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[tuple[str, int], Runner]:
+    """(backend, exit index) -> a runner of this exit, forced, in our library and, if it is installed, in LCE."""
+    exits = len(file.metadata.exits)
+    forced = [policy.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    network = Network(file.data)
+    found: dict[tuple[str, int], Runner] = {
+        ("native", k): Ours(network, file, log_mel, thresholds) for k, thresholds in enumerate(forced)
+    }
+    if lce.is_installed():
+        backend = lce.LceBackend(file)
+        found |= {("lce", k): Larq(backend, log_mel, thresholds) for k, thresholds in enumerate(forced)}
+    return found
+
+
 def labels(runner: Runner, clips: int) -> np.ndarray:
     """What a runner says about clips 0 to `clips` - 1."""
     found = np.empty(clips, np.int64)
@@ -122,12 +153,20 @@ def labels(runner: Runner, clips: int) -> np.ndarray:
     return found
 
 
-def measure_runners(runners: Mapping[Any, Runner], *, clips: int, rounds: int, block: int = 50) -> dict[Any, dict]:
+def measure_runners(
+    runners: Mapping[Any, Runner],
+    *,
+    clips: int,
+    rounds: int,
+    block: int = 50,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[Any, dict]:
     """Labels and times of each runner on clips 0 to `clips` - 1.
 
     All runners take turns on blocks of clips, each with its caches warm, as a device that does nothing else has them.
     Of the `rounds` times of a clip the median counts, so that a moment in which the machine was busy does not; the mean
-    and the median over clips are made of these.
+    and the median over clips are made of these. `clock` counts seconds: `time.process_time` where other programs wait
+    for the processor.
 
     Returns:
         For each runner `labels` [clips], and in microseconds `network` (the runtime's own call) and `call` (with the
@@ -135,7 +174,6 @@ def measure_runners(runners: Mapping[Any, Runner], *, clips: int, rounds: int, b
     """
     seconds = {key: np.empty((2, rounds, clips)) for key in runners}
     answers = {key: np.empty(clips, np.int64) for key in runners}
-    clock = time.perf_counter
     for turn in range(rounds):
         for start in range(0, clips, block):
             stop = min(start + block, clips)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit import pretrained
 from bnn_exit.errors import ArtifactError, describe_os_error
 from bnn_exit.metadata import FORMAT_VERSION, INPUTS, METADATA_NAME, Metadata
 from bnn_exit.runtime import flatbuffer
@@ -74,13 +75,18 @@ class Artifact:
 
 
 def load(path: str | os.PathLike[str]) -> Artifact:
-    """Read model.tflite without TensorFlow and check that it is whole and consistent.
+    """Read a model file without TensorFlow and check that it is whole and consistent.
+
+    Args:
+        path: the file, such as RUN/model.tflite, or the name of a model that comes with the package; a path that exists
+            wins.
 
     Raises:
+        ArgumentError: what looks like a name is none, and no file either.
         ArtifactError: missing, unreadable, truncated or damaged, not a TFLite file, not written by bnn_exit,
             of a newer format, or metadata and network do not fit together.
     """
-    place = Path(path)
+    place = pretrained.resolve(path)
     if place.is_dir():
         raise ArtifactError(f"{place} is a folder: give the model file, such as {place / 'model.tflite'}")
     try:

@@ -9,7 +9,6 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -48,7 +47,7 @@ def parser() -> argparse.ArgumentParser:
         description="Time of the front end, each stage, each exit and whole clips, beside other backends.",
         epilog=EPILOG,
     )
-    arguments.add_argument("model", help="the model file, such as RUN/model.tflite")
+    arguments.add_argument("model", help="the model file, such as RUN/model.tflite, or a name of bnn_exit.models")
     arguments.add_argument("clips", nargs="*", metavar="clip", help="audio files: wav; flac and ogg with soundfile")
     arguments.add_argument(
         "--backends",
@@ -105,14 +104,14 @@ def bench(
     """Time a model file on backends that take turns; the figures as JSON values.
 
     Args:
-        model: the file.
+        model: the file, or the name of a model that comes with the package.
         clips: audio files; none means noise, and no operating points.
         backends: names in `runtime.backends.BACKENDS`; None means the compiled ones that are installed.
         threads: for one clip.
         repeats: timed calls of each setting in all; rounded up to the same number for every clip.
 
     Raises:
-        ArgumentError: an unknown or repeated backend.
+        ArgumentError: an unknown model, or an unknown or repeated backend.
         ArtifactError: a file that a backend cannot run.
         DataError: a clip that cannot be read.
     """
@@ -141,8 +140,8 @@ def bench(
     seconds = _take_turns(sessions, waveforms, rows, rounds=rounds)
     clocks.append(machine.clock())
     return {
-        "model": Path(model).name,
-        "model_bytes": Path(model).stat().st_size,
+        "model": first.artifact.path.name,
+        "model_bytes": len(first.artifact.data),
         "exits": first.exits,
         "clips": len(waveforms),
         "sound": "files" if clips else "noise",

@@ -37,9 +37,13 @@ def one_of(name: str, value: str, choices: Iterable[str]) -> str:
     known = sorted(choices)
     if value in known:
         return value
-    nearest = difflib.get_close_matches(str(value), known, n=1, cutoff=0.5)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ArgumentError(f"{name} is {value!r}, but must be one of {', '.join(known)}{hint}")
+    raise ArgumentError(f"{name} is {value!r}, but must be one of {', '.join(known)}{nearest(value, known)}")
+
+
+def nearest(value: str, choices: Iterable[str]) -> str:
+    """ "; did you mean 'NAME'?" with the choice that is most like `value`, or nothing if none is."""
+    found = difflib.get_close_matches(str(value), list(choices), n=1, cutoff=0.5)
+    return f"; did you mean {found[0]!r}?" if found else ""
 
 
 def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackageError:

@@ -3,38 +3,31 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shlex
 import sys
-import time
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import audio_tasks
-from audio_tasks.base import SPLITS, Split, Task
-from bnn_exit import evaluation, files, machine, measure
-from bnn_exit.audio import logmel
+from audio_tasks.base import SPLITS, Task
+from bnn_exit import evaluation, files, pretrained
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArtifactError, DataError, missing_package, one_of, run_command
+from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
+from bnn_exit.measure_split import measure_split
 from bnn_exit.runtime import session as runtime
-from bnn_exit.runtime.backends import BACKENDS
-
-FRONT_END_CLIPS = 100
-"""Clips that the front end is timed on, apart from the model."""
 
 EPILOG = """\
 examples:
   python -m bnn_exit.evaluate runs/words
   python -m bnn_exit.evaluate runs/words --data-dir DIR --backend reference --limit 50
   python -m bnn_exit.evaluate runs/words --split validation --json
+  python -m bnn_exit.evaluate NAME --data-dir DIR            (a model of python -m bnn_exit.models)
 
 RUN is a folder that `python -m bnn_exit.train --out RUN` wrote. Every clip goes through RUN/model.tflite once for each
-exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/.
+exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/. Those of a model
+that comes with the package are only printed.
 """
 
 
@@ -45,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
         description="Accuracy, exits, cost and time of an exported model, for every exit and operating point.",
         epilog=EPILOG,
     )
-    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    arguments.add_argument("run", metavar="RUN", help="folder of a training run, or a name of bnn_exit.models")
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     arguments.add_argument(
@@ -79,7 +72,8 @@ def _main(argv: list[str] | None) -> int:
         print(json.dumps(report, ensure_ascii=False))
     else:
         print(evaluation.table(report))
-        print(f"\nwrote {Path(options.run) / 'metrics.json'} and {Path(options.run) / 'plots'}")
+        if not _is_shipped(options.run):
+            print(f"\nwrote {Path(options.run) / 'metrics.json'} and {Path(options.run) / 'plots'}")
     return 0
 
 
@@ -95,77 +89,50 @@ def evaluate(
     """Measure RUN/model.tflite on a split, write RUN/metrics.json and RUN/plots/, and return the figures.
 
     Args:
-        run: folder of a training run, with config.json and model.tflite.
+        run: folder of a training run, with config.json and model.tflite; or the name of a model that comes with the
+            package, for which nothing is written.
         split: "train", "validation" or "test".
-        data_dir: takes the place of the data folder in the configuration.
+        data_dir: takes the place of the data folder in the configuration; a model of the package has none.
         backend: "auto" or a name in `runtime.backends.BACKENDS`.
         limit: measure only this many clips, evenly spread over the split.
         command: how this was called, for the record.
 
     Raises:
+        ArgumentError: a model of the package without `data_dir`.
         DataError: a file of the run is missing, or the data has other labels than the model.
         ArtifactError: the model file is damaged, or does not leave where it must.
     """
+    if _is_shipped(run):
+        return _evaluate_shipped(run, split=split, data_dir=data_dir, backend=backend, limit=limit, command=command)
     folder = Path(run)
-    config = _config(folder)
+    config = read_config(folder)
     session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
-    task = _task(config, data_dir=data_dir)
-    _check_fit(session, task)
-
-    chosen = task.split(split)
-    if not len(chosen):
-        raise DataError(f"the {split} split of {task.name} is empty: choose another with --split")
-    indices = _spread(len(chosen), limit)
-    inputs = _Clips(task, split, indices, waveform=session.metadata.input == "waveform")
-    labels = np.asarray(chosen.labels, np.int64)[indices]
-    points = {name: point.thresholds for name, point in session.operating_points.items()}
-    measurement = measure.measure(
-        BACKENDS[session.backend](session.artifact, threads=1),
-        inputs,
-        points or {"full": (0.0,) * (session.exits - 1)},
-        exits=session.exits,
-        progress=_progress,
-    )
-    costs = session.metadata.exits
-    report = {
-        "task": task.name,
-        "labels": list(session.labels),
-        "split": split,
-        "sample_count": len(indices),
-        "split_count": len(chosen),
-        "skipped_files": task.skipped,
-        "seed": config.get("training", {}).get("seed"),
-        "measured": True,
-        "backend": session.backend,
-        "threads": 1,
-        "time_of": "one call of the backend on one clip, without reading the file and without the front end",
-        "front_end_us": None if session.metadata.input == "waveform" else _front_end_us(task, chosen, indices),
-        **evaluation.figures(measurement, labels, names=session.labels, costs=costs),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": command,
-    }
+    task = load_task(config, data_dir=data_dir)
+    measurement, labels, report = measure_split(session, task, split=split, limit=limit)
+    report |= {"seed": config.get("training", {}).get("seed"), "command": command}
     files.write_json(folder / "metrics.json", report)
     shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
-    evaluation.draw(folder / "plots", report, evaluation.sweep(measurement, labels, costs=costs), shown=shown)
+    curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
+    evaluation.draw(folder / "plots", report, curve, shown=shown)
     return report
 
 
-class _Clips(Sequence[Any]):
-    """The clips of a split in the form that the model takes, read one at a time."""
+def _is_shipped(run: str) -> bool:
+    return not Path(run).exists() and run in pretrained.models()
 
-    def __init__(self, task: Task, split: str, indices: np.ndarray, *, waveform: bool) -> None:
-        self._indices = indices
-        self._split = task.split(split)
-        self._features = None if waveform else task.log_mel(split)
 
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, place: Any) -> Any:
-        index = int(self._indices[place])
-        return self._split.waveform(index) if self._features is None else np.asarray(self._features[index])
+def _evaluate_shipped(
+    name: str, *, split: str, data_dir: str | None, backend: str, limit: int | None, command: str
+) -> dict[str, Any]:
+    entry = pretrained.models()[name]
+    if data_dir is None:
+        raise ArgumentError(f"--data-dir is missing: give the data of {name}, {entry.attribution}")
+    session = runtime.load(name, backend=backend, threads=1)
+    task = load_task(
+        {"task": {"name": entry.task, "options": entry.options}, "features": entry.features}, data_dir=data_dir
+    )
+    _, _, report = measure_split(session, task, split=split, limit=limit)
+    return report | {"seed": entry.training["seed"], "command": command}
 
 
 def _file(folder: Path, name: str) -> Path:
@@ -176,7 +143,8 @@ def _file(folder: Path, name: str) -> Path:
     return path
 
 
-def _config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """config.json of a run; DataError if it is missing or damaged."""
     path = _file(folder, "config.json")
     try:
         config = files.read_json(path)
@@ -190,52 +158,12 @@ def _config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def _task(config: dict[str, Any], *, data_dir: str | None) -> Task:
+def load_task(config: dict[str, Any], *, data_dir: str | None) -> Task:
+    """The data that a run was trained on; `data_dir` takes the place of the folder in its configuration."""
     options = dict(config["task"].get("options") or {})
     if data_dir is not None:
         options["data_dir"] = data_dir
     return audio_tasks.load(config["task"]["name"], features=FeatureConfig.from_dict(config["features"]), **options)
-
-
-def _check_fit(session: runtime.Session, task: Task) -> None:
-    """The thresholds, costs and labels in the file must be those of this task and these features."""
-    if tuple(task.labels) != tuple(session.labels):
-        raise DataError(
-            f"the data has the {len(task.labels)} labels {_some(task.labels)}, but the model was trained on the "
-            f"{len(session.labels)} labels {_some(session.labels)}: give the data of the training with --data-dir"
-        )
-    if session.metadata.features != task.features or session.metadata.clip_samples != task.clip_samples:
-        raise ArtifactError("model.tflite was exported with other feature settings than config.json: export it again")
-
-
-def _some(labels: Iterable[str]) -> str:
-    listed = list(labels)
-    return ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
-
-
-def _spread(count: int, limit: int | None) -> np.ndarray:
-    """Clips of a split are often sorted by label, so a part of them must be taken from everywhere."""
-    if limit is None or limit >= count:
-        return np.arange(count)
-    return np.linspace(0, count - 1, limit).round().astype(np.int64)
-
-
-def _front_end_us(task: Task, split: Split, indices: np.ndarray) -> dict[str, float]:
-    seconds = []
-    for place in _spread(len(indices), FRONT_END_CLIPS):
-        waveform = split.waveform(int(indices[place]))
-        begin = time.perf_counter()
-        logmel.log_mel(waveform, task.features)
-        seconds.append(time.perf_counter() - begin)
-    return measure.time_us(seconds)
-
-
-def _progress(clips: Iterable[int]) -> Iterable[int]:
-    try:
-        import tqdm
-    except ImportError:
-        raise missing_package("tqdm", purpose="the progress bar of an evaluation", extra="train") from None
-    return tqdm.tqdm(clips, desc="clips", unit="clip", disable=None)
 
 
 if __name__ == "__main__":

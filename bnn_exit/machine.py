@@ -1,4 +1,4 @@
-"""What a measured figure depends on: processor, platform and versions."""
+"""What a measured figure depends on: processor, platform, versions and the revision of the code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import struct
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -66,3 +67,18 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return table
+
+
+def git_revision() -> str | None:
+    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout."""
+    try:
+        result = subprocess.run(
+            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return result.stdout.strip()

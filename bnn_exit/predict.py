@@ -21,6 +21,7 @@ examples:
   python -m bnn_exit.predict model.tflite clip.wav
   python -m bnn_exit.predict model.tflite *.wav --operating-point fast --json
   python -m bnn_exit.predict model.tflite clip.wav --thresholds 0.1,0.2 --explain
+  python -m bnn_exit.predict --model NAME clip.wav              (python -m bnn_exit.models lists the names)
 
 Each clip gives one line: path, label, probability, exit and score (0 certain, 1 no idea).
 A clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
@@ -34,8 +35,11 @@ def parser() -> argparse.ArgumentParser:
         description="Classify audio files; easy clips leave the network at an early exit.",
         epilog=EPILOG,
     )
-    arguments.add_argument("model", help="the model file, such as RUN/model.tflite")
-    arguments.add_argument("clips", nargs="+", metavar="clip", help="audio file: wav; flac and ogg with soundfile")
+    arguments.add_argument("file", nargs="?", metavar="model", help="the model file, such as RUN/model.tflite")
+    arguments.add_argument("clips", nargs="*", metavar="clip", help="audio file: wav; flac and ogg with soundfile")
+    arguments.add_argument(
+        "--model", metavar="NAME", help="in place of a file a model that comes with the package, or a path"
+    )
     choice = arguments.add_mutually_exclusive_group()
     choice.add_argument(
         "--operating-point",
@@ -65,7 +69,15 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    options = parser().parse_args(argv)
+    arguments = parser()
+    # Options may stand between a model and its clips, as in `model.tflite --json clip.wav`.
+    options = arguments.parse_intermixed_args(argv)
+    if options.model is None:
+        options.model = options.file
+    elif options.file is not None:
+        options.clips.insert(0, options.file)
+    if options.model is None or not options.clips:
+        arguments.error("the following arguments are required: model, clip")
     session = runtime.load(options.model, backend=options.backend)
     # Checked before the first clip, so that a mistake in an option is one line and not one for each clip.
     chosen: dict[str, Any] = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -81,7 +80,7 @@ def write_environment(folder: Path, *, command: str, seed: int) -> None:
         {
             "command": command,
             "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "git_revision": _git_revision(),
+            "git_revision": machine.git_revision(),
             "machine": machine.describe(),
             "versions": machine.versions(),
             "seed": seed,
@@ -101,18 +100,3 @@ def _pairs(name: str, pairs: list[str]) -> dict[str, Any]:
         except json.JSONDecodeError:
             values[key] = text
     return values
-
-
-def _git_revision() -> str | None:
-    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout."""
-    try:
-        result = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return result.stdout.strip()

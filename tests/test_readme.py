@@ -11,6 +11,7 @@ import pytest
 from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
+from bnn_exit.models import __main__ as models_command
 from distill import train_teacher
 
 ROOT = Path(__file__).parents[1]
@@ -22,6 +23,7 @@ PARSERS = {
     "evaluate": evaluate.parser,
     "predict": predict.parser,
     "export": export_command.parser,
+    "models": models_command.parser,
 }
 
 

@@ -22,7 +22,19 @@ def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], me
     signature.outputs = _name_tensors(main, main.outputs, outputs)
     model.signatureDefs = [signature]
     model.metadata = [*(model.metadata or []), *(_entry(model, name, value) for name, value in metadata.items())]
-    builder = flatbuffers.Builder(len(data) + 65536)
+    return _pack(model, size=len(data))
+
+
+def with_metadata(data: bytes, name: str, value: bytes) -> bytes:
+    """The flatbuffer `data` with another value of its metadata entry `name`; everything else stays."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
+    (entry,) = (each for each in model.metadata if bytes(each.name).decode() == name)
+    model.buffers[entry.buffer].data = list(value)
+    return _pack(model, size=len(data) + len(value))
+
+
+def _pack(model: schema.ModelT, *, size: int) -> bytes:
+    builder = flatbuffers.Builder(size + 65536)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 

@@ -199,16 +199,16 @@ class Session:
 
 
 def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 1) -> Session:
-    """Read model.tflite and make it ready to classify clips. TensorFlow is not imported.
+    """Read a model and make it ready to classify clips. TensorFlow is not imported.
 
     Args:
-        path: the file.
+        path: the file, or the name of a model that comes with the package (`python -m bnn_exit.models` lists them).
         backend: "native" (our compiled library, fast), "lce" (x86-64 and macOS), "reference" (NumPy, slow, everywhere),
             or "auto": the first of these that is installed.
         threads: processor threads for one clip.
 
     Raises:
-        ArgumentError: an unknown backend, or fewer than one thread.
+        ArgumentError: an unknown name or backend, or fewer than one thread.
         ArtifactError: the file is missing, damaged, not ours, or too new.
         MissingPackageError: the backend needs a package that is not installed.
     """

@@ -12,6 +12,7 @@ from bnn_exit import evaluate, metrics, policy
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.files import write_json
+from bnn_exit.runtime.backends import BACKENDS
 
 LABELS = ("yes", "no", "maybe")
 CLIPS, EXITS, SAMPLES = 30, 3, 1600
@@ -86,7 +87,7 @@ def world(tmp_path, monkeypatch):
         metadata=types.SimpleNamespace(input="log_mel", features=FEATURES, clip_samples=SAMPLES, exits=COSTS),
     )
     monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
-    monkeypatch.setitem(evaluate.BACKENDS, "fake", FakeBackend)
+    monkeypatch.setitem(BACKENDS, "fake", FakeBackend)
     monkeypatch.setattr(FakeBackend, "stuck_at", None)
     monkeypatch.setattr(evaluate.runtime, "load", lambda path, *, backend, threads: session)
     run = tmp_path / "run"

@@ -104,6 +104,14 @@ def test_the_name_of_the_wheel_says_where_it_runs(wheel):
         assert "Root-Is-Purelib: false" in archive.read(about).decode()
 
 
+def test_the_wheel_holds_the_shipped_models_and_whom_to_credit(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        for path in (ROOT / "bnn_exit" / "pretrained").glob("*.*"):
+            assert archive.read(f"bnn_exit/pretrained/{path.name}") == path.read_bytes()
+    assert any(name.endswith(".dist-info/licenses/NOTICE") for name in names)
+
+
 def test_the_glibc_in_the_name_has_all_that_the_library_asks_for(wheel, tmp_path):
     with zipfile.ZipFile(wheel) as archive:
         library = archive.extract(LIBRARY, tmp_path)

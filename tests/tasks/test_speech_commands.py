@@ -275,3 +275,18 @@ def test_rights(speech_data: MakeData) -> None:
     (root / "LICENSE").write_text("\n# Attribution 4.0 International\nmore\n")
     task = audio_tasks.load("speech_commands", data_dir=root)
     assert (task.licence, task.attribution) == ("Attribution 4.0 International", "data of the user, folder speech")
+
+
+def test_rights_of_a_known_data_set(speech_data: MakeData) -> None:
+    words = sorted(["digit", "direction", "receive", "rotate", "undo", "zoom_in", "zoom_out"])
+    root = speech_data(tuple(words))
+    assert audio_tasks.load("speech_commands", data_dir=root).licence == "not stated"  # words alone are not enough
+    for path in root.glob("*/s*.wav"):
+        path.rename(path.with_name(f"0000000{path.name[1]}_NO_01.wav"))
+    for path in root.glob("*_list.txt"):
+        path.write_text(path.read_text().replace("/s", "/0000000").replace("_nohash_0", "_NO_01"))
+    task = audio_tasks.load("speech_commands", data_dir=root)
+    assert task.licence == "CC BY 4.0"
+    assert task.attribution.startswith(
+        "Arabic Speech Commands, Abdulkader Ghandoura, Farouk Hjabo and Oumayma Al Dakkak"
+    )

@@ -1,0 +1,209 @@
+"""Measures one row of `accuracy.py`: the accuracy, cost and time of a trained network, as JSON values."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import os
+import shlex
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import peer_timing
+from accuracy_rows import PLACES, Row
+
+from bnn_exit import evaluate, machine
+from bnn_exit.artifact import Artifact
+from bnn_exit.cost import Cost
+from bnn_exit.files import read_json
+from bnn_exit.measure_split import measure_split
+from bnn_exit.runtime import session as runtime
+from bnn_exit.runtime.native_backend import capabilities
+
+TIMED_CLIPS, ROUNDS = 100, 5
+TIME = (
+    "microseconds of processor time for the network of one clip, one thread, without the front end, with every clip "
+    f"made to leave at this exit; median over {TIMED_CLIPS} clips of the median of {ROUNDS} rounds, all exits and "
+    "runtimes in turn; a forced exit takes the same time for any clip. LCE: its default kernels, the only ones that "
+    "are right in files with branches; its authors do not call them optimised on x86-64"
+)
+LOCAL = ("data_dir", "cache_dir")
+"""Settings of a task that say nothing but where things were."""
+
+
+def measure(row: Row, folder: Path, *, data_dir: str | None) -> dict[str, Any]:
+    """The result of a row from its run folder, on the test split; thresholds are those of the validation split.
+
+    Args:
+        row: what was trained.
+        folder: a finished run of `bnn_exit.train` or `distill.train_teacher`.
+        data_dir: folder of the data; None for where it was during the training.
+    """
+    config = read_json(folder / "config.json")
+    task = evaluate.load_task({"features": config["task"]["features"], **config}, data_dir=data_dir)
+    if (folder / "teacher.json").is_file():
+        found = _teacher(read_json(folder / "teacher.json"), clips=len(task.test))
+    elif (folder / "model.tflite").is_file():
+        found = _file(folder / "model.tflite", task)
+    else:
+        found = _keras(folder, task)
+    return {
+        "row": row.name,
+        "command": shlex.join(["python", "benchmarks/accuracy.py", "measure", row.name, "--data-dir", "DIR"]),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "git_revision": machine.git_revision(),
+        "machine": machine.describe(),
+        "versions": machine.versions(),
+        "task": task.name,
+        "labels": task.num_classes,
+        "licence": task.licence,
+        "attribution": task.attribution,
+        "split": "test",
+        "thresholds_from": "validation",
+        "sample_counts": {name: len(split) for name, split in task.splits.items()},
+        "skipped_files": task.skipped,
+        "seed": config["training"]["seed"],
+        **found,
+        "training": training(folder, config),
+    }
+
+
+def _file(path: Path, task: Any) -> dict[str, Any]:
+    """A binary network through its exported file, in the native runtime."""
+    session = runtime.load(path, backend="native")
+    _, _, report = measure_split(session, task)
+    clips = report["sample_count"]
+    times = exit_times(session.artifact, np.asarray(task.log_mel("test")))
+    exits = []
+    for figures in report["exits"]:
+        index = figures["exit_index"]
+        exits.append(
+            _exit(index, figures["accuracy"], clips, session.metadata.exits)
+            | {"time_us": {backend: taken[index] for backend, taken in times.items()}}
+        )
+    points = {}
+    for name, figures in report["operating_points"].items():
+        shares, agreement = figures["exit_shares"], figures["exit_agreement"]
+        points[name] = {
+            "thresholds": figures["thresholds"],
+            "accuracy": figures["accuracy"],
+            "correct": round(figures["accuracy"] * clips),
+            "total": clips,
+            "drop": figures["accuracy_drop"],
+            "exit_shares": shares,
+            "exits_as_the_rule_says": agreement,
+            "mean_cost": figures["mean_cost"],
+            "relative_cost": figures["relative_cost"],
+            "relative_time": {backend: relative_time(shares, taken) for backend, taken in times.items()},
+            "validation": session.operating_points[name].to_dict(),
+        }
+    data = session.artifact.data
+    return {
+        "measured_with": "the exported file in the native runtime",
+        "isa": capabilities()["isa"],
+        "threads": 1,
+        "time": TIME,
+        "load_average": round(os.getloadavg()[0], 1),
+        "file": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+        "exits": exits,
+        "operating_points": points,
+    }
+
+
+def exit_times(file: Artifact, log_mel: np.ndarray) -> dict[str, list[float]]:
+    """Runtime -> microseconds of leaving at each exit; see TIME."""
+    chosen = np.linspace(0, len(log_mel) - 1, min(TIMED_CLIPS, len(log_mel))).astype(int)
+    runners = peer_timing.exit_runners(file, log_mel[chosen])
+    # Processor time, so that a training beside this does not count.
+    found = peer_timing.measure_runners(runners, clips=len(chosen), rounds=ROUNDS, clock=time.process_time)
+    times: dict[str, list[float]] = {}
+    for (backend, _), figures in found.items():
+        times.setdefault(backend, []).append(round(figures["network"]["median"], 2))
+    return times
+
+
+def relative_time(shares: Sequence[float], times: Sequence[float]) -> float:
+    """Mean time of clips that leave in these shares, as a share of the time of the last exit."""
+    return float(np.dot(shares, times) / times[-1])
+
+
+def _keras(folder: Path, task: Any) -> dict[str, Any]:
+    """A network that has no file, such as a full-precision twin: its accuracy in Keras, and no times."""
+    from bnn_exit.training.runs import RunConfig
+
+    network = RunConfig.load(folder).network(folder)
+    right = network.logits(np.asarray(task.log_mel("test"))).argmax(axis=-1) == np.asarray(task.test.labels)[:, None]
+    costs, clips = network.costs(), len(task.test)
+    exits = [_exit(index, float(mean), clips, costs) for index, mean in enumerate(right.mean(axis=0))]
+    return {"measured_with": "Keras", "exits": exits}
+
+
+def _teacher(figures: dict[str, Any], *, clips: int) -> dict[str, Any]:
+    """A teacher, by what its training wrote down in teacher.json."""
+    cost = Cost.from_dict(figures["cost"])
+    return {
+        "measured_with": "Keras, at the end of the training",
+        "exits": [_exit(0, figures["accuracy"]["test"], clips, [cost])],
+        "validation_accuracy": figures["accuracy"]["validation"],
+    }
+
+
+def _exit(index: int, accuracy: float, clips: int, costs: Sequence[Cost]) -> dict[str, Any]:
+    cost = costs[index]
+    return {
+        "exit_index": index,
+        "accuracy": accuracy,
+        "correct": round(accuracy * clips),
+        "total": clips,
+        "binary_macs": cost.binary_macs,
+        "float_macs": cost.float_macs,
+        "ops": cost.ops,
+        "relative_ops": cost.ops / costs[-1].ops,
+    }
+
+
+def training(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """How the network was trained: settings, command and environment, and a summary of the history."""
+    environment = read_json(folder / "environment.json") if (folder / "environment.json").is_file() else {}
+    if "command" in environment:
+        environment["command"] = without_places(environment["command"])
+    task = dict(config["task"])
+    options = {name: value for name, value in task.get("options", {}).items() if name not in LOCAL}
+    kept = {name: task[name] for name in ("name", "clip_samples", "features")}
+    settings = {name: value for name, value in config.items() if name not in ("format", "features", "task")}
+    if (settings.get("distillation") or {}).get("teachers"):
+        teachers = [Path(path).name for path in settings["distillation"]["teachers"]]
+        settings["distillation"] = {**settings["distillation"], "teachers": teachers}
+    history = read_json(folder / "history.json") if (folder / "history.json").is_file() else []
+    return {
+        "environment": environment,
+        "settings": {"task": {**kept, "options": options}, **settings},
+        "history": history_summary(history),
+    }
+
+
+def history_summary(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """Epochs, minutes, and the epoch whose weights were kept: the first with the best mean validation accuracy."""
+    if not history:
+        return {"epochs": 0}
+    best = max(history, key=lambda record: np.mean(record["validation_accuracy"]))
+    return {
+        "epochs": len(history),
+        "minutes": round(sum(record["total_seconds"] for record in history) / 60, 1),
+        "processor_minutes": round(sum(record["processor_seconds"] for record in history) / 60, 1),
+        "best_epoch": best["epoch"],
+        "best_validation_accuracy": best["validation_accuracy"],
+        "last_loss": history[-1]["loss"],
+    }
+
+
+def without_places(command: str) -> str:
+    """A command with DIR for the folder of the data, so that it can be read anywhere."""
+    words = shlex.split(command)
+    for index, word in enumerate(words[:-1]):
+        if word in PLACES and word != "--out":
+            words[index + 1] = "DIR"
+    return shlex.join(words)

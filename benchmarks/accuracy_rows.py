@@ -1,0 +1,171 @@
+"""The rows of `accuracy.py`: which networks are trained, with which options, and in which tables they stand."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.errors import one_of
+
+GROUPS = {
+    "best": "The best network on Arabic Speech Commands",
+    "small": "The best small network on Arabic Speech Commands",
+    "esc10": "ESC-10, each fold tested once",
+    "backbones": "Four backbones on Arabic Speech Commands, same teacher and recipe",
+    "ablation": "What distillation and heads bring, on Arabic Speech Commands",
+    "seeds": "The standard recipe with three seeds, on Arabic Speech Commands",
+    "twin": "A binary network beside its full-precision twin, same teacher and recipe",
+    "teacher": "Full-precision teachers",
+    "other": "Other data",
+}
+"""Group -> title of its table."""
+
+PLACES = ("--data-dir", "--cache-dir", "--out")
+"""Options that say nothing but where things are."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One network to train and measure.
+
+    Attributes:
+        name: of the row, of its run folder and of its result file.
+        title: what the tables call it.
+        groups: the tables that it stands in.
+        data: folder of the data below --data-dir.
+        options: of `bnn_exit.train`, or of `distill.train_teacher` for a teacher: name -> value, or a list of values
+            for an option that is repeated.
+        teacher: name of the row of its teacher, which is trained first; None for none, or for one of the options' own.
+    """
+
+    name: str
+    title: str
+    groups: tuple[str, ...]
+    data: str
+    options: dict[str, Any]
+    teacher: str | None = None
+
+    @property
+    def is_teacher(self) -> bool:
+        """Whether the row is a teacher, which `distill.train_teacher` trains."""
+        return "teacher" in self.groups
+
+    def words(self) -> list[str]:
+        """The options as words of a command line."""
+        found = []
+        for name, value in self.options.items():
+            for each in value if isinstance(value, list) else [value]:
+                found += [f"--{name.replace('_', '-')}", str(each)]
+        return found
+
+    def command(self, folder: Path, *, data_dir: str | None, teacher: Path | None = None) -> list[str]:
+        """What trains it into `folder`, for Python: `-m bnn_exit.train ...`."""
+        module = "distill.train_teacher" if self.is_teacher else "bnn_exit.train"
+        taught = ["--teacher", str(teacher)] if teacher else []
+        place = ["--data-dir", data_dir] if data_dir else []
+        return ["-m", module, *self.words(), *taught, *place, "--out", str(folder)]
+
+    def was_trained_by(self, command: str) -> bool:
+        """Whether a command that is written in a run folder has the row's options; places do not count."""
+        words = shlex.split(command)
+        words = words[words.index("-m") + 2 :] if "-m" in words else words
+        given = [(name, Path(value).name) for name, value in zip(words[::2], words[1::2], strict=False)]
+        own = self.words() + (["--teacher", self.teacher] if self.teacher else [])
+        wanted = zip(own[::2], own[1::2], strict=True)
+        return sorted(pair for pair in given if pair[0] not in PLACES) == sorted(wanted)
+
+
+def how_to(names: Iterable[str]) -> str:
+    """The commands that train and measure these rows."""
+    commands = (
+        ["python", "benchmarks/accuracy.py", verb, *names, "--data-dir", "DIR"] for verb in ("train", "measure")
+    )
+    return " && ".join(map(shlex.join, commands))
+
+
+WORDS = {"task": "speech_commands"}
+ARABIC = "arabic_speech_commands"
+STANDARD = WORDS | {"size": "base", "recipe": "standard"}
+BEST = WORDS | {"size": "base", "recipe": "best"}
+# Eight trainings of the same network: the fast recipe tells which choice is better, not how good it can be.
+ABLATION = WORDS | {"size": "base", "recipe": "fast"}
+TEACHER = "words-teacher"
+
+
+def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, **options: Any) -> Row:
+    return Row(name, title, groups, ARABIC, options, teacher)
+
+
+_ROWS = [
+    _words(TEACHER, "residual network, base", "teacher", teacher=None, **WORDS, size="base"),
+    _words("words-best", "QuickNet base, binary", "best", "twin", **BEST),
+    _words("words-float", "QuickNet base, full precision", "twin", **BEST, precision="float"),
+    _words("words-small", "QuickNet small", "small", **WORDS, size="small", recipe="best"),
+    *(
+        _words(
+            f"words-standard-seed{seed}",
+            f"QuickNet base, seed {seed}",
+            *(("seeds", "backbones") if seed == 0 else ("seeds",)),
+            **STANDARD,
+            seed=seed,
+        )
+        for seed in range(3)
+    ),
+    *(
+        _words(f"words-{backbone.replace('_', '-')}", f"{title} base", "backbones", **STANDARD, backbone=backbone)
+        for backbone, title in (
+            ("birealnet", "Bi-Real Net"),
+            ("real_to_binary", "Real-to-Binary Net"),
+            ("binary_densenet", "BinaryDenseNet"),
+        )
+    ),
+    _words("words-no-teacher", "no teacher, grid heads", "ablation", teacher=None, **ABLATION),
+    _words("words-soft-labels", "soft labels, grid heads", "ablation", **ABLATION),
+    _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
+    _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),
+    *(
+        _words(f"words-{head}", f"soft labels, {head} heads", "ablation", **ABLATION, head=head)
+        for head in ("pooled", "strided", "auxiliary")
+    ),
+    *(
+        Row(
+            f"esc10-fold{fold}",
+            f"QuickNet small, fold {fold}",
+            ("esc10",),
+            "esc10",
+            {"task": "esc10", "fold": fold, "size": "small", "recipe": "standard", "teacher": "auto"},
+        )
+        for fold in range(1, 6)
+    ),
+    Row(
+        "speech-commands-v0.02",
+        "Google Speech Commands v0.02, 35 words, QuickNet base",
+        ("other",),
+        "speech_commands_v0.02",
+        BEST | {"teacher": "auto"},
+    ),
+]
+ROWS = {row.name: row for row in _ROWS}
+
+
+def chosen(names: list[str]) -> list[Row]:
+    """The rows of these names, in this order, each once; the name of a group means all of its rows.
+
+    Raises:
+        ArgumentError: a name that is neither.
+    """
+    found: dict[str, Row] = {}
+    for name in names:
+        if name in GROUPS:
+            found |= {row.name: row for row in in_group(name)}
+        else:
+            found[name] = ROWS[one_of("row", name, [*ROWS, *GROUPS])]
+    return list(found.values())
+
+
+def in_group(group: str) -> list[Row]:
+    """The rows of a table."""
+    return [row for row in _ROWS if group in row.groups]

@@ -1,0 +1,104 @@
+"""Trained models that come with the package: `bnn_exit.load(NAME)` runs one, `python -m bnn_exit.models` lists them.
+
+Beside this file lie NAME.tflite and index.json, which `benchmarks/ship.py` writes from a measured result.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.errors import ArgumentError, ArtifactError, nearest
+from bnn_exit.files import read_json
+
+FOLDER = Path(__file__).parent
+INDEX = "index.json"
+FORMAT_VERSION = 1
+NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+"""What a name looks like: it is told from a path by what it lacks, separators and a suffix."""
+AGAIN = "pip install --force-reinstall bnn_exit"
+
+
+@dataclasses.dataclass(frozen=True)
+class Pretrained:
+    """What index.json says about a model.
+
+    Attributes:
+        sha256: of the file, in hexadecimal.
+        bytes: size of the file.
+        task, options: `audio_tasks.load(task, data_dir=..., features=..., **options)` gives the data.
+        data: what the folder of the data is called.
+        labels: number of classes.
+        clip_samples: length of a clip.
+        features: settings of the log-mel.
+        licence, attribution: of the data.
+        split, sample_count: what the figures were measured on.
+        exits: for each exit `accuracy`, `correct` (clips) and cost.
+        operating_points: name -> `accuracy`, `correct`, `drop` against the last exit, `exit_shares`, `relative_cost`.
+        training: the command and git revision that made it, and its seed.
+        result: the measurement, in the repository.
+    """
+
+    sha256: str
+    bytes: int
+    task: str
+    options: Mapping[str, Any]
+    data: str
+    labels: int
+    clip_samples: int
+    features: Mapping[str, Any]
+    licence: str
+    attribution: str
+    split: str
+    sample_count: int
+    exits: list[dict[str, Any]]
+    operating_points: Mapping[str, dict[str, Any]]
+    training: Mapping[str, Any]
+    result: str
+
+
+def models() -> dict[str, Pretrained]:
+    """Every shipped model by name.
+
+    Raises:
+        ArtifactError: the list is missing or damaged.
+    """
+    path = FOLDER / INDEX
+    try:
+        index = read_json(path)
+        if index["format"] != FORMAT_VERSION:
+            raise ValueError(f"format {index['format']}")
+        return {name: Pretrained(**entry) for name, entry in index["models"].items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"the list of shipped models {str(path)!r} is damaged ({error}): {AGAIN}") from error
+
+
+def resolve(model: str | os.PathLike[str]) -> Path:
+    """The path of a model that is given as a path or by the name of a shipped one. A path that exists wins.
+
+    Raises:
+        ArgumentError: it looks like a name, but there is neither such a file nor such a shipped model.
+        ArtifactError: the shipped file is not the one that was shipped.
+    """
+    place = Path(model)
+    if place.exists() or not isinstance(model, str) or not NAME.fullmatch(model):
+        return place
+    known = models()
+    if model not in known:
+        raise ArgumentError(
+            f"model is {model!r}, but must be a file or one of the shipped models: "
+            f"{', '.join(sorted(known)) or 'there are none'}{nearest(model, known)}"
+        )
+    path = FOLDER / f"{model}.tflite"
+    try:
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise ArtifactError(f"the shipped model {model} cannot be read ({error.strerror}): {AGAIN}") from error
+    if digest != known[model].sha256:
+        raise ArtifactError(f"the shipped model {model} is damaged (its SHA-256 is {digest[:12]}...): {AGAIN}")
+    return path

@@ -1,0 +1,131 @@
+"""From a measured run to a model of the package."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_files
+
+import bnn_exit
+from bnn_exit import pretrained
+from bnn_exit.files import read_json, write_json
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import ship
+
+ROW, NAME = "words-small", "toy-words"
+RIGHTS = {"licence": "CC BY 9.0", "attribution": "Toys, Nobody, 2020"}
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run folder, the folder of results and an empty folder of models."""
+    monkeypatch.setattr(ship, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(ship, "RUNS", tmp_path / "runs")
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "shelf")
+    write_json(tmp_path / "shelf/index.json", {"format": 1, "models": {}})
+    (tmp_path / "runs" / ROW).mkdir(parents=True)
+    data = tiny_files.adaptive_file()
+    (tmp_path / "runs" / ROW / "model.tflite").write_bytes(data)
+    record(tmp_path, data)
+    return tmp_path
+
+
+def record(folder: Path, data: bytes, **changes: Any) -> None:
+    """Write a result about `data`."""
+    point = {
+        **{"accuracy": 0.8, "correct": 80, "drop": 0.1, "exit_shares": [1.0, 0, 0]},
+        **{"relative_cost": {"ops": 0.4}, "relative_time": {"native": 0.3}},
+    }
+    result = {
+        **{"row": ROW, "labels": 3, "split": "test", "sample_counts": {"test": 100}, "seed": 7, **RIGHTS},
+        "file": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
+        "exits": [{"exit_index": k, "accuracy": 0.9, "ops": 1.0, "time_us": {"native": 3}} for k in range(3)],
+        "operating_points": {"balanced": point},
+        "training": {
+            "environment": {"command": "python -m bnn_exit.train --seed 7", "git_revision": "abc"},
+            "settings": {
+                "task": {
+                    **{"name": "toy", "clip_samples": tiny_files.CLIP_SAMPLES, "options": {"fold": 3}},
+                    "features": tiny_files.FEATURES.to_dict(),
+                }
+            },
+        },
+    }
+    write_json(folder / "results" / "accuracy" / f"{ROW}.json", {**result, **changes})
+
+
+def test_the_entry_is_made_of_the_result_and_the_file_of_the_run(world: Path) -> None:
+    assert ship.main([ROW, NAME]) == 0
+    entry = pretrained.models()[NAME]
+    data = (world / "shelf" / f"{NAME}.tflite").read_bytes()
+    assert (entry.bytes, entry.sha256) == (len(data), hashlib.sha256(data).hexdigest())
+    assert (entry.task, entry.options, entry.data) == ("toy", {"fold": 3}, "arabic_speech_commands")
+    assert (entry.labels, entry.split, entry.sample_count) == (3, "test", 100)
+    assert entry.exits[2] == {"exit_index": 2, "accuracy": 0.9, "ops": 1.0}  # times are those of one machine
+    assert entry.operating_points["balanced"]["relative_cost"] == {"ops": 0.4}
+    assert "relative_time" not in entry.operating_points["balanced"]
+    assert entry.training == {"command": "python -m bnn_exit.train --seed 7", "git_revision": "abc", "seed": 7}
+    assert entry.result == f"benchmarks/results/accuracy/{ROW}.json"
+
+
+def test_the_file_gets_the_rights_and_stays_the_same_network(world: Path) -> None:
+    assert ship.main([ROW, NAME]) == 0
+    before = bnn_exit.load(world / "runs" / ROW / "model.tflite", backend="reference")
+    after = bnn_exit.load(NAME, backend="reference")
+    assert (before.metadata.licence, before.metadata.attribution) == ("CC0", "nobody")
+    assert {name: getattr(after.metadata, name) for name in RIGHTS} == RIGHTS
+    assert after.metadata.operating_points == before.metadata.operating_points
+    clip = np.random.default_rng(0).uniform(-0.5, 0.5, 720).astype(np.float32)
+    assert np.array_equal(after.exit_probabilities(clip), before.exit_probabilities(clip))
+
+
+def test_a_file_with_its_rights_is_shipped_as_it_is(world: Path) -> None:
+    data = tiny_files.adaptive_file(meta=tiny_files.metadata(**RIGHTS).to_json())
+    (world / "elsewhere").mkdir()
+    (world / "elsewhere/model.tflite").write_bytes(data)
+    record(world, data)
+    assert ship.main([ROW, NAME, "--run", str(world / "elsewhere")]) == 0
+    assert (world / "shelf" / f"{NAME}.tflite").read_bytes() == data
+
+
+def test_shipping_again_replaces_one_and_keeps_the_others(world: Path) -> None:
+    assert ship.main([ROW, "toy-b"]) == ship.main([ROW, "toy-a"]) == 0
+    first = pretrained.models()["toy-b"]
+    record(world, (world / "runs" / ROW / "model.tflite").read_bytes(), seed=8)
+    assert ship.main([ROW, "toy-a"]) == 0
+    models = pretrained.models()
+    assert list(models) == ["toy-a", "toy-b"]
+    assert (models["toy-a"].training["seed"], models["toy-b"]) == (8, first)
+
+
+@pytest.mark.parametrize(
+    ("words", "changes", "status", "message"),
+    [
+        (["words-smal", NAME], {}, 2, "row is 'words-smal', but must be one of "),
+        ([ROW, "Toy_Words"], {}, 2, "name is 'Toy_Words', but must be small letters and digits, joined by hyphens"),
+        (["words-best", NAME], {}, 1, "words-best is not measured: python benchmarks/accuracy.py measure words-best"),
+        (
+            [ROW, NAME],
+            {"file": {"sha256": "0"}},
+            1,
+            "/model.tflite is not the file that was measured: measure words-small",
+        ),
+        ([ROW, NAME], {"licence": "not stated"}, 1, "cannot be shipped: its data has the licence 'not stated'"),
+        ([ROW, NAME], {"attribution": "data of the user, folder x"}, 1, "and no known author"),
+    ],
+)
+def test_what_cannot_be_shipped_is_one_line_and_ships_nothing(
+    world: Path, capsys: pytest.CaptureFixture, words: list[str], changes: dict, status: int, message: str
+) -> None:
+    record(world, (world / "runs" / ROW / "model.tflite").read_bytes(), **changes)
+    assert ship.main(words) == status
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert [path.name for path in (world / "shelf").iterdir()] == ["index.json"]
+    assert read_json(world / "shelf/index.json")["models"] == {}

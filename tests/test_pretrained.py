@@ -1,0 +1,286 @@
+"""Models by name: what comes with the package, and how commands find it."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pretrained_models
+import pytest
+from pretrained_models import NAME
+
+import audio_tasks
+import bnn_exit
+from audio_tasks.base import Split, Task
+from bnn_exit import bench, evaluate, predict, pretrained
+from bnn_exit.audio import wav
+from bnn_exit.errors import ArgumentError, ArtifactError
+from bnn_exit.files import read_json, write_json
+from bnn_exit.models import __main__ as models_command
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of shipped models, with one in it, while the command runs elsewhere."""
+    folder, elsewhere = tmp_path / "shelf", tmp_path / "elsewhere"
+    folder.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.setattr(pretrained, "FOLDER", folder)
+    monkeypatch.chdir(elsewhere)
+    pretrained_models.put(folder)
+    return folder
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> str:
+    path = str(tmp_path / "clip.wav")
+    wav.write(path, np.random.default_rng(0).uniform(-0.5, 0.5, 720).astype(np.float32), sample_rate_hz=16000)
+    return path
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+
+def test_a_name_loads_the_shipped_file(shelf: Path) -> None:
+    session = bnn_exit.load(NAME, backend="reference")
+    assert session.artifact.path == shelf / f"{NAME}.tflite"
+    assert session.labels == ("yes", "no", "other")
+
+
+def test_a_path_that_exists_wins(shelf: Path) -> None:
+    assert pretrained.resolve(NAME) == shelf / f"{NAME}.tflite"
+    Path(NAME).write_bytes(b"the user's own")
+    assert pretrained.resolve(NAME) == Path(NAME)
+    with pytest.raises(ArtifactError, match=rf"^{NAME}: this is not a TFLite file"):
+        bnn_exit.load(NAME, backend="reference")
+
+
+@pytest.mark.parametrize("path", ["m.tflite", "runs/words", "./words", Path("words"), "Words", ""])
+def test_what_looks_like_a_path_is_one(shelf: Path, path: str | Path) -> None:
+    assert pretrained.resolve(path) == Path(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("toy-word-small", f"; did you mean '{NAME}'?"), ("zebra", "")], ids=["near", "far"]
+)
+def test_an_unknown_name_gives_the_nearest(shelf: Path, name: str, hint: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        bnn_exit.load(name)
+    assert str(caught.value) == f"model is {name!r}, but must be a file or one of the shipped models: {NAME}{hint}"
+
+
+def test_an_unknown_name_where_nothing_is_shipped(shelf: Path) -> None:
+    write_json(shelf / "index.json", {"format": 1, "models": {}})
+    with pytest.raises(ArgumentError, match=r"must be a file or one of the shipped models: there are none$"):
+        bnn_exit.load("words")
+
+
+# ------------------------------------------------------------------------------------------------------------- damages
+
+
+def test_a_damaged_file_is_refused(shelf: Path, clip: str, capsys: pytest.CaptureFixture) -> None:
+    path = shelf / f"{NAME}.tflite"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert predict.main(["--model", NAME, clip]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: the shipped model {NAME} is damaged (its SHA-256 is ")
+    assert error.endswith("...): pip install --force-reinstall bnn_exit\n") and error.count("\n") == 1
+    path.unlink()
+    with pytest.raises(ArtifactError, match=rf"the shipped model {NAME} cannot be read \(No such file or directory\)"):
+        bnn_exit.load(NAME)
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "[]", "{}", '{"format": 2, "models": {}}', '{"format": 1, "models": {"a": {"bytes": 1}}}']
+)
+def test_a_damaged_list_is_one_line(shelf: Path, capsys: pytest.CaptureFixture, text: str | None) -> None:
+    (shelf / "index.json").unlink()
+    if text is not None:
+        (shelf / "index.json").write_text(text)
+    assert models_command.main([]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: the list of shipped models '") and error.count("\n") == 1
+    assert error.endswith("): pip install --force-reinstall bnn_exit\n")
+
+
+# ------------------------------------------------------------------------------------------------------------ commands
+
+
+def test_predict_takes_a_name_in_every_form(shelf: Path, clip: str, capsys: pytest.CaptureFixture) -> None:
+    chosen = ["--backend", "reference"]
+    printed = []
+    for words in (
+        ["--model", NAME, clip],
+        [clip, f"--model={NAME}"],
+        [NAME, clip],
+        [str(shelf / f"{NAME}.tflite"), clip],
+    ):
+        assert predict.main([*words, *chosen]) == 0
+        printed.append(capsys.readouterr().out)
+    assert len(set(printed)) == 1 and printed[0].startswith(f"{clip}\t")
+    assert predict.main(["--model", NAME, clip, clip, *chosen]) == 0
+    assert capsys.readouterr().out == 2 * printed[0]
+
+
+@pytest.mark.parametrize("words", [[], ["m.tflite"], ["--model", NAME], ["--json"]])
+def test_predict_wants_a_model_and_clips(shelf: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+    assert predict.main(words) == 2
+    assert capsys.readouterr().err == (
+        "error: the following arguments are required: model, clip (see python -m bnn_exit.predict --help)\n"
+    )
+
+
+def test_bench_takes_a_name(shelf: Path) -> None:
+    report = bench.bench(NAME, backends=["reference"], repeats=1)
+    size = (shelf / f"{NAME}.tflite").stat().st_size
+    assert (report["model"], report["model_bytes"]) == (f"{NAME}.tflite", size)
+
+
+def test_evaluate_measures_a_name_on_the_data_that_is_given(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    session = bnn_exit.load(NAME, backend="reference")
+    metadata = session.metadata
+    waves = np.random.default_rng(0).uniform(-0.5, 0.5, (6, metadata.clip_samples)).astype(np.float32)
+    truth = np.arange(6, dtype=np.int32) % 3
+    splits = {
+        name: Split(name, tuple("abcdef"), truth, None, waves.__getitem__) for name in ("train", "validation", "test")
+    }
+    task = Task(
+        name="toy", labels=metadata.labels, **splits, clip_samples=metadata.clip_samples, features=metadata.features
+    )
+    asked = []
+    options = {"options": lambda self: {"fold": 1}, "__call__": lambda self, **given: asked.append(given) or task}
+    monkeypatch.setitem(audio_tasks.TASKS, "toy", type("Loader", (), options)())
+    assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    said = np.stack([session.exit_probabilities(wave) for wave in waves]).argmax(-1)
+    assert [figures["accuracy"] for figures in report["exits"]] == (said == truth[:, None]).mean(axis=0).tolist()
+    assert (asked[0]["data_dir"], asked[0]["fold"], report["seed"]) == ("/there", 2, 4)
+    assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference"]) == 0
+    assert "wrote" not in capsys.readouterr().out
+    assert os.listdir() == []  # there is no run to write to
+    assert evaluate.main([NAME]) == 2
+    line = f"error: --data-dir is missing: give the data of {NAME}, Toys, Nobody, 2020\n"
+    assert capsys.readouterr().err == line
+
+
+def test_the_list_of_models(shelf: Path, capsys: pytest.CaptureFixture) -> None:
+    assert models_command.main([]) == 0
+    head, row, blank, credit = capsys.readouterr().out.splitlines()
+    assert head.split("  ")[0] == "name" and head.endswith("  licence of the data")
+    size = (shelf / f"{NAME}.tflite").stat().st_size
+    assert row.split() == [NAME, f"{size / 1000:.0f}", "3", "200", "75.00", "70.00", "45.7", "CC0"]
+    assert (blank, credit) == ("", f"{NAME}: Toys, Nobody, 2020")
+    assert models_command.main(["--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == read_json(shelf / "index.json")["models"]
+    write_json(shelf / "index.json", {"format": 1, "models": {}})
+    assert models_command.main([]) == 0
+    assert capsys.readouterr().out == "no models come with this installation\n"
+
+
+SCRIPT = """
+import runpy, sys
+for name in ("tensorflow", "tf_keras", "larq", "soundfile", "tqdm"):
+    sys.modules[name] = None
+from pathlib import Path
+from bnn_exit import pretrained
+pretrained.FOLDER = Path(sys.argv.pop(1))
+module = sys.argv.pop(1)
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize("words", [["bnn_exit.models"], ["bnn_exit.predict", "--model", NAME]], ids=["list", "run"])
+def test_a_device_needs_numpy_alone(shelf: Path, clip: str, words: list[str]) -> None:
+    command = [sys.executable, "-c", SCRIPT, str(shelf), *words, *([clip] if len(words) > 1 else [])]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(clip if len(words) > 1 else "name")
+
+
+def test_the_names_of_the_training_half_are_still_there() -> None:
+    from bnn_exit import models
+    from bnn_exit.models import multi_exit
+
+    assert models.ModelConfig is multi_exit.ModelConfig
+    assert all(getattr(models, name) is getattr(multi_exit, name) for name in models.__all__)
+    with pytest.raises(AttributeError, match=r"module .bnn_exit\.models. has no attribute .quick."):
+        _ = models.quick
+
+
+# ------------------------------------------------------------------------------------------------- what really is there
+
+SHIPPED = pretrained.models()
+DATA = Path(os.environ.get("BNN_EXIT_TEST_DATA") or "absent")
+
+
+def test_every_shipped_file_is_in_the_list() -> None:
+    assert {path.stem for path in pretrained.FOLDER.glob("*.tflite")} == set(SHIPPED)
+    assert all(pretrained.NAME.fullmatch(name) for name in SHIPPED)
+
+
+def test_nothing_keeps_the_files_out_of_a_wheel() -> None:
+    tomllib = pytest.importorskip("tomllib")
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
+    paths = [str(path.relative_to(ROOT)) for path in (*pretrained.FOLDER.glob("*.*"), pretrained.FOLDER / "a.tflite")]
+    assert "bnn_exit" in settings["wheel"]["packages"]
+    for pattern in settings["wheel"]["exclude"] + settings["sdist"]["exclude"]:
+        assert not [path for path in paths if fnmatch.fnmatch(path, pattern)], pattern
+    done = subprocess.run(["git", "-C", ROOT, "check-ignore", *paths], capture_output=True, text=True)
+    assert done.returncode in (1, 128), done.stdout  # none is ignored, or this is no checkout
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_file_says_of_itself_what_the_list_says(name: str) -> None:
+    entry, session = SHIPPED[name], bnn_exit.load(name)
+    metadata = session.metadata
+    assert (entry.bytes, entry.labels) == (len(session.artifact.data), len(metadata.labels))
+    assert (entry.task, entry.clip_samples) == (metadata.task, metadata.clip_samples)
+    assert entry.features == metadata.features.to_dict()
+    assert (entry.licence, entry.attribution) == (metadata.licence, metadata.attribution)
+    assert [figures["ops"] for figures in entry.exits] == [cost.ops for cost in metadata.exits]
+    assert set(entry.operating_points) == set(metadata.operating_points)
+    notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
+    assert entry.attribution in notice and f"({entry.licence})" in notice
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_figures_of_a_shipped_file_are_those_of_a_committed_result(name: str) -> None:
+    entry, result = SHIPPED[name], read_json(ROOT / SHIPPED[name].result)
+    assert entry.sample_count == result["sample_counts"]["test"]
+    for ours, measured in zip(entry.exits, result["exits"], strict=True):
+        assert ours == {key: measured[key] for key in ours}
+    for point, figures in entry.operating_points.items():
+        assert figures == {key: result["operating_points"][point][key] for key in figures}
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_accuracy_of_a_shipped_file_on_real_clips(name: str) -> None:
+    entry, session = SHIPPED[name], bnn_exit.load(name)
+    if not (DATA / entry.data).is_dir():
+        pytest.skip("needs BNN_EXIT_TEST_DATA")
+    if session.backend == "reference":
+        pytest.skip("the reference backend takes too long for a whole split")
+    from bnn_exit.config import FeatureConfig
+    from bnn_exit.measure_split import measure_split
+
+    features = FeatureConfig.from_dict(dict(entry.features))
+    task = audio_tasks.load(entry.task, data_dir=DATA / entry.data, features=features, **entry.options)
+    _, labels, report = measure_split(session, task, split=entry.split)
+    assert len(labels) == entry.sample_count
+    # Backends and instruction sets differ in the last bits, which may move a clip that two classes share.
+    close = {"abs": 2.5 / entry.sample_count}
+    for found, figures in zip(report["exits"], entry.exits, strict=True):
+        assert found["accuracy"] == pytest.approx(figures["accuracy"], **close)
+    for point, figures in entry.operating_points.items():
+        assert report["operating_points"][point]["accuracy"] == pytest.approx(figures["accuracy"], **close)
