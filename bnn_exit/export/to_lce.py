@@ -18,7 +18,6 @@ from bnn_exit.files import write_bytes
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime import flatbuffer
 
-
 _NORMALISATION = "mean and variance of each mel band, the first operation of the network"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import itertools
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,8 +22,9 @@ def add_exits(
     """A network with an exit after each of the named layers, and the model's own classifier as the last exit.
 
     The model is cut at these layers into stages, each a Keras model from the features of the one before. The result has
-    its weights, as a copy: training one does not change the other. The new heads have yet to be trained. What is
-    trained and exported with it takes log-mel `(frames, mels, 1)`; inputs of other shapes can be cut and counted only.
+    its weights, as a copy: training one does not change the other. The new heads have yet to be trained. Training and
+    export need a model of log-mel `(frames, mels, 1)`; other inputs can be cut, counted and run in Keras. Losses of the
+    model's own, such as weight decay by regularisers, are not used.
 
     Args:
         keras_model: functional or Sequential, with one input `[batch, height, width, channels]` of floats and fixed
@@ -37,7 +39,7 @@ def add_exits(
             nearest ones to cut at), two cuts without work between them, or a layer whose cost cannot be counted.
 
     Warns:
-        UserWarning: one line on binary layers that LCE leaves in float, and counts as float, or runs slowly.
+        UserWarning: one line on quantized layers that LCE leaves in float (they are counted so), or runs slowly.
     """
     one_of("head", head, HEADS)
     if isinstance(at, str) or not at:
@@ -58,7 +60,7 @@ def add_exits(
 
 
 def cut_points(keras_model: keras.Model) -> list[str]:
-    """Names of the layers that `add_exits` can put an exit after, in order of depth: all that follows reads them alone."""
+    """Names of the layers that `add_exits` can put an exit after, in order of depth: what follows reads them alone."""
     return list(_cuts(_logits_model(keras_model)))
 
 
@@ -78,7 +80,10 @@ def _logits_model(model: keras.Model) -> keras.Model:
             "or no activation"
         )
     try:
-        copy = keras.models.clone_model(model, clone_function=lambda layer: _copied(layer, linear=layer is last))
+        # Keras warns of initialisers that are functions; the copy gets its weights anyway.
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            copy = keras.models.clone_model(model, clone_function=lambda layer: _copied(layer, linear=layer is last))
     except (NotImplementedError, TypeError, ValueError) as error:
         raise ArgumentError(f"keras_model cannot be copied, because a layer's get_config is wrong: {error}") from error
     for layer in model.layers:
@@ -182,11 +187,11 @@ def _in_order(model: keras.Model, cuts: dict[str, Any], at: Sequence[str]) -> li
                 f"{', '.join(map(repr, nearest)) or 'none'} (bnn_exit.cut_points lists all {len(cuts)})"
             )
         place = order.index(name)
-        earlier = [cut for cut in cuts if order.index(cut) < place][-1:]
-        later = [cut for cut in cuts if order.index(cut) > place][:1]
+        earlier = [f"{cut!r} before it" for cut in cuts if order.index(cut) < place][-1:]
+        later = [f"{cut!r} after it" for cut in cuts if order.index(cut) > place][:1]
         raise ArgumentError(
             f"at has {name!r}, but what follows this layer does not read its features alone: the nearest layers that "
-            f"can be cut at are {' before it and '.join(map(repr, earlier + later)) or 'none'}"
+            f"can be cut at are {' and '.join(earlier + later) or 'none'}"
         )
     if len(set(at)) != len(at):
         raise ArgumentError(f"at is {list(at)}, but must name each layer once")

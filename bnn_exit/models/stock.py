@@ -8,6 +8,7 @@ bit on real inputs. All of that may be converted, but what stays float must be c
 from __future__ import annotations
 
 import warnings
+from typing import Any
 
 from bnn_exit._keras import keras, larq
 from bnn_exit.models.calls import inner_calls
@@ -24,19 +25,18 @@ def is_binary(layer: keras.layers.Layer) -> bool:
 
 
 def count_binary(model: keras.Model) -> int:
-    """Calls of layers in `model` that LCE computes on bits; a warning names quantized layers that it does not, or slowly.
+    """Calls of layers in `model` that LCE computes on bits; a warning names quantized layers in float, or slow ones.
 
     Layers without any quantizer are not named: Larq's are then the ordinary ones of Keras.
     """
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, None]] = {}
     nodes = list(inner_calls(model))
-    for layer in dict.fromkeys(node.layer for node in nodes):
-        if _has_quantizer(layer):
-            reason = _why_float(layer) or _why_slow(layer)
-            if reason:
-                found.setdefault(reason, []).append(layer.name)
+    for node in nodes:
+        reason = (_why_float(node.layer) or _why_bad(node)) if _has_quantizer(node.layer) else None
+        if reason:
+            found.setdefault(reason, {})[node.layer.name] = None
     if found:
-        warnings.warn("; ".join(f"{_listed(names)}: {reason}" for reason, names in found.items()), stacklevel=4)
+        warnings.warn("; ".join(f"{_listed(list(names))}: {reason}" for reason, names in found.items()), stacklevel=4)
     return sum(is_binary(node.layer) for node in nodes)
 
 
@@ -59,9 +59,13 @@ def _why_float(layer: keras.layers.Layer) -> str | None:
     return None
 
 
-def _why_slow(layer: keras.layers.Layer) -> str | None:
-    padded = layer.padding == "same" and max(layer.kernel_size) > 1
-    return "pads with zeros, which costs time: pad_values=1.0 is faster" if padded and layer.pad_values == 0.0 else None
+def _why_bad(node: Any) -> str | None:
+    layer = node.layer
+    if layer.padding != "same" or layer.pad_values == 1.0 or max(layer.kernel_size) == 1:
+        return None
+    if any(size > axis for size, axis in zip(layer.kernel_size, node.input_shapes[1:3], strict=True)):
+        return "pads with zeros and is larger than its input, which LCE computes wrongly: run it on another backend"
+    return "pads with zeros, which costs time: pad_values=1.0 is faster"
 
 
 def _is_sign(quantizer: object, classes: tuple[type, ...]) -> bool:
