@@ -57,7 +57,15 @@ class Network:
         if log_mel.ndim == 3:
             log_mel = log_mel[..., None]
         if not hasattr(self, "_forward"):
-            self._forward = tf.function(lambda batch: tf.stack(self.exit_logits(batch, training=False), axis=1))
+            # Under tf.distribute every replica answers alike; the first is taken. Otherwise there is but one.
+            strategy = self.keras_model.distribute_strategy
+
+            def forward(batch: tf.Tensor) -> tf.Tensor:
+                return tf.stack(self.exit_logits(batch, training=False), axis=1)
+
+            self._forward = tf.function(
+                lambda batch: strategy.experimental_local_results(strategy.run(forward, (batch,)))[0]
+            )
         parts = [
             self._forward(tf.constant(log_mel[start : start + batch_size], tf.float32)).numpy()
             for start in range(0, len(log_mel), batch_size)

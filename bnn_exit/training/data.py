@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.audio.augment import Augmenter
+from bnn_exit.training.distribution import Distribution
 
 
 class Batches:
@@ -19,12 +20,21 @@ class Batches:
         augmenter: changes each clip.
         batch_size: clips a batch.
         seed: of the order.
+        distribution: who gets which part of a batch.
     """
 
     def __init__(
-        self, log_mel: np.ndarray, labels: np.ndarray, *, augmenter: Augmenter, batch_size: int, seed: int
+        self,
+        log_mel: np.ndarray,
+        labels: np.ndarray,
+        *,
+        augmenter: Augmenter,
+        batch_size: int,
+        seed: int,
+        distribution: Distribution,
     ) -> None:
         self._labels, self._batch_size, self._seed = labels.astype(np.int32), batch_size, seed
+        self._distribution = distribution
         shape = log_mel.shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
@@ -58,12 +68,16 @@ class Batches:
         """
         order = np.random.default_rng([self._seed, number]).permutation(len(self._labels)).astype(np.int32)
         values = np.zeros((len(order), 0), np.float32) if targets is None else targets
-        clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
         chosen = number if view is None else view
-        clips = clips.map(
-            lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        return iter(clips.batch(self._batch_size, drop_remainder=True).prefetch(4))
+
+        def dataset(order: np.ndarray, batch_size: int) -> tf.data.Dataset:
+            clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
+            clips = clips.map(
+                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
+            )
+            return clips.batch(batch_size, drop_remainder=True).prefetch(4)
+
+        return self._distribution.epoch(dataset, order, self._batch_size)
 
     def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
         """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""

@@ -72,8 +72,8 @@ def test_what_cannot_be_counted_is_refused_and_not_taken_for_nothing(layer):
         profile.cost(network(call))
 
 
-# Not here: ternary inputs, of which LCE takes the sign as if there were no zeros. They are not binary to us, so the audit
-# fails an export of them.
+# Not here: ternary inputs, of which LCE takes the sign as if there were no zeros. They are not binary to us, so the
+# audit fails an export of them.
 OPTIONS = {
     "plain": {},
     "padded with zeros": {"pad_values": 0.0},
