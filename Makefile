@@ -11,8 +11,8 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 # The tests that use TensorFlow are the slow ones; a process for each core, and a file stays in one process.
 PYTEST_OPTIONS ?= -n 2 --dist loadfile
-# Stock models for a test. They work with our packages, but ask for a protobuf that is slow from Python 3.11 on, and for
-# data sets; so without what they ask for.
+# Larq Zoo for a test, as the extra `zoo` has it. It works with our packages, but asks for a protobuf that is slow from
+# Python 3.11 on, and for data sets; so here without what it asks for.
 ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 
 .PHONY: demo test lint clean wheel wheel-aarch64

@@ -17,8 +17,10 @@ _NAMES = {
     # training half
     "AugmentConfig": "bnn_exit.audio.augment",
     "TrainConfig": "bnn_exit.training.config",
+    "add_exits": "bnn_exit.models.add_exits",
     "build": "bnn_exit.models.multi_exit",
     "calibrate": "bnn_exit.training.calibrate",
+    "cut_points": "bnn_exit.models.add_exits",
     "export": "bnn_exit.export.to_lce",
     "fit": "bnn_exit.training.loop",
 }

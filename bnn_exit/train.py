@@ -25,6 +25,7 @@ examples:
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
   python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
+  python -m bnn_exit.train --task speech_commands --data-dir DIR --distribute mirrored      (every GPU of the machine)
 
 The run folder then holds model.tflite, the one file to deploy. Measure it on the test split with
   python -m bnn_exit.evaluate RUN
@@ -59,6 +60,12 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
     training.add_argument("--optimizer", metavar="NAME", help="adam or bop (default: adam)")
     training.add_argument("--seed", type=int, help="of weights, order and augmentation (default: 0)")
+    training.add_argument(
+        "--distribute",
+        metavar="NAME",
+        help="mirrored: share each batch among all GPUs of this machine; multiworker: among machines that all run this "
+        "command with the same shared folder; the environment variable TF_CONFIG tells each of them who it is",
+    )
     teacher = arguments.add_argument_group("teacher")
     teacher.add_argument(
         "--teacher",
@@ -94,16 +101,18 @@ def _main(argv: list[str] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
     if options.resume is not None:
-        return _resume(options, command)
-    folder, task, config = _new_run(options)
-    write_environment(folder, command=command, seed=config.training.seed)
-    config.save(folder)
-    return _complete(folder, task, config, options, resume=False)
+        return _resume(options)
+    folder, task, config, distribution = _new_run(options)
+    if distribution.writes:
+        write_environment(folder, command=command, seed=config.training.seed)
+        config.save(folder)
+    return _complete(folder, task, config, distribution, options, resume=False)
 
 
-def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
+def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, Any]:
     # Names and the output folder are checked before the data is touched, which may take long.
     from bnn_exit.training import recipes
+    from bnn_exit.training.distribution import Distribution
     from bnn_exit.training.runs import RunConfig, RunTask
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
@@ -114,10 +123,15 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any]:
         recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
-    check_new(folder)
+    distillation = _distillation(options, recipe)
+    distribution = Distribution.start(options.distribute)
+    distribution.check_batch(training.batch_size)
+    if distribution.writes:
+        check_new(folder)
     task = audio_tasks.load(name, features=features, **data_options(options))
-    augment, distillation = recipe.augment.scaled_to(features), _distillation(options, recipe)
-    return folder, task, RunConfig(RunTask.of(task), model, augment, training, distillation, recipe.teacher)
+    augment = recipe.augment.scaled_to(features)
+    config = RunConfig(RunTask.of(task), model, augment, training, distillation, recipe.teacher)
+    return folder, task, config, distribution
 
 
 def _distillation(options: argparse.Namespace, recipe: Any) -> dict[str, Any] | None:
@@ -131,6 +145,11 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> dict[str, Any] | 
         if chosen:
             raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
         return None
+    if "auto" in teachers and options.distribute == "multiworker":
+        raise ArgumentError(
+            "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
+            "python -m distill.train_teacher"
+        )
     return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}
 
 
@@ -161,15 +180,18 @@ def _objective(model: Any, teacher: Any, task: audio_tasks.Task, config: Any) ->
     return Distillation(model, teacher, task, config=settings, training=config.training)
 
 
-def _resume(options: argparse.Namespace, command: str) -> int:
+def _resume(options: argparse.Namespace) -> int:
+    from bnn_exit.training.distribution import Distribution
     from bnn_exit.training.runs import RunConfig
 
-    fixed = {"data_dir", "cache_dir", "resume", "input", "tensorboard"}
+    fixed = {"data_dir", "cache_dir", "resume", "input", "tensorboard", "distribute"}
     changed = [name for name, value in vars(options).items() if name not in fixed and value]
     if changed:
         raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
     folder = Path(options.resume)
     config = RunConfig.load(folder)
+    distribution = Distribution.start(options.distribute)
+    distribution.check_batch(config.training.batch_size)
     task_options = dict(config.task.options)
     if options.data_dir:
         task_options["data_dir"] = options.data_dir
@@ -178,10 +200,12 @@ def _resume(options: argparse.Namespace, command: str) -> int:
     )
     if task.labels != config.task.labels:
         raise ArgumentError(f"the data now has {len(task.labels)} other labels than {folder} was started with")
-    return _complete(folder, task, config, options, resume=True)
+    return _complete(folder, task, config, distribution, options, resume=True)
 
 
-def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argparse.Namespace, *, resume: bool) -> int:
+def _complete(
+    folder: Path, task: audio_tasks.Task, config: Any, distribution: Any, options: argparse.Namespace, *, resume: bool
+) -> int:
     """Everything after the settings are known: train, calibrate, export, compare."""
     from bnn_exit._keras import make_repeatable, set_seed
     from bnn_exit.models.multi_exit import build
@@ -195,26 +219,35 @@ def _complete(folder: Path, task: audio_tasks.Task, config: Any, options: argpar
     # The same seed gives the same weights, interrupted or not.
     set_seed(config.training.seed)
     make_repeatable()
-    model = build(**config.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
-    sizes = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
-    print(
-        f"{task.name}: {task.num_classes} classes, {sizes} clips; {config.model.backbone} {config.model.size}, "
-        f"{model.num_exits} exits, {model.num_binary_layers} binary layers",
-        file=sys.stderr,
-    )
-    try:
-        history = fit(
-            model,
-            task,
-            config=config.training,
-            augment=config.augment,
-            objective=_objective(model, teacher, task, config),
-            folder=folder,
-            resume=resume,
-            tensorboard=options.tensorboard,
+    with distribution.scope():
+        model = build(**config.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
+        objective = _objective(model, teacher, task, config)
+    if distribution.writes:
+        sizes = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
+        print(
+            f"{task.name}: {task.num_classes} classes, {sizes} clips; {config.model.backbone} {config.model.size}, "
+            f"{model.num_exits} exits, {model.num_binary_layers} binary layers{distribution}",
+            file=sys.stderr,
         )
+    try:
+        with distribution.naming_lost_workers():
+            history = fit(
+                model,
+                task,
+                config=config.training,
+                augment=config.augment,
+                objective=objective,
+                folder=folder,
+                resume=resume,
+                tensorboard=options.tensorboard,
+            )
     except KeyboardInterrupt:
         return _interrupted(folder)
+    if not distribution.writes:
+        return 0
+    if options.distribute:
+        # The same weights in ordinary variables, which can be exported.
+        model = config.network(folder)
     write_json(folder / "history.json", history)
     print(deploy(model, task, folder, input=options.input))
     print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")

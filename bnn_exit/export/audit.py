@@ -127,8 +127,10 @@ def audit(model: flatbuffer.Model, *, size: int) -> Audit:
             binary = operator.name == BINARY_CONVOLUTION
             macs = 0
             if binary:
-                filters, height, width, _ = subgraph.tensors[operator.inputs[1]].shape
-                macs = math.prod(output[:3]) * filters * height * width * int(operator.options["channels_in"])
+                filters, height, width, words = subgraph.tensors[operator.inputs[1]].shape
+                channels = int(operator.options["channels_in"])
+                groups = math.ceil(channels / 32) // words  # a grouped filter holds the words of its own channels alone
+                macs = math.prod(output[:3]) * filters * height * width * channels // groups
             operators.append(
                 AuditedOperator(
                     subgraph=index,

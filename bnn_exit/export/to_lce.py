@@ -18,6 +18,8 @@ from bnn_exit.files import write_bytes
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime import flatbuffer
 
+_NORMALISATION = "mean and variance of each mel band, the first operation of the network"
+
 
 class TaskInfo(Protocol):
     """What the file must know of the task: a Task, or what a run folder remembers of it."""
@@ -69,12 +71,18 @@ def export(
         The audit: every operator of the file with its bits and bytes.
 
     Raises:
-        ArgumentError: an unknown `input`, or labels that do not fit the network.
+        ArgumentError: an unknown `input`, or labels or features that do not fit the network.
         ExportError: LCE refused the network, or a binary layer went float.
     """
     one_of("input", input, INPUTS)
     if len(task.labels) != model.num_classes:
         raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
+    shape = (task.features.num_frames(task.clip_samples), task.features.num_mels, 1)
+    if model.input_shape != shape:
+        raise ArgumentError(
+            f"the network takes {model.input_shape}, but the file would give it the task's log-mel {shape}: only a "
+            "network of this shape becomes a file"
+        )
     data = convert(model, task=task, operating_points=operating_points, input=input)
     parsed = flatbuffer.read(data)
     require_computed_outputs(parsed)
@@ -100,7 +108,7 @@ def convert(
         operating_points=dict(operating_points),
         task=task.name,
         model=model.config.to_dict() if model.config else {},
-        normalisation="mean and variance of each mel band, the first operation of the network",
+        normalisation=_NORMALISATION if model.standardises else "none",
         licence=task.licence,
         attribution=task.attribution,
         writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",

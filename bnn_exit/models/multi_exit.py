@@ -13,6 +13,7 @@ from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
 from bnn_exit.models.network import Network
+from bnn_exit.models.stock import count_binary
 
 BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {
     "quicknet": quicknet.quicknet,
@@ -56,10 +57,20 @@ class MultiExitModel(Network):
         heads: head k maps the features of stage k to logits `[batch, classes]`.
         features: what each stage gives, as inner tensors of `keras_model`.
         config: how it was built, or None for a network made elsewhere.
+        num_binary_layers: how many layers LCE will compute on bits.
+
+    Args:
+        stages, heads, config: as above.
+        stock: the layers are of someone else's design: those that stay float are counted so, not refused.
     """
 
     def __init__(
-        self, stages: list[keras.Model], heads: list[keras.Model], *, config: ModelConfig | None = None
+        self,
+        stages: list[keras.Model],
+        heads: list[keras.Model],
+        *,
+        config: ModelConfig | None = None,
+        stock: bool = False,
     ) -> None:
         if len(stages) != len(heads) or len(stages) < 2:
             raise ArgumentError(
@@ -79,7 +90,7 @@ class MultiExitModel(Network):
             features = tf.identity(features)
         super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
-        self.num_binary_layers = check_binary(self.keras_model)
+        self.num_binary_layers = (count_binary if stock else check_binary)(self.keras_model)
 
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""

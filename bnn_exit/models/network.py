@@ -33,21 +33,41 @@ class Network:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(frames, mels, 1)"""
+        """(frames, mels, 1); a network that was made elsewhere may have more channels, and cannot be exported then."""
         return tuple(self.keras_model.inputs[0].shape[1:])
 
     def adapt(self, log_mel: np.ndarray) -> None:
         """Fit the standardisation, where there is one, to the training split's log-mel `[clips, frames, mels]`."""
-        for layer in self.keras_model._flatten_layers():
-            if isinstance(layer, Standardise):
-                layer.adapt(log_mel)
+        for layer in self._standardisations():
+            layer.adapt(log_mel)
+
+    @property
+    def standardises(self) -> bool:
+        """Whether log-mel is standardised by the network itself, with statistics of the training split."""
+        return bool(self._standardisations())
+
+    def _standardisations(self) -> list[Standardise]:
+        return [layer for layer in self.keras_model._flatten_layers() if isinstance(layer, Standardise)]
 
     def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
-        """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`."""
+        """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`.
+
+        A network with more than one channel takes `[clips, height, width, channels]`.
+        """
+        if log_mel.ndim == 3:
+            log_mel = log_mel[..., None]
         if not hasattr(self, "_forward"):
-            self._forward = tf.function(lambda batch: tf.stack(self.exit_logits(batch, training=False), axis=1))
+            # Under tf.distribute every replica answers alike; the first is taken. Otherwise there is but one.
+            strategy = self.keras_model.distribute_strategy
+
+            def forward(batch: tf.Tensor) -> tf.Tensor:
+                return tf.stack(self.exit_logits(batch, training=False), axis=1)
+
+            self._forward = tf.function(
+                lambda batch: strategy.experimental_local_results(strategy.run(forward, (batch,)))[0]
+            )
         parts = [
-            self._forward(tf.constant(log_mel[start : start + batch_size, ..., None], tf.float32)).numpy()
+            self._forward(tf.constant(log_mel[start : start + batch_size], tf.float32)).numpy()
             for start in range(0, len(log_mel), batch_size)
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)

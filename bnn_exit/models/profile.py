@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
-from bnn_exit._keras import keras, larq
+from bnn_exit._keras import keras, tf
 from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models.calls import inner_calls
+from bnn_exit.models.stock import is_binary
+
+layers = keras.layers
+
+_DEPTHWISE = (layers.DepthwiseConv1D, layers.DepthwiseConv2D)
+_SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
+_TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
+_CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D)
+# Packages of Keras whose layers multiply nothing by weights, or only value by value.
+_FREE = ("activation", "core.activation", "merging", "normalization", "pooling", "regularization", "reshaping")
+_MULTIPLYING = {"Conv2D", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum"}
 
 
 def cost(model: keras.Model) -> Cost:
@@ -14,29 +28,73 @@ def cost(model: keras.Model) -> Cost:
     Counted are convolutions and dense layers; additions, activations, pooling and BatchNorm are not (the convention of
     the BNN literature). Bytes are those of the weights as converted: 1 bit for a binary weight, packed into 32-bit
     words along the input channels, 4 bytes for any other.
+
+    Raises:
+        ArgumentError: a layer multiplies by weights in a way that is not counted here, as recurrent layers do.
     """
-    total = Cost(0, 0)
-    for layer in model._flatten_layers():
-        if not isinstance(layer, keras.Model):
-            total = total + _layer_cost(layer)
-    return total
+    binary_macs = float_macs = 0
+    nodes = list(inner_calls(model))
+    for node in nodes:
+        if is_binary(node.layer):
+            binary_macs += _macs(node)
+        else:
+            float_macs += _macs(node)
+    size = sum(_bytes(layer) for layer in dict.fromkeys(node.layer for node in nodes))
+    return Cost(binary_macs, float_macs, size)
 
 
-def _layer_cost(layer: keras.layers.Layer) -> Cost:
-    weight_bytes = 4 * sum(math.prod(weight.shape) for weight in layer.weights)
-    if isinstance(layer, larq.layers.QuantConv2D) and layer.input_quantizer and layer.kernel_quantizer:
+def _macs(node: Any) -> int:
+    """Of one call of a layer. A grouped kernel holds only the channels of a group, so its size is what counts too."""
+    layer = node.layer
+    if isinstance(layer, layers.Dense):
+        return _positions(node.output_shapes) * math.prod(layer.kernel.shape)
+    if isinstance(layer, _DEPTHWISE):
+        return _positions(node.output_shapes) * math.prod(layer.depthwise_kernel.shape)
+    if isinstance(layer, _SEPARABLE):
+        kernels = math.prod(layer.depthwise_kernel.shape) + math.prod(layer.pointwise_kernel.shape)
+        return _positions(node.output_shapes) * kernels
+    if isinstance(layer, _TRANSPOSED):
+        return _positions(node.input_shapes) * math.prod(layer.kernel.shape)
+    if isinstance(layer, _CONVOLUTIONS):
+        return _positions(node.output_shapes) * math.prod(layer.kernel.shape)
+    if not _is_free(layer) and _operators(node) & _MULTIPLYING:
+        raise ArgumentError(
+            f"layer {layer.name!r} is a {type(layer).__name__}, whose multiply-accumulates are not counted here: "
+            "counted are dense layers and ordinary, depthwise, separable and transposed convolutions"
+        )
+    return 0
+
+
+def _bytes(layer: keras.layers.Layer) -> int:
+    words = sum(math.prod(weight.shape) for weight in layer.weights)
+    if is_binary(layer):
         height, width, channels, filters = layer.kernel.shape
-        packed_bytes = 4 * height * width * math.ceil(channels / 32) * filters
-        return Cost(_positions(layer) * math.prod(layer.kernel.shape), 0, packed_bytes)
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return Cost(0, _positions(layer) * math.prod(layer.depthwise_kernel.shape), weight_bytes)
-    if isinstance(layer, keras.layers.Conv2D):
-        return Cost(0, _positions(layer) * math.prod(layer.kernel.shape), weight_bytes)
-    if isinstance(layer, keras.layers.Dense):
-        return Cost(0, math.prod(layer.kernel.shape), weight_bytes)
-    return Cost(0, 0, weight_bytes)
+        words -= height * width * (channels - math.ceil(channels / 32)) * filters
+    return 4 * words
 
 
-def _positions(layer: keras.layers.Layer) -> int:
-    """Output pixels of a convolution."""
-    return math.prod(layer.output_shape[1:-1])
+def _positions(shape: tuple[int, ...]) -> int:
+    """Places of a map `[batch, ..., channels]`."""
+    return math.prod(shape[1:-1])
+
+
+def _is_free(layer: keras.layers.Layer) -> bool:
+    package = type(layer).__module__.partition(".layers.")[2]
+    return package.startswith(_FREE)
+
+
+def _operators(node: Any) -> set[str]:
+    """The TensorFlow operators of one call, those of inner functions and loops included."""
+    structure = (node.call_args, node.call_kwargs)
+    sources = node.keras_inputs
+
+    @tf.function(autograph=False)
+    def run(tensors: list[tf.Tensor]) -> Any:
+        known = {id(source): tensor for source, tensor in zip(sources, tensors, strict=True)}
+        arguments, options = tf.nest.map_structure(lambda value: known.get(id(value), value), structure)
+        return node.layer(*arguments, **options)
+
+    specs = [tf.TensorSpec([1, *source.shape[1:]], source.dtype) for source in sources]
+    graph = run.get_concrete_function(specs).graph.as_graph_def()
+    bodies = [graph.node, *(function.node_def for function in graph.library.function)]
+    return {operator.op for body in bodies for operator in body}

@@ -25,8 +25,6 @@ class TrainConfig(Config):
         weight_decay: share of its rate by which every step shrinks float kernels (AdamW, Loshchilov and Hutter 2019);
             larger fits the training clips less closely. Binary kernels are left alone: only their sign counts, and
             shrinking the latent value would only make it flip more.
-        average_decay: of the running mean of all weights that is validated and kept instead of the last ones, such as
-            0.999: larger averages over more steps. 0 is off.
         label_smoothing: share of each label spread over all classes; larger makes exits less sure of themselves.
         exit_weights: weight of each exit's loss, in order of depth; empty means 1 for all. A larger weight for an exit
             makes it more accurate at the cost of the others.
@@ -39,7 +37,6 @@ class TrainConfig(Config):
     warmup_steps: int = 200
     optimizer: str = "adam"
     weight_decay: float = 0.0
-    average_decay: float = 0.0
     label_smoothing: float = 0.1
     exit_weights: tuple[float, ...] = ()
     seed: int = 0
@@ -52,7 +49,6 @@ class TrainConfig(Config):
         self._require(self.warmup_steps >= 0, "warmup_steps", "at least 0")
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         self._require(0 <= self.weight_decay < 1, "weight_decay", "at least 0 and below 1")
-        self._require(0 <= self.average_decay < 1, "average_decay", "at least 0 and below 1")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         self._require(all(weight >= 0 for weight in self.exit_weights), "exit_weights", "at least 0 each")
         self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")

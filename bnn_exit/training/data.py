@@ -9,6 +9,7 @@ import numpy as np
 from bnn_exit._keras import tf
 from bnn_exit.audio.augment import Augmenter
 from bnn_exit.audio.mixing import mix_clips
+from bnn_exit.training.distribution import Distribution
 
 
 class Batches:
@@ -21,7 +22,8 @@ class Batches:
         augmenter: changes each clip.
         batch_size: clips a batch.
         seed: of the order.
-        mix_probability: share of clips that are mixed with another one of the batch.
+        mix_probability: share of clips that are mixed with another one of the batch (of its part, on a replica).
+        distribution: who gets which part of a batch.
     """
 
     def __init__(
@@ -33,10 +35,12 @@ class Batches:
         augmenter: Augmenter,
         batch_size: int,
         seed: int,
-        mix_probability: float = 0.0,
+        mix_probability: float,
+        distribution: Distribution,
     ) -> None:
         self._labels = np.eye(classes, dtype=np.float32)[labels]
         self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
+        self._distribution = distribution
         shape = log_mel.shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
@@ -72,15 +76,19 @@ class Batches:
         """
         order = np.random.default_rng([self._seed, number]).permutation(len(self._labels)).astype(np.int32)
         values = np.zeros((len(order), 0), np.float32) if targets is None else targets
-        clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
         chosen = number if view is None else view
-        clips = clips.map(
-            lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
-        )
-        batches = clips.batch(self._batch_size, drop_remainder=True)
-        if self._mix_probability:
-            batches = batches.enumerate().map(lambda index, batch: self._mix(number, index, *batch))
-        return iter(batches.prefetch(4))
+
+        def dataset(order: np.ndarray, batch_size: int) -> tf.data.Dataset:
+            clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
+            clips = clips.map(
+                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
+            )
+            batches = clips.batch(batch_size, drop_remainder=True)
+            if self._mix_probability:
+                batches = batches.enumerate().map(lambda index, batch: self._mix(number, index, *batch))
+            return batches.prefetch(4)
+
+        return self._distribution.epoch(dataset, order, self._batch_size)
 
     def _mix(self, number: int, index: tf.Tensor, *batch: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
         key = tf.random.experimental.stateless_fold_in(tf.constant([self._seed, number], tf.int64), index)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +16,9 @@ from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
-from bnn_exit.training.average import WeightAverage
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.data import Batches
+from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.objective import CrossEntropy, Objective
 from bnn_exit.training.optimizer import decay_kernels, learning_rate, make_optimizer, set_learning_rate
 
@@ -47,7 +46,8 @@ def fit(
     Best means the highest mean over exits of the validation accuracy, since each exit answers some of the clips.
 
     Args:
-        model: changed in place; its standardisation is fitted first.
+        model: changed in place; its standardisation is fitted first. If it was made within the scope of a strategy of
+            tf.distribute, each replica trains on its part of every batch (see `distribution`).
         task: gives features, labels and background noise.
         epochs: replaces `config.epochs`.
         config, augment: settings; None takes the defaults.
@@ -92,8 +92,12 @@ class _Fit:
         tensorboard: bool,
         progress: bool,
     ) -> None:
-        self.model, self.config, self.objective, self.progress = model, config, objective, progress
+        self.model, self.config, self.objective = model, config, objective
+        self.distribution = Distribution.of(model)
+        self.distribution.check_batch(min(config.batch_size, len(task.train)))
+        self.progress = progress and self.distribution.writes
         self.folder = Path(folder) if folder is not None else None
+        self.output = self.folder if self.distribution.writes else None
         train = task.log_mel("train")
         self.validation, self.validation_labels = task.log_mel("validation"), task.validation.labels
         model.adapt(train)
@@ -105,14 +109,15 @@ class _Fit:
             mix_probability=augment.mix_probability,
             batch_size=min(config.batch_size, len(train)),
             seed=config.seed,
+            distribution=self.distribution,
         )
-        objective.prepare(self.batches, folder=self.folder)
+        objective.prepare(self.batches, folder=self.output)
         self.variables = model.keras_model.trainable_variables + objective.variables
-        self.optimizer = make_optimizer(config)
-        self.average = WeightAverage(model.keras_model, decay=config.average_decay) if config.average_decay else None
+        with self.distribution.scope():
+            self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []
-        self.best_score, self.best_weights = -1.0, model.keras_model.get_weights()
-        logs = self.folder / "tensorboard" if tensorboard and self.folder else None
+        self.best_score, self.best_weights = -1.0, self._weights()
+        logs = self.output / "tensorboard" if tensorboard and self.output else None
         self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
         self.step = self._make_step()
 
@@ -122,24 +127,22 @@ class _Fit:
         for epoch in range(len(self.history), self.config.epochs):
             start, processor_start = time.perf_counter(), time.process_time()
             record = self._train_epoch(epoch)
-            # The weights that are judged are those that are kept: the running mean, where there is one.
-            with self.average.applied() if self.average else nullcontext():
-                self._validate(record)
-                record["total_seconds"] = round(time.perf_counter() - start, 3)
-                record["processor_seconds"] = round(time.process_time() - processor_start, 3)
-                self.history.append(record)
-                self._save_if_best()
+            self._validate(record)
+            record["total_seconds"] = round(time.perf_counter() - start, 3)
+            record["processor_seconds"] = round(time.process_time() - processor_start, 3)
+            self.history.append(record)
             self._save()
             self._report(record)
         if self.folder is not None:
+            self.distribution.wait()
             checkpoint.load(self.folder / BEST, variables=self.model.keras_model.weights)
         else:
             self.model.keras_model.set_weights(self.best_weights)
         return self.history
 
     def _make_step(self) -> Any:
-        objective, optimizer, variables = self.objective, self.optimizer, self.variables
-        weight_decay, average = self.config.weight_decay, self.average
+        objective, optimizer, variables = self.distribution.share(self.objective), self.optimizer, self.variables
+        weight_decay = self.config.weight_decay
 
         @tf.function
         def step(
@@ -150,12 +153,10 @@ class _Fit:
             optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
             if weight_decay:
                 decay_kernels(variables, amount=weight_decay * rate)
-            if average:
-                average.update()
             right = [tf.argmax(exit_logits, axis=-1) == tf.argmax(labels, axis=-1) for exit_logits in logits]
             return loss, tf.reduce_mean(tf.cast(tf.stack(right), tf.float32), axis=1)
 
-        return step
+        return self.distribution.step(step)
 
     def _train_epoch(self, epoch: int) -> dict[str, Any]:
         total_steps = self.config.epochs * self.batches.steps
@@ -192,30 +193,32 @@ class _Fit:
         predicted = self.model.logits(self.validation).argmax(axis=-1)
         record["validation_accuracy"] = (predicted == self.validation_labels[:, None]).mean(axis=0).round(5).tolist()
 
-    def _save_if_best(self) -> None:
-        network = self.model.keras_model
+    def _save(self) -> None:
         score = float(np.mean(self.history[-1]["validation_accuracy"]))
         if score > self.best_score:
-            self.best_score, self.best_weights = score, network.get_weights()
-            if self.folder is not None:
-                checkpoint.save(self.folder / BEST, variables=network.weights, state={"history": self.history})
-
-    def _save(self) -> None:
-        if self.folder is not None:
+            self.best_score, self.best_weights = score, self._weights()
+            if self.output is not None:
+                weights = self.distribution.local(self.model.keras_model.weights)
+                checkpoint.save(self.output / BEST, variables=weights, state={"history": self.history})
+        if self.output is not None:
             state = {"history": self.history, "best_score": self.best_score}
-            checkpoint.save(self.folder / LAST, variables=self._state(), state=state)
+            checkpoint.save(self.output / LAST, variables=self.distribution.local(self._state()), state=state)
+
+    def _weights(self) -> list[np.ndarray]:
+        return [variable.numpy() for variable in self.distribution.local(self.model.keras_model.weights)]
 
     def _state(self) -> list[tf.Variable]:
         """Everything that a resumed training needs to have back."""
-        average = self.average.variables if self.average else []
-        return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights + average
+        return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights
 
     def _restore(self) -> None:
         assert self.folder is not None
         if not (self.folder / LAST).exists():
             return
         # The optimiser makes its variables at its first step; a step of zeros makes them, then all are overwritten.
-        self.optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in self.variables])
+        self.distribution.run(
+            lambda: self.optimizer.apply_gradients([(tf.zeros_like(variable), variable) for variable in self.variables])
+        )
         state = checkpoint.load(self.folder / LAST, variables=self._state())
         self.history, self.best_score = state["history"], state["best_score"]
 

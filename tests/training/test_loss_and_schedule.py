@@ -7,7 +7,6 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.training import TrainConfig
-from bnn_exit.training.average import WeightAverage
 from bnn_exit.training.loss import joint_loss
 from bnn_exit.training.optimizer import decay_kernels, learning_rate, make_optimizer, set_learning_rate
 
@@ -57,17 +56,3 @@ def test_weight_decay_shrinks_float_kernels_alone():
     for variable in model.trainable_variables:
         shrinks = variable.name in ("pointwise/kernel:0", "dense/kernel:0")
         np.testing.assert_array_equal(variable.numpy(), before[variable.name] * (0.75 if shrinks else 1.0))
-
-
-def test_the_mean_of_the_weights_is_the_one_computed_by_hand():
-    model = keras.Sequential([keras.layers.Dense(1, use_bias=False, input_shape=(1,))])
-    average = WeightAverage(model, decay=0.5)
-    mean = model.get_weights()[0].item()
-    for step, value in enumerate([3.0, -1.0, 4.0], start=1):
-        model.set_weights([np.full((1, 1), value)])
-        average.update()
-        decay = min(0.5, step / (step + 10))
-        mean = decay * mean + (1 - decay) * value
-    with average.applied():
-        assert model.get_weights()[0].item() == pytest.approx(mean, rel=1e-6)
-    assert model.get_weights()[0].item() == 4.0
