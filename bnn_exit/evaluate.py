@@ -103,11 +103,17 @@ def evaluate(
         command: how this was called, for the record.
 
     Raises:
-        DataError: a file of the run is missing, or the data has other labels than the model.
+        DataError: a file of the run is missing, the run is not binary, or the data has other labels than the model.
         ArtifactError: the model file is damaged, or does not leave where it must.
     """
     folder = Path(run)
     config = _config(folder)
+    precision = config.get("model", {}).get("precision", "binary")
+    if precision != "binary":
+        raise DataError(
+            f"{folder} is a run of precision {precision!r}, which has no model.tflite to measure: give a binary run; "
+            "accuracy on validation is in history.json and operating_points.json"
+        )
     session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
     task = _task(config, data_dir=data_dir)
     _check_fit(session, task)

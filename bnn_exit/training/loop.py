@@ -174,8 +174,8 @@ class _Fit:
         }
 
     def _validate(self, record: dict[str, Any]) -> None:
-        predicted = self.model.logits(self.validation).argmax(axis=-1)
-        record["validation_accuracy"] = (predicted == self.validation_labels[:, None]).mean(axis=0).round(5).tolist()
+        accuracy = self.model.accuracy(self.validation, self.validation_labels)
+        record["validation_accuracy"] = accuracy.round(5).tolist()
 
     def _save(self) -> None:
         network = self.model.keras_model

@@ -11,9 +11,9 @@ metrics.json, plots/ written by `python -m bnn_exit.evaluate`
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
@@ -25,6 +25,8 @@ from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.loop import BEST
 
 FORMAT_VERSION = 1
+
+_Settings = TypeVar("_Settings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,13 +111,8 @@ class RunConfig:
         path = folder / "config.json"
         if not path.is_file():
             raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
-        try:
-            values = read_json(path)
-            if values["format"] > FORMAT_VERSION:
-                raise DataError(
-                    f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
-                    "pip install --upgrade bnn_exit"
-                )
+
+        def made(values: dict[str, Any]) -> RunConfig:
             return cls(
                 RunTask.from_dict(values["task"]),
                 ModelConfig.from_dict(values["model"]),
@@ -123,10 +120,28 @@ class RunConfig:
                 TrainConfig.from_dict(values["training"]),
                 values.get("distillation"),
             )
-        except (json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path} cannot be read ({error!r}): start the training again") from error
+
+        return read_settings(path, made, advice="start the training again")
+
+
+def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:
+    """What `made` makes of the settings in a config.json.
+
+    Raises:
+        DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` says what to do.
+    """
+    try:
+        values = read_json(path)
+        if values["format"] > FORMAT_VERSION:
+            raise DataError(
+                f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
+                "pip install --upgrade bnn_exit"
+            )
+        return made(values)
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, BnnExitError) as error:
+        raise DataError(f"{path} cannot be read ({error!r}): {advice}") from error
 
 
 def require_file(folder: Path, name: str) -> Path:
