@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
@@ -42,7 +43,7 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train every exit of `model` on `task.train`; leave it with the weights that were best on `task.validation`.
 
-    Best means the highest mean over exits of the validation accuracy, since each exit answers some of the clips.
+    Best means the highest mean over exits of the validation accuracy, unless the objective has another score.
 
     Args:
         model: changed in place; its standardisation is fitted first.
@@ -102,11 +103,16 @@ class _Fit:
             batch_size=min(config.batch_size, len(train)),
             seed=config.seed,
         )
+        if progress and config.batch_size > len(train):
+            print(
+                f"batch_size is {config.batch_size}, but there are {len(train)} training clips: every step takes all",
+                file=sys.stderr,
+            )
         objective.prepare(self.batches, folder=self.folder)
         self.variables = model.keras_model.trainable_variables + objective.variables
         self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []
-        self.best_score, self.best_weights = -1.0, model.keras_model.get_weights()
+        self.best_score, self.best_weights = -math.inf, model.keras_model.get_weights()
         logs = self.folder / "tensorboard" if tensorboard and self.folder else None
         self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
         self.step = self._make_step()
@@ -179,7 +185,7 @@ class _Fit:
 
     def _save(self) -> None:
         network = self.model.keras_model
-        score = float(np.mean(self.history[-1]["validation_accuracy"]))
+        score = self.objective.score(self.history[-1])
         if score > self.best_score:
             self.best_score, self.best_weights = score, network.get_weights()
             if self.folder is not None:

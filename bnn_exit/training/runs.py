@@ -2,9 +2,11 @@
 
 config.json          task, features, model, augmentation and training settings
 environment.json     packages, Python, machine, git revision, date and command
-last.npz, best.npz   checkpoints
-history.json         loss and accuracy of each epoch
-operating_points.json, model.tflite, audit.json, parity.json
+last.npz, best.npz   checkpoints, of a plan's last step
+history.json         loss and accuracy of each epoch, of a plan's last step
+steps/               the same of a plan's earlier steps
+teacher_outputs_N.npz  what the teacher says to the training clips in N views, 0 for as they were recorded
+operating_points.json, model.tflite, audit.json, parity.json; of a network that is not binary only the first
 metrics.json, plots/ written by `python -m bnn_exit.evaluate`
 """
 
@@ -74,8 +76,8 @@ class RunConfig:
 
     Attributes:
         task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
-        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and the settings
-            of `distill.objective.DistillConfig`.
+        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
+            `distill.plan.Plan`, or for one step the settings of `distill.config.DistillConfig`.
     """
 
     task: RunTask
