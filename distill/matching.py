@@ -81,14 +81,12 @@ class Matching:
         return {name: tf.stop_gradient(value) for name, value in features.items()}
 
     def _compared(self, kind: str, pair: Pair, student: tf.TensorShape, teacher: tf.TensorShape, *, seed: int) -> _Pair:
-        what = f"{kind}: {pair.student!r} of the student gives {_shown(student)}, {pair.teacher!r} of the teacher "
-        what += f"{_shown(teacher)}"
+        what = f"{kind}: {pair.student!r} of the student gives {_shown(student)}, "
+        what += f"{pair.teacher!r} of the teacher {_shown(teacher)}"
         if len(student) != 4 or len(teacher) != 4:
             raise ArgumentError(f"{what}, but both must give maps of time x frequency x channels: name other layers")
-        own, other = _pools(student, teacher)
-        if [-(-s // p) for s, p in zip(student[1:3], own, strict=True)] != [
-            -(-t // p) for t, p in zip(teacher[1:3], other, strict=True)
-        ]:
+        own, other = _times_larger(student, teacher), _times_larger(teacher, student)
+        if _averaged_size(student, own) != _averaged_size(teacher, other):
             raise ArgumentError(f"{what}, but one must be a whole multiple of the other: name layers of like size")
         kernel = None
         if kind == "features" and student[-1] != teacher[-1]:
@@ -115,11 +113,13 @@ class _Pair:
         return self.loss(student, teacher)
 
 
-def _pools(student: tf.TensorShape, teacher: tf.TensorShape) -> tuple[tuple[int, int], tuple[int, int]]:
-    """For student and teacher the sizes (time, frequency) to average over, so that the larger becomes the smaller."""
-    own = tuple(max(1, -(-s // t)) for s, t in zip(student[1:3], teacher[1:3], strict=True))
-    other = tuple(max(1, -(-t // s)) for s, t in zip(student[1:3], teacher[1:3], strict=True))
-    return (own[0], own[1]), (other[0], other[1])
+def _times_larger(one: tf.TensorShape, other: tf.TensorShape) -> tuple[int, int]:
+    """How many times the map of `one` is larger in (time, frequency), at least 1; what it is then averaged over."""
+    return -(-one[1] // other[1]), -(-one[2] // other[2])
+
+
+def _averaged_size(shape: tf.TensorShape, pool: tuple[int, int]) -> tuple[int, int]:
+    return -(-shape[1] // pool[0]), -(-shape[2] // pool[1])
 
 
 def _averaged(features: tf.Tensor, pool: tuple[int, int]) -> tf.Tensor:

@@ -99,7 +99,7 @@ class Distillation:
 
 def _of_logits(teacher: Teacher | None, student: Network) -> Teacher:
     if teacher is None:
-        raise ArgumentError("teacher_weight is above 0, but there is no teacher: give one, or 0")
+        raise ArgumentError("teacher_weight is above 0, but there is no teacher: add --teacher, or make it 0")
     if teacher.kind != "logits" or teacher.size != student.num_classes:
         raise ArgumentError(
             f"the teacher gives {teacher.size} {teacher.kind}, but must give logits of the student's "

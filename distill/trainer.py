@@ -32,7 +32,7 @@ def plan_of(config: RunConfig) -> Plan:
     if "plan" in settings:
         return Plan.from_dict(settings["plan"])
     settings.pop("teachers", None)
-    return Plan(steps=(Step(**settings, name="train", precision=config.model.precision),))
+    return Plan(steps=(Step.from_dict({**settings, "name": "train", "precision": config.model.precision}),))
 
 
 def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) -> Teacher | None:

@@ -51,4 +51,6 @@ def tiny_build(
     """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
     model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, channels=channels)
     stages = [with_precision(stage, precision) for stage in model.stages]
-    return MultiExitModel(stages, model.heads, config=ModelConfig(backbone, size, head, precision))
+    return MultiExitModel(
+        stages, model.heads, config=ModelConfig(backbone=backbone, size=size, head=head, precision=precision)
+    )
