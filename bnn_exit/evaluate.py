@@ -99,13 +99,19 @@ def evaluate(
 
     Raises:
         ArgumentError: a model of the package without `data_dir`.
-        DataError: a file of the run is missing, or the data has other labels than the model.
+        DataError: a file of the run is missing, the run is not binary, or the data has other labels than the model.
         ArtifactError: the model file is damaged, or does not leave where it must.
     """
     if _is_shipped(run):
         return _evaluate_shipped(run, split=split, data_dir=data_dir, backend=backend, limit=limit, command=command)
     folder = Path(run)
     config = read_config(folder)
+    precision = config.get("model", {}).get("precision", "binary")
+    if precision != "binary":
+        raise DataError(
+            f"{folder} is a run of precision {precision!r}, which has no model.tflite to measure: give a binary run; "
+            "accuracy on validation is in history.json and operating_points.json"
+        )
     session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
     task = load_task(config, data_dir=data_dir)
     measurement, labels, report = measure_split(session, task, split=split, limit=limit)

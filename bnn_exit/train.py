@@ -13,7 +13,6 @@ import audio_tasks
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.errors import ArgumentError, one_of, run_command
-from bnn_exit.files import write_json
 from bnn_exit.run_options import add_data_options, check_new, data_options, feature_options, given, write_environment
 
 EPILOG = """\
@@ -24,6 +23,7 @@ examples:
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
   python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
+  python -m bnn_exit.train --task speech_commands --teacher runs/teacher --plan two-step
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
   python -m bnn_exit.train --task speech_commands --data-dir DIR --distribute mirrored      (every GPU of the machine)
 
@@ -48,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
     )
     network.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
     network.add_argument("--head", metavar="NAME", help="exit head: grid (default), pooled, strided or auxiliary")
+    network.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="binary (default); float for the full-precision twin or real_weights with binary activations, to compare "
+        "with: these are trained and calibrated, but give no model.tflite",
+    )
     training = arguments.add_argument_group("training")
     training.add_argument(
         "--recipe",
@@ -82,6 +88,12 @@ def parser() -> argparse.ArgumentParser:
         "--deepest-weight", type=float, help="of the last exit as a teacher of the others; 0 is off (0)"
     )
     teacher.add_argument("--views", type=int, help="ways of changing a clip that the teacher hears; 0: as recorded (0)")
+    teacher.add_argument(
+        "--plan",
+        metavar="NAME|FILE.json",
+        help="train in steps, each from the weights of the one before: two-step, features, embedding or a file of your "
+        "own (distill/plans shows the form); how a teacher is heard then stands in the steps",
+    )
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
     result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
@@ -103,10 +115,11 @@ def _main(argv: list[str] | None) -> int:
     if options.resume is not None:
         return _resume(options)
     folder, task, config, distribution = _new_run(options)
+    teacher = _checked_teacher(config, task)
     if distribution.writes:
         write_environment(folder, command=command, seed=config.training.seed)
         config.save(folder)
-    return _complete(folder, task, config, distribution, options, resume=False)
+    return _complete(folder, task, config, teacher, distribution, options, resume=False)
 
 
 def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, Any]:
@@ -117,13 +130,14 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
-    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head"))
+    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision"))
+    distillation, precision = _distillation(options, recipe)
+    model = dataclasses.replace(model, precision=precision or model.precision)
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
         recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
-    distillation = _distillation(options, recipe)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(training.batch_size)
     if distribution.writes:
@@ -134,50 +148,45 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     return folder, task, config, distribution
 
 
-def _distillation(options: argparse.Namespace, recipe: Any) -> dict[str, Any] | None:
-    """The settings of the teachers, or None without any."""
-    from distill.objective import DistillConfig
+def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, Any] | None, str | None]:
+    """The settings of teachers and plan, None without either, and the precision that a plan ends with."""
+    from distill.config import DistillConfig
+    from distill.plan import read_plan
 
     settings = dict(recipe.distillation or {})
-    teachers = settings.pop("teachers", []) if options.teacher is None else options.teacher
-    chosen = given(options, "temperature", "teacher_weight", "deepest_weight", "views")
-    if not teachers or teachers == ["none"]:
-        if chosen:
-            raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
-        return None
+    usual_teachers, usual_plan = settings.pop("teachers", []), settings.pop("plan", None)
+    teachers = usual_teachers if options.teacher is None else [path for path in options.teacher if path != "none"]
     if "auto" in teachers and options.distribute == "multiworker":
         raise ArgumentError(
             "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
             "python -m distill.train_teacher"
         )
-    return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}
+    names = ("temperature", "teacher_weight", "deepest_weight", "views")
+    chosen = given(options, *names)
+    source = usual_plan if options.plan is None else options.plan
+    if source is not None:
+        stated = given(options, "precision", *names)
+        if stated:
+            name = next(iter(stated)).replace("_", "-")
+            raise ArgumentError(f"--{name} stands in the steps of a --plan: leave it out")
+        plan = read_plan(source)
+        return {"teachers": teachers, "plan": plan.to_dict()}, plan.precision
+    if not teachers:
+        if chosen:
+            raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
+        return None, None
+    return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}, None
 
 
-def _interrupted(folder: Path) -> int:
-    print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
-    return 130
+def _checked_teacher(config: Any, task: audio_tasks.Task) -> Any:
+    """The teacher that the settings name, or None, once it is known to fit every step."""
+    from bnn_exit._keras import set_seed
+    from distill.trainer import check_steps, find_teacher
 
-
-def _teacher(task: audio_tasks.Task, config: Any, folder: Path) -> Any:
-    """The teacher that the settings name, or None."""
-    if config.distillation is None:
-        return None
-    from distill.teachers import load_teacher
-    from distill.train_teacher import train_beside
-
-    paths = config.distillation["teachers"]
-    paths = [train_beside(folder, task, config) if path == "auto" else path for path in paths]
-    return load_teacher(paths, input_shape=task.input_shape, labels=task.labels)
-
-
-def _objective(model: Any, teacher: Any, task: audio_tasks.Task, config: Any) -> Any:
-    """What is minimised: with a teacher a distillation, else None, which means the labels alone."""
-    if teacher is None:
-        return None
-    from distill.objective import Distillation, DistillConfig
-
-    settings = DistillConfig.from_dict({k: v for k, v in config.distillation.items() if k != "teachers"})
-    return Distillation(model, teacher, task, config=settings, training=config.training)
+    set_seed(config.training.seed)
+    teacher = find_teacher(config, task)
+    check_steps(config, task, teacher)
+    return teacher
 
 
 def _resume(options: argparse.Namespace) -> int:
@@ -200,57 +209,57 @@ def _resume(options: argparse.Namespace) -> int:
     )
     if task.labels != config.task.labels:
         raise ArgumentError(f"the data now has {len(task.labels)} other labels than {folder} was started with")
-    return _complete(folder, task, config, distribution, options, resume=True)
+    return _complete(folder, task, config, _checked_teacher(config, task), distribution, options, resume=True)
 
 
 def _complete(
-    folder: Path, task: audio_tasks.Task, config: Any, distribution: Any, options: argparse.Namespace, *, resume: bool
+    folder: Path,
+    task: audio_tasks.Task,
+    config: Any,
+    teacher: Any,
+    distribution: Any,
+    options: argparse.Namespace,
+    *,
+    resume: bool,
 ) -> int:
     """Everything after the settings are known: train, calibrate, export, compare."""
-    from bnn_exit._keras import make_repeatable, set_seed
-    from bnn_exit.models.multi_exit import build
+    from bnn_exit._keras import make_repeatable
     from bnn_exit.training.deploy import deploy
-    from bnn_exit.training.loop import fit
+    from distill.train_teacher import train_beside
+    from distill.trainer import find_teacher, train_steps
 
-    try:
-        teacher = _teacher(task, config, folder)
-    except KeyboardInterrupt:
-        return _interrupted(folder)
-    # The same seed gives the same weights, interrupted or not.
-    set_seed(config.training.seed)
-    make_repeatable()
-    with distribution.scope():
-        model = build(**config.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
-        objective = _objective(model, teacher, task, config)
+    model, sizes = config.model, ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
     if distribution.writes:
-        sizes = ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
         print(
-            f"{task.name}: {task.num_classes} classes, {sizes} clips; {config.model.backbone} {config.model.size}, "
-            f"{model.num_exits} exits, {model.num_binary_layers} binary layers{distribution}",
+            f"{task.name}: {task.num_classes} classes, {sizes} clips; {model.backbone} {model.size}, "
+            f"precision {model.precision}{distribution}",
             file=sys.stderr,
         )
+    make_repeatable()
     try:
+        if "auto" in (config.distillation or {}).get("teachers", []):
+            teacher = find_teacher(config, task, trained=train_beside(folder, task, config))
         with distribution.naming_lost_workers():
-            history = fit(
-                model,
+            network = train_steps(
+                config,
                 task,
-                config=config.training,
-                augment=config.augment,
-                objective=objective,
+                teacher,
                 folder=folder,
+                distribution=distribution,
                 resume=resume,
                 tensorboard=options.tensorboard,
             )
     except KeyboardInterrupt:
-        return _interrupted(folder)
+        print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
+        return 130
     if not distribution.writes:
         return 0
     if options.distribute:
         # The same weights in ordinary variables, which can be exported.
-        model = config.network(folder)
-    write_json(folder / "history.json", history)
-    print(deploy(model, task, folder, input=options.input))
-    print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
+        network = config.network(folder)
+    print(deploy(network, task, folder, input=options.input))
+    if network.precision == "binary":
+        print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
     return 0
 
 

@@ -6,9 +6,12 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "DistillConfig": "distill.objective",
+    "DistillConfig": "distill.config",
     "Distillation": "distill.objective",
+    "Plan": "distill.plan",
+    "Step": "distill.plan",
     "load_teacher": "distill.teachers",
+    "read_plan": "distill.plan",
 }
 
 __all__ = sorted(_NAMES)

@@ -51,5 +51,5 @@ def attention(features: tf.Tensor) -> tf.Tensor:
 
 
 def _standardised(features: tf.Tensor) -> tf.Tensor:
-    mean, variance = tf.nn.moments(features, axes=[0, 1, 2])
-    return (features - mean) * tf.math.rsqrt(variance + 1e-5)
+    centred = features - tf.reduce_mean(features, axis=[0, 1, 2])
+    return centred * tf.math.rsqrt(tf.reduce_mean(tf.square(centred), axis=[0, 1, 2]) + 1e-5)

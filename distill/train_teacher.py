@@ -9,8 +9,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import audio_tasks
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.errors import ArgumentError, one_of, run_command
@@ -136,7 +134,7 @@ def train(folder: Path, task: audio_tasks.Task, run: Any, *, resume: bool) -> st
     history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
     write_json(folder / "history.json", history)
     right = {
-        name: float(np.mean(network.logits(task.log_mel(name))[:, -1].argmax(axis=-1) == split.labels))
+        name: float(network.accuracy(task.log_mel(name), split.labels)[-1])
         for name, split in task.splits.items()
         if name != "train" and len(split)
     }

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bnn_exit._keras import keras
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.heads import HEADS
-from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel
+from bnn_exit.models.precision import with_precision
 from bnn_exit.models.standardise import Standardise
 
 
@@ -35,3 +36,21 @@ def tiny_model(
         logits = HEADS[head](inputs, num_classes, name=f"logits_{index + 1}")
         heads.append(keras.Model(inputs, logits, name=f"head_{index + 1}"))
     return MultiExitModel(stages, heads)
+
+
+def tiny_build(
+    backbone: str = "quicknet",
+    *,
+    num_classes: int,
+    input_shape: tuple[int, int, int],
+    size: str = "small",
+    head: str = "pooled",
+    precision: str = "binary",
+    channels: tuple[int, ...] = (16, 16, 16),
+) -> MultiExitModel:
+    """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
+    model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, channels=channels)
+    stages = [with_precision(stage, precision) for stage in model.stages]
+    return MultiExitModel(
+        stages, model.heads, config=ModelConfig(backbone=backbone, size=size, head=head, precision=precision)
+    )

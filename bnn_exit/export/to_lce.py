@@ -71,10 +71,12 @@ def export(
         The audit: every operator of the file with its bits and bytes.
 
     Raises:
-        ArgumentError: an unknown `input`, or labels or features that do not fit the network.
+        ArgumentError: an unknown `input`, labels or features that do not fit the network, or one that is not binary.
         ExportError: LCE refused the network, or a binary layer went float.
     """
     one_of("input", input, INPUTS)
+    if model.precision != "binary":
+        raise ArgumentError(f"the network's precision is {model.precision!r}, but only a binary one becomes a file")
     if len(task.labels) != model.num_classes:
         raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
     shape = (task.features.num_frames(task.clip_samples), task.features.num_mels, 1)

@@ -13,6 +13,7 @@ from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
 from bnn_exit.models.network import Network
+from bnn_exit.models.precision import PRECISIONS, with_precision
 from bnn_exit.models.stock import count_binary
 
 BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {
@@ -37,16 +38,19 @@ class ModelConfig(Config):
         backbone: a name in BACKBONES.
         size: "small", "base" or "large"; larger is more accurate and slower.
         head: a name in HEADS.
+        precision: a name in PRECISIONS; only a binary network becomes a file for a device.
     """
 
     backbone: str = "quicknet"
     size: str = "base"
     head: str = "grid"
+    precision: str = "binary"
 
     def __post_init__(self) -> None:
         one_of("backbone", self.backbone, BACKBONES)
         one_of("size", self.size, SIZES[self.backbone])
         one_of("head", self.head, HEADS)
+        one_of("precision", self.precision, PRECISIONS)
 
 
 class MultiExitModel(Network):
@@ -90,7 +94,15 @@ class MultiExitModel(Network):
             features = tf.identity(features)
         super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
-        self.num_binary_layers = (count_binary if stock else check_binary)(self.keras_model)
+        if self.precision == "binary":
+            self.num_binary_layers = (count_binary if stock else check_binary)(self.keras_model)
+        else:
+            self.num_binary_layers = 0
+
+    @property
+    def precision(self) -> str:
+        """A name in `precision.PRECISIONS`."""
+        return self.config.precision if self.config else "binary"
 
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""
@@ -112,6 +124,7 @@ def build(
     input_shape: tuple[int, int, int],
     size: str = "base",
     head: str = "grid",
+    precision: str = "binary",
 ) -> MultiExitModel:
     """A new network with an exit after every stage.
 
@@ -122,19 +135,21 @@ def build(
         size: "small", "base" or "large"; larger is more accurate and slower.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work.
+        precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one
+            order and shape in all three; only a binary network can be exported.
 
     Raises:
         ArgumentError: an unknown name, too few classes, an input too small to halve in every stage, or a layer that
             is declared binary and is not.
     """
-    config = ModelConfig(backbone=backbone, size=size, head=head)
+    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision)
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
     if len(input_shape) != 3 or input_shape[2] != 1 or min(input_shape[:2]) < 32:
         raise ArgumentError(
             f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
         )
-    stages = BACKBONES[backbone](tuple(input_shape), size=size)
+    stages = [with_precision(stage, precision) for stage in BACKBONES[backbone](tuple(input_shape), size=size)]
     heads = []
     for index, stage in enumerate(stages):
         source = keras.Input(stage.output_shape[1:])

@@ -72,6 +72,15 @@ class Network:
         ]
         return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)
 
+    def accuracy(self, log_mel: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Share of right answers of each exit, float64 `[exits]` in [0, 1].
+
+        Args:
+            log_mel: `[clips, frames, mels]`.
+            labels: int `[clips]`.
+        """
+        return (self.logits(log_mel).argmax(axis=-1) == np.asarray(labels)[:, None]).mean(axis=0)
+
     def exit_logits(self, batch: tf.Tensor, *, training: bool) -> list[tf.Tensor]:
         """Logits `[batch, classes]` of every exit."""
         found = self.keras_model(batch, training=training)

@@ -28,10 +28,13 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     """Calibrate and export `model` into `folder`; a readable summary.
 
     Writes operating_points.json, model.tflite, audit.json and parity.json. model.tflite appears last, once every
-    check has passed.
+    check has passed. A network of another precision than binary is calibrated only.
     """
     points = calibrate(model, task)
     write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
+    tables = [_cost_table(model), "", _points_table(points, model.costs()), ""]
+    if model.precision != "binary":
+        return "\n".join([*tables, f"precision {model.precision}: weights and thresholds, but no model.tflite"])
     candidate = folder / ".candidate.tflite"
     try:
         audit = export(model, candidate, task=task, operating_points=points, input=input)
@@ -43,8 +46,7 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
         candidate.replace(folder / "model.tflite")
     finally:
         candidate.unlink(missing_ok=True)
-    parts = [audit.table(), "", _cost_table(model), "", _points_table(points, model.costs()), ""]
-    return "\n".join([*parts, *map(_parity_line, reports)])
+    return "\n".join([audit.table(), "", *tables, *map(_parity_line, reports)])
 
 
 def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> list[dict]:
@@ -75,7 +77,7 @@ def _points_table(points: dict[str, OperatingPoint], costs: tuple[Cost, ...]) ->
     ]
     for name, point in points.items():
         shares = " ".join(f"{100 * share:3.0f}%" for share in point.exit_shares)
-        binary = point.mean_cost["binary_macs"] / costs[-1].binary_macs
+        binary = point.mean_cost["binary_macs"] / max(1, costs[-1].binary_macs)
         ops = point.mean_cost["ops"] / costs[-1].ops
         thresholds = " ".join(f"{threshold:.4f}" for threshold in point.thresholds)
         figures = f"{100 * point.accuracy:7.2f}% {100 * binary:11.1f}% {100 * ops:5.1f}%"

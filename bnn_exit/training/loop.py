@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
 import time
 from pathlib import Path
@@ -43,7 +44,7 @@ def fit(
 ) -> list[dict[str, Any]]:
     """Train every exit of `model` on `task.train`; leave it with the weights that were best on `task.validation`.
 
-    Best means the highest mean over exits of the validation accuracy, since each exit answers some of the clips.
+    Best means the highest mean over exits of the validation accuracy, unless the objective has another score.
 
     Args:
         model: changed in place; its standardisation is fitted first. If it was made within the scope of a strategy of
@@ -111,12 +112,17 @@ class _Fit:
             seed=config.seed,
             distribution=self.distribution,
         )
+        if self.progress and config.batch_size > len(train):
+            print(
+                f"batch_size is {config.batch_size}, but there are {len(train)} training clips: every step takes all",
+                file=sys.stderr,
+            )
         objective.prepare(self.batches, folder=self.output)
         self.variables = model.keras_model.trainable_variables + objective.variables
         with self.distribution.scope():
             self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []
-        self.best_score, self.best_weights = -1.0, self._weights()
+        self.best_score, self.best_weights = -math.inf, self._weights()
         logs = self.output / "tensorboard" if tensorboard and self.output else None
         self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
         self.step = self._make_step()
@@ -190,11 +196,11 @@ class _Fit:
         }
 
     def _validate(self, record: dict[str, Any]) -> None:
-        predicted = self.model.logits(self.validation).argmax(axis=-1)
-        record["validation_accuracy"] = (predicted == self.validation_labels[:, None]).mean(axis=0).round(5).tolist()
+        accuracy = self.model.accuracy(self.validation, self.validation_labels)
+        record["validation_accuracy"] = accuracy.round(5).tolist()
 
     def _save(self) -> None:
-        score = float(np.mean(self.history[-1]["validation_accuracy"]))
+        score = self.objective.score(self.history[-1])
         if score > self.best_score:
             self.best_score, self.best_weights = score, self._weights()
             if self.output is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,6 +30,10 @@ class Objective(Protocol):
 
     def targets(self, view: int) -> np.ndarray | None:
         """Values `[clips, ...]` that go with each training clip in this view, or None."""
+        ...
+
+    def score(self, record: dict[str, Any]) -> float:
+        """How good the weights are after an epoch with this record in the history; the highest are kept."""
         ...
 
     def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -59,7 +63,16 @@ class CrossEntropy:
         """None: labels are all it needs."""
         return None
 
+    def score(self, record: dict[str, Any]) -> float:
+        """The mean validation accuracy of the exits."""
+        return mean_accuracy(record)
+
     def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Loss and logits of a batch."""
         logits = self._network.exit_logits(log_mel, training=True)
         return joint_loss(logits, labels, weights=self._weights, label_smoothing=self._label_smoothing), logits
+
+
+def mean_accuracy(record: dict[str, Any]) -> float:
+    """The mean over exits of the validation accuracy, since each exit answers some of the clips."""
+    return float(np.mean(record["validation_accuracy"]))

@@ -2,18 +2,20 @@
 
 config.json          task, features, model, augmentation and training settings
 environment.json     packages, Python, machine, git revision, date and command
-last.npz, best.npz   checkpoints
-history.json         loss and accuracy of each epoch
-operating_points.json, model.tflite, audit.json, parity.json
+last.npz, best.npz   checkpoints, of a plan's last step
+history.json         loss and accuracy of each epoch, of a plan's last step
+steps/               the same of a plan's earlier steps
+teacher_outputs_N.npz  what the teacher says to the training clips in N views, 0 for as they were recorded
+operating_points.json, model.tflite, audit.json, parity.json; of a network that is not binary only the first
 metrics.json, plots/ written by `python -m bnn_exit.evaluate`
 """
 
 from __future__ import annotations
 
 import dataclasses
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
@@ -26,6 +28,8 @@ from bnn_exit.training.loop import BEST
 from bnn_exit.training.recipes import TeacherRecipe
 
 FORMAT_VERSION = 1
+
+_Settings = TypeVar("_Settings")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,8 +77,8 @@ class RunConfig:
 
     Attributes:
         task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
-        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and the settings
-            of `distill.objective.DistillConfig`.
+        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
+            `distill.plan.Plan`, or for one step the settings of `distill.config.DistillConfig`.
         teacher: how the teacher "auto" is trained.
     """
 
@@ -113,13 +117,8 @@ class RunConfig:
         path = folder / "config.json"
         if not path.is_file():
             raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
-        try:
-            values = read_json(path)
-            if values["format"] > FORMAT_VERSION:
-                raise DataError(
-                    f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
-                    "pip install --upgrade bnn_exit"
-                )
+
+        def made(values: dict[str, Any]) -> RunConfig:
             return cls(
                 RunTask.from_dict(values["task"]),
                 ModelConfig.from_dict(values["model"]),
@@ -128,10 +127,28 @@ class RunConfig:
                 values.get("distillation"),
                 TeacherRecipe.from_dict(values.get("teacher", {})),
             )
-        except (json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path} cannot be read ({error!r}): start the training again") from error
+
+        return read_settings(path, made, advice="start the training again")
+
+
+def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:
+    """What `made` makes of the settings in a config.json.
+
+    Raises:
+        DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` says what to do.
+    """
+    try:
+        values = read_json(path)
+        if values["format"] > FORMAT_VERSION:
+            raise DataError(
+                f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
+                "pip install --upgrade bnn_exit"
+            )
+        return made(values)
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, BnnExitError) as error:
+        raise DataError(f"{path} cannot be read ({error!r}): {advice}") from error
 
 
 def require_file(folder: Path, name: str) -> Path:

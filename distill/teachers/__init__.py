@@ -26,17 +26,18 @@ def load_teacher(
 
     Args:
         path: a folder of `distill.train_teacher` or `bnn_exit.train`, a Keras file, a SavedModel or a TFLite file.
-        kind: "logits" of the student's classes, or "embedding".
+        kind: "logits" of the student's classes, or "embedding"; of a folder, what its layer `embedding` gives.
         input_shape: of the student, to check that both hear the same log-mel.
-        labels: of the student, to check that a folder's teacher knows the same, in the same order.
+        labels: of the student, to check that a folder's teacher of logits knows the same, in the same order.
 
     Raises:
         DataError: nothing that can be read is there, or it does not fit.
     """
     if not isinstance(path, (str, os.PathLike)):
-        return MeanTeacher([load_teacher(one, kind=kind, input_shape=input_shape, labels=labels) for one in path])
+        found = [load_teacher(one, kind=kind, input_shape=input_shape, labels=labels) for one in path]
+        return found[0] if len(found) == 1 else MeanTeacher(found)
     teacher, known = _open(Path(path), kind=kind)
-    if labels is not None and known is not None and tuple(known) != tuple(labels):
+    if kind == "logits" and labels is not None and known is not None and tuple(known) != tuple(labels):
         raise DataError(
             f"teacher {str(path)!r} knows {len(known)} labels ({', '.join(known[:3])}, ...), but the task has "
             f"{len(labels)} ({', '.join(list(labels)[:3])}, ...): train a teacher on the same task"
@@ -61,4 +62,4 @@ def _open(path: Path, *, kind: str) -> tuple[Teacher, tuple[str, ...] | None]:
         )
     run: TeacherRun | RunConfig
     run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path)
-    return NetworkTeacher(run.network(path)), run.task.labels
+    return NetworkTeacher(run.network(path), kind=kind), run.task.labels

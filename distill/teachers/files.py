@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,7 +33,7 @@ class FileTeacher:
         assert kind in KINDS
         self.path, self.kind = path, kind
         try:
-            self._call, self.input_shape, self.size = _open(path)
+            self._call, self.input_shape, self.size, self.keras_model = _open(path)
         except DataError:
             raise
         except Exception as error:  # TensorFlow's readers raise whatever the damage makes them run into
@@ -69,28 +70,37 @@ def is_model_file(path: Path) -> bool:
 _Call = Callable[[np.ndarray], np.ndarray]
 
 
-def _open(path: Path) -> tuple[_Call, tuple[int, ...], int]:
-    """What runs a batch, the shape of one clip and the length of one result."""
+class _Opened(NamedTuple):
+    """What runs a batch, the shape of one clip, the length of one result, and the network if it is Keras's."""
+
+    call: _Call
+    clip_shape: tuple[int, ...]
+    size: int
+    keras_model: keras.Model | None = None
+
+
+def _open(path: Path) -> _Opened:
     if path.suffix in KERAS_SUFFIXES:
         return _open_keras(path)
     return _open_tflite(path) if path.suffix == ".tflite" else _open_saved_model(path)
 
 
-def _open_keras(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+def _open_keras(path: Path) -> _Opened:
     if not path.is_file():
         raise DataError(f"teacher {str(path)!r} does not exist: check the path")
     # Layers with code in the file (Lambda) are refused: a model file is data, not a program.
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     _require_one(path, len(model.inputs), len(model.outputs))
     forward = tf.function(lambda batch: model(batch, training=False))
-    return (
+    return _Opened(
         lambda batch: forward(tf.constant(batch)).numpy(),
         _clip_shape(path, model.inputs[0].shape),
         _size(path, model.outputs[0].shape),
+        model,
     )
 
 
-def _open_saved_model(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+def _open_saved_model(path: Path) -> _Opened:
     model = tf.saved_model.load(str(path))
     if "serving_default" not in model.signatures:
         raise DataError(f"teacher {str(path)!r} has no signature 'serving_default': save it with one")
@@ -103,10 +113,10 @@ def _open_saved_model(path: Path) -> tuple[_Call, tuple[int, ...], int]:
         return run(**{given: tf.constant(batch)})[found].numpy()
 
     call.keep = model  # type: ignore[attr-defined]  # the signature does not keep its variables alive
-    return call, _clip_shape(path, spec.shape), _size(path, result.shape)
+    return _Opened(call, _clip_shape(path, spec.shape), _size(path, result.shape))
 
 
-def _open_tflite(path: Path) -> tuple[_Call, tuple[int, ...], int]:
+def _open_tflite(path: Path) -> _Opened:
     if not path.is_file():
         raise DataError(f"teacher {str(path)!r} does not exist: check the path")
     interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
@@ -125,7 +135,7 @@ def _open_tflite(path: Path) -> tuple[_Call, tuple[int, ...], int]:
             found.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
         return np.stack(found)
 
-    return call, _clip_shape(path, source["shape"]), int(np.prod(result["shape"]))
+    return _Opened(call, _clip_shape(path, source["shape"]), int(np.prod(result["shape"])))
 
 
 def _require_one(path: Path, inputs: int, outputs: int) -> None:

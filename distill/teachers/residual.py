@@ -46,7 +46,9 @@ def residual(input_shape: tuple[int, int, int], num_classes: int, *, size: str =
     for stage, (blocks, channels) in enumerate(zip(shape.blocks, shape.channels, strict=True)):
         for block in range(blocks):
             strides = 2 if stage > 0 and block == 0 else 1
-            features = _block(features, channels, strides=strides, name=f"stage_{stage + 1}_block_{block + 1}")
+            # What a stage ends with has one name in every size, for students that learn from it.
+            name = f"stage_{stage + 1}" + (f"_block_{block + 1}" if block + 1 < blocks else "")
+            features = _block(features, channels, strides=strides, name=name)
     features = layers.ReLU()(_normalise(features))
     features = layers.Dropout(0.2)(layers.GlobalAveragePooling2D(name="embedding")(features))
     return keras.Model(source, [layers.Dense(num_classes, name="logits")(features)], name="residual")

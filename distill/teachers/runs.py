@@ -9,22 +9,20 @@ teacher.json         accuracy on validation and test, cost
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import Config
-from bnn_exit.errors import BnnExitError, DataError, one_of
+from bnn_exit.errors import DataError, one_of
 from bnn_exit.files import read_json, write_json
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.loop import BEST
-from bnn_exit.training.runs import RunTask
+from bnn_exit.training.runs import FORMAT_VERSION, RunTask, read_settings
 from distill.teachers import residual
-
-FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True)
@@ -70,26 +68,18 @@ class TeacherRun:
     @classmethod
     def load(cls, folder: Path) -> TeacherRun:
         """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
-        path = folder / "config.json"
-        try:
-            values = read_json(path)
+
+        def made(values: dict[str, Any]) -> TeacherRun:
             if "teacher" not in values:
                 raise DataError(f"{str(folder)!r} holds no teacher: distill.train_teacher makes one")
-            if values["format"] > FORMAT_VERSION:
-                raise DataError(
-                    f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
-                    "pip install --upgrade bnn_exit"
-                )
             return cls(
                 RunTask.from_dict(values["task"]),
                 TeacherConfig.from_dict(values["teacher"]),
                 AugmentConfig.from_dict(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
             )
-        except (OSError, json.JSONDecodeError, KeyError, TypeError, BnnExitError) as error:
-            if isinstance(error, DataError):
-                raise
-            raise DataError(f"{path} cannot be read ({error!r}): train the teacher again") from error
+
+        return read_settings(folder / "config.json", made, advice="train the teacher again")
 
     def network(self, folder: Path) -> Network:
         """The trained network, with the weights in `folder`."""

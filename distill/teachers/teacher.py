@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
+from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.network import Network
+from distill.recording import layer_called
 
 KINDS = ("logits", "embedding")
 
@@ -22,12 +24,14 @@ class Teacher(Protocol):
         size: values for each clip: classes, or the length of the embedding.
         input: "log_mel" or "waveform", what it hears.
         input_shape: of one clip.
+        keras_model: the network, where its layers can be reached; else None.
     """
 
     kind: str
     size: int
     input: str
     input_shape: tuple[int, ...]
+    keras_model: Any
 
     def outputs(self, clips: np.ndarray) -> np.ndarray:
         """float32 `[clips, size]` for log-mel clips `[clips, frames, mels]` or waveforms `[clips, samples]`."""
@@ -39,22 +43,32 @@ class Teacher(Protocol):
 
 
 class NetworkTeacher:
-    """A network of ours: the answer of its last exit.
+    """A network of ours: the answer of its last exit, or what its layer `embedding` gives.
 
     Args:
         network: trained.
+        kind: "logits" or "embedding".
+
+    Raises:
+        ArgumentError: an embedding of a network that has no layer of this name.
     """
 
-    kind, input = "logits", "log_mel"
+    input = "log_mel"
 
-    def __init__(self, network: Network) -> None:
-        self.network = network
-        self.size = network.num_classes
+    def __init__(self, network: Network, *, kind: str = "logits") -> None:
+        self.network, self.kind, self.size = network, kind, network.num_classes
         self.input_shape: tuple[int, ...] = network.input_shape
+        self.keras_model = network.keras_model
+        if kind == "embedding":
+            layer = layer_called(network.keras_model, "embedding", what="layer that gives the teacher's embedding")
+            self._embed = keras.Model(network.keras_model.inputs, layer.output)
+            self.size = int(layer.output.shape[-1])
 
     def outputs(self, clips: np.ndarray) -> np.ndarray:
-        """Logits `[clips, classes]`."""
-        return self.network.logits(clips)[:, -1]
+        """Logits `[clips, classes]`, or embeddings `[clips, size]`."""
+        if self.kind == "logits":
+            return self.network.logits(clips)[:, -1]
+        return self._embed.predict(np.asarray(clips, np.float32)[..., None], batch_size=128, verbose=0)
 
     def digest(self) -> str:
         """Of the weights."""
@@ -79,6 +93,7 @@ class MeanTeacher:
         self._teachers = list(teachers)
         ((self.kind, self.size, self.input),) = found
         self.input_shape = self._teachers[0].input_shape
+        self.keras_model = None  # layers of several networks have no mean
 
     def outputs(self, clips: np.ndarray) -> np.ndarray:
         """`[clips, size]`."""

@@ -18,7 +18,9 @@ from bnn_exit import artifact, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models.heads import HEADS
 from bnn_exit.models.multi_exit import BACKBONES
+from bnn_exit.models.precision import PRECISIONS
 from bnn_exit.runtime.backends import installed
+from distill.plan import shipped_plans
 
 pytest.importorskip("espeakng_loader")
 
@@ -57,7 +59,10 @@ def clips(tmp_path_factory):
     return sorted(folder.glob("*.wav"))
 
 
-@pytest.mark.parametrize(("option", "names"), [("backbone", BACKBONES), ("head", HEADS)])
+@pytest.mark.parametrize(
+    ("option", "names"),
+    [("backbone", BACKBONES), ("head", HEADS), ("precision", PRECISIONS), ("plan", shipped_plans())],
+)
 def test_the_help_names_every_choice(option, names):
     (action,) = (action for action in train.parser()._actions if action.dest == option)
     assert all(re.search(rf"\b{name}\b", action.help) for name in names)
@@ -70,6 +75,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
         "backbone": "quicknet",
         "size": "small",
         "head": "grid",
+        "precision": "binary",
     }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.16")
@@ -187,6 +193,7 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
             "backbone is 'resnet', but must be one of binary_densenet, birealnet, quicknet, real_to_binary",
         ),
         (["--size", "huge"], 2, "size is 'huge', but must be one of base, large, small"),
+        (["--precision", "half"], 2, "precision is 'half', but must be one of binary, float, real_weights"),
         (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["--learning-rate", "-1"], 2, "learning_rate is -1.0, but must be above 0"),
         (["--input", "mfcc"], 2, "--input is 'mfcc', but must be one of log_mel, waveform"),
@@ -218,7 +225,7 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bnn_exit.training.loop.fit", interrupted)
+    monkeypatch.setattr("distill.trainer.fit", interrupted)
     folder = tmp_path / "run"
     assert train.main([*TASK, *NETWORK, "--out", str(folder)]) == 130
     assert f"interrupted: python -m bnn_exit.train --resume {folder} goes on" in capsys.readouterr().err

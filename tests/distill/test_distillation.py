@@ -25,7 +25,7 @@ from distill.teachers.teacher import NetworkTeacher
 class Oracle:
     """A teacher that is sure of the right answer, and counts how often it is asked."""
 
-    kind, input, size, input_shape = "logits", "log_mel", 4, (48, 64, 1)
+    kind, input, size, input_shape, keras_model = "logits", "log_mel", 4, (48, 64, 1), None
 
     def __init__(self, labels):
         self.labels, self.asked = labels, 0
@@ -98,7 +98,7 @@ def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
     model, distillation, config = objective(tone_task, teacher)
     with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
-    (tmp_path / "teacher_outputs.npz").write_bytes(b"PK damaged")
+    (tmp_path / "teacher_outputs_0.npz").write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
 
@@ -126,6 +126,11 @@ def test_teachers_that_do_not_fit(tone_task):
     listener.input = "waveform"
     with pytest.raises(ArgumentError, match="views is 2, but a teacher of waveforms hears clips as they were recorded"):
         objective(tone_task, listener, views=2)
+    listener.input_shape = (16000,)
+    with pytest.raises(
+        ArgumentError, match="takes waveforms of 16000 samples, but the task gives 8000: take a teacher"
+    ):
+        objective(tone_task, listener)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +140,9 @@ def test_teachers_that_do_not_fit(tone_task):
         ({"teacher_weight": 1.5}, "teacher_weight is 1.5, but must be from 0 to 1"),
         ({"deepest_weight": -1.0}, "deepest_weight is -1.0, but must be at least 0"),
         ({"views": -1}, "views is -1, but must be at least 0"),
+        ({"features": ("stage_1",)}, "features holds 'stage_1', but must hold pairs of layers such as"),
+        ({"attention": ({"student": "stage_1"},)}, "teacher is '', but must be the name of a layer"),
+        ({"features": ({"student": "a", "teacher": "b", "weight": 0},)}, r"weight is 0.0, but must be above 0"),
     ],
 )
 def test_settings_that_break_a_rule(settings, message):
@@ -181,10 +189,10 @@ def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, cap
     config = json.loads((run / "config.json").read_text())
     assert config["distillation"] == {
         **{"teachers": [str(teacher_folder)], "temperature": 3.0, "teacher_weight": 0.7},
-        **{"deepest_weight": 0.5, "views": 1},
+        **{"deepest_weight": 0.5, "views": 1, "features": [], "attention": []},
     }
     assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no")
-    assert (run / "teacher_outputs.npz").is_file()
+    assert (run / "teacher_outputs_1.npz").is_file()
 
 
 def test_mistakes_of_the_commands_are_one_line(teacher_folder, tmp_path, capsys):

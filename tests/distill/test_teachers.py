@@ -17,7 +17,7 @@ CLIPS = np.random.default_rng(0).normal(size=(5, 48, 32)).astype(np.float32)
 
 def test_the_package_gives_what_users_need():
     assert distill.load_teacher is load_teacher
-    assert distill.__all__ == ["DistillConfig", "Distillation", "load_teacher"]
+    assert distill.__all__ == ["DistillConfig", "Distillation", "Plan", "Step", "load_teacher", "read_plan"]
     with pytest.raises(AttributeError, match="module 'distill' has no attribute 'teach'"):
         _ = distill.teach
 
@@ -46,6 +46,19 @@ def test_a_network_teaches_with_its_last_exit():
     before = teacher.digest()
     network.keras_model.set_weights([weight + 1 for weight in network.keras_model.get_weights()])
     assert teacher.digest() != before
+
+
+def test_a_network_teaches_with_its_embedding():
+    network = Network(residual(SHAPE, 4, size="small"))
+    teacher = NetworkTeacher(network, kind="embedding")
+    logits = network.keras_model.get_layer("logits")
+    found = teacher.outputs(CLIPS)
+    assert (teacher.kind, teacher.size, found.shape) == ("embedding", 64, (5, 64))
+    np.testing.assert_allclose(found @ logits.kernel + logits.bias, network.logits(CLIPS)[:, 0], rtol=1e-4, atol=1e-5)
+    with pytest.raises(
+        ArgumentError, match="layer that gives the teacher's embedding is 'embedding', but must be one of"
+    ):
+        NetworkTeacher(Network(dense_model()), kind="embedding")
 
 
 def save_keras(folder):

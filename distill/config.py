@@ -1,0 +1,71 @@
+"""How much a student listens to whom."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn_exit.config import Config
+from bnn_exit.errors import ArgumentError
+
+
+@dataclass(frozen=True)
+class Pair(Config):
+    """Two layers that are to say the same.
+
+    Attributes:
+        student: name of a layer of the student: `stage_1` and so on, or a layer inside a stage.
+        teacher: name of a layer of the teacher's Keras network.
+        weight: of their difference in the loss, above 0.
+    """
+
+    student: str = ""
+    teacher: str = ""
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        self._require_kinds()
+        for name in ("student", "teacher"):
+            value = getattr(self, name)
+            self._require(isinstance(value, str) and bool(value), name, "the name of a layer")
+        self._require(self.weight > 0, "weight", "above 0")
+
+
+@dataclass(frozen=True)
+class DistillConfig(Config):
+    """How much a student listens to whom.
+
+    Attributes:
+        temperature: of soft labels; higher says more about unlikely classes.
+        teacher_weight: share of the teacher's soft labels in the loss of each exit, from 0 (labels alone) to 1.
+        deepest_weight: weight of the deepest exit's soft labels in the loss of the earlier ones; 0 is off.
+        views: 0: the teacher hears each clip as it was recorded, once. Else each clip is changed in this many ways, and
+            the teacher hears what the student hears; more is more accurate, and takes a pass of the teacher each.
+        features: pairs of layers whose features are to agree (`losses.feature_loss`).
+        attention: pairs of layers that are to have their energy in the same places (`losses.attention_loss`). With any
+            pairs the teacher hears every batch of the student's, which takes a pass of the teacher each epoch.
+    """
+
+    temperature: float = 3.0
+    teacher_weight: float = 0.7
+    deepest_weight: float = 0.0
+    views: int = 0
+    features: tuple[Pair, ...] = ()
+    attention: tuple[Pair, ...] = ()
+
+    def __post_init__(self) -> None:
+        self._require_kinds()
+        self._require(self.temperature > 0, "temperature", "above 0")
+        self._require(0 <= self.teacher_weight <= 1, "teacher_weight", "from 0 to 1")
+        self._require(self.deepest_weight >= 0, "deepest_weight", "at least 0")
+        self._require(self.views >= 0, "views", "at least 0")
+        for name in ("features", "attention"):
+            object.__setattr__(self, name, tuple(_pair(name, value) for value in getattr(self, name)))
+
+
+def _pair(name: str, value: object) -> Pair:
+    if isinstance(value, Pair):
+        return value
+    if not isinstance(value, dict):
+        example = '{"student": "stage_1", "teacher": "stage_2", "weight": 1.0}'
+        raise ArgumentError(f"{name} holds {value!r}, but must hold pairs of layers such as {example}")
+    return Pair.from_dict(value)
