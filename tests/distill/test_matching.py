@@ -114,7 +114,7 @@ def test_pairs_are_part_of_the_loss_and_reach_the_student_alone(tone_task):
             student, teacher, tone_task, config=DistillConfig(teacher_weight=0.0, **chosen), training=TrainConfig()
         )
         parts[name] = objective
-    labels, none = tf.range(6) % 4, tf.zeros([6, 0])
+    labels, none = tf.one_hot(tf.range(6) % 4, 4), tf.zeros([6, 0])
     variables = student.keras_model.trainable_variables + parts["with"].variables
 
     @tf.function
