@@ -72,10 +72,12 @@ class Row:
         """Whether a command that is written in a run folder has the row's options; places do not count."""
         words = shlex.split(command)
         words = words[words.index("-m") + 2 :] if "-m" in words else words
-        given = [(name, Path(value).name) for name, value in zip(words[::2], words[1::2], strict=False)]
         own = self.words() + (["--teacher", self.teacher] if self.teacher else [])
-        wanted = zip(own[::2], own[1::2], strict=True)
-        return sorted(pair for pair in given if pair[0] not in PLACES) == sorted(wanted)
+        given, wanted = (
+            sorted((name, Path(value).name) for name, value in zip(each[::2], each[1::2], strict=False))
+            for each in (words, own)
+        )
+        return [pair for pair in given if pair[0] not in PLACES] == wanted
 
 
 def how_to(names: Iterable[str]) -> str:
@@ -90,7 +92,7 @@ WORDS = {"task": "speech_commands"}
 ARABIC = "arabic_speech_commands"
 STANDARD = WORDS | {"size": "base", "recipe": "standard"}
 BEST = WORDS | {"size": "base", "recipe": "best"}
-# Eight trainings of the same network: the fast recipe tells which choice is better, not how good it can be.
+# Seven trainings of the same network: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"size": "base", "recipe": "fast"}
 TEACHER = "words-teacher"
 
