@@ -136,12 +136,16 @@ def _distillation(options: argparse.Namespace) -> dict[str, Any] | None:
         if chosen:
             raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
         return None
-    if "auto" in options.teacher and options.distribute == "multiworker":
+    _check_teachers(options.teacher, options)
+    return {"teachers": options.teacher, **DistillConfig.from_dict(chosen).to_dict()}
+
+
+def _check_teachers(teachers: list[str], options: argparse.Namespace) -> None:
+    if "auto" in teachers and options.distribute == "multiworker":
         raise ArgumentError(
             "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
             "python -m distill.train_teacher"
         )
-    return {"teachers": options.teacher, **DistillConfig.from_dict(chosen).to_dict()}
 
 
 def _interrupted(folder: Path) -> int:
@@ -181,6 +185,7 @@ def _resume(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
     folder = Path(options.resume)
     config = RunConfig.load(folder)
+    _check_teachers((config.distillation or {}).get("teachers", []), options)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
     task_options = dict(config.task.options)
