@@ -196,6 +196,13 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
         (["--precision", "half"], 2, "precision is 'half', but must be one of binary, float, real_weights"),
         (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["--learning-rate", "-1"], 2, "learning_rate is -1.0, but must be above 0"),
+        (["--distribute", "mirror"], 2, "--distribute is 'mirror', but must be one of mirrored, multiworker; did you"),
+        (["--distribute", "multiworker"], 2, "--distribute multiworker needs the environment variable TF_CONFIG"),
+        (
+            ["--distribute", "multiworker", "--teacher", "auto"],
+            2,
+            "--teacher is 'auto', but with --distribute multiworker it must be a path",
+        ),
         (["--input", "mfcc"], 2, "--input is 'mfcc', but must be one of log_mel, waveform"),
         (["--option", "words"], 2, "--option is 'words', but must be NAME=VALUE"),
         (["--feature", "hop"], 2, "--feature is 'hop', but must be NAME=VALUE"),
