@@ -52,7 +52,9 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) 
 
     def one(path: str) -> Teacher:
         if path == "auto" and trained is None:
-            network = TeacherConfig(size=config.teacher.size).build(num_classes=task.num_classes, input_shape=task.input_shape)
+            network = TeacherConfig(size=config.teacher.size).build(
+                num_classes=task.num_classes, input_shape=task.input_shape
+            )
             return NetworkTeacher(network, kind=kind)
         place = trained if path == "auto" else path
         assert place is not None
