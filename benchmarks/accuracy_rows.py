@@ -38,7 +38,7 @@ class Row:
         data: folder of the data below --data-dir.
         options: of `bnn_exit.train`, or of `distill.train_teacher` for a teacher: name -> value, or a list of values
             for an option that is repeated.
-        teacher: name of the row of its teacher, which is trained first; None for none, or for one of the options' own.
+        teacher: name of the row of its teacher, which is trained first; None leaves it to the options and the recipe.
     """
 
     name: str
@@ -90,10 +90,10 @@ def how_to(names: Iterable[str]) -> str:
 
 WORDS = {"task": "speech_commands"}
 ARABIC = "arabic_speech_commands"
-STANDARD = WORDS | {"size": "base", "recipe": "standard"}
-BEST = WORDS | {"size": "base", "recipe": "best"}
+STANDARD = WORDS | {"recipe": "standard"}
+BEST = WORDS | {"recipe": "best"}
 # Seven trainings of the same network: the fast recipe tells which choice is better, not how good it can be.
-ABLATION = WORDS | {"size": "base", "recipe": "fast"}
+ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
 
 
@@ -102,10 +102,10 @@ def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, *
 
 
 _ROWS = [
-    _words(TEACHER, "residual network, base", "teacher", teacher=None, **WORDS, size="base"),
-    _words("words-best", "QuickNet base, binary", "best", "twin", **BEST),
-    _words("words-float", "QuickNet base, full precision", "twin", **BEST, precision="float"),
-    _words("words-small", "QuickNet small", "small", **WORDS, size="small", recipe="best"),
+    _words(TEACHER, "residual network of the best recipe", "teacher", teacher=None, **BEST),
+    _words("words-best", "QuickNet of the best recipe, binary", "best", "twin", **BEST),
+    _words("words-float", "QuickNet of the best recipe, full precision", "twin", **BEST, precision="float"),
+    _words("words-small", "QuickNet small", "small", **BEST, size="small"),
     *(
         _words(
             f"words-standard-seed{seed}",
@@ -124,7 +124,7 @@ _ROWS = [
             ("binary_densenet", "BinaryDenseNet"),
         )
     ),
-    _words("words-no-teacher", "no teacher, grid heads", "ablation", teacher=None, **ABLATION),
+    Row("words-no-teacher", "no teacher, grid heads", ("ablation",), ARABIC, ABLATION | {"teacher": "none"}),
     _words("words-soft-labels", "soft labels, grid heads", "ablation", **ABLATION),
     _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
     _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),
@@ -138,16 +138,16 @@ _ROWS = [
             f"QuickNet small, fold {fold}",
             ("esc10",),
             "esc10",
-            {"task": "esc10", "fold": fold, "size": "small", "recipe": "standard", "teacher": "auto"},
+            {"task": "esc10", "fold": fold, "recipe": "standard", "size": "small"},
         )
         for fold in range(1, 6)
     ),
     Row(
         "speech-commands-v0.02",
-        "Google Speech Commands v0.02, 35 words, QuickNet base",
+        "Google Speech Commands v0.02, 35 words, QuickNet of the best recipe",
         ("other",),
         "speech_commands_v0.02",
-        BEST | {"teacher": "auto"},
+        BEST,
     ),
 ]
 ROWS = {row.name: row for row in _ROWS}

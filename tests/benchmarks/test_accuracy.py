@@ -56,6 +56,32 @@ def test_a_command_has_the_options_the_teacher_and_the_places() -> None:
     assert not row.was_trained_by(command.format("words-teacher --seed 1"))
 
 
+@pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
+def test_the_options_of_every_row_are_ones_that_its_training_takes(row: Row) -> None:
+    from bnn_exit.models import ModelConfig
+    from bnn_exit.training import recipes
+    from distill.plan import read_plan
+
+    accuracy.check_words(row)
+    recipe = recipes.load(row.options["recipe"], task=row.options["task"])
+    changes = {name: row.options[name] for name in ("backbone", "size", "head", "precision") if name in row.options}
+    if not row.is_teacher:
+        ModelConfig.from_dict(recipe.model.to_dict() | changes)
+    if "plan" in row.options:
+        read_plan(row.options["plan"])
+
+
+def test_all_rows_are_checked_before_the_first_is_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    wrong = Row("wrong", "t", ("best",), "d", {"recipee": "best"})
+    monkeypatch.setattr(accuracy, "chosen", lambda names: [ROWS["words-best"], wrong])
+    monkeypatch.setattr(accuracy, "train", lambda *_, **__: pytest.fail("a row was trained"))
+    assert accuracy.main(["train", "words-best", "wrong"]) == 2
+    error = "error: row wrong: unrecognized arguments: --recipee best (see python -m bnn_exit.train --help)\n"
+    assert capsys.readouterr().err == error
+
+
 def test_rows_and_groups_are_chosen_by_name() -> None:
     folds = [f"esc10-fold{fold}" for fold in range(1, 6)]
     assert [row.name for row in accuracy_rows.chosen(["esc10-fold2", "esc10"])] == [folds[1], *folds[:1], *folds[2:]]
