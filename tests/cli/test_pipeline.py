@@ -85,7 +85,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
     history = json.loads((run / "history.json").read_text())
     assert [record["epoch"] for record in history] == [1, 2, 3]
     audit = json.loads((run / "audit.json").read_text())
-    assert audit["binary_layers"] == 7 and audit["size"] == (run / "model.tflite").stat().st_size
+    assert audit["binary_layers"] == 8 and audit["size"] == (run / "model.tflite").stat().st_size
     parity = json.loads((run / "parity.json").read_text())
     assert [report["backend"] for report in parity] == installed()
     assert all(len(report["exits"]) == 3 and report["repeatable"] for report in parity)
