@@ -75,9 +75,9 @@ def test_all_rows_are_checked_before_the_first_is_trained(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     wrong = Row("wrong", "t", ("best",), "d", {"recipee": "best"})
-    monkeypatch.setattr(accuracy, "chosen", lambda names: [ROWS["words-best"], wrong])
+    monkeypatch.setattr(accuracy, "chosen", lambda names: [ROWS["words-large"], wrong])
     monkeypatch.setattr(accuracy, "train", lambda *_, **__: pytest.fail("a row was trained"))
-    assert accuracy.main(["train", "words-best", "wrong"]) == 2
+    assert accuracy.main(["train", "words-large", "wrong"]) == 2
     error = "error: row wrong: unrecognized arguments: --recipee best (see python -m bnn_exit.train --help)\n"
     assert capsys.readouterr().err == error
 
@@ -85,11 +85,11 @@ def test_all_rows_are_checked_before_the_first_is_trained(
 def test_rows_and_groups_are_chosen_by_name() -> None:
     folds = [f"esc10-fold{fold}" for fold in range(1, 6)]
     assert [row.name for row in accuracy_rows.chosen(["esc10-fold2", "esc10"])] == [folds[1], *folds[:1], *folds[2:]]
-    with pytest.raises(ArgumentError, match=r"row is 'word-best', but must be one of .*; did you mean 'words-best'"):
-        accuracy_rows.chosen(["word-best"])
+    with pytest.raises(ArgumentError, match=r"row is 'word-large', but must be one of .*; did you mean 'words-large'"):
+        accuracy_rows.chosen(["word-large"])
     runs = Path("runs")
-    assert accuracy.folders(["words-best=elsewhere", "small"], runs) == [
-        (ROWS["words-best"], Path("elsewhere")),
+    assert accuracy.folders(["words-large=elsewhere", "small"], runs) == [
+        (ROWS["words-large"], Path("elsewhere")),
         (ROWS["words-small"], runs / "words-small"),
     ]
     with pytest.raises(ArgumentError, match="row is 'esc10', but must be one of"):
@@ -122,9 +122,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_training_begins_with_the_teacher_and_is_done_once(trained: list, tmp_path: Path) -> None:
     (tmp_path / "data/arabic_speech_commands").mkdir(parents=True)
     runs, data = tmp_path / "runs", str(tmp_path / "data")
-    arguments = ["train", "words-small", "words-best", "--runs", str(runs), "--data-dir", data]
+    arguments = ["train", "words-small", "words-large", "--runs", str(runs), "--data-dir", data]
     assert accuracy.main(arguments) == 0
-    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-small", "words-best"]
+    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-small", "words-large"]
     assert all(command[command.index("--data-dir") + 1] == f"{data}/arabic_speech_commands" for command in trained)
     assert trained[1][trained[1].index("--teacher") + 1] == str(runs / "words-teacher")
     assert accuracy.main(arguments) == 0
@@ -140,13 +140,13 @@ def test_an_interrupted_training_goes_on(trained: list, tmp_path: Path) -> None:
 
 def test_a_folder_of_other_options_is_refused(trained: list, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = "python -m bnn_exit.train --task speech_commands --seed 9 --out x"
-    write_json(tmp_path / "words-best/environment.json", {"command": command})
-    (tmp_path / "words-best/model.tflite").touch()
+    write_json(tmp_path / "words-large/environment.json", {"command": command})
+    (tmp_path / "words-large/model.tflite").touch()
     for verb in ("measure", "train"):
         write_json(tmp_path / "words-teacher/teacher.json", {})
-        assert accuracy.main([verb, "words-best", "--runs", str(tmp_path)]) == 2
+        assert accuracy.main([verb, "words-large", "--runs", str(tmp_path)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: {tmp_path}/words-best was trained by '{command}', but the row says '--task ")
+        assert error.startswith(f"error: {tmp_path}/words-large was trained by '{command}', but the row says '--task ")
         assert error.count("\n") == 1
     assert trained == []
 
