@@ -54,13 +54,13 @@ def bar(judged: list[dict], what: str) -> dict:
 def test_a_bar_is_met_at_its_limit_and_missed_beyond() -> None:
     best = "words, best: accuracy of the final exit"
     drop = "words, best: `balanced` below the final exit"
-    at = accuracy_bars.judge({"words-best": result(0.96, 0.99, drop=0.993 - 0.990)})
+    at = accuracy_bars.judge({"words-large": result(0.96, 0.99, drop=0.993 - 0.990)})
     assert 0.993 - 0.990 > 0.003  # the rounding of floats
     assert bar(at, best) == {
-        **{"what": best, "rows": ["words-best"], "bar": ">= 99.00 %", "figure": "99.00 %", "met": True}
+        **{"what": best, "rows": ["words-large"], "bar": ">= 99.00 %", "figure": "99.00 %", "met": True}
     }
     assert (bar(at, drop)["met"], bar(at, drop)["figure"]) == (True, "0.30 pp")
-    beyond = accuracy_bars.judge({"words-best": result(0.96, 0.98999, drop=0.0031, size=500_100)})
+    beyond = accuracy_bars.judge({"words-large": result(0.96, 0.98999, drop=0.0031, size=500_100)})
     assert [bar(beyond, name)["met"] for name in (best, drop, "words, best: file")] == [False] * 3
     assert bar(beyond, "words, best: file")["figure"] == "500.1 KB"
     lines = accuracy_bars.lines(beyond)
@@ -78,9 +78,9 @@ def test_bars_over_rows_need_all_of_them() -> None:
     assert verdict(folds, "ESC-10: mean accuracy of five folds") == ("88.00 %", True)
     del folds["esc10-fold4"]
     assert verdict(folds, "ESC-10: mean accuracy of five folds") == (None, None)
-    twins = {"words-best": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
+    twins = {"words-standard-seed0": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
     assert verdict(twins, "words: full-precision twin above the binary network") == ("0.40 pp", False)
-    exits = {"words-best": result(0.96, 0.98, 0.99, 0.99)}
+    exits = {"words-large": result(0.96, 0.98, 0.99, 0.99)}
     assert verdict(exits, "words, best: accuracy of exit 1") == ("96.00 %", True)
     assert verdict(exits, "words, best: ops of exit 1") == ("25.00 %", True)
     assert verdict(exits, "words, best: time of exit 1") == ("25.00 %", True)
@@ -99,7 +99,7 @@ def test_a_line_of_a_table() -> None:
 def test_the_tables_have_means_the_gap_and_what_is_not_measured() -> None:
     values = np.array([[0.5, 0.9], [0.6, 0.85], [0.7, 0.8], [0.8, 0.95], [0.9, 0.9]])
     results = {f"esc10-fold{k + 1}": result(*value) for k, value in enumerate(values)}
-    results |= {"words-best": result(0.97, 0.990), "words-float": result(0.97, 0.992, size=0)}
+    results |= {"words-standard-seed0": result(0.97, 0.990), "words-float": result(0.97, 0.992, size=0)}
     found = accuracy_table.statistics_of("esc10", results)
     assert found["mean"] == pytest.approx(values.mean(axis=0))
     assert found["deviation"] == pytest.approx(values.std(axis=0, ddof=1))
@@ -122,13 +122,13 @@ def test_the_summary_and_the_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
-    write_json(tmp_path / "accuracy/words-best.json", result(0.97, 0.98))
+    write_json(tmp_path / "accuracy/words-large.json", result(0.97, 0.98))
     assert accuracy.main(["table"]) == 1  # a bar is missed
     assert "- MISSED: words, best: accuracy of the final exit: 98.00 %" in capsys.readouterr().out
     summary = read_json(tmp_path / "accuracy.json")
-    assert list(summary["groups"]["best"]["rows"]) == ["words-best"]
-    assert summary["groups"]["best"]["rows"]["words-best"]["result"] == "accuracy/words-best.json"
+    assert list(summary["groups"]["best"]["rows"]) == ["words-large"]
+    assert summary["groups"]["best"]["rows"]["words-large"]["result"] == "accuracy/words-large.json"
     assert summary["groups"]["small"] == {**summary["groups"]["small"], "rows": {}, "not_measured": ["words-small"]}
     assert (tmp_path / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    write_json(tmp_path / "accuracy/words-best.json", result(0.96, 0.98, 0.99, 0.99))
+    write_json(tmp_path / "accuracy/words-large.json", result(0.96, 0.98, 0.99, 0.99))
     assert accuracy.main(["table"]) == 0  # what is not measured is not missed
