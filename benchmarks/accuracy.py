@@ -22,9 +22,11 @@ from pathlib import Path
 import accuracy_table
 from accuracy_rows import ROWS, Row, chosen
 
+from bnn_exit import train as train_command
 from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, BnnExitError, one_of, run_command
 from bnn_exit.files import read_json, write_json
+from distill import train_teacher
 
 RESULTS = Path(__file__).parent / "results"
 RUNS = Path("runs/accuracy")
@@ -51,7 +53,10 @@ def _main(options: argparse.Namespace) -> int:
     if options.verb == "table":
         return table()
     if options.verb == "train":
-        for row in chosen(options.rows):
+        rows = chosen(options.rows)
+        for row in rows:  # a mistake in the last must not show after the first has trained for hours
+            check_words(row)
+        for row in rows:
             train(row, options.runs, data_dir=options.data_dir)
         return 0
     for row, folder in folders(options.rows, options.runs):
@@ -93,6 +98,15 @@ def measure(row: Row, folder: Path, *, data_dir: str | None) -> None:
     path = RESULTS / "accuracy" / f"{row.name}.json"
     write_json(path, result)
     print("\n".join([*accuracy_table.HEAD, accuracy_table.line(row, result), f"wrote {path}"]), flush=True)
+
+
+def check_words(row: Row) -> None:
+    """ArgumentError if the command that trains a row does not take its options."""
+    command = train_teacher if row.is_teacher else train_command
+    try:
+        command.parser().parse_args(row.words())
+    except ArgumentError as error:
+        raise ArgumentError(f"row {row.name}: {error}") from error
 
 
 def check_options(row: Row, folder: Path) -> None:

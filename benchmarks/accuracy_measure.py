@@ -177,27 +177,27 @@ def training(folder: Path, config: dict[str, Any]) -> dict[str, Any]:
     if (settings.get("distillation") or {}).get("teachers"):
         teachers = [Path(path).name for path in settings["distillation"]["teachers"]]
         settings["distillation"] = {**settings["distillation"], "teachers": teachers}
-    history = read_json(folder / "history.json") if (folder / "history.json").is_file() else []
+    steps = [*sorted((folder / "steps").glob("*/history.json")), folder / "history.json"]
     return {
         "environment": environment,
         "settings": {"task": {**kept, "options": options}, **settings},
-        "history": history_summary(history),
+        "steps": [history_summary(read_json(path)) for path in steps if path.is_file()],
     }
 
 
 def history_summary(history: list[dict[str, Any]]) -> dict[str, Any]:
-    """Epochs, minutes, and the epoch whose weights were kept: the first with the best mean validation accuracy."""
-    if not history:
-        return {"epochs": 0}
-    best = max(history, key=lambda record: np.mean(record["validation_accuracy"]))
-    return {
+    """Of one step of a training: epochs, minutes, and its best epoch, the first with the highest mean accuracy."""
+    found = {
         "epochs": len(history),
         "minutes": round(sum(record["total_seconds"] for record in history) / 60, 1),
         "processor_minutes": round(sum(record["processor_seconds"] for record in history) / 60, 1),
-        "best_epoch": best["epoch"],
-        "best_validation_accuracy": best["validation_accuracy"],
         "last_loss": history[-1]["loss"],
     }
+    judged = [record for record in history if record.get("validation_accuracy")]
+    if judged:  # a step that learns an embedding has no answers yet
+        best = max(judged, key=lambda record: np.mean(record["validation_accuracy"]))
+        found |= {"best_epoch": best["epoch"], "best_validation_accuracy": best["validation_accuracy"]}
+    return found
 
 
 def without_places(command: str) -> str:

@@ -156,11 +156,7 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
     settings = dict(recipe.distillation or {})
     usual_teachers, usual_plan = settings.pop("teachers", []), settings.pop("plan", None)
     teachers = usual_teachers if options.teacher is None else [path for path in options.teacher if path != "none"]
-    if "auto" in teachers and options.distribute == "multiworker":
-        raise ArgumentError(
-            "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
-            "python -m distill.train_teacher"
-        )
+    _check_teachers(teachers, options)
     names = ("temperature", "teacher_weight", "deepest_weight", "views")
     chosen = given(options, *names)
     source = usual_plan if options.plan is None else options.plan
@@ -176,6 +172,14 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
             raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
         return None, None
     return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}, None
+
+
+def _check_teachers(teachers: list[str], options: argparse.Namespace) -> None:
+    if "auto" in teachers and options.distribute == "multiworker":
+        raise ArgumentError(
+            "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
+            "python -m distill.train_teacher"
+        )
 
 
 def _checked_teacher(config: Any, task: audio_tasks.Task) -> Any:
@@ -199,6 +203,7 @@ def _resume(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
     folder = Path(options.resume)
     config = RunConfig.load(folder)
+    _check_teachers((config.distillation or {}).get("teachers", []), options)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
     task_options = dict(config.task.options)

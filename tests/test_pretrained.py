@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 import os
 import subprocess
@@ -216,71 +215,3 @@ def test_the_names_of_the_training_half_are_still_there() -> None:
     assert all(getattr(models, name) is getattr(multi_exit, name) for name in models.__all__)
     with pytest.raises(AttributeError, match=r"module .bnn_exit\.models. has no attribute .quick."):
         _ = models.quick
-
-
-# ------------------------------------------------------------------------------------------------- what really is there
-
-SHIPPED = pretrained.models()
-DATA = Path(os.environ.get("BNN_EXIT_TEST_DATA") or "absent")
-
-
-def test_every_shipped_file_is_in_the_list() -> None:
-    assert {path.stem for path in pretrained.FOLDER.glob("*.tflite")} == set(SHIPPED)
-    assert all(pretrained.NAME.fullmatch(name) for name in SHIPPED)
-
-
-def test_nothing_keeps_the_files_out_of_a_wheel() -> None:
-    tomllib = pytest.importorskip("tomllib")
-    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["scikit-build"]
-    paths = [str(path.relative_to(ROOT)) for path in (*pretrained.FOLDER.glob("*.*"), pretrained.FOLDER / "a.tflite")]
-    assert "bnn_exit" in settings["wheel"]["packages"]
-    for pattern in settings["wheel"]["exclude"] + settings["sdist"]["exclude"]:
-        assert not [path for path in paths if fnmatch.fnmatch(path, pattern)], pattern
-    done = subprocess.run(["git", "-C", ROOT, "check-ignore", *paths], capture_output=True, text=True)
-    assert done.returncode in (1, 128), done.stdout  # none is ignored, or this is no checkout
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_file_says_of_itself_what_the_list_says(name: str) -> None:
-    entry, session = SHIPPED[name], bnn_exit.load(name)
-    metadata = session.metadata
-    assert (entry.bytes, entry.labels) == (len(session.artifact.data), len(metadata.labels))
-    assert (entry.task, entry.clip_samples) == (metadata.task, metadata.clip_samples)
-    assert entry.features == metadata.features.to_dict()
-    assert (entry.licence, entry.attribution) == (metadata.licence, metadata.attribution)
-    assert [figures["ops"] for figures in entry.exits] == [cost.ops for cost in metadata.exits]
-    assert set(entry.operating_points) == set(metadata.operating_points)
-    notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
-    assert entry.attribution in notice and f"({entry.licence})" in notice
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_figures_of_a_shipped_file_are_those_of_a_committed_result(name: str) -> None:
-    entry, result = SHIPPED[name], read_json(ROOT / SHIPPED[name].result)
-    assert entry.sample_count == result["sample_counts"]["test"]
-    for ours, measured in zip(entry.exits, result["exits"], strict=True):
-        assert ours == {key: measured[key] for key in ours}
-    for point, figures in entry.operating_points.items():
-        assert figures == {key: result["operating_points"][point][key] for key in figures}
-
-
-@pytest.mark.parametrize("name", SHIPPED)
-def test_the_accuracy_of_a_shipped_file_on_real_clips(name: str) -> None:
-    entry, session = SHIPPED[name], bnn_exit.load(name)
-    if not (DATA / entry.data).is_dir():
-        pytest.skip("needs BNN_EXIT_TEST_DATA")
-    if session.backend == "reference":
-        pytest.skip("the reference backend takes too long for a whole split")
-    from bnn_exit.config import FeatureConfig
-    from bnn_exit.measure_split import measure_split
-
-    features = FeatureConfig.from_dict(dict(entry.features))
-    task = audio_tasks.load(entry.task, data_dir=DATA / entry.data, features=features, **entry.options)
-    _, labels, report = measure_split(session, task, split=entry.split)
-    assert len(labels) == entry.sample_count
-    # Backends and instruction sets differ in the last bits, which may move a clip that two classes share.
-    close = {"abs": 2.5 / entry.sample_count}
-    for found, figures in zip(report["exits"], entry.exits, strict=True):
-        assert found["accuracy"] == pytest.approx(figures["accuracy"], **close)
-    for point, figures in entry.operating_points.items():
-        assert report["operating_points"][point]["accuracy"] == pytest.approx(figures["accuracy"], **close)

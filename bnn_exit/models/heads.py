@@ -11,18 +11,22 @@ from bnn_exit._keras import keras
 
 layers = keras.layers
 
+_DENSE_BYTES = 32 * 1024
+
 
 def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
     """ReLU, average over a grid of at most 6 x 4 cells (time x frequency), 1x1 to 16 or 8 channels, dense.
 
     The cells keep where in time and frequency something happened; a global average forgets it, which costs an early
-    exit of a word recogniser tens of points of accuracy. Most bytes of a head are in its dense layer, so later exits,
-    whose features say more, make do with half of the channels.
+    exit of a word recogniser tens of points of accuracy. The dense layer has most of a head's bytes: where there are
+    many classes, later exits, whose features say more, make do with half of the channels.
     """
     height, width = features.shape[1:3]
     cell = (-(-height // 6), -(-width // 4))
     features = layers.AveragePooling2D(cell, padding="same")(layers.ReLU()(features))
-    features = layers.Conv2D(16 if first else 8, 1, use_bias=False)(features)
+    cells = features.shape[1] * features.shape[2]
+    channels = 16 if first or 4 * cells * 16 * num_classes <= _DENSE_BYTES else 8
+    features = layers.Conv2D(channels, 1, use_bias=False)(features)
     features = layers.BatchNormalization(momentum=0.9)(features)
     return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
 

@@ -162,9 +162,7 @@ class Distribution:
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
             if self._alone:
                 raise
-            raise BnnExitError(
-                f"another worker is gone ({_first_line(error)}): start all of them again with --resume"
-            ) from error
+            raise BnnExitError("another worker is gone: start all of them again with --resume") from error
 
 
 def _check_cluster() -> None:

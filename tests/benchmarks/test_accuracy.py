@@ -1,4 +1,4 @@
-"""The accuracy benchmark: its rows, what a measurement of a run says, the bars and the tables."""
+"""The accuracy benchmark: its rows, how they are trained, and what a measurement of a run says."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import tiny_files
 import audio_tasks
 from audio_tasks.base import Split, Task
 from bnn_exit import artifact, policy
+from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import read_json, write_json
 from bnn_exit.runtime import native_backend, session
@@ -24,39 +25,9 @@ import accuracy
 import accuracy_bars
 import accuracy_measure
 import accuracy_rows
-import accuracy_table
 from accuracy_rows import GROUPS, ROWS, Row
 
 native = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
-
-
-def result(*accuracies: float, drop: float = 0.001, ops: float = 0.25, time: float = 0.28, size: int = 140_000) -> dict:
-    """A measured row of a binary network with these exits of 2400 clips; `size` 0 is a network without a file."""
-    count = len(accuracies)
-    exits = [
-        {
-            "exit_index": k,
-            "accuracy": value,
-            "ops": 1e6 * (k + 1),
-            "relative_ops": (k + 1) / count,
-            "time_us": {"native": 50.0 * (k + 1), "lce": 1000.0 * (k + 1)},
-        }
-        for k, value in enumerate(accuracies)
-    ]
-    point = {
-        "accuracy": accuracies[-1] - drop,
-        "drop": drop,
-        "exit_shares": [1.0] + [0.0] * (count - 1),
-        "mean_cost": {"ops": 1e6 * ops * count},
-        "relative_cost": {"binary_macs": ops / 2, "ops": ops},
-        "relative_time": {"native": time, "lce": time / 2},
-    }
-    found = {"seed": 0, "sample_counts": {"test": 2400}, "exits": exits}
-    if not size:
-        for figures in exits:
-            del figures["time_us"]
-        return found
-    return found | {"file": {"bytes": size}, "operating_points": {"balanced": point}}
 
 
 # ---------------------------------------------------------------------------------------------------------------- rows
@@ -85,14 +56,40 @@ def test_a_command_has_the_options_the_teacher_and_the_places() -> None:
     assert not row.was_trained_by(command.format("words-teacher --seed 1"))
 
 
+@pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
+def test_the_options_of_every_row_are_ones_that_its_training_takes(row: Row) -> None:
+    from bnn_exit.models import ModelConfig
+    from bnn_exit.training import recipes
+    from distill.plan import read_plan
+
+    accuracy.check_words(row)
+    recipe = recipes.load(row.options.get("recipe", recipes.DEFAULT), task=row.options["task"])
+    changes = {name: row.options[name] for name in ("backbone", "size", "head", "precision") if name in row.options}
+    if not row.is_teacher:
+        ModelConfig.from_dict(recipe.model.to_dict() | changes)
+    if "plan" in row.options:
+        read_plan(row.options["plan"])
+
+
+def test_all_rows_are_checked_before_the_first_is_trained(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    wrong = Row("wrong", "t", ("best",), "d", {"recipee": "best"})
+    monkeypatch.setattr(accuracy, "chosen", lambda names: [ROWS["words-large"], wrong])
+    monkeypatch.setattr(accuracy, "train", lambda *_, **__: pytest.fail("a row was trained"))
+    assert accuracy.main(["train", "words-large", "wrong"]) == 2
+    error = "error: row wrong: unrecognized arguments: --recipee best (see python -m bnn_exit.train --help)\n"
+    assert capsys.readouterr().err == error
+
+
 def test_rows_and_groups_are_chosen_by_name() -> None:
     folds = [f"esc10-fold{fold}" for fold in range(1, 6)]
     assert [row.name for row in accuracy_rows.chosen(["esc10-fold2", "esc10"])] == [folds[1], *folds[:1], *folds[2:]]
-    with pytest.raises(ArgumentError, match=r"row is 'word-best', but must be one of .*; did you mean 'words-best'"):
-        accuracy_rows.chosen(["word-best"])
+    with pytest.raises(ArgumentError, match=r"row is 'word-large', but must be one of .*; did you mean 'words-large'"):
+        accuracy_rows.chosen(["word-large"])
     runs = Path("runs")
-    assert accuracy.folders(["words-best=elsewhere", "small"], runs) == [
-        (ROWS["words-best"], Path("elsewhere")),
+    assert accuracy.folders(["words-large=elsewhere", "small"], runs) == [
+        (ROWS["words-large"], Path("elsewhere")),
         (ROWS["words-small"], runs / "words-small"),
     ]
     with pytest.raises(ArgumentError, match="row is 'esc10', but must be one of"):
@@ -125,9 +122,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_training_begins_with_the_teacher_and_is_done_once(trained: list, tmp_path: Path) -> None:
     (tmp_path / "data/arabic_speech_commands").mkdir(parents=True)
     runs, data = tmp_path / "runs", str(tmp_path / "data")
-    arguments = ["train", "words-small", "words-best", "--runs", str(runs), "--data-dir", data]
+    arguments = ["train", "words-small", "words-large", "--runs", str(runs), "--data-dir", data]
     assert accuracy.main(arguments) == 0
-    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-small", "words-best"]
+    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-small", "words-large"]
     assert all(command[command.index("--data-dir") + 1] == f"{data}/arabic_speech_commands" for command in trained)
     assert trained[1][trained[1].index("--teacher") + 1] == str(runs / "words-teacher")
     assert accuracy.main(arguments) == 0
@@ -143,13 +140,13 @@ def test_an_interrupted_training_goes_on(trained: list, tmp_path: Path) -> None:
 
 def test_a_folder_of_other_options_is_refused(trained: list, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     command = "python -m bnn_exit.train --task speech_commands --seed 9 --out x"
-    write_json(tmp_path / "words-best/environment.json", {"command": command})
-    (tmp_path / "words-best/model.tflite").touch()
+    write_json(tmp_path / "words-large/environment.json", {"command": command})
+    (tmp_path / "words-large/model.tflite").touch()
     for verb in ("measure", "train"):
         write_json(tmp_path / "words-teacher/teacher.json", {})
-        assert accuracy.main([verb, "words-best", "--runs", str(tmp_path)]) == 2
+        assert accuracy.main([verb, "words-large", "--runs", str(tmp_path)]) == 2
         error = capsys.readouterr().err
-        assert error.startswith(f"error: {tmp_path}/words-best was trained by '{command}', but the row says '--task ")
+        assert error.startswith(f"error: {tmp_path}/words-large was trained by '{command}', but the row says '--task ")
         assert error.count("\n") == 1
     assert trained == []
 
@@ -252,10 +249,43 @@ def test_the_training_is_told_without_places(run: Path) -> None:
     }
     assert found["settings"]["task"]["options"] == {"fold": 3}
     assert found["settings"]["distillation"] == {"teachers": ["words-teacher"]}
-    assert found["history"] == {
-        **{"epochs": 4, "minutes": 2.0, "processor_minutes": 4.0, "last_loss": 2.0},
-        **{"best_epoch": 2, "best_validation_accuracy": [0.7, 0.9]},  # the first of two that are equal in the mean
-    }
+    assert found["steps"] == [
+        {
+            **{"epochs": 4, "minutes": 2.0, "processor_minutes": 4.0, "last_loss": 2.0},
+            **{"best_epoch": 2, "best_validation_accuracy": [0.7, 0.9]},  # the first of two that are equal in the mean
+        }
+    ]
+    record = {"epoch": 1, "total_seconds": 6, "processor_seconds": 12, "loss": 0.5}
+    write_json(run / "steps/1_embedding/history.json", [record])
+    first, last = accuracy_measure.training(run, read_json(run / "config.json"))["steps"]
+    assert first == {"epochs": 1, "minutes": 0.1, "processor_minutes": 0.2, "last_loss": 0.5}
+    assert last["epochs"] == 4
+
+
+def test_a_network_without_a_file_is_measured_in_keras(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bnn_exit.training.runs import RunConfig
+
+    (run / "model.tflite").unlink()
+    config = read_json(run / "config.json")
+    assert not accuracy.is_finished(run)
+    write_json(run / "config.json", config | {"model": {"precision": "float"}})
+    assert not accuracy.is_finished(run)  # it is calibrated last
+    write_json(run / "operating_points.json", {})
+    assert accuracy.is_finished(run)
+    task = audio_tasks.TASKS["toy"]()
+    answers = np.stack([np.asarray(task.test.labels), np.zeros(CLIPS, np.int64)], axis=1)
+    costs = (Cost(binary_macs=0, float_macs=50), Cost(binary_macs=0, float_macs=200))
+
+    def logits(log_mel: np.ndarray) -> np.ndarray:
+        assert np.array_equal(log_mel, task.log_mel("test"))
+        return np.eye(3)[answers]
+
+    network = types.SimpleNamespace(logits=logits, costs=lambda: costs)
+    monkeypatch.setattr(RunConfig, "load", lambda folder: types.SimpleNamespace(network=lambda folder: network))
+    found = accuracy_measure.measure(ROWS["words-float"], run, data_dir=None)
+    assert [figures["correct"] for figures in found["exits"]] == [CLIPS, 3]  # of eight clips three are of class 0
+    assert [figures["relative_ops"] for figures in found["exits"]] == [0.25, 1]
+    assert "file" not in found and "operating_points" not in found
 
 
 def test_a_teacher_is_what_its_training_wrote(run: Path) -> None:
@@ -277,94 +307,3 @@ def test_what_is_not_finished_is_not_measured(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_mean_time_is_that_of_the_exits_by_their_shares() -> None:
     assert accuracy_measure.relative_time([0.5, 0.25, 0.25], [40, 80, 160]) == (20 + 20 + 40) / 160
-
-
-# ------------------------------------------------------------------------------------------------------ bars and tables
-
-
-def bar(judged: list[dict], what: str) -> dict:
-    (found,) = (entry for entry in judged if entry["what"] == what)
-    return found
-
-
-def test_a_bar_is_met_at_its_limit_and_missed_beyond() -> None:
-    best = "words, best: accuracy of the final exit"
-    drop = "words, best: `balanced` below the final exit"
-    at = accuracy_bars.judge({"words-best": result(0.96, 0.99, drop=0.993 - 0.990)})
-    assert 0.993 - 0.990 > 0.003  # the rounding of floats
-    assert bar(at, best) == {
-        **{"what": best, "rows": ["words-best"], "bar": ">= 99.00 %", "figure": "99.00 %", "met": True}
-    }
-    assert (bar(at, drop)["met"], bar(at, drop)["figure"]) == (True, "0.30 pp")
-    beyond = accuracy_bars.judge({"words-best": result(0.96, 0.98999, drop=0.0031, size=500_100)})
-    assert [bar(beyond, name)["met"] for name in (best, drop, "words, best: file")] == [False] * 3
-    assert bar(beyond, "words, best: file")["figure"] == "500.1 KB"
-    lines = accuracy_bars.lines(beyond)
-    assert "- MISSED: words, best: `balanced` below the final exit: 0.31 pp (bar: <= 0.30 pp)" in lines
-    assert "- met: words, best: mean time of `balanced`: 28.00 % (bar: <= 30.00 %)" in lines
-    assert "- not measured: words, small: file (bar: <= 150.0 KB)" in lines
-
-
-def test_bars_over_rows_need_all_of_them() -> None:
-    def verdict(results: dict, what: str) -> tuple:
-        found = bar(accuracy_bars.judge(results), what)
-        return found["figure"], found["met"]
-
-    folds = {f"esc10-fold{k}": result(0.5, value) for k, value in enumerate((0.9, 0.85, 0.8, 0.95, 0.9), 1)}
-    assert verdict(folds, "ESC-10: mean accuracy of five folds") == ("88.00 %", True)
-    del folds["esc10-fold4"]
-    assert verdict(folds, "ESC-10: mean accuracy of five folds") == (None, None)
-    twins = {"words-best": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
-    assert verdict(twins, "words: full-precision twin above the binary network") == ("0.40 pp", False)
-    exits = {"words-best": result(0.96, 0.98, 0.99, 0.99)}
-    assert verdict(exits, "words, best: accuracy of exit 1") == ("96.00 %", True)
-    assert verdict(exits, "words, best: ops of exit 1") == ("25.00 %", True)
-    assert verdict(exits, "words, best: time of exit 1") == ("25.00 %", True)
-
-
-def test_a_line_of_a_table() -> None:
-    row = ROWS["words-small"]
-    assert accuracy_table.line(row, result(0.91234, 0.98)) == (
-        "| QuickNet small | 91.23 / 98.00 | 1.00 / 2.00 | 140 | 97.90 | 0.10 | 25.0 | 28.0 | 50 / 100 | 1000 / 2000 |"
-    )
-    without = accuracy_table.line(row, result(0.99, size=0))
-    assert without == "| QuickNet small | 99.00 | 1.00 | - | - | - | - | - | - | - |"
-    assert {line.count("|") for line in (*accuracy_table.HEAD, without)} == {11}
-
-
-def test_the_tables_have_means_the_gap_and_what_is_not_measured() -> None:
-    values = np.array([[0.5, 0.9], [0.6, 0.85], [0.7, 0.8], [0.8, 0.95], [0.9, 0.9]])
-    results = {f"esc10-fold{k + 1}": result(*value) for k, value in enumerate(values)}
-    results |= {"words-best": result(0.97, 0.990), "words-float": result(0.97, 0.992, size=0)}
-    found = accuracy_table.statistics_of("esc10", results)
-    assert found["mean"] == pytest.approx(values.mean(axis=0))
-    assert found["deviation"] == pytest.approx(values.std(axis=0, ddof=1))
-    text = accuracy_table.markdown(results)
-    assert "| **mean ± standard deviation of 5** | 70.00 ± 15.81 / 88.00 ± 5.70 |" in text
-    assert "| **gap, pp** | 0.20 |" in text
-    assert "| QuickNet small | not measured |" in text
-    assert (
-        "not measured: `python benchmarks/accuracy.py train words-small --data-dir DIR && "
-        "python benchmarks/accuracy.py measure words-small --data-dir DIR`"
-    ) in text
-    assert "fold 1 | not measured" not in text
-    rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {11}
-    del results["esc10-fold5"]
-    assert accuracy_table.statistics_of("esc10", results) == {}
-
-
-def test_the_summary_and_the_plot(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
-) -> None:
-    monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
-    write_json(tmp_path / "accuracy/words-best.json", result(0.97, 0.98))
-    assert accuracy.main(["table"]) == 1  # a bar is missed
-    assert "- MISSED: words, best: accuracy of the final exit: 98.00 %" in capsys.readouterr().out
-    summary = read_json(tmp_path / "accuracy.json")
-    assert list(summary["groups"]["best"]["rows"]) == ["words-best"]
-    assert summary["groups"]["best"]["rows"]["words-best"]["result"] == "accuracy/words-best.json"
-    assert summary["groups"]["small"] == {**summary["groups"]["small"], "rows": {}, "not_measured": ["words-small"]}
-    assert (tmp_path / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    write_json(tmp_path / "accuracy/words-best.json", result(0.96, 0.98, 0.99, 0.99))
-    assert accuracy.main(["table"]) == 0  # what is not measured is not missed

@@ -85,10 +85,10 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
     history = json.loads((run / "history.json").read_text())
     assert [record["epoch"] for record in history] == [1, 2, 3]
     audit = json.loads((run / "audit.json").read_text())
-    assert audit["binary_layers"] == 7 and audit["size"] == (run / "model.tflite").stat().st_size
+    assert audit["binary_layers"] == 8 and audit["size"] == (run / "model.tflite").stat().st_size
     parity = json.loads((run / "parity.json").read_text())
     assert [report["backend"] for report in parity] == installed()
-    assert all(len(report["exits"]) == 3 and report["repeatable"] for report in parity)
+    assert all(len(report["exits"]) == 2 and report["repeatable"] for report in parity)
     points = json.loads((run / "operating_points.json").read_text())
     assert list(points) == ["full", "accurate", "balanced", "fast"]
     assert all(point["split"] == "validation" for point in points.values())
@@ -101,7 +101,7 @@ def test_evaluate_measures_the_file_and_draws(run, capsys):
     assert "balanced" in capsys.readouterr().out
     metrics = json.loads((run / "metrics.json").read_text())
     assert metrics["split"] == "test" and metrics["sample_count"] == 6 and metrics["backend"] == installed()[0]
-    assert len(metrics["exits"]) == 3
+    assert len(metrics["exits"]) == 2
     for name, point in metrics["operating_points"].items():
         assert point["exit_agreement"] == 1.0, name
         assert sum(point["exit_shares"]) == pytest.approx(1)
@@ -136,10 +136,10 @@ def test_predict_prints_a_line_a_clip(run, clips, backend, capsys):
 
 
 def test_predict_takes_thresholds_and_explains(run, clips, capsys):
-    command = [str(run / "model.tflite"), str(clips[0]), "--thresholds", "2,0", "--explain"]
+    command = [str(run / "model.tflite"), str(clips[0]), "--thresholds", "2", "--explain"]
     assert predict.main(command) == 0
-    assert "exit 1 of 3" in capsys.readouterr().out
-    assert predict.main([str(run / "model.tflite"), str(clips[0]), "--thresholds", "0.1"]) == 2
+    assert "exit 1 of 2" in capsys.readouterr().out
+    assert predict.main([str(run / "model.tflite"), str(clips[0]), "--thresholds", "0.1,0.1"]) == 2
     assert "thresholds" in capsys.readouterr().err
 
 
@@ -196,6 +196,13 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
         (["--precision", "half"], 2, "precision is 'half', but must be one of binary, float, real_weights"),
         (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["--learning-rate", "-1"], 2, "learning_rate is -1.0, but must be above 0"),
+        (["--distribute", "mirror"], 2, "--distribute is 'mirror', but must be one of mirrored, multiworker; did you"),
+        (["--distribute", "multiworker"], 2, "--distribute multiworker needs the environment variable TF_CONFIG"),
+        (
+            ["--distribute", "multiworker", "--teacher", "auto"],
+            2,
+            "--teacher is 'auto', but with --distribute multiworker it must be a path",
+        ),
         (["--input", "mfcc"], 2, "--input is 'mfcc', but must be one of log_mel, waveform"),
         (["--option", "words"], 2, "--option is 'words', but must be NAME=VALUE"),
         (["--feature", "hop"], 2, "--feature is 'hop', but must be NAME=VALUE"),

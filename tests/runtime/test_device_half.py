@@ -25,7 +25,7 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 
 import numpy as np
-from bnn_exit import artifact, calibration, config, cost, errors, files, metrics, policy
+from bnn_exit import artifact, calibration, config, cost, errors, files, metrics, policy, pretrained
 from bnn_exit.audio import logmel, wav
 from bnn_exit.runtime import backends, session
 

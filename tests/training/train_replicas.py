@@ -1,57 +1,53 @@
-"""A short training of a tiny network, run as a process of its own: `train_replicas.py SETTINGS`, settings in JSON.
+"""Short trainings of a tiny network, in a process of their own under a strategy: `train_replicas.py STRATEGY JOB...`.
 
-strategy, devices (logical CPUs), optimizer, epochs, resume, and folder, which gets the checkpoints.
+A job is JSON: optimizer, epochs, batch_size, resume, and folder, which gets the checkpoints, or what went wrong.
 """
 
 import json
 import sys
 import warnings
+from pathlib import Path
 
-settings = {"strategy": None, "devices": 1, "optimizer": "adam", "epochs": 3, "resume": False}
-settings |= json.loads(sys.argv[1])
+from conftest import tone_split
+from tiny import tiny_model
 
-with warnings.catch_warnings():
+from audio_tasks.base import Task
+from bnn_exit._keras import make_repeatable, set_seed, tf
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import ArgumentError
+from bnn_exit.training import TrainConfig, fit
+from bnn_exit.training.distribution import Distribution
+
+
+def tones():
+    """Few clips, but more than full batches, so that some are left out."""
+    clips = {"train": 10, "validation": 4, "test": 2}
+    splits = {name: tone_split(name, clips_per_class=count, seed=7) for name, count in clips.items()}
+    about = {"licence": "CC0", "attribution": "made by the tests", "noise": (), "clip_samples": 8000}
+    return Task(name="tones", labels=("low", "middle", "high", "top"), features=FeatureConfig(), **about, **splits)
+
+
+def train(distribution, *, folder, optimizer="adam", epochs=3, batch_size=16, resume=False):
+    """One training; its checkpoints are in `folder`."""
+    task = tones()
+    set_seed(1)
+    with distribution.scope():
+        model = tiny_model(num_classes=4, input_shape=task.input_shape, channels=(16, 16))
+    config = TrainConfig(epochs=epochs, batch_size=batch_size, warmup_steps=2, learning_rate=1e-3, optimizer=optimizer)
+    fit(model, task, config=config, augment=AugmentConfig(), folder=folder, resume=resume, progress=False)
+
+
+if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    from bnn_exit._keras import make_repeatable, set_seed, tf
-
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * settings["devices"])
-
-from conftest import tone_split  # noqa: E402
-from tiny import tiny_model  # noqa: E402
-
-from audio_tasks.base import Task  # noqa: E402
-from bnn_exit.audio.augment import AugmentConfig  # noqa: E402
-from bnn_exit.config import FeatureConfig  # noqa: E402
-from bnn_exit.training import TrainConfig, fit  # noqa: E402
-from bnn_exit.training.distribution import Distribution  # noqa: E402
-
-distribution = Distribution.start(settings["strategy"])
-task = Task(
-    name="tones",
-    labels=("low", "middle", "high", "top"),
-    train=tone_split("train", clips_per_class=10, seed=1),
-    validation=tone_split("validation", clips_per_class=4, seed=2),
-    test=tone_split("test", clips_per_class=2, seed=3),
-    clip_samples=8000,
-    features=FeatureConfig(),
-    noise=(),
-    licence="",
-    attribution="",
-)
-make_repeatable()
-set_seed(1)
-with distribution.scope():
-    model = tiny_model(num_classes=4, input_shape=task.input_shape, channels=(16, 16))
-config = TrainConfig(
-    epochs=settings["epochs"], batch_size=16, warmup_steps=2, learning_rate=1e-3, optimizer=settings["optimizer"]
-)
-fit(
-    model,
-    task,
-    config=config,
-    augment=AugmentConfig(),
-    folder=settings["folder"],
-    resume=settings["resume"],
-    progress=False,
-)
+    if sys.argv[1] == "mirrored":
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    started = Distribution.start(sys.argv[1])
+    make_repeatable()
+    for job in map(json.loads, sys.argv[2:]):
+        try:
+            train(started, **job)
+        except ArgumentError as error:
+            (Path(job["folder"]) / "error").write_text(str(error))
+    print(f"done{started}")

@@ -1,0 +1,159 @@
+"""Training on two replicas ends where training on one does: two devices of a process, and two processes.
+
+Sums over halves of a batch round otherwise than over the whole, so weights agree to a tolerance: 1e-5 of the largest in
+a variable. Moving variances lack Bessel's correction, one part in the number of values that they are taken of.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+from training.train_replicas import train
+
+from bnn_exit._keras import make_repeatable, tf
+from bnn_exit.errors import ArgumentError
+from bnn_exit.training.distribution import Distribution
+from bnn_exit.training.loop import LAST
+
+HERE = Path(__file__).parent
+TOLERANCE = 1e-5
+VALUES_A_CHANNEL = 16 * 12 * 16  # batch x height x width where BatchNorm is
+
+
+def free_ports(count):
+    with ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for opened in sockets:
+            opened.bind(("localhost", 0))
+        return [opened.getsockname()[1] for opened in sockets]
+
+
+def start(strategy, jobs, *, cluster=None, index=0):
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])}
+    if cluster:
+        task = {"type": "worker", "index": index}
+        environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
+    command = [sys.executable, str(HERE / "train_replicas.py"), strategy, *map(json.dumps, jobs)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Name -> folder with the checkpoints of a training; the processes run side by side."""
+    root = tmp_path_factory.mktemp("runs")
+    made = {}
+
+    def folder(name, copy_of=None):
+        made[name] = root / name
+        if copy_of is None:
+            made[name].mkdir()
+        else:
+            shutil.copytree(made[copy_of], made[name])
+        return str(made[name])
+
+    make_repeatable()
+    alone = Distribution.start(None)
+    train(alone, folder=folder("adam"))
+    train(alone, folder=folder("bop"), optimizer="bop")
+    folder("before", copy_of="adam")
+    more = {"epochs": 4, "resume": True}
+    mirrored = start(
+        "mirrored",
+        [
+            {"folder": folder("mirrored adam")},
+            {"folder": folder("mirrored bop"), "optimizer": "bop"},
+            {"folder": folder("mirrored resumed", copy_of="before"), **more},
+            {"folder": folder("mirrored odd"), "batch_size": 15},
+        ],
+    )
+    jobs = [{"folder": folder("workers adam")}, {"folder": folder("workers resumed", copy_of="before"), **more}]
+    cluster = [f"localhost:{port}" for port in free_ports(2)]
+    workers = [start("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
+    train(alone, folder=folder("resumed", copy_of="before"), **more)
+    for process in (mirrored, *workers):
+        output, errors = process.communicate(timeout=280)
+        assert process.returncode == 0, errors
+        assert output == "done, 2 replicas\n"
+    return made
+
+
+def checkpoint(folder):
+    with np.load(folder / LAST) as file:
+        state = json.loads(file["state"].tobytes())
+        return [file[f"variable_{index}"] for index in range(len(file.files) - 1)], state["history"]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("mirrored adam", "adam"),
+        ("mirrored bop", "bop"),
+        ("mirrored resumed", "resumed"),
+        ("workers adam", "adam"),
+        ("workers resumed", "resumed"),
+    ],
+)
+def test_two_replicas_end_where_one_does(folders, name, other):
+    (found, history), (expected, expected_history) = checkpoint(folders[name]), checkpoint(folders[other])
+    # Weights and everything that the optimiser remembers.
+    assert len(found) == len(expected)
+    for value, wanted in zip(found, expected, strict=True):
+        scale = np.abs(wanted).max()
+        np.testing.assert_allclose(value, wanted, rtol=2 / VALUES_A_CHANNEL, atol=TOLERANCE * max(scale, 1e-3))
+    close = [
+        np.abs(value - wanted).max() <= TOLERANCE * np.abs(wanted).max()
+        for value, wanted in zip(found, expected, strict=True)
+    ]
+    assert sum(close) >= len(close) - 3  # all but the moving variances of the three BatchNorm layers
+    for record, wanted in zip(history, expected_history, strict=True):
+        assert record["loss"] == pytest.approx(wanted["loss"], rel=1e-4)
+        assert record["validation_accuracy"] == wanted["validation_accuracy"]
+
+
+def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_written(folders):
+    (path,) = folders["mirrored odd"].iterdir()
+    assert path.read_text() == "batch_size is 15, but must be a multiple of the 2 replicas, such as 16"
+
+
+def test_a_process_alone_is_left_as_it_is():
+    alone = Distribution.start(None)
+
+    def step(*batch):
+        return batch
+
+    variables = [tf.Variable(1.0)]
+    assert alone.step(step) is step and alone.share(step) is step
+    assert alone.local(variables)[0] is variables[0]
+    assert alone.writes and str(alone) == ""
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (None, '--distribute multiworker needs the environment variable TF_CONFIG, such as {"cluster":'),
+        ("{", "TF_CONFIG is '{', but must list all workers and say which is this one"),
+        ("[]", "TF_CONFIG is '\\[\\]', but must list all workers"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "TF_CONFIG is .* but must list"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "TF_CONFIG is .* but must list"),
+        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "0"}}', "TF_CONFIG is .* but must list"),
+    ],
+)
+def test_a_cluster_that_is_not_described_gets_one_line(monkeypatch, config, message):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    if config is not None:
+        monkeypatch.setenv("TF_CONFIG", config)
+    with pytest.raises(ArgumentError, match=message):
+        Distribution.start("multiworker")
+
+
+def test_an_unknown_name_gets_the_nearest():
+    with pytest.raises(ArgumentError, match=r"--distribute is 'mirror', but must be one of .*did you mean 'mirrored'"):
+        Distribution.start("mirror")
