@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import BACKBONES, SIZES
 from distill.config import Pair
 from distill.plan import Plan, Step, read_plan, shipped_plans
+from distill.teachers.residual import SIZES as TEACHER_SIZES
+from distill.teachers.residual import residual
 
 
 def test_the_shipped_plans_say_what_they_are_for():
@@ -24,6 +27,17 @@ def test_the_shipped_plans_say_what_they_are_for():
         *(("embedding", "all"), ("labels", "heads"), ("labels", "all"))
     ]
     assert (plans["embedding"].teacher_kind, plans["features"].teacher_kind) == ("embedding", "logits")
+
+
+@pytest.mark.parametrize(("backbone", "size"), [(backbone, size) for backbone in SIZES for size in SIZES[backbone]])
+def test_the_features_plan_fits_every_network_and_every_teacher(backbone, size):
+    shape = (98, 64, 1)
+    student = {stage.name: stage.output_shape for stage in BACKBONES[backbone](shape, size=size)}
+    teachers = [residual(shape, 2, size=name) for name in TEACHER_SIZES]
+    (step,) = read_plan("features").steps
+    for pair in step.features:
+        for teacher in teachers:
+            assert teacher.get_layer(pair.teacher).output_shape[1:3] == student[pair.student][1:3]
 
 
 def test_a_plan_survives_json_and_a_file(tmp_path):
