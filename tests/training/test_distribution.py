@@ -10,7 +10,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -42,6 +42,17 @@ def start(strategy, jobs, *, cluster=None, index=0):
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
     command = [sys.executable, str(HERE / "train_replicas.py"), strategy, *map(json.dumps, jobs)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+@contextmanager
+def ended(processes):
+    """Whatever happens, none of them is left running."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +87,12 @@ def folders(tmp_path_factory):
     jobs = [{"folder": folder("workers adam")}, {"folder": folder("workers resumed", copy_of="before"), **more}]
     cluster = [f"localhost:{port}" for port in free_ports(2)]
     workers = [start("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
-    train(alone, folder=folder("resumed", copy_of="before"), **more)
-    for process in (mirrored, *workers):
-        output, errors = process.communicate(timeout=280)
-        assert process.returncode == 0, errors
-        assert output == "done, 2 replicas\n"
+    with ended([mirrored, *workers]):
+        train(alone, folder=folder("resumed", copy_of="before"), **more)
+        for process in (mirrored, *workers):
+            output, errors = process.communicate()
+            assert process.returncode == 0, errors
+            assert output == "done, 2 replicas\n"
     return made
 
 
@@ -90,7 +102,7 @@ def checkpoint(folder):
         return [file[f"variable_{index}"] for index in range(len(file.files) - 1)], state["history"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)  # half a minute on two idle cores, but four processes on busy ones
 @pytest.mark.parametrize(
     ("name", "other"),
     [
