@@ -84,8 +84,11 @@ def _logits_model(model: keras.Model) -> keras.Model:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             copy = keras.models.clone_model(model, clone_function=lambda layer: _copied(layer, linear=layer is last))
+    except ArgumentError:
+        raise
     except (NotImplementedError, TypeError, ValueError) as error:
-        raise ArgumentError(f"keras_model cannot be copied, because a layer's get_config is wrong: {error}") from error
+        reason = " ".join(str(error).split())
+        raise ArgumentError(f"keras_model cannot be copied, because a layer's get_config is wrong: {reason}") from error
     for layer in model.layers:
         copy.get_layer(layer.name).set_weights(layer.get_weights())
     return copy

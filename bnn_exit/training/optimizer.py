@@ -33,11 +33,22 @@ def learning_rate(step: int, *, total_steps: int, config: TrainConfig) -> float:
 
 def decay_kernels(variables: list[tf.Variable], *, amount: tf.Tensor) -> None:
     """Shrink the float kernels among `variables` by the share `amount`: not binary ones, scales, slopes or biases."""
-    for variable in variables:
-        if "kernel" in variable.name.rpartition("/")[2] and not _is_binary_kernel(variable):
-            variable.assign_sub(amount * variable)
+    kernels = [
+        variable
+        for variable in variables
+        if "kernel" in variable.name.rpartition("/")[2] and not _is_binary_kernel(variable)
+    ]
+
+    def shrink(strategy: tf.distribute.Strategy, amount: tf.Tensor) -> None:
+        for kernel in kernels:
+            strategy.extended.update(kernel, lambda copy, share: copy.assign_sub(share * copy), args=(amount,))
+
+    # A replica may not change its copy of a variable by itself: all change theirs together.
+    tf.distribute.get_replica_context().merge_call(shrink, args=(amount,))
 
 
 def _is_binary_kernel(variable: object) -> bool:
     name = str(getattr(variable, "name", ""))
-    return BINARY_PREFIX in name and "/kernel" in name
+    # Networks that were made elsewhere have other names, but Larq marks what it quantizes.
+    quantized = isinstance(variable, larq.quantized_variable.QuantizedVariable) and variable.precision == 1
+    return "/kernel" in name and (BINARY_PREFIX in name or quantized)

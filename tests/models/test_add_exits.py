@@ -196,6 +196,25 @@ def two_inputs():
     return keras.Model(sources, layers.Dense(2)(layers.Flatten()(layers.Add()(sources))))
 
 
+def nested():
+    inner = keras.Sequential([layers.Flatten(input_shape=(8, 8, 2)), layers.Dense(3, activation="softmax")], name="top")
+    source = keras.Input((8, 8, 1))
+    return keras.Model(source, inner(layers.Conv2D(2, 3, padding="same", name="a")(source)))
+
+
+class NoConfig(layers.Layer):
+    def call(self, inputs):
+        return inputs
+
+    def get_config(self):
+        raise NotImplementedError("its settings\nare secret")
+
+
+def not_copied():
+    source = keras.Input((8, 8, 1))
+    return keras.Model(source, layers.Dense(2)(layers.Flatten()(NoConfig()(source))))
+
+
 class Subclassed(keras.Model):
     def call(self, inputs):
         return inputs
@@ -220,6 +239,8 @@ class Subclassed(keras.Model):
         (classifier, {"at": ["first"], "num_classes": 9}, "num_classes is 9, and keras_model ends in 4 classes"),
         (lambda: classifier(ending="tanh"), {"at": ["first"]}, "ends in tanh, but exits need logits: .*'dense'"),
         (two_inputs, {"at": ["a"]}, "has 2 inputs and 1 outputs, but must have one of each"),
+        (nested, {"at": ["a"]}, "keras_model ends in the model 'top' with a softmax: let it give logits"),
+        (not_copied, {"at": ["a"]}, "keras_model cannot be copied, because a layer's get_config is wrong: its settings are"),
         (lambda: Subclassed(), {"at": ["a"]}, "keras_model is a Subclassed, but must be a functional or a built"),
         (lambda: classifier((None, None, 1)), {"at": ["first"]}, r"takes float32 \(None, None, None, 1\), but must"),
         (

@@ -6,11 +6,10 @@ a variable. Moving variances lack Bessel's correction, one part in the number of
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,43 +43,53 @@ def start(strategy, jobs, *, cluster=None, index=0):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@contextmanager
+def ended(processes):
+    """Whatever happens, none of them is left running."""
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """Name -> folder with the checkpoints of a training; the processes run side by side."""
     root = tmp_path_factory.mktemp("runs")
     made = {}
 
-    def folder(name, copy_of=None):
+    def job(name, copy_of=None, **options):
         made[name] = root / name
-        if copy_of is None:
-            made[name].mkdir()
-        else:
-            shutil.copytree(made[copy_of], made[name])
-        return str(made[name])
+        return {"folder": str(made[name]), "copy_of": copy_of and str(made[copy_of]), **options}
 
-    make_repeatable()
-    alone = Distribution.start(None)
-    train(alone, folder=folder("adam"))
-    train(alone, folder=folder("bop"), optimizer="bop")
-    folder("before", copy_of="adam")
-    more = {"epochs": 4, "resume": True}
-    mirrored = start(
-        "mirrored",
-        [
-            {"folder": folder("mirrored adam")},
-            {"folder": folder("mirrored bop"), "optimizer": "bop"},
-            {"folder": folder("mirrored resumed", copy_of="before"), **more},
-            {"folder": folder("mirrored odd"), "batch_size": 15},
-        ],
-    )
-    jobs = [{"folder": folder("workers adam")}, {"folder": folder("workers resumed", copy_of="before"), **more}]
+    bop, more = {"optimizer": "bop", "weight_decay": 0.1}, {"epochs": 4, "resume": True}
+    (root / "mirrored odd").mkdir()
+    processes = [
+        start(
+            "mirrored",
+            [
+                job("mirrored adam"),
+                job("mirrored bop", **bop),
+                job("mirrored resumed", "mirrored adam", **more),
+                job("mirrored odd", batch_size=15),
+            ],
+        )
+    ]
+    jobs = [job("workers adam"), job("workers resumed", "workers adam", **more)]
     cluster = [f"localhost:{port}" for port in free_ports(2)]
-    workers = [start("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
-    train(alone, folder=folder("resumed", copy_of="before"), **more)
-    for process in (mirrored, *workers):
-        output, errors = process.communicate(timeout=280)
-        assert process.returncode == 0, errors
-        assert output == "done, 2 replicas\n"
+    processes += [start("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
+    with ended(processes):
+        make_repeatable()
+        alone = Distribution.start(None)
+        for options in (job("adam"), job("bop", **bop), job("resumed", "adam", **more)):
+            train(alone, **options)
+        for process in processes:
+            output, errors = process.communicate()
+            assert process.returncode == 0, errors
+            assert output == "done, 2 replicas\n"
+        train(alone, **job("resumed alone", "mirrored adam", **more))
     return made
 
 
@@ -90,13 +99,14 @@ def checkpoint(folder):
         return [file[f"variable_{index}"] for index in range(len(file.files) - 1)], state["history"]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)  # half a minute on two idle cores, but four processes on busy ones
 @pytest.mark.parametrize(
     ("name", "other"),
     [
         ("mirrored adam", "adam"),
         ("mirrored bop", "bop"),
         ("mirrored resumed", "resumed"),
+        ("resumed alone", "resumed"),
         ("workers adam", "adam"),
         ("workers resumed", "resumed"),
     ],

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bnn_exit._keras import keras, tf
+from bnn_exit._keras import keras, larq, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.training import TrainConfig
@@ -56,3 +56,13 @@ def test_weight_decay_shrinks_float_kernels_alone():
     for variable in model.trainable_variables:
         shrinks = variable.name in ("pointwise/kernel:0", "dense/kernel:0")
         np.testing.assert_array_equal(variable.numpy(), before[variable.name] * (0.75 if shrinks else 1.0))
+
+
+def test_binary_kernels_of_other_networks_are_known_without_the_names_of_ours():
+    source = keras.Input((4, 4, 2))
+    layer = larq.layers.QuantConv2D(2, 3, input_quantizer="ste_sign", kernel_quantizer="ste_sign", name="theirs")
+    plain = larq.layers.QuantConv2D(2, 1, name="plain")
+    model = keras.Model(source, plain(layer(source)))
+    decay_kernels(model.trainable_variables, amount=tf.constant(1.0))
+    assert np.abs(layer.kernel.latent_variable.numpy()).min() > 0
+    np.testing.assert_array_equal(plain.kernel.numpy(), 0)

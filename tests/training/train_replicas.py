@@ -1,9 +1,11 @@
 """Short trainings of a tiny network, in a process of their own under a strategy: `train_replicas.py STRATEGY JOB...`.
 
-A job is JSON: optimizer, epochs, batch_size, resume, and folder, which gets the checkpoints, or what went wrong.
+A job is JSON: optimizer, epochs, batch_size, weight_decay, resume, folder, which gets the checkpoints,
+or what went wrong, and copy_of, the folder of a training to go on with.
 """
 
 import json
+import shutil
 import sys
 import warnings
 from pathlib import Path
@@ -28,8 +30,13 @@ def tones():
     return Task(name="tones", labels=("low", "middle", "high", "top"), features=FeatureConfig(), **about, **splits)
 
 
-def train(distribution, *, folder, optimizer="adam", epochs=3, batch_size=16, resume=False):
-    """One training; its checkpoints are in `folder`."""
+def train(
+    distribution, *, folder, copy_of=None, optimizer="adam", epochs=3, batch_size=16, weight_decay=0.0, resume=False
+):
+    """One training; its checkpoints are in `folder`, which may begin as a copy of another's."""
+    if copy_of is not None and distribution.writes:
+        shutil.copytree(copy_of, folder)
+    distribution.wait()
     task = tones()
     set_seed(1)
     with distribution.scope():
