@@ -8,7 +8,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-TRAINING_HALF = ("models", "training", "export", "_keras", "audio/tf_ops", "audio/augment", "train", "evaluate")
+TRAINING_HALF = (
+    "models",
+    "training",
+    "export",
+    "_keras",
+    "audio/tf_ops",
+    "audio/augment",
+    "audio/mixing",
+    "train",
+    "evaluate",
+)
 HEAVY = {"tensorflow", "tf_keras", "keras", "larq", "larq_compute_engine", "tensorflow_io", "soundfile", "matplotlib"}
 
 
