@@ -240,7 +240,11 @@ class Subclassed(keras.Model):
         (lambda: classifier(ending="tanh"), {"at": ["first"]}, "ends in tanh, but exits need logits: .*'dense'"),
         (two_inputs, {"at": ["a"]}, "has 2 inputs and 1 outputs, but must have one of each"),
         (nested, {"at": ["a"]}, "keras_model ends in the model 'top' with a softmax: let it give logits"),
-        (not_copied, {"at": ["a"]}, "keras_model cannot be copied, because a layer's get_config is wrong: its settings are"),
+        (
+            not_copied,
+            {"at": ["a"]},
+            "keras_model cannot be copied, because a layer's get_config is wrong: its settings",
+        ),
         (lambda: Subclassed(), {"at": ["a"]}, "keras_model is a Subclassed, but must be a functional or a built"),
         (lambda: classifier((None, None, 1)), {"at": ["first"]}, r"takes float32 \(None, None, None, 1\), but must"),
         (
