@@ -137,8 +137,17 @@ class Distribution:
         """Call `function`, which may change variables, on every replica."""
         if self._alone:
             function()
-        else:
-            tf.function(lambda: self._strategy.run(function))()
+            return
+
+        # What an optimiser returns is an operation, which cannot leave a graph.
+        def silently() -> None:
+            function()
+
+        @tf.function
+        def everywhere() -> None:
+            self._strategy.run(silently)
+
+        everywhere()
 
     def local(self, variables: Sequence[tf.Variable]) -> list[tf.Variable]:
         """The first copy here of each variable; to read a mean over all of them would need every worker."""
