@@ -132,6 +132,7 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
     model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision"))
     distillation, precision = _distillation(options, recipe)
+    _check_distributed(distillation, options)
     model = dataclasses.replace(model, precision=precision or model.precision)
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
@@ -156,7 +157,6 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
     settings = dict(recipe.distillation or {})
     usual_teachers, usual_plan = settings.pop("teachers", []), settings.pop("plan", None)
     teachers = usual_teachers if options.teacher is None else [path for path in options.teacher if path != "none"]
-    _check_teachers(teachers, options)
     names = ("temperature", "teacher_weight", "deepest_weight", "views")
     chosen = given(options, *names)
     source = usual_plan if options.plan is None else options.plan
@@ -174,12 +174,21 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
     return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}, None
 
 
-def _check_teachers(teachers: list[str], options: argparse.Namespace) -> None:
-    if "auto" in teachers and options.distribute == "multiworker":
+def _check_distributed(distillation: dict[str, Any] | None, options: argparse.Namespace) -> None:
+    """ArgumentError for what replicas cannot do."""
+    if distillation is None or options.distribute is None:
+        return
+    if "auto" in distillation["teachers"] and options.distribute == "multiworker":
         raise ArgumentError(
             "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
             "python -m distill.train_teacher"
         )
+    for step in distillation.get("plan", {}).get("steps", []):
+        if step["features"] or step["attention"] or step["objective"] == "embedding":
+            raise ArgumentError(
+                f"step {step['name']!r} of the plan compares layers or embeddings, but --distribute takes plans of "
+                "labels and soft labels only: leave it out"
+            )
 
 
 def _checked_teacher(config: Any, task: audio_tasks.Task) -> Any:
@@ -203,7 +212,7 @@ def _resume(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
     folder = Path(options.resume)
     config = RunConfig.load(folder)
-    _check_teachers((config.distillation or {}).get("teachers", []), options)
+    _check_distributed(config.distillation, options)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
     task_options = dict(config.task.options)

@@ -203,6 +203,11 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
             2,
             "--teacher is 'auto', but with --distribute multiworker it must be a path",
         ),
+        (
+            ["--distribute", "mirrored", "--teacher", "some", "--plan", "features"],
+            2,
+            "step 'features' of the plan compares layers or embeddings, but --distribute takes plans of labels",
+        ),
         (["--input", "mfcc"], 2, "--input is 'mfcc', but must be one of log_mel, waveform"),
         (["--option", "words"], 2, "--option is 'words', but must be NAME=VALUE"),
         (["--feature", "hop"], 2, "--feature is 'hop', but must be NAME=VALUE"),
