@@ -128,7 +128,13 @@ def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
         folders = ("bnn_exit", "audio_tasks", "distill")
         modules = {str(path.relative_to(ROOT)) for folder in folders for path in (ROOT / folder).rglob("*.py")}
         assert modules and names >= modules
-        assert {name for name in names if not name.endswith((".py", "py.typed"))} == {LIBRARY}
+        settings = {
+            str(path.relative_to(ROOT))
+            for folder in ("bnn_exit/training/recipes", "distill/plans", "bnn_exit/pretrained")
+            for path in (ROOT / folder).glob("*.[jt][sf]*")
+        }
+        assert len(settings) >= 7
+        assert {name for name in names if not name.endswith((".py", "py.typed"))} == {LIBRARY, *settings}
 
 
 def test_the_library_is_for_64_bit_arm_and_needs_the_c_library_alone(wheel, tmp_path):
