@@ -201,9 +201,12 @@ def history_summary(history: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def without_places(command: str) -> str:
-    """A command with DIR for the folder of the data, so that it can be read anywhere."""
+    """A command with DIR for the folder of the data and names for other absolute paths, to be read anywhere."""
     words = shlex.split(command)
     for index, word in enumerate(words[:-1]):
+        value = words[index + 1]
         if word in PLACES and word != "--out":
             words[index + 1] = "DIR"
+        elif Path(value).is_absolute():
+            words[index + 1] = Path(value).name
     return shlex.join(words)

@@ -105,7 +105,9 @@ def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, *
 _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
     _words("words-large", "QuickNet large", "best", **LARGE),
-    _words("words-small", "QuickNet small", "small", **WORDS, size="small", epochs=40),
+    Row(
+        "words-small", "QuickNet small", ("small",), ARABIC, WORDS | {"size": "small", "epochs": 40, "teacher": "none"}
+    ),
     _words("words-float", "QuickNet base, full precision", "twin", **STANDARD, precision="float"),
     *(
         _words(

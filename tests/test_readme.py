@@ -89,8 +89,29 @@ def test_every_row_of_the_results_is_a_committed_result(name, cells):
     assert re.findall(r"\d+\.\d+", cells.split("|", 1)[1])[: len(expected)] == expected
 
 
+def trained_rows():
+    pattern = r"^\| \[([\w-]+)\]\(benchmarks/results/accuracy/[\w-]+\.json\) \|(.*)\|$"
+    return re.findall(pattern, TEXT, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize(("name", "cells"), trained_rows())
+def test_every_trained_row_is_a_committed_result(name, cells):
+    path = ROOT / "benchmarks" / "results" / "accuracy" / f"{name}.json"
+    values = json.loads(path.read_text(encoding="utf-8"))
+    balanced = values["operating_points"]["balanced"]
+    expected = [
+        *(f"{100 * figures['accuracy']:.2f}" for figures in values["exits"]),
+        f"{100 * balanced['accuracy']:.2f}",
+        f"{100 * balanced['relative_cost']['ops']:.1f}",
+        f"{100 * balanced['relative_time']['native']:.1f}",
+        f"{values['file']['bytes'] / 1000:.0f}",
+    ]
+    assert re.findall(r"\d+(?:\.\d+)?", cells.split("|", 1)[1]) == expected
+
+
 def test_the_results_are_there():
     assert {name for name, _ in result_rows()} == {"words", "esc10"}
+    assert {name for name, _ in trained_rows()} == {"words-small", "words-large"}
 
 
 def result(name):

@@ -1,4 +1,7 @@
-"""Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata."""
+"""Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata.
+
+Takes from it the names that the converter gave to inner tensors: nothing reads them, and they are kilobytes.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,9 @@ def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], me
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
     main = model.subgraphs[0]
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            tensor.name = None
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
     signature.inputs = _name_tensors(main, main.inputs, inputs)

@@ -122,9 +122,9 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
 def test_training_begins_with_the_teacher_and_is_done_once(trained: list, tmp_path: Path) -> None:
     (tmp_path / "data/arabic_speech_commands").mkdir(parents=True)
     runs, data = tmp_path / "runs", str(tmp_path / "data")
-    arguments = ["train", "words-small", "words-large", "--runs", str(runs), "--data-dir", data]
+    arguments = ["train", "words-float", "words-large", "--runs", str(runs), "--data-dir", data]
     assert accuracy.main(arguments) == 0
-    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-small", "words-large"]
+    assert [Path(command[-1]).name for command in trained] == ["words-teacher", "words-float", "words-large"]
     assert all(command[command.index("--data-dir") + 1] == f"{data}/arabic_speech_commands" for command in trained)
     assert trained[1][trained[1].index("--teacher") + 1] == str(runs / "words-teacher")
     assert accuracy.main(arguments) == 0
@@ -307,3 +307,9 @@ def test_what_is_not_finished_is_not_measured(tmp_path: Path, capsys: pytest.Cap
 
 def test_a_mean_time_is_that_of_the_exits_by_their_shares() -> None:
     assert accuracy_measure.relative_time([0.5, 0.25, 0.25], [40, 80, 160]) == (20 + 20 + 40) / 160
+
+
+def test_a_command_is_kept_without_the_places_of_this_machine() -> None:
+    command = "python -m bnn_exit.train --task esc10 --data-dir /a/b --teacher /c/d --epochs 3 --out runs/x"
+    expected = "python -m bnn_exit.train --task esc10 --data-dir DIR --teacher d --epochs 3 --out runs/x"
+    assert accuracy_measure.without_places(command) == expected
