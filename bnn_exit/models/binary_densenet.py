@@ -6,12 +6,10 @@ stage begins, the map is halved by a maximum and its channels are divided by a f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import cut_into_stages, normalise
+from bnn_exit.models.blocks import Stages, cut_into_stages, normalise
 
 layers = keras.layers
 
@@ -19,25 +17,16 @@ GROWTH = 64
 """Channels that each layer adds; the paper's, and a whole word of the kernels."""
 
 
-@dataclass(frozen=True)
-class BinaryDenseNetSize:
-    """For each stage its layers and the channels that it starts with; larger is more accurate and slower."""
-
-    blocks: tuple[int, ...]
-    channels: tuple[int, ...]
-    stem_channels: int = 16
-
-
 SIZES = {
-    "small": BinaryDenseNetSize(blocks=(1, 2, 3), channels=(64, 64, 64), stem_channels=8),
-    "base": BinaryDenseNetSize(blocks=(2, 4, 6), channels=(64, 64, 128)),
-    "large": BinaryDenseNetSize(blocks=(3, 6, 10), channels=(64, 128, 192)),
+    "small": Stages(blocks=(1, 2, 3), channels=(64, 64, 64), stem_channels=8),
+    "base": Stages(blocks=(2, 4, 6), channels=(64, 64, 128)),
+    "large": Stages(blocks=(3, 6, 10), channels=(64, 128, 192)),
 }
 
 
 def binary_densenet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
     """The stages of a BinaryDenseNet; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
+    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

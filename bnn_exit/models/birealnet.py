@@ -7,33 +7,21 @@ stem that all backbones here share.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import cut_into_stages, halved, normalise, projected
-
-
-@dataclass(frozen=True)
-class BiRealNetSize:
-    """For each stage its convolutions, each with a shortcut, and its channels; larger is more accurate and slower."""
-
-    blocks: tuple[int, ...]
-    channels: tuple[int, ...]
-    stem_channels: int = 16
-
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, projected
 
 SIZES = {
-    "small": BiRealNetSize(blocks=(1, 2, 2), channels=(64, 64, 128), stem_channels=8),
-    "base": BiRealNetSize(blocks=(2, 3, 3), channels=(64, 128, 256)),
-    "large": BiRealNetSize(blocks=(4, 4, 4), channels=(64, 128, 256)),
+    "small": Stages(blocks=(1, 2, 2), channels=(64, 64, 128), stem_channels=8),
+    "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
+    "large": Stages(blocks=(4, 4, 4), channels=(64, 128, 256)),
 }
 
 
 def birealnet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
     """The stages of a Bi-Real Net; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
+    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

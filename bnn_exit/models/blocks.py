@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bnn_exit._keras import keras
@@ -16,30 +17,37 @@ Block = Callable[..., Any]
 """block(features, channels, strides=, name=) -> features"""
 
 
-def cut_into_stages(
-    input_shape: tuple[int, int, int],
-    *,
-    blocks: Sequence[int],
-    channels: Sequence[int],
-    stem_channels: int,
-    block: Block,
-    halving: Sequence[bool] | None = None,
-) -> list[keras.Model]:
+@dataclass(frozen=True)
+class Stages:
+    """The size of a backbone, stage by stage; more blocks or channels are more accurate and slower.
+
+    Attributes:
+        blocks: of each stage.
+        channels: of each stage; those of the first are a multiple of `stem_channels`.
+        stem_channels: of the first convolution.
+        halving: whether a stage starts by halving time and frequency; None: every stage but the first does.
+    """
+
+    blocks: tuple[int, ...]
+    channels: tuple[int, ...]
+    stem_channels: int = 16
+    halving: tuple[bool, ...] | None = None
+
+
+def cut_into_stages(input_shape: tuple[int, int, int], size: Stages, *, block: Block) -> list[keras.Model]:
     """One model a stage, each from the features of the one before.
 
     Args:
         input_shape: (frames, mels, 1) of the log-mel input.
-        blocks, channels: of each stage.
-        stem_channels: of the first convolution; the channels of the first stage are a multiple of them.
+        size: blocks and channels.
         block: makes one block.
-        halving: whether a stage starts by halving time and frequency; None: every stage but the first does.
     """
-    halving = halving or [index > 0 for index in range(len(blocks))]
+    halving = size.halving or [index > 0 for index in range(len(size.blocks))]
     stages = []
     features_shape = input_shape
-    for index, (count, width, halves) in enumerate(zip(blocks, channels, halving, strict=True)):
+    for index, (count, width, halves) in enumerate(zip(size.blocks, size.channels, halving, strict=True)):
         source = keras.Input(features_shape)
-        features = stem(source, width, first_channels=stem_channels) if index == 0 else source
+        features = stem(source, width, first_channels=size.stem_channels) if index == 0 else source
         for number in range(count):
             strides = 2 if halves and number == 0 else 1
             features = block(features, width, strides=strides, name=f"s{index + 1}_b{number + 1}")

@@ -7,32 +7,16 @@ activation is a PReLU (one slope a channel), which binary networks gain more fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import cut_into_stages, halved, normalise, prelu
-
-
-@dataclass(frozen=True)
-class QuickNetSize:
-    """Shape of a QuickNet: for each stage its number of blocks and its channels; larger is more accurate and slower.
-
-    A stage starts by halving time and frequency, where `halving` says so; by default all but the first do.
-    """
-
-    blocks: tuple[int, ...]
-    channels: tuple[int, ...]
-    stem_channels: int = 16
-    halving: tuple[bool, ...] | None = None
-
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu
 
 SIZES = {
-    "small": QuickNetSize(blocks=(2, 6), channels=(64, 64)),
-    "base": QuickNetSize(blocks=(2, 3, 3), channels=(64, 128, 256)),
+    "small": Stages(blocks=(2, 6), channels=(64, 64)),
+    "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
     # Four exits: the long middle part is cut in two, so that clips which the first exit leaves do not all go far.
-    "large": QuickNetSize(blocks=(2, 3, 7, 2), channels=(64, 128, 128, 256), halving=(False, True, False, True)),
+    "large": Stages(blocks=(2, 3, 7, 2), channels=(64, 128, 128, 256), halving=(False, True, False, True)),
 }
 
 
@@ -46,7 +30,7 @@ def quicknet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[k
     Returns:
         One model a stage. The first reads `[batch, frames, mels, 1]` and starts with the standardisation.
     """
-    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
+    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

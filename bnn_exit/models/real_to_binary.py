@@ -6,12 +6,10 @@ the mean of each channel before it is made binary: two small dense layers and a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import cut_into_stages, halved, normalise, prelu, projected
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, projected
 
 layers = keras.layers
 
@@ -19,25 +17,16 @@ REDUCTION = 8
 """Channels over hidden values of the rescaling; the paper's."""
 
 
-@dataclass(frozen=True)
-class RealToBinarySize:
-    """For each stage its convolutions, each with a shortcut, and its channels; larger is more accurate and slower."""
-
-    blocks: tuple[int, ...]
-    channels: tuple[int, ...]
-    stem_channels: int = 16
-
-
 SIZES = {
-    "small": RealToBinarySize(blocks=(1, 2, 2), channels=(64, 64, 128), stem_channels=8),
-    "base": RealToBinarySize(blocks=(2, 3, 3), channels=(64, 128, 256)),
-    "large": RealToBinarySize(blocks=(4, 4, 4), channels=(64, 128, 256)),
+    "small": Stages(blocks=(1, 2, 2), channels=(64, 64, 128), stem_channels=8),
+    "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
+    "large": Stages(blocks=(4, 4, 4), channels=(64, 128, 256)),
 }
 
 
 def real_to_binary(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
     """The stages of a Real-to-Binary Net; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, **vars(SIZES[one_of("size", size, SIZES)]), block=_block)
+    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
