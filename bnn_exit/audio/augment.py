@@ -24,15 +24,20 @@ class AugmentConfig(Config):
         gain_db: largest change of level to either side.
         time_mask_frames: longest run of frames that is blanked (SpecAugment, Park et al. 2019, section 2).
         frequency_mask_mels: widest range of bands that is blanked.
+        tempo_change: largest relative change of speed to either side, about the middle of the clip.
+        frequency_warp: largest relative stretch of the mel axis to either side: voices of other throats (vocal tract
+            length perturbation, Jaitly and Hinton 2013).
         mix_probability: share of clips that sound together with another one of the batch, their labels mixed alike.
     """
 
     time_shift_ms: float = 100.0
-    noise_probability: float = 0.7
+    noise_probability: float = 0.4
     snr_db: tuple[float, float] = (0.0, 30.0)
     gain_db: float = 8.0
-    time_mask_frames: int = 25
-    frequency_mask_mels: int = 12
+    time_mask_frames: int = 10
+    frequency_mask_mels: int = 4
+    tempo_change: float = 0.15
+    frequency_warp: float = 0.1
     mix_probability: float = 0.0
 
     def __post_init__(self) -> None:
@@ -43,6 +48,8 @@ class AugmentConfig(Config):
         self._require(self.gain_db >= 0, "gain_db", "at least 0")
         self._require(self.time_mask_frames >= 0, "time_mask_frames", "at least 0")
         self._require(self.frequency_mask_mels >= 0, "frequency_mask_mels", "at least 0")
+        self._require(0 <= self.tempo_change < 1, "tempo_change", "at least 0 and below 1")
+        self._require(0 <= self.frequency_warp < 1, "frequency_warp", "at least 0 and below 1")
         self._require(0 <= self.mix_probability <= 1, "mix_probability", "from 0 to 1")
 
     def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
@@ -94,7 +101,9 @@ class Augmenter:
         key = tf.random.experimental.stateless_fold_in(
             tf.stack([tf.cast(self._seed, tf.int64), tf.cast(epoch, tf.int64)]), tf.cast(clip, tf.int64)
         )
-        chance = tf.unstack(tf.random.stateless_uniform([7], key))
+        chance = tf.unstack(tf.random.stateless_uniform([9], key))
+        log_mel = _stretched(log_mel, chance[7], reach=config.tempo_change, centre=0.5)
+        log_mel = tf.transpose(_stretched(tf.transpose(log_mel), chance[8], reach=config.frequency_warp, centre=0.0))
         log_mel = self._shift(log_mel, chance[0])
         log_mel += (2 * chance[1] - 1) * config.gain_db * _NATS_PER_DECIBEL
         if self._noise is not None:
@@ -118,6 +127,21 @@ class Augmenter:
         ratio_db = lowest + (highest - lowest) * level
         gain = _log_mean_power(log_mel) - _log_mean_power(noise) - ratio_db * _NATS_PER_DECIBEL
         return tf.reduce_logsumexp(tf.stack([log_mel, noise + gain]), axis=0)
+
+
+def _stretched(rows: tf.Tensor, chance: tf.Tensor, *, reach: float, centre: float) -> tf.Tensor:
+    """`rows` at places further apart or closer by up to `reach`, read between rows; the row at `centre` stays.
+
+    `centre` is a share of the rows; beyond the first and last row, these go on.
+    """
+    if not reach:
+        return rows
+    last = rows.shape[0] - 1
+    distance = tf.range(last + 1, dtype=tf.float32) - centre * last
+    place = tf.clip_by_value(centre * last + distance * (1 + (2 * chance - 1) * reach), 0.0, float(last))
+    before = tf.cast(place, tf.int32)
+    share = (place - tf.cast(before, tf.float32))[:, None]
+    return (1 - share) * tf.gather(rows, before) + share * tf.gather(rows, tf.minimum(before + 1, last))
 
 
 _NATS_PER_DECIBEL = float(np.log(10) / 10)

@@ -16,7 +16,8 @@ class TrainConfig(Config):
 
     Attributes:
         epochs: passes over the training split; more is more accurate, up to a point, and slower.
-        batch_size: clips a step; at most the training split.
+        batch_size: clips a step; at most the training split. Fewer make more steps of an epoch, and binary networks
+            gain from steps.
         learning_rate: peak of the cosine schedule. Binary weights move only when their latent value crosses zero, so
             it is larger than float networks like.
         warmup_steps: steps over which the rate rises from 0 to its peak.
@@ -32,8 +33,8 @@ class TrainConfig(Config):
     """
 
     epochs: int = 40
-    batch_size: int = 64
-    learning_rate: float = 3e-3
+    batch_size: int = 32
+    learning_rate: float = 8e-3
     warmup_steps: int = 200
     optimizer: str = "adam"
     weight_decay: float = 0.0

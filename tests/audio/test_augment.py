@@ -10,7 +10,14 @@ from bnn_exit.errors import ArgumentError
 
 FEATURES = FeatureConfig()
 OFF = AugmentConfig(
-    time_shift_ms=0, noise_probability=0, snr_db=(0, 0), gain_db=0, time_mask_frames=0, frequency_mask_mels=0
+    time_shift_ms=0,
+    noise_probability=0,
+    snr_db=(0, 0),
+    gain_db=0,
+    time_mask_frames=0,
+    frequency_mask_mels=0,
+    tempo_change=0,
+    frequency_warp=0,
 )
 FRAMES, MELS = 98, 64
 
@@ -77,6 +84,31 @@ def test_gain_adds_decibels():
     assert -6 <= gains_db.min() < -5 and 5 < gains_db.max() <= 6
 
 
+def test_another_tempo_stretches_time_about_the_middle_of_the_clip():
+    augment = augmenter(dataclasses.replace(OFF, tempo_change=0.25))
+    ramp = np.repeat(np.arange(FRAMES, dtype=np.float32)[:, None], MELS, axis=1)
+    factors = []
+    for index in range(100):
+        (row,) = np.unique(run(augment, ramp, index), axis=1).T
+        factor = row[FRAMES // 2] - row[FRAMES // 2 - 1]
+        middle = (FRAMES - 1) / 2
+        expected = np.clip(middle + factor * (np.arange(FRAMES) - middle), 0, FRAMES - 1)
+        np.testing.assert_allclose(row, expected, atol=1e-3)
+        factors.append(factor)
+    assert 0.75 <= min(factors) < 0.78 and 1.22 < max(factors) <= 1.2501
+
+
+def test_a_warp_stretches_the_mel_axis_from_its_lowest_band():
+    augment = augmenter(dataclasses.replace(OFF, frequency_warp=0.1))
+    ramp = np.repeat(np.arange(MELS, dtype=np.float32)[None, :], FRAMES, axis=0)
+    factors = []
+    for index in range(100):
+        (row,) = np.unique(run(augment, ramp, index), axis=0)
+        np.testing.assert_allclose(row, np.clip(row[1] * np.arange(MELS), 0, MELS - 1), atol=1e-3)
+        factors.append(row[1])
+    assert 0.9 <= min(factors) < 0.91 and 1.09 < max(factors) <= 1.1001
+
+
 def test_noise_comes_at_the_drawn_ratio():
     noise = clip(1).repeat(2, axis=0)
     config = dataclasses.replace(OFF, noise_probability=1, snr_db=(3, 3))
@@ -126,6 +158,8 @@ def test_masks_keep_their_time_and_their_share_of_the_bands():
     [
         ({"noise_probability": 1.5}, "noise_probability is 1.5, but must be from 0 to 1"),
         ({"snr_db": (9.0, 3.0)}, r"snr_db is \(9.0, 3.0\), but must be \(lowest, highest\)"),
+        ({"tempo_change": 1.0}, "tempo_change is 1.0, but must be at least 0 and below 1"),
+        ({"frequency_warp": -0.1}, "frequency_warp is -0.1, but must be at least 0 and below 1"),
         ({"time_shift_ms": -1.0}, "time_shift_ms is -1.0, but must be at least 0"),
     ],
 )

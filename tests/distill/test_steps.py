@@ -109,7 +109,7 @@ def test_every_step_resumes_to_the_same_weights_and_none_is_trained_twice(tmp_pa
     assert train.main(["--resume", str(run)]) == 130  # in the second epoch of the second step
     assert train.main(["--resume", str(run)]) == 0
     assert [epoch for _, epoch, _ in trained] == [0, 1, 1, 0, 1, 1, 2]
-    assert [rate for _, _, rate in trained][2:] == [0.003] + [0.001] * 4
+    assert [rate for _, _, rate in trained][2:] == [0.008] + [0.001] * 4
     assert asked == [96]
     assert_equal_runs(run, tmp_path / "whole")
     assert len(json.loads((run / "history.json").read_text())) == 3
