@@ -14,10 +14,10 @@ GROUPS = {
     "best": "The best network on Arabic Speech Commands",
     "small": "The best small network on Arabic Speech Commands",
     "esc10": "ESC-10, each fold tested once",
-    "backbones": "Four backbones on Arabic Speech Commands, same teacher and recipe",
-    "ablation": "What distillation and heads bring, on Arabic Speech Commands",
+    "backbones": "Four backbones on Arabic Speech Commands, from labels, fast recipe",
+    "ablation": "What distillation and heads bring, on Arabic Speech Commands, fast recipe",
     "seeds": "The standard recipe with three seeds, on Arabic Speech Commands",
-    "twin": "A binary network beside its full-precision twin, same teacher and recipe",
+    "twin": "A binary network beside its full-precision twin, both distilled from the same teacher",
     "teacher": "Full-precision teachers",
     "other": "Other data",
 }
@@ -93,7 +93,7 @@ ARABIC = "arabic_speech_commands"
 STANDARD = WORDS | {"recipe": "standard"}
 # The network of the best recipe, in the time of the standard one.
 LARGE = WORDS | {"size": "large", "epochs": 30}
-# Seven trainings of the same network: the fast recipe tells which choice is better, not how good it can be.
+# Ten trainings: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
 
@@ -105,29 +105,33 @@ def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, *
 _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
     _words("words-large", "QuickNet large", "best", teacher=None, **LARGE),
-    Row(
-        "words-small", "QuickNet small", ("small",), ARABIC, WORDS | {"size": "small", "epochs": 40, "teacher": "none"}
-    ),
+    _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, size="small", epochs=40),
     _words("words-float", "QuickNet base, full precision", "twin", **STANDARD, precision="float"),
+    _words("words-binary", "QuickNet base, binary", "twin", **STANDARD),
     *(
         _words(
-            f"words-standard-seed{seed}",
-            f"QuickNet base, seed {seed}",
-            *(("seeds", "backbones", "twin") if seed == 0 else ("seeds",)),
-            **STANDARD,
-            seed=seed,
+            f"words-standard-seed{seed}", f"QuickNet base, seed {seed}", "seeds", teacher=None, **STANDARD, seed=seed
         )
         for seed in range(3)
     ),
     *(
-        _words(f"words-{backbone.replace('_', '-')}", f"{title} base", "backbones", **STANDARD, backbone=backbone)
+        _words(
+            f"words-{backbone.replace('_', '-')}",
+            f"{title} base",
+            "backbones",
+            teacher=None,
+            **ABLATION,
+            backbone=backbone,
+        )
         for backbone, title in (
             ("birealnet", "Bi-Real Net"),
             ("real_to_binary", "Real-to-Binary Net"),
             ("binary_densenet", "BinaryDenseNet"),
         )
     ),
-    Row("words-no-teacher", "no teacher, grid heads", ("ablation",), ARABIC, ABLATION | {"teacher": "none"}),
+    _words(
+        "words-quicknet", "QuickNet base, no teacher, grid heads", "backbones", "ablation", teacher=None, **ABLATION
+    ),
     _words("words-soft-labels", "soft labels, grid heads", "ablation", **ABLATION),
     _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
     _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),

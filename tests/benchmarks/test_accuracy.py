@@ -132,9 +132,9 @@ def test_training_begins_with_the_teacher_and_is_done_once(trained: list, tmp_pa
 
 
 def test_an_interrupted_training_goes_on(trained: list, tmp_path: Path) -> None:
-    folder = tmp_path / "words-no-teacher"
+    folder = tmp_path / "words-quicknet"
     write_json(folder / "config.json", {})
-    assert accuracy.main(["train", "words-no-teacher", "--runs", str(tmp_path), "--data-dir", "DIR"]) == 0
+    assert accuracy.main(["train", "words-quicknet", "--runs", str(tmp_path), "--data-dir", "DIR"]) == 0
     assert trained == [["-m", "bnn_exit.train", "--resume", str(folder), "--data-dir", "DIR"]]
 
 
@@ -155,8 +155,8 @@ def test_a_training_that_fails_is_one_line(
     trained: list, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(Row, "command", lambda *_, **__: ["--fail"])
-    assert accuracy.main(["train", "words-no-teacher", "--runs", str(tmp_path)]) == 1
-    error = "error: the training of words-no-teacher failed with status 1: the same command goes on with it\n"
+    assert accuracy.main(["train", "words-quicknet", "--runs", str(tmp_path)]) == 1
+    error = "error: the training of words-quicknet failed with status 1: the same command goes on with it\n"
     assert capsys.readouterr().err == error
 
 
