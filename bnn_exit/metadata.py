@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError

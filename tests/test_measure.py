@@ -19,12 +19,12 @@ class Network:
         scores = policy.scores(said)
         if self.spoil is not None:
             scores[self.spoil] = np.nan
-        exit_index = int(policy.exit_indices(scores[None], thresholds)[0])
+        exit_index = int(rule.exit_indices(scores[None], thresholds)[0])
         return said[exit_index], exit_index, float(scores[exit_index])
 
 
 def table(*, clips=20, exits=3, seed=0):
-    return policy.softmax(np.random.default_rng(seed).normal(0, 2, (clips, exits, 4))).astype(np.float32)
+    return policies.softmax(np.random.default_rng(seed).normal(0, 2, (clips, exits, 4))).astype(np.float32)
 
 
 def test_every_clip_is_run_at_every_exit_and_every_operating_point():
@@ -36,9 +36,9 @@ def test_every_clip_is_run_at_every_exit_and_every_operating_point():
     assert list(measured.points) == ["full", "fast"]
     for name, thresholds in points.items():
         passes = measured.points[name]
-        expected = policy.exit_indices(policy.scores(said), thresholds)
+        expected = rule.exit_indices(policy.scores(said), thresholds)
         assert passes.exit_indices.tolist() == expected.tolist()
-        assert passes.predictions.tolist() == policy.predicted_labels(said, expected).tolist()
+        assert passes.predictions.tolist() == rule.predicted_labels(said, expected).tolist()
         assert passes.seconds.shape == (20,) and passes.seconds.min() > 0
         assert measured.agreement(name) == 1.0
 
@@ -51,7 +51,7 @@ def test_a_file_that_decides_otherwise_is_noticed():
 
     said = table()
     measured = measure.measure(Stubborn(said), range(20), {"fast": (0.7, 0.0)}, exits=3)
-    early = np.mean(policy.exit_indices(policy.scores(said), [0.7, 0.0]) < 2)
+    early = np.mean(rule.exit_indices(policy.scores(said), [0.7, 0.0]) < 2)
     assert 0 < early < 1
     assert measured.agreement("fast") == pytest.approx(1 - early)
 

@@ -29,12 +29,12 @@ def scores_and_thresholds(draw):
 
 
 def test_softmax_of_known_logits():
-    assert policy.softmax([0.0, math.log(3.0)]) == pytest.approx([0.25, 0.75], abs=1e-15)
+    assert policies.softmax([0.0, math.log(3.0)]) == pytest.approx([0.25, 0.75], abs=1e-15)
 
 
 @given(logits)
 def test_softmax_is_a_distribution_in_the_order_of_the_logits(values):
-    probabilities = policy.softmax(values)
+    probabilities = policies.softmax(values)
     assert probabilities.sum() == pytest.approx(1.0, abs=1e-12)
     assert probabilities.min() >= 0
     order = np.argsort(values, kind="stable")
@@ -44,11 +44,11 @@ def test_softmax_is_a_distribution_in_the_order_of_the_logits(values):
 @given(logits, st.floats(-1e6, 1e6))
 def test_softmax_does_not_see_a_shift(values, shift):
     moved = values.astype(np.float64) + shift
-    assert policy.softmax(moved) == pytest.approx(policy.softmax(values), abs=1e-8)
+    assert policies.softmax(moved) == pytest.approx(policies.softmax(values), abs=1e-8)
 
 
 def test_softmax_of_huge_logits_is_finite():
-    assert policy.softmax([1e30, 0.0, -1e30]).tolist() == [1.0, 0.0, 0.0]
+    assert policies.softmax([1e30, 0.0, -1e30]).tolist() == [1.0, 0.0, 0.0]
 
 
 # ----------------------------------------------------------------------------------------------- normalised entropy
@@ -61,12 +61,12 @@ def test_entropy_of_a_known_distribution():
 
 @given(logits)
 def test_entropy_lies_between_0_and_1(values):
-    assert 0.0 <= policy.normalised_entropy(policy.softmax(values)) <= 1.0
+    assert 0.0 <= policy.normalised_entropy(policies.softmax(values)) <= 1.0
 
 
 @given(logits, st.randoms(use_true_random=False))
 def test_entropy_does_not_see_the_order_of_the_classes(values, random):
-    probabilities = policy.softmax(values).tolist()
+    probabilities = policies.softmax(values).tolist()
     shuffled = random.sample(probabilities, len(probabilities))
     assert policy.normalised_entropy(shuffled) == policy.normalised_entropy(probabilities)
 
@@ -81,8 +81,8 @@ def test_uniform_is_1_and_one_hot_is_0(classes):
 
 @given(logits, st.floats(1.0, 20.0))
 def test_sharper_logits_are_never_less_certain(values, factor):
-    sharp = policy.normalised_entropy(policy.softmax(values.astype(np.float64) * factor))
-    assert sharp <= policy.normalised_entropy(policy.softmax(values)) + 1e-9
+    sharp = policy.normalised_entropy(policies.softmax(values.astype(np.float64) * factor))
+    assert sharp <= policy.normalised_entropy(policies.softmax(values)) + 1e-9
 
 
 def test_entropy_works_on_the_last_axis():
@@ -106,7 +106,7 @@ def test_entropy_needs_two_classes(bad):
 @pytest.mark.parametrize("name", policy.POLICIES)
 @given(values=logits)
 def test_every_policy_is_a_score_of_the_last_axis_between_0_and_1(name, values):
-    one = policy.softmax(values)
+    one = policies.softmax(values)
     many = policy.scores(np.stack([one, one[::-1]]), policy=name)
     assert many.shape == (2,)
     assert many.min() >= 0 and many.max() <= 1
@@ -123,31 +123,31 @@ def test_an_unknown_policy_names_the_nearest():
 
 @given(score)
 def test_threshold_0_never_leaves_and_one_above_1_always_does(value):
-    assert not policy.leaves(value, 0.0)
-    assert policy.leaves(value, 1.001)
-    assert policy.leaves(value, 2.0)
+    assert not rule.leaves(value, 0.0)
+    assert rule.leaves(value, 1.001)
+    assert rule.leaves(value, 2.0)
 
 
 @given(threshold)
 def test_nan_never_leaves(value):
-    assert not policy.leaves(np.nan, value)
-    assert not policy.leaves(0.0, np.nan)
+    assert not rule.leaves(np.nan, value)
+    assert not rule.leaves(0.0, np.nan)
 
 
 @given(score)
 def test_an_equal_score_stays(value):
-    assert not policy.leaves(value, value)
-    assert policy.leaves(value, np.nextafter(np.float32(value), np.float32(3)))
+    assert not rule.leaves(value, value)
+    assert rule.leaves(value, np.nextafter(np.float32(value), np.float32(3)))
 
 
 def test_the_comparison_is_made_in_float32():
     # In float64 the score would be below the threshold; as float32, which the model file holds, they are equal.
     assert np.float64(np.float32(0.1)) > 0.1
-    assert not policy.leaves(0.1, np.float32(0.1))
+    assert not rule.leaves(0.1, np.float32(0.1))
 
 
 def test_leaves_is_elementwise():
-    assert policy.leaves([[0.1, 0.5], [0.3, 0.3]], [0.2, 0.4]).tolist() == [[True, False], [False, True]]
+    assert rule.leaves([[0.1, 0.5], [0.3, 0.3]], [0.2, 0.4]).tolist() == [[True, False], [False, True]]
 
 
 # -------------------------------------------------------------------------------------------------------- exit indices
@@ -155,7 +155,7 @@ def test_leaves_is_elementwise():
 
 def test_exit_indices_of_a_known_table():
     scores = [[0.1, 0.9, 0.9], [0.6, 0.1, 0.9], [0.6, 0.6, 0.9], [np.nan, 0.1, np.nan], [np.nan, np.nan, np.nan]]
-    assert policy.exit_indices(scores, [0.5, 0.5]).tolist() == [0, 1, 2, 1, 2]
+    assert rule.exit_indices(scores, [0.5, 0.5]).tolist() == [0, 1, 2, 1, 2]
 
 
 @given(scores_and_thresholds())
@@ -167,23 +167,23 @@ def test_exit_indices_is_the_loop_that_a_device_runs(case):
             if k == len(thresholds) or row[k] < thresholds[k]:
                 expected.append(k)
                 break
-    assert policy.exit_indices(scores, thresholds).tolist() == expected
-    assert policy.exit_indices(scores[:, :-1], thresholds).tolist() == expected
+    assert rule.exit_indices(scores, thresholds).tolist() == expected
+    assert rule.exit_indices(scores[:, :-1], thresholds).tolist() == expected
 
 
 @given(scores_and_thresholds(), st.data())
 def test_raising_a_threshold_never_makes_a_clip_leave_later(case, data):
     scores, thresholds = case
     raised = thresholds + data.draw(hnp.arrays(np.float32, thresholds.shape, elements=threshold))
-    assert np.all(policy.exit_indices(scores, raised) <= policy.exit_indices(scores, thresholds))
+    assert np.all(rule.exit_indices(scores, raised) <= rule.exit_indices(scores, thresholds))
 
 
 @given(scores_and_thresholds())
 def test_all_off_is_the_full_network_and_all_open_is_the_first_exit(case):
     scores, thresholds = case
     last = len(thresholds)
-    assert np.all(policy.exit_indices(scores, np.zeros(last)) == last)
-    assert np.all(policy.exit_indices(scores, np.full(last, 2.0)) == 0)
+    assert np.all(rule.exit_indices(scores, np.zeros(last)) == last)
+    assert np.all(rule.exit_indices(scores, np.full(last, 2.0)) == 0)
 
 
 @given(scores_and_thresholds())
@@ -191,38 +191,38 @@ def test_forcing_thresholds_make_every_clip_answer_at_one_exit(case):
     scores, _ = case
     exits = scores.shape[1]
     for k in range(exits):
-        thresholds = policy.check_thresholds(policy.forcing_thresholds(k, exits=exits), exits=exits)
-        assert np.all(policy.exit_indices(scores, thresholds) == k)
+        thresholds = rule.check_thresholds(rule.forcing_thresholds(k, exits=exits), exits=exits)
+        assert np.all(rule.exit_indices(scores, thresholds) == k)
 
 
 def test_no_clips_have_no_exits():
-    assert policy.exit_indices(np.zeros((0, 3)), [0.1, 0.2]).tolist() == []
+    assert rule.exit_indices(np.zeros((0, 3)), [0.1, 0.2]).tolist() == []
 
 
 def test_exit_indices_refuses_shapes_that_do_not_fit():
     with pytest.raises(ArgumentError, match=r"scores has shape \(4,\).*3 exits for 2 thresholds"):
-        policy.exit_indices(np.zeros(4), [0.1, 0.2])
+        rule.exit_indices(np.zeros(4), [0.1, 0.2])
     with pytest.raises(ArgumentError, match=r"scores has shape \(4, 5\).*3 exits for 2 thresholds"):
-        policy.exit_indices(np.zeros((4, 5)), [0.1, 0.2])
+        rule.exit_indices(np.zeros((4, 5)), [0.1, 0.2])
     with pytest.raises(ArgumentError, match=r"thresholds has shape \(1, 2\), but must be one-dimensional"):
-        policy.exit_indices(np.zeros((4, 3)), [[0.1, 0.2]])
+        rule.exit_indices(np.zeros((4, 3)), [[0.1, 0.2]])
 
 
 def test_predicted_labels_come_from_the_exit_of_each_clip():
     probabilities = np.zeros((3, 2, 4))
     probabilities[:, 0, 1] = 1.0
     probabilities[:, 1, 3] = 1.0
-    assert policy.predicted_labels(probabilities, [0, 1, 0]).tolist() == [1, 3, 1]
+    assert rule.predicted_labels(probabilities, [0, 1, 0]).tolist() == [1, 3, 1]
 
 
 # ---------------------------------------------------------------------------------------------------- check_thresholds
 
 
 def test_good_thresholds_come_back_as_float32():
-    values = policy.check_thresholds((0, 0.25, 2), exits=4)
+    values = rule.check_thresholds((0, 0.25, 2), exits=4)
     assert values.dtype == np.float32
     assert values.tolist() == [0.0, 0.25, 2.0]
-    assert policy.check_thresholds([], exits=1).shape == (0,)
+    assert rule.check_thresholds([], exits=1).shape == (0,)
 
 
 @pytest.mark.parametrize(
@@ -242,4 +242,4 @@ def test_good_thresholds_come_back_as_float32():
 )
 def test_bad_thresholds_say_what_is_wrong(thresholds, message):
     with pytest.raises(ArgumentError, match=message):
-        policy.check_thresholds(thresholds, exits=3)
+        rule.check_thresholds(thresholds, exits=3)

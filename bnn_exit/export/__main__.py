@@ -56,7 +56,7 @@ def _main(argv: list[str] | None) -> int:
 
 def _restore(folder: Path) -> tuple:
     """The trained network, the task as the run remembers it, and the operating points."""
-    from bnn_exit.calibration import OperatingPoint
+    from bnn_exit.calibrate.operating_points import OperatingPoint
     from bnn_exit.files import read_json
     from bnn_exit.training.runs import RunConfig, require_file
 

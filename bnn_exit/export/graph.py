@@ -88,7 +88,7 @@ def adaptive_graph(
 
 
 def entropy_score(probabilities: tf.Tensor, *, num_classes: int) -> tf.Tensor:
-    """`policy.normalised_entropy` in the graph: `[batch, classes]` to `[batch]`."""
+    """`policies.uncertainty.Entropy` in the graph: `[batch, classes]` to `[batch]`."""
     # The smallest normal float32 keeps the logarithm finite; p * ln(p) is then 0 to within rounding where p is 0.
     logarithm = tf.math.log(tf.maximum(probabilities, 1.1754944e-38))
     entropy = -tf.reduce_sum(probabilities * logarithm, axis=-1)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from bnn_exit._keras import tf
 from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
 from bnn_exit.export import flatbuffer_edit, graph

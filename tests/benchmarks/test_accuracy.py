@@ -226,10 +226,10 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
         ]
         assert figures["time_us"]["native"] > 0
     for name, point in found["operating_points"].items():
-        exits = policy.exit_indices(policy.scores(said), model.operating_points[name].thresholds)
+        exits = rule.exit_indices(policy.scores(said), model.operating_points[name].thresholds)
         shares = np.bincount(exits, minlength=model.exits) / CLIPS
         assert point["exit_shares"] == shares.tolist() and point["exits_as_the_rule_says"] == 1
-        assert point["correct"] == (policy.predicted_labels(said, exits) == truth).sum()
+        assert point["correct"] == (rule.predicted_labels(said, exits) == truth).sum()
         assert point["drop"] == pytest.approx(found["exits"][-1]["accuracy"] - point["accuracy"])
         times = [figures["time_us"]["native"] for figures in found["exits"]]
         assert point["relative_time"]["native"] == pytest.approx((shares * times).sum() / times[-1])

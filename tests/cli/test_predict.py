@@ -32,7 +32,7 @@ class FakeSession:
         assert sample_rate_hz == 16000
         if thresholds is None:
             thresholds = self.operating_points[operating_point].thresholds
-        exit_index = int(policy.exit_indices([self.scores], thresholds)[0])
+        exit_index = int(rule.exit_indices([self.scores], thresholds)[0])
         probabilities = np.array([0.875, 0.125], np.float32)
         if np.abs(waveform).max() < 0.01:
             probabilities = probabilities[::-1]

@@ -47,10 +47,10 @@ def clips(tone_task):
 def test_every_exit_says_what_keras_says(network, clips, backend):
     model, file = network
     chosen = clips[:40] if backend == "lce" else clips[:6]
-    expected = policy.softmax(model.logits(chosen))
+    expected = policies.softmax(model.logits(chosen))
     runner = BACKENDS[backend](file, threads=1)
     for exit_index in range(model.num_exits):
-        thresholds = policy.forcing_thresholds(exit_index, exits=model.num_exits)
+        thresholds = rule.forcing_thresholds(exit_index, exits=model.num_exits)
         answers = [runner.run(clip, thresholds) for clip in chosen]
         assert [answer[1] for answer in answers] == [exit_index] * len(chosen)
         difference = np.abs(np.stack([answer[0] for answer in answers]) - expected[:, exit_index]).max(axis=1)

@@ -59,7 +59,7 @@ def test_the_file_leaves_where_the_rule_says(model_path, thresholds, seed):
         full = model.predict(clip, thresholds=[0, 0], explain=True)
         scores = [step["score"] for step in full.steps]
         prediction = model.predict(clip, thresholds=thresholds)
-        assert prediction.exit_index == policy.exit_indices([scores], thresholds)[0]
+        assert prediction.exit_index == rule.exit_indices([scores], thresholds)[0]
         assert prediction.score == scores[prediction.exit_index]
 
 

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn_exit import calibration, policy
-from bnn_exit.calibration import DROPS, OperatingPoint
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.models.network import Network
+from bnn_exit.policies import Policy
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
+    from bnn_exit.models.multi_exit import MultiExitModel
 
 
 def calibrate(
@@ -23,6 +25,7 @@ def calibrate(
     split: str = "validation",
     max_accuracy_drop: float | None = None,
     drops: Mapping[str, float | None] = DROPS,
+    policy: Policy | None = None,
 ) -> dict[str, OperatingPoint]:
     """Thresholds for each name in `drops`, each with its figures on the clips that chose it.
 
@@ -33,11 +36,20 @@ def calibrate(
         max_accuracy_drop: adds an operating point "custom" that may lose this much accuracy against the last exit, in
             [0, 1]. Larger is faster.
         drops: operating point -> accuracy that it may lose; None switches every early exit off.
+        policy: fitted; None means the default one.
     """
     if one_of("split", split, ("train", "validation", "test")) == "test":
         raise ArgumentError("split is 'test', but thresholds chosen on the test split would flatter every later figure")
     wanted = dict(drops) if max_accuracy_drop is None else {**drops, "custom": max_accuracy_drop}
-    probabilities = policy.softmax(model.logits(np.asarray(task.log_mel(split))))
-    return calibration.operating_points(
-        probabilities, task.split(split).labels, model.costs(), drops=wanted, split=split
+    return operating_points(answers_of(model, task, split=split), model.costs(), drops=wanted, policy=policy)
+
+
+def answers_of(model: Network, task: Task, *, split: str) -> Answers:
+    """What every exit of a network says about the clips of a split."""
+    chosen = task.split(split)
+    return Answers(
+        logits=model.logits(np.asarray(task.log_mel(split))),
+        labels=np.asarray(chosen.labels, np.int64),
+        split=split,
+        names=tuple(chosen.ids),
     )
