@@ -79,7 +79,7 @@ def main() -> int:
 
 
 def halves(answers, task, costs, margin):
-    speakers, labels = np.array(task.validation.speakers), task.validation.labels
+    speakers = np.array(task.validation.speakers)
     names = np.unique(speakers)
     for chosen in itertools.combinations(names, len(names) // 2):
         half = np.isin(speakers, chosen)

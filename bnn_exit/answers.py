@@ -138,7 +138,8 @@ class Answers:
             DataError: the file is missing or damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # From memory: NumPy leaves a damaged file open.
+            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             if int(arrays["format"]) != _FORMAT:
                 raise ValueError(f"format {arrays['format']}")

@@ -3,11 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from bnn_exit.calibration import OperatingPoint, operating_points, search_thresholds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_exit import calibration, metrics, policy, threshold_search
-from bnn_exit.calibration import OperatingPoint, operating_points, search_thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
 

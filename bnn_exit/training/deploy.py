@@ -29,7 +29,8 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     """Calibrate and export `model` into `folder`; a readable summary.
 
     Writes answers/validation.npz, costs.json, operating_points.json, model.tflite, audit.json and parity.json.
-    model.tflite appears last, once every check has passed. A network of another precision than binary is calibrated only.
+    model.tflite appears last, once every check has passed. A network of another precision than binary is calibrated
+    only.
     """
     answers = answers_of(model, task, split="validation")
     answers.save(folder / ANSWERS / "validation.npz")

@@ -6,10 +6,11 @@ import types
 import numpy as np
 import pytest
 
-from bnn_exit import policy, predict
+from bnn_exit import predict
 from bnn_exit.audio import wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArtifactError
+from bnn_exit.policies import rule
 from bnn_exit.runtime.session import Prediction
 
 

@@ -6,11 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bnn_exit import policy
 from bnn_exit.errors import ArgumentError
+from bnn_exit.policies import rule
 
-logit = st.floats(-50, 50, width=32)
-logits = st.integers(2, 12).flatmap(lambda classes: hnp.arrays(np.float32, (classes,), elements=logit))
 score = st.floats(0, 1, width=32)
 threshold = st.floats(0, 2, width=32)
 
@@ -23,102 +21,6 @@ def scores_and_thresholds(draw):
         draw(hnp.arrays(np.float32, (clips, exits), elements=score)),
         draw(hnp.arrays(np.float32, (exits - 1,), elements=threshold)),
     )
-
-
-# ----------------------------------------------------------------------------------------------------------- softmax
-
-
-def test_softmax_of_known_logits():
-    assert policies.softmax([0.0, math.log(3.0)]) == pytest.approx([0.25, 0.75], abs=1e-15)
-
-
-@given(logits)
-def test_softmax_is_a_distribution_in_the_order_of_the_logits(values):
-    probabilities = policies.softmax(values)
-    assert probabilities.sum() == pytest.approx(1.0, abs=1e-12)
-    assert probabilities.min() >= 0
-    order = np.argsort(values, kind="stable")
-    assert np.all(np.diff(probabilities[order]) >= 0)
-
-
-@given(logits, st.floats(-1e6, 1e6))
-def test_softmax_does_not_see_a_shift(values, shift):
-    moved = values.astype(np.float64) + shift
-    assert policies.softmax(moved) == pytest.approx(policies.softmax(values), abs=1e-8)
-
-
-def test_softmax_of_huge_logits_is_finite():
-    assert policies.softmax([1e30, 0.0, -1e30]).tolist() == [1.0, 0.0, 0.0]
-
-
-# ----------------------------------------------------------------------------------------------- normalised entropy
-
-
-def test_entropy_of_a_known_distribution():
-    # -(1/2 ln 1/2 + 2 * 1/4 ln 1/4) = 1.5 ln 2, of ln 3.
-    assert policy.normalised_entropy([0.5, 0.25, 0.25]) == pytest.approx(1.5 * math.log(2) / math.log(3), abs=1e-15)
-
-
-@given(logits)
-def test_entropy_lies_between_0_and_1(values):
-    assert 0.0 <= policy.normalised_entropy(policies.softmax(values)) <= 1.0
-
-
-@given(logits, st.randoms(use_true_random=False))
-def test_entropy_does_not_see_the_order_of_the_classes(values, random):
-    probabilities = policies.softmax(values).tolist()
-    shuffled = random.sample(probabilities, len(probabilities))
-    assert policy.normalised_entropy(shuffled) == policy.normalised_entropy(probabilities)
-
-
-@given(st.integers(2, 1000))
-def test_uniform_is_1_and_one_hot_is_0(classes):
-    assert policy.normalised_entropy(np.full(classes, 1 / classes)) == pytest.approx(1.0, abs=1e-12)
-    one_hot = np.zeros(classes)
-    one_hot[classes // 2] = 1.0
-    assert policy.normalised_entropy(one_hot) == 0.0
-
-
-@given(logits, st.floats(1.0, 20.0))
-def test_sharper_logits_are_never_less_certain(values, factor):
-    sharp = policy.normalised_entropy(policies.softmax(values.astype(np.float64) * factor))
-    assert sharp <= policy.normalised_entropy(policies.softmax(values)) + 1e-9
-
-
-def test_entropy_works_on_the_last_axis():
-    probabilities = np.array([[[1.0, 0.0], [0.5, 0.5]]])
-    assert policy.normalised_entropy(probabilities).tolist() == [[0.0, 1.0]]
-
-
-def test_nan_stays_nan():
-    assert math.isnan(policy.normalised_entropy([np.nan, 0.5]))
-
-
-@pytest.mark.parametrize("bad", [[1.0], np.zeros((3, 1)), np.zeros((2, 0)), 0.5])
-def test_entropy_needs_two_classes(bad):
-    with pytest.raises(ArgumentError, match="last axis must hold at least 2 classes"):
-        policy.normalised_entropy(bad)
-
-
-# ---------------------------------------------------------------------------------------------------------- policies
-
-
-@pytest.mark.parametrize("name", policy.POLICIES)
-@given(values=logits)
-def test_every_policy_is_a_score_of_the_last_axis_between_0_and_1(name, values):
-    one = policies.softmax(values)
-    many = policy.scores(np.stack([one, one[::-1]]), policy=name)
-    assert many.shape == (2,)
-    assert many.min() >= 0 and many.max() <= 1
-    assert many[0] == policy.scores(one, policy=name)
-
-
-def test_an_unknown_policy_names_the_nearest():
-    with pytest.raises(ArgumentError, match="policy is 'entropie', but must be one of entropy; did you mean 'entropy'"):
-        policy.scores([0.5, 0.5], policy="entropie")
-
-
-# ----------------------------------------------------------------------------------------------------------- the rule
 
 
 @given(score)
