@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from bnn_exit._keras import keras
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
 from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.models.heads import over_grid
 from bnn_exit.models.network import Network
 from bnn_exit.policies import Policy
 
@@ -44,12 +46,26 @@ def calibrate(
     return operating_points(answers_of(model, task, split=split), model.costs(), drops=wanted, policy=policy)
 
 
-def answers_of(model: Network, task: Task, *, split: str) -> Answers:
-    """What every exit of a network says about the clips of a split."""
-    chosen = task.split(split)
+def answers_of(model: Network, task: Task, *, split: str, features: bool = False) -> Answers:
+    """What every exit of a network says about the clips of a split.
+
+    Args:
+        model: trained; with `features`, one made of stages and heads.
+        task: gives the clips.
+        split: "train", "validation" or "test".
+        features: also the features of every exit, as class means are taken of: means over a grid of 6 x 4 cells.
+    """
+    chosen, log_mel = task.split(split), np.asarray(task.log_mel(split))
     return Answers(
-        logits=model.logits(np.asarray(task.log_mel(split))),
+        logits=model.logits(log_mel),
+        features=_features(cast("MultiExitModel", model), log_mel) if features else (),
         labels=np.asarray(chosen.labels, np.int64),
         split=split,
         names=tuple(chosen.ids),
     )
+
+
+def _features(model: MultiExitModel, log_mel: np.ndarray) -> tuple[np.ndarray, ...]:
+    flat = [keras.layers.Flatten()(over_grid(reached)) for reached in model.features]
+    pooled = keras.Model(model.keras_model.inputs, flat)
+    return tuple(pooled.predict(log_mel[..., None], batch_size=128, verbose=0))

@@ -35,8 +35,9 @@ POLICIES: dict[str, type[Policy]] = {
 }
 """Policy name -> its class."""
 
-DEFAULT = Entropy.name
-"""What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all."""
+DEFAULT = Margin.name
+"""What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all.
+Networks that learned smoothed labels spread what is left of a sure answer over all classes: entropy calls it doubt."""
 
 
 def fit(name: str, answers: Answers | None = None) -> Policy:

@@ -29,7 +29,7 @@ class Prediction:
         label_index: its number.
         probabilities: float32 [classes], as the exit that answered sees them.
         exit_index: the exit that answered, 0-based.
-        score: what that exit compared with its threshold, in [0, 1]; low = certain.
+        score: what that exit compared with its threshold, by the file's policy; low = certain.
         steps: with `explain`, one entry for each exit that was reached: `exit`, `score`, `threshold` (None for the last
             exit, which always answers), `label` and `left`.
     """

@@ -8,7 +8,7 @@ from bnn_exit import artifact, policies
 from bnn_exit._keras import keras, set_seed
 from bnn_exit.export import to_lce
 from bnn_exit.policies import rule
-from bnn_exit.policies.uncertainty import Entropy
+from bnn_exit.policies.uncertainty import Margin
 from bnn_exit.runtime.backends import BACKENDS
 from bnn_exit.runtime.session import load
 
@@ -61,7 +61,7 @@ def test_every_exit_says_what_keras_says(network, clips, backend):
         assert np.mean(difference > 1e-3) <= 0.05
         scores = [answer[2] for answer in answers]
         probabilities = np.stack([answer[0] for answer in answers])
-        np.testing.assert_allclose(scores, Entropy.of(probabilities), atol=2e-6)
+        np.testing.assert_allclose(scores, Margin.of(probabilities), atol=2e-6)
 
 
 def test_all_backends_leave_at_the_same_exit_for_any_thresholds(network, clips):
