@@ -61,7 +61,7 @@ def test_a_file_that_decides_otherwise_is_noticed():
 def test_clips_are_the_outer_loop_and_warm_up_calls_are_not_kept():
     network = Network(table(clips=2))
     measured = measure.measure(network, range(2), {"full": (0.0, 0.0)}, exits=3)
-    settings = [(2.0, 0.0), (0.0, 2.0), (0.0, 0.0), (0.0, 0.0)]
+    settings = [(rule.ALWAYS, 0.0), (0.0, rule.ALWAYS), (0.0, 0.0), (0.0, 0.0)]
     timed = network.calls[measure.WARM_UP_CALLS * len(settings) :]
     assert timed == [(clip, setting) for clip in range(2) for setting in settings]
     assert len(measured.forced[0].seconds) == 2
