@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnn_exit import artifact, measure, policy
+from bnn_exit import artifact, measure
+from bnn_exit.policies import rule
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import Network
 
@@ -122,17 +123,17 @@ def prepare(log_mel: np.ndarray, *, matrix: np.ndarray, mean: np.ndarray, scale:
 def our_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[str, Ours]:
     """A runner for each forced exit and for each operating point that uses an early exit."""
     network, exits = Network(file.data), len(file.metadata.exits)
-    settings = {f"exit {k + 1}": policy.forcing_thresholds(k, exits=exits) for k in range(exits)}
+    settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=exits) for k in range(exits)}
     for name, point in file.metadata.operating_points.items():
         if any(point.thresholds):
-            settings[name] = policy.check_thresholds(point.thresholds, exits=exits)
+            settings[name] = rule.check_thresholds(point.thresholds, exits=exits)
     return {name: Ours(network, file, log_mel, thresholds) for name, thresholds in settings.items()}
 
 
 def exit_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[tuple[str, int], Runner]:
     """(backend, exit index) -> a runner of this exit, forced, in our library and, if it is installed, in LCE."""
     exits = len(file.metadata.exits)
-    forced = [policy.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    forced = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
     network = Network(file.data)
     found: dict[tuple[str, int], Runner] = {
         ("native", k): Ours(network, file, log_mel, thresholds) for k, thresholds in enumerate(forced)

@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bnn_exit import artifact, machine, policy
+from bnn_exit import artifact, machine
 from bnn_exit.measure import time_us
+from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime.native_backend import Network
 
@@ -43,7 +44,7 @@ def main() -> int:
     features = file.metadata.features
     clip = np.random.default_rng(0).normal(size=(features.num_frames(file.metadata.clip_samples), features.num_mels))
     for k in range(exits):
-        inputs = file.arguments(clip, policy.forcing_thresholds(k, exits=exits))
+        inputs = file.arguments(clip, rule.forcing_thresholds(k, exits=exits))
         rows[f"{Path(options.model).name}, leaving at exit {k + 1}"] = measure(file.data, inputs)
     result = {
         "question": __doc__.splitlines()[0],

@@ -18,7 +18,9 @@ from pathlib import Path
 import numpy as np
 
 import audio_tasks
-from bnn_exit import calibration, machine, metrics, policy
+from bnn_exit import machine
+from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.calibrate.operating_points import DROPS, describe, operating_points
 from bnn_exit.models.multi_exit import build
 from bnn_exit.training import checkpoint
 from bnn_exit.training.loop import BEST
@@ -38,16 +40,16 @@ def main() -> int:
     task = audio_tasks.load(config.task.name, features=config.task.features, **task_options)
     model = build(**config.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
     checkpoint.load(options.run / BEST, variables=model.keras_model.weights)
-    probabilities = policy.softmax(model.logits(task.log_mel("validation")))
+    answers = answers_of(model, task, split="validation")
     rows = []
     for margin in MARGINS:
-        found = list(halves(probabilities, task, model.costs(), margin))
+        found = list(halves(answers, task, model.costs(), margin))
         for name in found[0]:
             losses = [half[name]["lost"] for half in found]
             row = {
                 "margin": margin,
                 "operating_point": name,
-                "allowed": calibration.DROPS[name] or 0.0,
+                "allowed": DROPS[name] or 0.0,
                 "mean_lost": float(np.mean(losses)),
                 "p90_lost": float(np.quantile(losses, 0.9)),
                 "mean_relative_binary_macs": float(np.mean([half[name]["cost"] for half in found])),
@@ -76,20 +78,18 @@ def main() -> int:
     return 0
 
 
-def halves(probabilities, task, costs, margin):
-    speakers, labels = np.array(task.validation.speakers), task.validation.labels
+def halves(answers, task, costs, margin):
+    speakers = np.array(task.validation.speakers)
     names = np.unique(speakers)
     for chosen in itertools.combinations(names, len(names) // 2):
         half = np.isin(speakers, chosen)
-        points = calibration.operating_points(probabilities[half], labels[half], costs, standard_errors=margin)
-        scores, other = policy.scores(probabilities[~half])[:, :-1], probabilities[~half]
-        full = metrics.accuracy(other[:, -1].argmax(-1), labels[~half])
+        points = operating_points(answers.part(half), costs, standard_errors=margin)
+        other = answers.part(~half)
         figures = {}
         for name, point in points.items():
-            exits = policy.exit_indices(scores, point.thresholds)
-            accuracy = metrics.accuracy(policy.predicted_labels(other, exits), labels[~half])
-            cost = metrics.mean_cost(exits, costs)["binary_macs"] / costs[-1].binary_macs
-            figures[name] = {"lost": full - accuracy, "cost": cost}
+            met = describe(name, point.thresholds, other, costs, max_accuracy_drop=point.max_accuracy_drop)
+            cost = met.mean_cost["binary_macs"] / costs[-1].binary_macs
+            figures[name] = {"lost": float(other.correct[:, -1].mean()) - met.accuracy, "cost": cost}
         yield figures
 
 

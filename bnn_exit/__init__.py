@@ -19,7 +19,7 @@ _NAMES = {
     "TrainConfig": "bnn_exit.training.config",
     "add_exits": "bnn_exit.models.add_exits",
     "build": "bnn_exit.models.multi_exit",
-    "calibrate": "bnn_exit.training.calibrate",
+    "calibrate": "bnn_exit.calibrate.from_model",
     "cut_points": "bnn_exit.models.add_exits",
     "export": "bnn_exit.export.to_lce",
     "fit": "bnn_exit.training.loop",

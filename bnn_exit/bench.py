@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit import machine, policy
+from bnn_exit import machine
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.errors import ArgumentError, run_command
 from bnn_exit.measure import WARM_UP_CALLS, time_us
+from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.backends import BACKENDS, installed
@@ -129,9 +130,9 @@ def bench(
     if first.metadata.input == "log_mel":
         rows["front end"] = lambda session, waveform, inputs: session.log_mel(waveform)
     for k in range(first.exits):
-        rows[f"exit {k + 1}"] = _caller(policy.forcing_thresholds(k, exits=first.exits))
+        rows[f"exit {k + 1}"] = _caller(rule.forcing_thresholds(k, exits=first.exits))
     for name, thresholds in points.items():
-        rows[name] = _caller(policy.check_thresholds(thresholds, exits=first.exits))
+        rows[name] = _caller(rule.check_thresholds(thresholds, exits=first.exits))
     # From samples to an answer, checks included; on noise every exit is passed.
     whole = next((name for name in ("balanced", *points) if name in points), "full")
     limits = points.get(whole, (0.0,) * (first.exits - 1))

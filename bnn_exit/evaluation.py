@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit import metrics, plots, policy
+from bnn_exit import metrics, plots
 from bnn_exit.cost import Cost
 from bnn_exit.measure import Measurement, Passes, time_us
+from bnn_exit.policies import rule
 
 SWEEP_STEPS = 200
 """Thresholds on the trade-off curve."""
@@ -69,15 +70,15 @@ def _point(passes: Passes, labels: npt.ArrayLike, *, names: Sequence[str], costs
 def sweep(measurement: Measurement, labels: npt.ArrayLike, *, costs: Sequence[Cost]) -> npt.NDArray[np.float64]:
     """The trade-off of one threshold shared by all exits: [steps, 2] of (share of the full ops, accuracy), rising cost.
 
-    Made from the measured answers of every exit, through `policy.exit_indices`.
+    Made from the measured answers of every exit, through `rule.exit_indices`.
     """
     scores, probabilities = measurement.exit_scores[:, :-1], measurement.exit_probabilities
     seen = scores[np.isfinite(scores)]
     values = np.quantile(seen, np.linspace(1, 0, SWEEP_STEPS)) if seen.size else np.zeros(0)
     curve = []
-    for threshold in [2.0, *values, 0.0]:
-        exits = policy.exit_indices(scores, np.full(scores.shape[1], threshold))
-        right = metrics.accuracy(policy.predicted_labels(probabilities, exits), labels)
+    for threshold in [rule.ALWAYS, *values, 0.0]:
+        exits = rule.exit_indices(scores, np.full(scores.shape[1], threshold))
+        right = metrics.accuracy(rule.predicted_labels(probabilities, exits), labels)
         curve.append((metrics.mean_cost(exits, costs)["ops"] / costs[-1].ops, right))
     return np.array(curve)
 

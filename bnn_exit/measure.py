@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit import policy
 from bnn_exit.errors import ArtifactError
+from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import Backend
 
 WARM_UP_CALLS = 3
@@ -67,9 +67,9 @@ class Measurement:
         return np.stack([passes.scores for passes in self.forced], axis=1)
 
     def agreement(self, name: str) -> float:
-        """Share of clips that left, at an operating point, where `policy.exit_indices` says that they do."""
+        """Share of clips that left, at an operating point, where `rule.exit_indices` says that they do."""
         passes = self.points[name]
-        expected = policy.exit_indices(self.exit_scores, passes.thresholds)
+        expected = rule.exit_indices(self.exit_scores, passes.thresholds)
         return float(np.mean(passes.exit_indices == expected))
 
 
@@ -93,8 +93,8 @@ def measure(
     Raises:
         ArtifactError: the file does not leave at the exit that it is forced to.
     """
-    settings = [policy.forcing_thresholds(k, exits=exits) for k in range(exits)]
-    settings += [policy.check_thresholds(values, exits=exits) for values in thresholds.values()]
+    settings = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    settings += [rule.check_thresholds(values, exits=exits) for values in thresholds.values()]
     clips = len(inputs)
     for values in settings:
         for _ in range(WARM_UP_CALLS):

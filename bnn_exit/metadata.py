@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError
@@ -28,7 +28,7 @@ class Metadata:
         input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples], whichever the file takes.
         clip_samples: length of a waveform in samples.
         features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
-        policy: name of the score that the exits compare.
+        policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
         exits: cost of leaving at each exit, everything run before it included.
         operating_points: named sets of thresholds with their validation figures.
         task: name of the data set.

@@ -8,10 +8,10 @@ import math
 import sys
 from typing import Any
 
-from bnn_exit import policy
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, numbers
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, one_of, run_command
+from bnn_exit.policies import rule
 from bnn_exit.runtime import session as runtime
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -82,7 +82,7 @@ def _main(argv: list[str] | None) -> int:
     # Checked before the first clip, so that a mistake in an option is one line and not one for each clip.
     chosen: dict[str, Any] = {}
     if options.thresholds is not None:
-        chosen["thresholds"] = policy.check_thresholds(options.thresholds, exits=session.exits)
+        chosen["thresholds"] = rule.check_thresholds(options.thresholds, exits=session.exits)
     elif not session.operating_points:
         raise ArgumentError(f"{options.model} has no operating points: give {session.exits - 1} --thresholds")
     else:

@@ -3,11 +3,11 @@ import json
 
 import numpy as np
 import pytest
+from bnn_exit.calibration import OperatingPoint, operating_points, search_thresholds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_exit import calibration, metrics, policy, threshold_search
-from bnn_exit.calibration import OperatingPoint, operating_points, search_thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
 
@@ -22,7 +22,7 @@ def clips(*, count, exits, classes=4, seed=0, ties=False):
     if ties:
         # Few distinct logits in each row make many clips share one score.
         logits = np.round(logits / 3) * 3
-    return policy.softmax(logits), labels
+    return policies.softmax(logits), labels
 
 
 def ladder(exits):
@@ -30,15 +30,15 @@ def ladder(exits):
 
 
 def outcome(probabilities, labels, costs, thresholds):
-    exits = policy.exit_indices(policy.scores(probabilities), thresholds)
-    predicted = policy.predicted_labels(probabilities, exits)
+    exits = rule.exit_indices(policy.scores(probabilities), thresholds)
+    predicted = rule.predicted_labels(probabilities, exits)
     return metrics.mean_cost(exits, costs)["ops"], metrics.accuracy(predicted, labels)
 
 
 def loss_with_margin(probabilities, labels, thresholds, standard_errors):
     """Accuracy lost against the last exit plus so many standard errors of it, clip by clip."""
-    exits = policy.exit_indices(policy.scores(probabilities), thresholds)
-    right = policy.predicted_labels(probabilities, exits) == labels
+    exits = rule.exit_indices(policy.scores(probabilities), thresholds)
+    right = rule.predicted_labels(probabilities, exits) == labels
     change = (probabilities[:, -1].argmax(-1) == labels).astype(float) - right
     return change.mean() + standard_errors * np.sqrt((change**2).sum()) / len(change)
 
@@ -108,7 +108,7 @@ def test_the_result_keeps_the_accuracy_and_never_costs_more_than_the_full_networ
     probabilities, labels = clips(count=count, exits=exits, seed=seed, ties=ties)
     costs = ladder(exits)
     thresholds = search_thresholds(probabilities, labels, costs, max_accuracy_drop=drop)
-    policy.check_thresholds(thresholds, exits=exits)
+    rule.check_thresholds(thresholds, exits=exits)
     ops, right = outcome(probabilities, labels, costs, thresholds)
     full_ops, full = outcome(probabilities, labels, costs, [0.0] * (exits - 1))
     assert right >= full - drop - 1e-9
@@ -124,7 +124,7 @@ def test_candidate_thresholds_make_every_distinct_decision_once_and_lie_inside_t
     candidates = threshold_search.distinct_thresholds(scores)
     distinct = np.unique(np.maximum(scores, np.float32(threshold_search.RESOLUTION)))
     # From 0 upwards each threshold lets one more distinct score leave.
-    assert [int(policy.leaves(distinct, t).sum()) for t in candidates] == list(range(len(distinct) + 1))
+    assert [int(rule.leaves(distinct, t).sum()) for t in candidates] == list(range(len(distinct) + 1))
     for low, threshold, high in zip(distinct, candidates[1:], distinct[1:], strict=False):
         assert low < threshold <= high
         if high - low > 1e-5:
@@ -156,7 +156,7 @@ def test_an_exit_that_is_always_right_takes_every_clip():
     labels = np.array([0, 1] * 4)
     probabilities[1::2] = probabilities[1::2, :, ::-1]
     thresholds = search_thresholds(probabilities, labels, ladder(2), max_accuracy_drop=0.0)
-    assert policy.exit_indices(policy.scores(probabilities), thresholds).tolist() == [0] * 8
+    assert rule.exit_indices(policy.scores(probabilities), thresholds).tolist() == [0] * 8
 
 
 def test_an_exit_that_is_always_wrong_takes_none():

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bnn_exit import measure, policy
+from bnn_exit import measure, policies
 from bnn_exit.errors import ArgumentError, ArtifactError
+from bnn_exit.policies import rule
+from bnn_exit.policies.uncertainty import Entropy
 
 
 class Network:
@@ -16,15 +18,15 @@ class Network:
     def run(self, inputs, thresholds):
         self.calls.append((inputs, tuple(float(value) for value in thresholds)))
         said = self.table[inputs]
-        scores = policy.scores(said)
+        scores = Entropy.of(said)
         if self.spoil is not None:
             scores[self.spoil] = np.nan
-        exit_index = int(policy.exit_indices(scores[None], thresholds)[0])
+        exit_index = int(rule.exit_indices(scores[None], thresholds)[0])
         return said[exit_index], exit_index, float(scores[exit_index])
 
 
 def table(*, clips=20, exits=3, seed=0):
-    return policy.softmax(np.random.default_rng(seed).normal(0, 2, (clips, exits, 4))).astype(np.float32)
+    return policies.softmax(np.random.default_rng(seed).normal(0, 2, (clips, exits, 4))).astype(np.float32)
 
 
 def test_every_clip_is_run_at_every_exit_and_every_operating_point():
@@ -32,13 +34,13 @@ def test_every_clip_is_run_at_every_exit_and_every_operating_point():
     points = {"full": (0.0, 0.0), "fast": (0.7, 0.8)}
     measured = measure.measure(Network(said), range(20), points, exits=3)
     assert np.array_equal(measured.exit_probabilities, said)
-    assert np.array_equal(measured.exit_scores, policy.scores(said).astype(np.float32))
+    assert np.array_equal(measured.exit_scores, Entropy.of(said).astype(np.float32))
     assert list(measured.points) == ["full", "fast"]
     for name, thresholds in points.items():
         passes = measured.points[name]
-        expected = policy.exit_indices(policy.scores(said), thresholds)
+        expected = rule.exit_indices(Entropy.of(said), thresholds)
         assert passes.exit_indices.tolist() == expected.tolist()
-        assert passes.predictions.tolist() == policy.predicted_labels(said, expected).tolist()
+        assert passes.predictions.tolist() == rule.predicted_labels(said, expected).tolist()
         assert passes.seconds.shape == (20,) and passes.seconds.min() > 0
         assert measured.agreement(name) == 1.0
 
@@ -51,7 +53,7 @@ def test_a_file_that_decides_otherwise_is_noticed():
 
     said = table()
     measured = measure.measure(Stubborn(said), range(20), {"fast": (0.7, 0.0)}, exits=3)
-    early = np.mean(policy.exit_indices(policy.scores(said), [0.7, 0.0]) < 2)
+    early = np.mean(rule.exit_indices(Entropy.of(said), [0.7, 0.0]) < 2)
     assert 0 < early < 1
     assert measured.agreement("fast") == pytest.approx(1 - early)
 
@@ -59,7 +61,7 @@ def test_a_file_that_decides_otherwise_is_noticed():
 def test_clips_are_the_outer_loop_and_warm_up_calls_are_not_kept():
     network = Network(table(clips=2))
     measured = measure.measure(network, range(2), {"full": (0.0, 0.0)}, exits=3)
-    settings = [(2.0, 0.0), (0.0, 2.0), (0.0, 0.0), (0.0, 0.0)]
+    settings = [(rule.ALWAYS, 0.0), (0.0, rule.ALWAYS), (0.0, 0.0), (0.0, 0.0)]
     timed = network.calls[measure.WARM_UP_CALLS * len(settings) :]
     assert timed == [(clip, setting) for clip in range(2) for setting in settings]
     assert len(measured.forced[0].seconds) == 2

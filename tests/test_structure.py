@@ -14,6 +14,7 @@ TRAINING_HALF = (
     "export",
     "_keras",
     "audio/tf_ops",
+    "calibrate/from_model",
     "audio/augment",
     "audio/mixing",
     "train",

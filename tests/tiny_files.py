@@ -12,7 +12,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 from bnn_exit.artifact import METADATA_NAME, OUTPUTS, Metadata
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from bnn_exit.command import Parser
 from bnn_exit.errors import DataError, run_command
+
+POLICY = "policy.json"
+"""File of a run with the policy that its thresholds are for, if it is not the default one."""
 
 EPILOG = """\
 examples:
@@ -46,30 +50,41 @@ def _main(argv: list[str] | None) -> int:
 
     one_of("--input", options.input, INPUTS)
     folder = Path(options.run)
-    model, task, points = _restore(folder)
+    model, task, points, policy = _restore(folder)
     path = Path(options.out) if options.out else folder / f"model_{options.input}.tflite"
-    report = export(model, path, task=task, operating_points=points, input=options.input)
+    report = export(model, path, task=task, operating_points=points, input=options.input, policy=policy)
     print(report.list() if options.list else report.table())
     print(f"wrote {path}")
     return 0
 
 
 def _restore(folder: Path) -> tuple:
-    """The trained network, the task as the run remembers it, and the operating points."""
-    from bnn_exit.calibration import OperatingPoint
-    from bnn_exit.files import read_json
+    """The trained network, the task as the run remembers it, the operating points and the policy they are for."""
+    from bnn_exit import policies
+    from bnn_exit.calibrate.operating_points import OperatingPoint
     from bnn_exit.training.runs import RunConfig, require_file
 
     config = RunConfig.load(folder)
     model, task = config.network(folder), config.task
     require_file(folder, "operating_points.json")
+    found = _read(
+        folder, "operating_points.json", lambda points: {n: OperatingPoint.from_dict(v) for n, v in points.items()}
+    )
+    # Only a run that was calibrated for another policy has this file.
+    chosen = (
+        _read(folder, POLICY, policies.from_dict) if (folder / POLICY).is_file() else policies.fit(policies.DEFAULT)
+    )
+    return model, task, found, chosen
+
+
+def _read(folder: Path, name: str, understand: Callable[[Any], Any]) -> Any:
+    from bnn_exit.files import read_json
+
     try:
-        points = read_json(folder / "operating_points.json")
-        return model, task, {name: OperatingPoint.from_dict(values) for name, values in points.items()}
-    except (json.JSONDecodeError, AttributeError) as error:
+        return understand(read_json(folder / name))
+    except (ValueError, AttributeError, TypeError) as error:
         raise DataError(
-            f"{folder / 'operating_points.json'} cannot be read ({error}): "
-            f"python -m bnn_exit.train --resume {folder} makes it again"
+            f"{folder / name} cannot be read ({error}): python -m bnn_exit.train --resume {folder} makes it again"
         ) from error
 
 

@@ -8,13 +8,14 @@ constants of the stage stay inside the branch, where LCE can fold and bit-pack t
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from bnn_exit._keras import convert_variables_to_constants_v2, keras, tf
 from bnn_exit.audio import tf_ops
 from bnn_exit.config import FeatureConfig
+from bnn_exit.export import scores
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.policies import Policy
 
 OUTPUTS = ("probabilities", "exit_index", "score")
 
@@ -42,7 +43,7 @@ def _freeze(model: keras.Model) -> _Frozen:
 
 
 def adaptive_graph(
-    model: MultiExitModel, *, features: FeatureConfig, clip_samples: int | None
+    model: MultiExitModel, *, features: FeatureConfig, clip_samples: int | None, policy: Policy
 ) -> tuple[tf.Graph, list[tf.Tensor], list[tf.Tensor]]:
     """The graph of the adaptive file with its inputs and outputs.
 
@@ -50,6 +51,7 @@ def adaptive_graph(
         model: the trained network.
         features: the log-mel settings, used if the front end goes inside.
         clip_samples: samples of the waveform input; None for log-mel input.
+        policy: fitted; gives answers and scores.
 
     Returns:
         (graph, inputs, outputs): inputs are log_mel `[1, frames, mels, 1]` or waveform `[1, samples]`, and thresholds
@@ -58,25 +60,25 @@ def adaptive_graph(
     stages, heads = [_freeze(stage) for stage in model.stages], [_freeze(head) for head in model.heads]
     last = model.num_exits - 1
 
-    def answer(logits: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        probabilities = tf.nn.softmax(logits)
-        return probabilities, entropy_score(probabilities, num_classes=model.num_classes)
-
-    def run_from(stage: int, source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def run_from(
+        stage: int, source: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, ...]:
         reached = stages[stage](source)
-        probabilities, score = answer(heads[stage](reached))
-        taken = (probabilities, tf.constant([stage], tf.int32), score)
+        answer = scores.answer(policy, stage, heads[stage](reached), memory, is_last=stage == last)
+        taken = (answer.probabilities, tf.constant([stage], tf.int32), answer.score)
         if stage == last:
             return taken
         return tf.cond(
-            tf.reshape(score < thresholds[stage], []),
+            tf.reshape(answer.score < thresholds[stage], []),
             lambda: tuple(tf.identity(value) for value in taken),
-            lambda: run_from(stage + 1, tf.identity(reached), tf.identity(thresholds)),
+            lambda: run_from(
+                stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, answer.memory))
+            ),
         )
 
     def run(source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_mel = source if clip_samples is None else tf_ops.log_mel(source, features)[..., None]
-        return run_from(0, log_mel, thresholds)
+        return run_from(0, log_mel, thresholds, ())
 
     shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
     concrete = tf.function(run, autograph=False).get_concrete_function(
@@ -85,12 +87,3 @@ def adaptive_graph(
     )
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return frozen.graph, frozen.inputs, frozen.outputs
-
-
-def entropy_score(probabilities: tf.Tensor, *, num_classes: int) -> tf.Tensor:
-    """`policy.normalised_entropy` in the graph: `[batch, classes]` to `[batch]`."""
-    # The smallest normal float32 keeps the logarithm finite; p * ln(p) is then 0 to within rounding where p is 0.
-    logarithm = tf.math.log(tf.maximum(probabilities, 1.1754944e-38))
-    entropy = -tf.reduce_sum(probabilities * logarithm, axis=-1)
-    # Rounding can leave a sure answer just below 0, and it would then pass a threshold of 0, which means "off".
-    return tf.maximum(entropy, 0.0) / math.log(num_classes)

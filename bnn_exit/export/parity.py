@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit import policy
+from bnn_exit import policies
 from bnn_exit.artifact import Artifact
 from bnn_exit.errors import ExportError
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.policy import forcing_thresholds
+from bnn_exit.policies.rule import forcing_thresholds
 from bnn_exit.runtime.backends import BACKENDS
 
 MIN_AGREEMENT = 0.97
@@ -39,7 +39,7 @@ def compare(
         more than 1e-3).
     """
     runner = BACKENDS[backend](artifact, threads=1)
-    expected = policy.softmax(model.logits(log_mel))
+    expected = policies.softmax(model.logits(log_mel))
     exits = []
     repeatable = True
     for index in range(model.num_exits):

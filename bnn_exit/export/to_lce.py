@@ -7,15 +7,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
+from bnn_exit import policies
 from bnn_exit._keras import tf
 from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
 from bnn_exit.export import flatbuffer_edit, graph
 from bnn_exit.export.audit import Audit, audit, require_computed_outputs
 from bnn_exit.files import write_bytes
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.policies import Policy
 from bnn_exit.runtime import flatbuffer
 
 _NORMALISATION = "mean and variance of each mel band, the first operation of the network"
@@ -56,6 +58,7 @@ def export(
     task: TaskInfo,
     operating_points: Mapping[str, OperatingPoint],
     input: str = "log_mel",
+    policy: Policy | None = None,
 ) -> Audit:
     """Write `model` as one file that LCE and the other backends run, stopping at the exit that is taken.
 
@@ -66,13 +69,15 @@ def export(
         operating_points: from `calibrate`; may be empty.
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
             front end into the file.
+        policy: fitted, the one that the operating points were chosen for; None means the default. A file holds those
+            that read nothing but logits.
 
     Returns:
         The audit: every operator of the file with its bits and bytes.
 
     Raises:
         ArgumentError: an unknown `input`, labels or features that do not fit the network, or one that is not binary.
-        ExportError: LCE refused the network, or a binary layer went float.
+        ExportError: LCE refused the network, a binary layer went float, or a policy that reads features.
     """
     one_of("input", input, INPUTS)
     if model.precision != "binary":
@@ -85,7 +90,7 @@ def export(
             f"the network takes {model.input_shape}, but the file would give it the task's log-mel {shape}: only a "
             "network of this shape becomes a file"
         )
-    data = convert(model, task=task, operating_points=operating_points, input=input)
+    data = convert(model, task=task, operating_points=operating_points, input=input, policy=policy)
     parsed = flatbuffer.read(data)
     require_computed_outputs(parsed)
     report = audit(parsed, size=len(data))
@@ -95,17 +100,25 @@ def export(
 
 
 def convert(
-    model: MultiExitModel, *, task: TaskInfo, operating_points: Mapping[str, OperatingPoint], input: str
+    model: MultiExitModel,
+    *,
+    task: TaskInfo,
+    operating_points: Mapping[str, OperatingPoint],
+    input: str,
+    policy: Policy | None = None,
 ) -> bytes:
     """The bytes of the file; arguments as `export`."""
     clip_samples = task.clip_samples if input == "waveform" else None
-    tensors, inputs, outputs = graph.adaptive_graph(model, features=task.features, clip_samples=clip_samples)
+    chosen = policy or policies.fit(policies.DEFAULT)
+    tensors, inputs, outputs = graph.adaptive_graph(
+        model, features=task.features, clip_samples=clip_samples, policy=chosen
+    )
     metadata = Metadata(
         labels=tuple(task.labels),
         input=input,
         clip_samples=task.clip_samples,
         features=task.features,
-        policy="entropy",
+        policy=chosen.name,
         exits=model.costs(),
         operating_points=dict(operating_points),
         task=task.name,

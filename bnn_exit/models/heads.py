@@ -21,14 +21,18 @@ def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first
     exit of a word recogniser tens of points of accuracy. The dense layer has most of a head's bytes: where there are
     many classes, later exits, whose features say more, make do with half of the channels.
     """
-    height, width = features.shape[1:3]
-    cell = (-(-height // 6), -(-width // 4))
-    features = layers.AveragePooling2D(cell, padding="same")(layers.ReLU()(features))
+    features = over_grid(layers.ReLU()(features))
     cells = features.shape[1] * features.shape[2]
     channels = 16 if first or 4 * cells * 16 * num_classes <= _DENSE_BYTES else 8
     features = layers.Conv2D(channels, 1, use_bias=False)(features)
     features = layers.BatchNormalization(momentum=0.9)(features)
     return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
+
+
+def over_grid(features: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean over each cell of a grid of at most 6 x 4 cells (time x frequency)."""
+    height, width = features.shape[1:3]
+    return layers.AveragePooling2D((-(-height // 6), -(-width // 4)), padding="same")(features)
 
 
 def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:

@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import artifact as artifacts
-from bnn_exit import policy
 from bnn_exit.audio import wav
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.errors import ArgumentError, ArtifactError, one_of
+from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import BACKENDS, front_end, installed
 
 Floats = npt.NDArray[np.float32]
@@ -29,7 +29,7 @@ class Prediction:
         label_index: its number.
         probabilities: float32 [classes], as the exit that answered sees them.
         exit_index: the exit that answered, 0-based.
-        score: what that exit compared with its threshold, in [0, 1]; low = certain.
+        score: what that exit compared with its threshold, by the file's policy; low = certain.
         steps: with `explain`, one entry for each exit that was reached: `exit`, `score`, `threshold` (None for the last
             exit, which always answers), `label` and `left`.
     """
@@ -166,7 +166,7 @@ class Session:
             thresholds = self.operating_points[
                 one_of("operating_point", operating_point, self.operating_points)
             ].thresholds
-        return policy.check_thresholds(thresholds, exits=self.exits)
+        return rule.check_thresholds(thresholds, exits=self.exits)
 
     def _predict(self, inputs: Floats, thresholds: Floats, *, explain: bool) -> Prediction:
         probabilities, exit_index, score = self._backend.run(inputs, thresholds)
@@ -188,7 +188,7 @@ class Session:
 
     def _force(self, inputs: Floats, exit_index: int) -> tuple[Floats, float]:
         """Probabilities and score of one exit."""
-        thresholds = policy.forcing_thresholds(exit_index, exits=self.exits)
+        thresholds = rule.forcing_thresholds(exit_index, exits=self.exits)
         probabilities, left_at, score = self._backend.run(inputs, thresholds)
         if left_at != exit_index:
             raise ArtifactError(

@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bnn_exit import artifact
-from bnn_exit.calibration import OperatingPoint
+from bnn_exit.answers import ANSWERS
+from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
 from bnn_exit.cost import Cost
 from bnn_exit.export import parity
 from bnn_exit.export.to_lce import export
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime.backends import installed
-from bnn_exit.training.calibrate import calibrate
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
@@ -27,10 +28,15 @@ PARITY_CLIPS = {"native": 200, "lce": 200, "reference": 10}
 def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log_mel") -> str:
     """Calibrate and export `model` into `folder`; a readable summary.
 
-    Writes operating_points.json, model.tflite, audit.json and parity.json. model.tflite appears last, once every
-    check has passed. A network of another precision than binary is calibrated only.
+    Writes answers/validation.npz, costs.json, operating_points.json, model.tflite, audit.json and parity.json.
+    model.tflite appears last, once every check has passed. A network of another precision than binary is calibrated
+    only.
     """
-    points = calibrate(model, task)
+    answers = answers_of(model, task, split="validation")
+    answers.save(folder / ANSWERS / "validation.npz")
+    costs = {"exits": model.costs(), "heads": model.head_costs()}
+    write_json(folder / "costs.json", {name: [each.to_dict() for each in found] for name, found in costs.items()})
+    points = operating_points(answers, model.costs())
     write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
     tables = [_cost_table(model), "", _points_table(points, model.costs()), ""]
     if model.precision != "binary":

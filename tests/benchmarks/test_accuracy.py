@@ -14,10 +14,12 @@ import tiny_files
 
 import audio_tasks
 from audio_tasks.base import Split, Task
-from bnn_exit import artifact, policy
+from bnn_exit import artifact
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import read_json, write_json
+from bnn_exit.policies import rule
+from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime import native_backend, session
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -226,10 +228,10 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
         ]
         assert figures["time_us"]["native"] > 0
     for name, point in found["operating_points"].items():
-        exits = policy.exit_indices(policy.scores(said), model.operating_points[name].thresholds)
+        exits = rule.exit_indices(Entropy.of(said), model.operating_points[name].thresholds)
         shares = np.bincount(exits, minlength=model.exits) / CLIPS
         assert point["exit_shares"] == shares.tolist() and point["exits_as_the_rule_says"] == 1
-        assert point["correct"] == (policy.predicted_labels(said, exits) == truth).sum()
+        assert point["correct"] == (rule.predicted_labels(said, exits) == truth).sum()
         assert point["drop"] == pytest.approx(found["exits"][-1]["accuracy"] - point["accuracy"])
         times = [figures["time_us"]["native"] for figures in found["exits"]]
         assert point["relative_time"]["native"] == pytest.approx((shares * times).sum() / times[-1])

@@ -8,10 +8,12 @@ import pytest
 
 import audio_tasks
 from audio_tasks.base import Split, Task
-from bnn_exit import evaluate, metrics, policy
+from bnn_exit import evaluate, metrics, policies
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.files import write_json
+from bnn_exit.policies import rule
+from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime.backends import BACKENDS
 
 LABELS = ("yes", "no", "maybe")
@@ -26,7 +28,7 @@ def network():
     """What every exit says about every clip: probabilities [clips, exits, labels], better with depth."""
     logits = np.random.default_rng(1).normal(0, 1, (CLIPS, EXITS, len(LABELS)))
     logits += np.array([0.8, 1.6, 3.0])[:, None] * np.eye(len(LABELS))[TRUE][:, None]
-    return policy.softmax(logits).astype(np.float32)
+    return policies.softmax(logits).astype(np.float32)
 
 
 class FakeBackend:
@@ -42,8 +44,8 @@ class FakeBackend:
         assert inputs.shape == self.artifact.inputs[0].shape
         clip = int(np.argmin([np.abs(inputs - known).max() for known in self.artifact.inputs]))
         said = self.artifact.probabilities[clip]
-        scores = policy.scores(said)
-        exit_index = int(policy.exit_indices(scores[None], thresholds)[0]) if self.stuck_at is None else self.stuck_at
+        scores = Entropy.of(said)
+        exit_index = int(rule.exit_indices(scores[None], thresholds)[0]) if self.stuck_at is None else self.stuck_at
         return said[exit_index], exit_index, float(scores[exit_index])
 
 
@@ -127,8 +129,8 @@ def test_metrics_json_holds_the_figures_of_every_operating_point(world):
     said = network()
     assert list(report["operating_points"]) == list(POINTS)
     for name, row in report["operating_points"].items():
-        exits = policy.exit_indices(policy.scores(said), POINTS[name])
-        predicted = policy.predicted_labels(said, exits)
+        exits = rule.exit_indices(Entropy.of(said), POINTS[name])
+        predicted = rule.predicted_labels(said, exits)
         assert row["thresholds"] == list(POINTS[name])
         assert row["accuracy"] == metrics.accuracy(predicted, TRUE)
         assert row["accuracy_drop"] == pytest.approx(report["exits"][-1]["accuracy"] - row["accuracy"])

@@ -6,10 +6,11 @@ import types
 import numpy as np
 import pytest
 
-from bnn_exit import policy, predict
+from bnn_exit import predict
 from bnn_exit.audio import wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArtifactError
+from bnn_exit.policies import rule
 from bnn_exit.runtime.session import Prediction
 
 
@@ -32,7 +33,7 @@ class FakeSession:
         assert sample_rate_hz == 16000
         if thresholds is None:
             thresholds = self.operating_points[operating_point].thresholds
-        exit_index = int(policy.exit_indices([self.scores], thresholds)[0])
+        exit_index = int(rule.exit_indices([self.scores], thresholds)[0])
         probabilities = np.array([0.875, 0.125], np.float32)
         if np.abs(waveform).max() < 0.01:
             probabilities = probabilities[::-1]

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from bnn_exit import artifact, policy
+from bnn_exit import artifact, policies
 from bnn_exit._keras import keras, set_seed
 from bnn_exit.export import to_lce
+from bnn_exit.policies import rule
+from bnn_exit.policies.uncertainty import Margin
 from bnn_exit.runtime.backends import BACKENDS
 from bnn_exit.runtime.session import load
 
@@ -47,10 +49,10 @@ def clips(tone_task):
 def test_every_exit_says_what_keras_says(network, clips, backend):
     model, file = network
     chosen = clips[:40] if backend == "lce" else clips[:6]
-    expected = policy.softmax(model.logits(chosen))
+    expected = policies.softmax(model.logits(chosen))
     runner = BACKENDS[backend](file, threads=1)
     for exit_index in range(model.num_exits):
-        thresholds = policy.forcing_thresholds(exit_index, exits=model.num_exits)
+        thresholds = rule.forcing_thresholds(exit_index, exits=model.num_exits)
         answers = [runner.run(clip, thresholds) for clip in chosen]
         assert [answer[1] for answer in answers] == [exit_index] * len(chosen)
         difference = np.abs(np.stack([answer[0] for answer in answers]) - expected[:, exit_index]).max(axis=1)
@@ -59,7 +61,7 @@ def test_every_exit_says_what_keras_says(network, clips, backend):
         assert np.mean(difference > 1e-3) <= 0.05
         scores = [answer[2] for answer in answers]
         probabilities = np.stack([answer[0] for answer in answers])
-        np.testing.assert_allclose(scores, policy.normalised_entropy(probabilities), atol=2e-6)
+        np.testing.assert_allclose(scores, Margin.of(probabilities), atol=2e-6)
 
 
 def test_all_backends_leave_at_the_same_exit_for_any_thresholds(network, clips):

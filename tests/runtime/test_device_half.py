@@ -25,7 +25,8 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 
 import numpy as np
-from bnn_exit import artifact, calibration, config, cost, errors, files, metrics, policy, pretrained
+from bnn_exit import answers, artifact, config, cost, errors, files, metrics, policies, pretrained
+from bnn_exit.calibrate import operating_points
 from bnn_exit.audio import logmel, wav
 from bnn_exit.runtime import backends, session
 

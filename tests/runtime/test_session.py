@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn_exit import policy
 from bnn_exit.audio import logmel
 from bnn_exit.errors import ArgumentError, ArtifactError, MissingPackageError
+from bnn_exit.policies import rule
+from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime import lce, native_backend, session
 from bnn_exit.runtime.backends import installed
 
@@ -46,7 +47,7 @@ def test_the_operating_point_decides_the_exit(model):
         assert prediction.probabilities.sum() == pytest.approx(1, abs=1e-5)
         assert prediction.label == model.labels[prediction.probabilities.argmax()]
         assert prediction.label_index == prediction.probabilities.argmax()
-        assert prediction.score == pytest.approx(policy.normalised_entropy(prediction.probabilities), abs=1e-5)
+        assert prediction.score == pytest.approx(Entropy.of(prediction.probabilities), abs=1e-5)
         assert prediction.steps is None
 
 
@@ -59,7 +60,7 @@ def test_the_file_leaves_where_the_rule_says(model_path, thresholds, seed):
         full = model.predict(clip, thresholds=[0, 0], explain=True)
         scores = [step["score"] for step in full.steps]
         prediction = model.predict(clip, thresholds=thresholds)
-        assert prediction.exit_index == policy.exit_indices([scores], thresholds)[0]
+        assert prediction.exit_index == rule.exit_indices([scores], thresholds)[0]
         assert prediction.score == scores[prediction.exit_index]
 
 
@@ -80,7 +81,7 @@ def test_explain_tells_every_exit_that_was_reached(model):
     assert [(step["exit"], step["threshold"], step["left"]) for step in steps] == [(0, 0.0, False), (1, 2.0, True)]
     for step, probabilities in zip(steps, forced, strict=False):
         assert step["label"] == model.labels[probabilities.argmax()]
-        assert step["score"] == pytest.approx(policy.normalised_entropy(probabilities), abs=1e-5)
+        assert step["score"] == pytest.approx(Entropy.of(probabilities), abs=1e-5)
     last = model.predict(CLIP, operating_point="full", explain=True).steps[-1]
     assert (last["exit"], last["threshold"], last["left"]) == (2, None, True)
 

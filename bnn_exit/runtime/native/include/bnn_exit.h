@@ -131,7 +131,7 @@ typedef struct bnn_exit_answer {
   const char* label;          /* of the most probable class */
   int32_t label_index;
   int32_t exit_index;         /* the exit that answered, 0-based */
-  float score;                /* its normalised entropy, in [0, 1]; low = certain */
+  float score;                /* what the exit compared with its threshold; low = certain */
   const float* probabilities; /* one for each label; the next call overwrites them */
 } bnn_exit_answer;
 

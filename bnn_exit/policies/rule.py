@@ -1,4 +1,4 @@
-"""Scores and THE exit decision: calibration, metrics and the runtime all call these functions.
+"""THE exit decision: calibration, metrics and the runtime all call these functions.
 
 Leave at exit k if score_k < threshold_k; the last exit always answers (BranchyNet: Teerapittayanon, McDanel and Kung
 2016, "BranchyNet: Fast Inference via Early Exiting from Deep Neural Networks", section III-C, algorithm 1). A policy
@@ -7,55 +7,18 @@ is a score; the comparison is the same for every policy.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.errors import ArgumentError
 
 Array = npt.NDArray[Any]
 
-ALWAYS = 2.0
-"""A threshold above every score: the exit answers whatever it sees."""
-
-
-def softmax(logits: npt.ArrayLike) -> Array:
-    """Probabilities exp(z_c) / sum_j exp(z_j) over the last axis, shape of `logits`; float64.
-
-    The largest logit is subtracted first, so logits of any size are safe.
-    """
-    values = np.asarray(logits, np.float64)
-    exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
-
-
-def normalised_entropy(probabilities: npt.ArrayLike) -> Array:
-    """Score -sum_c p_c ln p_c / ln C of probabilities [..., C]; shape [...], float64 in [0, 1], low = certain.
-
-    The entropy is BranchyNet's (section III-C), with 0 ln 0 = 0. Dividing by ln C, the entropy of the uniform
-    distribution, makes a threshold mean the same whatever the number of classes. NaN stays NaN.
-
-    Raises:
-        ArgumentError: fewer than two classes: there is nothing to be uncertain about.
-    """
-    values = np.asarray(probabilities, np.float64)
-    if values.ndim == 0 or values.shape[-1] < 2:
-        raise ArgumentError(f"probabilities has shape {values.shape}, but its last axis must hold at least 2 classes")
-    # ln 1 = 0 stands in for ln 0: the product with p = 0 is then exactly 0 and no warning is raised.
-    # Sorting makes the sum, and so the decision, independent of the order of the classes.
-    terms = np.sort(-values * np.log(np.where(values > 0, values, 1 + values)), axis=-1)
-    return np.clip(terms.sum(axis=-1) / np.log(values.shape[-1]), 0.0, 1.0)
-
-
-POLICIES: dict[str, Callable[[npt.ArrayLike], Array]] = {"entropy": normalised_entropy}
-"""Policy name -> score of probabilities [..., C] -> [...]; the lower the score, the sooner a clip may leave."""
-
-
-def scores(probabilities: npt.ArrayLike, *, policy: str = "entropy") -> Array:
-    """Score [...] of probabilities [..., C] under a named policy; ArgumentError for an unknown name."""
-    return POLICIES[one_of("policy", policy, POLICIES)](probabilities)
+ALWAYS = 1000.0
+"""A threshold above every score of every policy: the exit answers whatever it sees."""
 
 
 def leaves(score: npt.ArrayLike, threshold: npt.ArrayLike) -> npt.NDArray[np.bool_]:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from bnn_exit import metrics, policy, threshold_search
+from bnn_exit import metrics, policies
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate import threshold_search
+from bnn_exit.calibrate.threshold_search import Goal, LostLimit, Problem, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.policies import Policy, rule
 
 DROPS: dict[str, float | None] = {"full": None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
 """Operating point -> accuracy on validation that it may lose against the last exit; None: every exit is off."""
@@ -66,19 +69,18 @@ class OperatingPoint:
                 raise ArgumentError(
                     f"{name} of operating point {point.name!r} is {values[name]!r}, but must be a list of numbers"
                 )
-        policy.check_thresholds(point.thresholds, exits=len(point.exit_shares))
+        rule.check_thresholds(point.thresholds, exits=len(point.exit_shares))
         return point
 
 
 def search_thresholds(
-    probabilities: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    answers: Answers,
     costs: Sequence[Cost],
     *,
     max_accuracy_drop: float,
     standard_errors: float = STANDARD_ERRORS,
-    policy_name: str = "entropy",
-) -> tuple[float, ...]:
+    policy: Policy | None = None,
+) -> Thresholds:
     """The thresholds of the least mean `ops` whose accuracy is at least that of the last exit minus the drop.
 
     With a margin of `standard_errors`, because thresholds that are searched for on some clips lose more on others.
@@ -87,95 +89,112 @@ def search_thresholds(
     a gap between observed scores, where rounding to float32 cannot move a clip to another exit.
 
     Args:
-        probabilities: [clips, exits, classes], what every exit says about every clip.
-        labels: [clips], the true labels.
+        answers: of all exits to labelled clips.
         costs: cumulative cost of leaving at each exit.
         max_accuracy_drop: in [0, 1]; 0.005 allows half a percentage point.
         standard_errors: how many standard errors of the loss must fit into the drop as well; larger is safer and
             slower, 0 takes the loss on these clips at its word.
-        policy_name: a name in `policy.POLICIES`.
+        policy: fitted; None means the default one.
 
     Raises:
-        ArgumentError: shapes that do not fit together, a label out of range, a drop outside [0, 1].
-        DataError: no clips, clips of one class only, NaN or infinite probabilities.
+        ArgumentError: costs that do not fit, a drop outside [0, 1].
+        DataError: no labels, clips of one class only.
     """
-    _check_drop(max_accuracy_drop)
-    problem = _problem(probabilities, labels, costs, policy_name=policy_name)
-    return threshold_search.search(problem, max_accuracy_drop=max_accuracy_drop, standard_errors=standard_errors)
+    goal = drop_goal(answers, max_accuracy_drop, standard_errors=standard_errors)
+    return threshold_search.search(problem(answers, costs, policy=policy), goal)
 
 
 def operating_points(
-    probabilities: npt.ArrayLike,
-    labels: npt.ArrayLike,
+    answers: Answers,
     costs: Sequence[Cost],
     *,
     drops: Mapping[str, float | None] = DROPS,
     standard_errors: float = STANDARD_ERRORS,
-    policy_name: str = "entropy",
-    split: str = "validation",
+    policy: Policy | None = None,
 ) -> dict[str, OperatingPoint]:
     """Thresholds and figures for every name in `drops`, in its order; arguments and errors of `search_thresholds`.
 
     A point that may lose more accuracy never costs more than one that may lose less.
     """
-    for drop in drops.values():
-        _check_drop(drop or 0.0)
-    problem = _problem(probabilities, labels, costs, policy_name=policy_name)
-    thresholds: dict[str, tuple[float, ...]] = {}
-    best = (0.0,) * (problem.exits - 1)
+    goals = {
+        name: drop_goal(answers, drop, standard_errors=standard_errors)
+        for name, drop in drops.items()
+        if drop is not None
+    }
+    of_these = problem(answers, costs, policy=policy)
+    thresholds: dict[str, Thresholds] = {}
+    best = (0.0,) * (answers.exits - 1)
     for name, drop in sorted(drops.items(), key=lambda item: (item[1] is not None, item[1] or 0.0)):
         if drop is not None:
-            best = threshold_search.search(
-                problem, max_accuracy_drop=drop, standard_errors=standard_errors, starts=[best]
-            )
+            best = threshold_search.search(of_these, goals[name], starts=[best])
         thresholds[name] = best
-    values = np.asarray(probabilities)
-    points = {}
-    for name, drop in drops.items():
-        exits = policy.exit_indices(problem.scores, thresholds[name])
-        points[name] = OperatingPoint(
-            name=name,
-            thresholds=thresholds[name],
-            max_accuracy_drop=drop or 0.0,
-            accuracy=metrics.accuracy(policy.predicted_labels(values, exits), labels),
-            exit_shares=tuple(metrics.exit_shares(exits, exits=problem.exits).tolist()),
-            mean_cost=metrics.mean_cost(exits, costs),
-            split=split,
-            sample_count=len(values),
+    return {
+        name: describe(
+            name, thresholds[name], answers, costs, policy=policy, max_accuracy_drop=0.0 if drop is None else drop
         )
-    return points
+        for name, drop in drops.items()
+    }
 
 
-def _check_drop(drop: float) -> None:
-    if not 0 <= drop <= 1:
-        raise ArgumentError(f"max_accuracy_drop is {drop!r}, but must be from 0 to 1 (0.005 is half a percent)")
+def describe(
+    name: str,
+    thresholds: Sequence[float],
+    answers: Answers,
+    costs: Sequence[Cost],
+    *,
+    policy: Policy | None = None,
+    max_accuracy_drop: float,
+) -> OperatingPoint:
+    """The operating point of some thresholds, with the figures that they reach on these clips."""
+    chosen = policy or policies.fit(policies.DEFAULT)
+    exits = rule.exit_indices(chosen.scores(answers), thresholds)
+    return OperatingPoint(
+        name=name,
+        thresholds=tuple(thresholds),
+        max_accuracy_drop=max_accuracy_drop,
+        accuracy=metrics.accuracy(rule.predicted_labels(chosen.probabilities(answers), exits), answers.truth),
+        exit_shares=tuple(metrics.exit_shares(exits, exits=answers.exits).tolist()),
+        mean_cost=metrics.mean_cost(exits, costs),
+        split=answers.split,
+        sample_count=len(answers),
+    )
 
 
-def _problem(
-    probabilities: npt.ArrayLike, labels: npt.ArrayLike, costs: Sequence[Cost], *, policy_name: str
-) -> threshold_search.Problem:
-    values, true = np.asarray(probabilities), np.asarray(labels)
-    if values.ndim != 3:
-        raise ArgumentError(f"probabilities has shape {values.shape}, but must be [clips, exits, classes]")
-    clips, exits, classes = values.shape
-    if clips == 0:
-        raise DataError("the validation split is empty, but thresholds need clips: choose a split that has some")
-    if exits == 0 or len(costs) != exits:
-        raise ArgumentError(f"costs has {len(costs)} entries, but the probabilities have {exits} exits")
-    if true.shape != (clips,):
-        raise ArgumentError(f"labels has shape {true.shape}, but the probabilities are of {clips} clips")
-    if not np.issubdtype(true.dtype, np.integer) or true.min() < 0 or true.max() >= classes:
-        raise ArgumentError(f"labels has values {true.min()} to {true.max()}, but must be whole, 0 to {classes - 1}")
-    if np.all(true == true[0]):
-        raise DataError(f"all {clips} validation clips have label {true[0]}, but thresholds need at least two classes")
-    bad = ~np.isfinite(values).all(axis=(1, 2))
-    if bad.any():
+def drop_goal(answers: Answers, max_accuracy_drop: float, *, standard_errors: float = STANDARD_ERRORS) -> Goal:
+    """The least ops whose accuracy stays within the drop."""
+    if not 0 <= max_accuracy_drop <= 1:
+        raise ArgumentError(
+            f"max_accuracy_drop is {max_accuracy_drop!r}, but must be from 0 to 1 (0.005 is half a percent)"
+        )
+    return Goal(limits=(LostLimit(max_accuracy_drop * len(answers), standard_errors),))
+
+
+def problem(
+    answers: Answers,
+    costs: Sequence[Cost],
+    *,
+    policy: Policy | None = None,
+    times_us: Sequence[float] | None = None,
+) -> Problem:
+    """What a search needs to know, from answers under a policy; errors of `search_thresholds`.
+
+    Args:
+        answers, costs, policy: as for `search_thresholds`.
+        times_us: of leaving at each exit, in microseconds; adds the resource "time_us".
+    """
+    chosen = policy or policies.fit(policies.DEFAULT)
+    truth = answers.truth
+    if len(costs) != answers.exits:
+        raise ArgumentError(f"costs has {len(costs)} entries, but the answers have {answers.exits} exits")
+    if np.all(truth == truth[0]):
         raise DataError(
-            f"probabilities of {bad.sum()} of {clips} clips (first: clip {bad.argmax()}) hold NaN or infinity: "
-            "the network diverged, train it again with a lower learning rate"
+            f"all {len(answers)} {answers.split} clips have label {truth[0]}, but thresholds need at least two classes"
         )
-    return threshold_search.Problem(
-        scores=policy.scores(values, policy=policy_name)[:, :-1].astype(np.float32),
-        correct=values.argmax(axis=-1) == true[:, None],
-        ops=np.array([cost.ops for cost in costs]),
+    resources = {"ops": np.array([cost.ops for cost in costs])}
+    if times_us is not None:
+        resources["time_us"] = np.asarray(times_us, np.float64)
+    return Problem(
+        scores=chosen.scores(answers)[:, :-1].astype(np.float32),
+        correct=chosen.probabilities(answers).argmax(axis=-1) == truth[:, None],
+        resources=resources,
     )

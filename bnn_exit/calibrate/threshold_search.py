@@ -1,15 +1,16 @@
-"""The cheapest thresholds that keep an accuracy: exhaustive on grids for up to four exits, block descent beyond."""
+"""The thresholds that serve a goal best: exhaustive on grids for up to four exits, block descent beyond."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit import policy
+from bnn_exit.policies import rule
 
 GRID_CELLS = 1_000_000
 """Threshold combinations one exhaustive search looks at: 1000 x 1000 for three exits, 100 x 100 x 100 for four."""
@@ -25,7 +26,8 @@ RESOLUTION = 1e-6
 backend adds in its own order. No threshold is placed among them."""
 
 Thresholds = tuple[float, ...]
-_Key = tuple[float, float, float]
+Totals = Mapping[str, Any]
+"""Quantity -> its sum over the clips, for one set of thresholds or an array of many: "lost", "differing", resources."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,12 +37,14 @@ class Problem:
     Attributes:
         scores: float32 [clips, exits - 1].
         correct: bool [clips, exits], whether the exit's answer is right.
-        ops: float64 [exits], cumulative cost of leaving at each exit.
+        resources: name -> float64 [exits], what a clip that leaves at each exit has used: "ops", "time_us".
+        reference: bool [clips], whether the full network is right; None takes the last exit.
     """
 
     scores: npt.NDArray[np.float32]
     correct: npt.NDArray[np.bool_]
-    ops: npt.NDArray[np.float64]
+    resources: Mapping[str, npt.NDArray[np.float64]]
+    reference: npt.NDArray[np.bool_] | None = None
 
     @property
     def exits(self) -> int:
@@ -49,18 +53,35 @@ class Problem:
 
     @property
     def lost(self) -> npt.NDArray[np.int64]:
-        """[clips, exits]: 1 where the exit is wrong and the last one right, -1 the other way round, else 0."""
-        return self.correct[:, -1:].astype(np.int64) - self.correct
+        """[clips, exits]: 1 where the exit is wrong and the full network right, -1 the other way round, else 0."""
+        reference = self.correct[:, -1] if self.reference is None else self.reference
+        return reference[:, None].astype(np.int64) - self.correct
 
-    def totals(self, thresholds: Sequence[float]) -> tuple[float, int, int]:
-        """Summed ops, answers lost against the last exit, and answers that differ from it in being right."""
-        exits = policy.exit_indices(self.scores, np.asarray(thresholds, np.float32))
-        lost = self.lost[np.arange(len(exits)), exits]
-        return float(self.ops[exits].sum()), int(lost.sum()), int(np.abs(lost).sum())
+    def quantities(self) -> dict[str, npt.NDArray[np.float64]]:
+        """Each quantity that totals are made of: [clips, exits]."""
+        lost = self.lost.astype(np.float64)
+        used = {name: np.broadcast_to(values, lost.shape) for name, values in self.resources.items()}
+        return {"lost": lost, "differing": np.abs(lost), **used}
+
+    def totals(self, thresholds: Sequence[float]) -> dict[str, float]:
+        """Each resource, answers lost against the full network, and answers that differ from it in being right."""
+        exits = rule.exit_indices(self.scores, np.asarray(thresholds, np.float32))
+        clips = np.arange(len(exits))
+        return {name: float(values[clips, exits].sum()) for name, values in self.quantities().items()}
+
+    def first_exits(self, count: int) -> Problem:
+        """The same clips where the exit number `count` answers all that are left."""
+        reference = self.correct[:, -1] if self.reference is None else self.reference
+        return Problem(
+            scores=self.scores[:, : count - 1],
+            correct=self.correct[:, :count],
+            resources={name: values[:count] for name, values in self.resources.items()},
+            reference=reference,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
-class Limit:
+class LostLimit:
     """What may be lost: the answers lost and `standard_errors` of their number together at most `answers`.
 
     The search picks the thresholds that look best on these clips, so on others they lose more than here; the margin
@@ -68,18 +89,60 @@ class Limit:
     """
 
     answers: float
-    standard_errors: float
+    standard_errors: float = 0.0
 
-    def excess(self, lost: npt.ArrayLike, differing: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
         """By how many answers the limit is broken; 0 where it is kept."""
-        total = np.asarray(lost) + self.standard_errors * np.sqrt(np.asarray(differing))
+        total = np.asarray(totals["lost"]) + self.standard_errors * np.sqrt(np.asarray(totals["differing"]))
         return np.maximum(total - self.answers - 1e-6, 0.0)
 
 
-def search(
-    problem: Problem, *, max_accuracy_drop: float, standard_errors: float = 0.0, starts: Sequence[Thresholds] = ()
-) -> Thresholds:
-    """Least total ops with at most `max_accuracy_drop` lost against the last exit; ties go to the more accurate.
+@dataclasses.dataclass(frozen=True)
+class UseLimit:
+    """What may be used: the sum of a resource over all clips at most `total`."""
+
+    resource: str
+    total: float
+
+    def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
+        """By how much the limit is broken; 0 where it is kept."""
+        return np.maximum(np.asarray(totals[self.resource]) - self.total * (1 + 1e-12), 0.0)
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    """What thresholds are chosen for: limits first, in this order, then what is to be least.
+
+    Attributes:
+        limits: the first matters most: a later one is looked at only among thresholds that break those before it as
+            little as any can. (DynO, Almeida et al. 2022, orders hard and soft goals of its scheduler so.)
+        least: a quantity: a resource, or "lost".
+        ties: among equals in that, these decide, in order.
+    """
+
+    limits: tuple[LostLimit | UseLimit, ...]
+    least: str = "ops"
+    ties: tuple[str, ...] = ("lost",)
+
+    def key(self, totals: Totals) -> tuple[float, ...]:
+        """Smaller is better."""
+        excess = [float(limit.excess(totals)) for limit in self.limits]
+        return (*excess, *(float(totals[name]) for name in (self.least, *self.ties)))
+
+    def best(self, totals: Totals) -> int:
+        """The place, in flattened arrays of totals, of the least key."""
+        ranked = [limit.excess(totals) for limit in self.limits]
+        ranked += [np.asarray(totals[name], np.float64) for name in (self.least, *self.ties)]
+        left = np.ones(ranked[0].shape, np.bool_)
+        for values in ranked:
+            least = values[left].min()
+            # Sums of floats in another order differ in the last bits.
+            left &= values <= least + 1e-12 * abs(least)
+        return int(left.argmax())
+
+
+def search(problem: Problem, goal: Goal, *, starts: Sequence[Thresholds] = ()) -> Thresholds:
+    """The thresholds that serve the goal best.
 
     For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, where
     the grid has room for them all), then single thresholds move over all their distinct values until none helps.
@@ -87,28 +150,26 @@ def search(
     starting points. Deterministic.
 
     Args:
-        problem: scores, answers and costs.
-        max_accuracy_drop: in [0, 1].
-        standard_errors: margin on the loss, see Limit; larger is safer and slower.
-        starts: further starting points; the result is never worse than one of them that keeps the accuracy.
+        problem: scores, answers and resources.
+        goal: what they are for.
+        starts: further starting points; the result is never worse than one of them.
     """
     count = problem.exits - 1
     off = (0.0,) * count
     if count == 0:
         return off
-    limit = Limit(max_accuracy_drop * len(problem.correct), standard_errors)
     candidates = [distinct_thresholds(problem.scores[:, k]) for k in range(count)]
     singles: list[tuple[int, ...]] = [(k,) for k in range(count)]
 
     if count <= 3:
-        whole = _best_block(problem, candidates, off, tuple(range(count)), limit=limit, cells=GRID_CELLS)
+        whole = _best_block(problem, candidates, off, tuple(range(count)), goal=goal, cells=GRID_CELLS)
         begin, blocks = [whole, *starts], singles
     else:
         width = 3 if count <= 6 else 2
         begin = [off, *starts, *_random_starts(candidates)]
         blocks = [*itertools.combinations(range(count), width), *singles]
-    results = [_descend(problem, candidates, start, blocks, limit=limit) for start in begin]
-    best = min(results, key=lambda thresholds: _key(problem, thresholds, limit=limit))
+    results = [_descend(problem, candidates, start, blocks, goal=goal) for start in begin]
+    best = min(results, key=lambda thresholds: goal.key(problem.totals(thresholds)))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
 
@@ -146,7 +207,7 @@ def _best_block(
     thresholds: Thresholds,
     block: tuple[int, ...],
     *,
-    limit: Limit,
+    goal: Goal,
     cells: int,
 ) -> Thresholds:
     """The best values, of all combinations on a grid, for the thresholds in `block`; the others stay.
@@ -162,30 +223,23 @@ def _best_block(
     held = np.array(thresholds, np.float32)
     held[list(block)] = 0.0
     rows = np.arange(len(problem.correct))
-    final = policy.exit_indices(problem.scores, held)
+    final = rule.exit_indices(problem.scores, held)
     # Bin b: the number of grid thresholds that keep the clip in, so it leaves at grid place j exactly if b <= j.
     bins = []
     for k, grid in zip(block, grids, strict=True):
         kept = np.searchsorted(grid, problem.scores[:, k], side="right")
         bins.append(np.where(final < k, len(grid), kept))
 
-    totals = []
-    lost = problem.lost.astype(np.float64)
-    for table in (np.broadcast_to(problem.ops, lost.shape), lost, np.abs(lost)):
+    totals = {}
+    for name, table in problem.quantities().items():
         adds = [table[:, k] for k in block] + [table[rows, final]]
         total = np.full((1,) * len(block), adds[0].sum())
         for k in range(1, len(block) + 1):
             total = total + _passing_sums(bins[:k], [len(grid) for grid in grids[:k]], adds[k] - adds[k - 1]).reshape(
                 [len(grid) for grid in grids[:k]] + [1] * (len(block) - k)
             )
-        totals.append(total)
-    ops, losses, differing = totals[0], np.rint(totals[1]), np.rint(totals[2])
-
-    excess = limit.excess(losses, differing)
-    enough = excess == excess.min()
-    ops = np.where(enough, ops, np.inf)
-    cheapest = enough & (ops <= ops.min() * (1 + 1e-12))
-    place = np.unravel_index(np.where(cheapest, losses, np.inf).argmin(), losses.shape)
+        totals[name] = np.rint(total) if name in ("lost", "differing") else total
+    place = np.unravel_index(goal.best(totals), [len(grid) for grid in grids])
     chosen = list(thresholds)
     for k, grid, index in zip(block, grids, place, strict=True):
         chosen[k] = float(grid[index])
@@ -211,26 +265,20 @@ def _descend(
     start: Thresholds,
     blocks: Sequence[tuple[int, ...]],
     *,
-    limit: Limit,
+    goal: Goal,
 ) -> Thresholds:
     """Improve one block after another until a whole round changes nothing."""
-    best, key = start, _key(problem, start, limit=limit)
+    best, key = start, goal.key(problem.totals(start))
     improved = True
     while improved:
         improved = False
         for block in blocks:
             cells = BLOCK_CELLS if len(block) > 1 else len(candidates[block[0]])
-            found = _best_block(problem, candidates, best, block, limit=limit, cells=cells)
-            found_key = _key(problem, found, limit=limit)
+            found = _best_block(problem, candidates, best, block, goal=goal, cells=cells)
+            found_key = goal.key(problem.totals(found))
             if found_key < key:
                 best, key, improved = found, found_key, True
     return best
-
-
-def _key(problem: Problem, thresholds: Thresholds, *, limit: Limit) -> _Key:
-    """Smaller is better: first within the limit, then fewer ops, then fewer answers lost."""
-    ops, lost, differing = problem.totals(thresholds)
-    return float(limit.excess(lost, differing)), ops, float(lost)
 
 
 def _grid(candidates: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:

@@ -1,0 +1,170 @@
+"""Which policy leaves earliest for the same accuracy?
+
+    python benchmarks/policies.py RUN... [--data-dir DIR]
+
+For every policy of `bnn_exit.policies` and every run: thresholds from the validation split, with accuracy lost there at
+most 0, 0.25, 0.5, 1 and 2 percentage points, and what they cost and lose on the test split; the cheapest thresholds
+that lose 1, 2 and 3 points on validation are T-RecX's protocol (Ghanathe and Wilton 2023, table 1). The work of the
+policy itself is counted. Policies that learn are fitted on the training split, temperatures on the validation split.
+Answers are those of the Keras network. Writes results/policies.json; the exit status is 1 if the default costs over 2 %
+more than the cheapest policy that a file can hold, on the mean over limits.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+from bnn_exit import machine, policies
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.calibrate.operating_points import describe, search_thresholds
+from bnn_exit.command import Parser
+from bnn_exit.cost import Cost
+from bnn_exit.errors import run_command
+from bnn_exit.evaluate import load_task
+from bnn_exit.export.scores import exportable
+from bnn_exit.files import write_json
+from bnn_exit.policies import POLICIES, Policy, Sizes
+from bnn_exit.training.runs import RunConfig
+
+RESULT = Path(__file__).parent / "results" / "policies.json"
+LIMITS = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03)
+CLOSE = 1.02
+
+
+def parser() -> argparse.ArgumentParser:
+    text = __doc__.split("\n", 2)
+    arguments = Parser(prog="python benchmarks/policies.py", description=text[0], epilog=text[2])
+    arguments.add_argument("runs", metavar="RUN", nargs="+", help="folders of trained networks")
+    arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(lambda: _main(parser().parse_args(argv)))
+
+
+def _main(options: argparse.Namespace) -> int:
+    networks = [measure(Path(run), data_dir=options.data_dir) for run in options.runs]
+    verdict = judge(networks)
+    write_json(
+        RESULT,
+        {
+            "question": __doc__.splitlines()[0],
+            "command": "python benchmarks/policies.py RUN... --data-dir DIR",
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "thresholds_from": "validation",
+            "split": "test",
+            "networks": networks,
+            **verdict,
+        },
+    )
+    for network in networks:
+        print(markdown(network))
+    print(f"default {verdict['default']}: mean cost {verdict['ratio_to_cheapest']:.3f} of {verdict['cheapest']}'s")
+    print(f"wrote {RESULT}", file=sys.stderr)
+    return 0 if verdict["ratio_to_cheapest"] <= CLOSE else 1
+
+
+def measure(run: Path, *, data_dir: str | None) -> dict[str, Any]:
+    """Every policy on one network."""
+    config = RunConfig.load(run)
+    values = {"task": {"name": config.task.name, "options": config.task.options}}
+    task = load_task({**values, "features": config.task.features.to_dict()}, data_dir=data_dir)
+    model = config.network(run)
+    answers = {split: answers_of(model, task, split=split, features=True) for split in ("train", "validation", "test")}
+    costs = model.costs()
+    return {
+        "run": run.name,
+        "sample_counts": {split: len(each) for split, each in answers.items()},
+        "exits": [
+            {"accuracy": float(share), "relative_ops": cost.ops / costs[-1].ops}
+            for share, cost in zip(answers["test"].correct.mean(axis=0), costs, strict=True)
+        ],
+        "policies": {name: points(fitted(name, answers), answers, costs, model.head_costs()) for name in POLICIES},
+    }
+
+
+def fitted(name: str, answers: dict[str, Answers]) -> Policy:
+    """A temperature that was fitted on the clips a network learned would make it too sure of itself."""
+    return policies.fit(name, answers["validation" if name.startswith("scaled_") else "train"])
+
+
+def points(
+    policy: Policy, answers: dict[str, Answers], costs: tuple[Cost, ...], heads: tuple[Cost, ...]
+) -> list[dict[str, Any]]:
+    """What the thresholds for each limit do on the test split."""
+    test = answers["test"]
+    full = float(test.correct[:, -1].mean())
+    own_costs = with_policy(costs, heads, policy, test)
+    found = []
+    for limit in LIMITS:
+        thresholds = search_thresholds(
+            answers["validation"], own_costs, max_accuracy_drop=limit, standard_errors=0.0, policy=policy
+        )
+        point = describe("point", thresholds, test, own_costs, policy=policy, max_accuracy_drop=limit)
+        found.append(
+            {
+                "limit": limit,
+                "thresholds": list(thresholds),
+                "drop": full - point.accuracy,
+                "relative_ops": point.mean_cost["ops"] / costs[-1].ops,
+                "exit_shares": list(point.exit_shares),
+            }
+        )
+    return found
+
+
+def with_policy(costs: tuple[Cost, ...], heads: tuple[Cost, ...], policy: Policy, answers: Answers) -> list[Cost]:
+    """Costs of leaving at each exit with the work of the policy at every exit that was run.
+
+    Class means stand in for the heads of all exits but the last.
+    """
+    sizes = Sizes(answers.classes, tuple(each.shape[1] for each in answers.features))
+    binary = floats = 0
+    found = []
+    for index, cost in enumerate(costs):
+        if index < len(costs) - 1:
+            own = policy.cost(index, sizes)
+            spared = heads[index] if policy.needs_features else Cost(0, 0)
+            binary += own.binary_macs - spared.binary_macs
+            floats += own.float_macs - spared.float_macs
+        found.append(Cost(cost.binary_macs + binary, cost.float_macs + floats, cost.bytes))
+    return found
+
+
+def judge(networks: list[dict[str, Any]]) -> dict[str, Any]:
+    """The default beside the cheapest policy that a file can hold, by mean cost over networks and limits."""
+    means = {
+        name: statistics.mean(p["relative_ops"] for network in networks for p in network["policies"][name][:5])
+        for name in exportable()
+    }
+    cheapest = min(means, key=lambda name: means[name])
+    return {
+        "default": policies.DEFAULT,
+        "cheapest": cheapest,
+        "mean_relative_ops": means,
+        "ratio_to_cheapest": means[policies.DEFAULT] / means[cheapest],
+    }
+
+
+def markdown(network: dict[str, Any]) -> str:
+    """A table: mean cost on test in % of the full network, and in brackets the accuracy lost there."""
+    head = ["policy", *(f"{100 * limit:g} pp" for limit in LIMITS)]
+    lines = [f"\n{network['run']}, {network['sample_counts']['test']} test clips: ops in % (pp lost on test)", ""]
+    lines += ["| " + " | ".join(head) + " |", "|---" + "|---:" * len(LIMITS) + "|"]
+    for name, found in network["policies"].items():
+        cells = [f"{100 * p['relative_ops']:.1f} ({100 * p['drop']:.2f})" for p in found]
+        lines.append("| " + " | ".join([name, *cells]) + " |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

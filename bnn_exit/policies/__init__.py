@@ -1,0 +1,84 @@
+"""When to exit: every policy gives a score for `score < threshold`, so calibration and reports treat all alike."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from bnn_exit.answers import Answers
+from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.policies.base import Policy, Sizes, log_softmax, softmax
+from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
+from bnn_exit.policies.ensemble import Ensemble
+from bnn_exit.policies.patience import Patience
+from bnn_exit.policies.temperature import ScaledEntropy, ScaledMargin, ScaledMaxProbability
+from bnn_exit.policies.uncertainty import Entropy, EntropyNats, Margin, MaxProbability
+
+__all__ = ["DEFAULT", "POLICIES", "Policy", "Sizes", "fit", "from_dict", "log_softmax", "softmax"]
+
+POLICIES: dict[str, type[Policy]] = {
+    kind.name: kind
+    for kind in (
+        Entropy,
+        EntropyNats,
+        MaxProbability,
+        Margin,
+        ScaledEntropy,
+        ScaledMaxProbability,
+        ScaledMargin,
+        Patience,
+        Ensemble,
+        ClassMeans,
+        ClassMeans1Bit,
+    )
+}
+"""Policy name -> its class."""
+
+DEFAULT = Margin.name
+"""What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all.
+Networks that learned smoothed labels spread what is left of a sure answer over all classes: entropy calls it doubt."""
+
+
+def fit(name: str, answers: Answers | None = None) -> Policy:
+    """The policy of this name, with what it learns from labelled clips of the training or validation split.
+
+    Args:
+        name: in POLICIES.
+        answers: may be left out for a policy that learns nothing.
+
+    Raises:
+        ArgumentError: an unknown name, clips of the test split, or no clips for a policy that learns from them.
+        DataError: what it learns from is missing: labels, or features.
+    """
+    kind = POLICIES[one_of("policy", name, POLICIES)]
+    if answers is None:
+        if dataclasses.fields(kind):
+            raise ArgumentError(f"policy {name} learns from clips: give the answers to a training or validation split")
+        return kind()
+    return kind.fit(answers)
+
+
+def from_dict(values: Mapping[str, Any]) -> Policy:
+    """The policy that `Policy.to_dict` wrote.
+
+    Raises:
+        ArgumentError: an unknown policy, a setting too many or too few, or values that are not lists of numbers.
+    """
+    kind = POLICIES[one_of("policy", str(values.get("name")), POLICIES)]
+    wanted = sorted(field.name for field in dataclasses.fields(kind))
+    given = sorted(name for name in values if name != "name")
+    if given != wanted:
+        raise ArgumentError(
+            f"policy {kind.name} has the settings {', '.join(given) or 'none'}, but must have "
+            f"{', '.join(wanted) or 'none'}"
+        )
+    return kind(**{name: _frozen(values[name], name) for name in wanted})
+
+
+def _frozen(value: Any, name: str) -> Any:
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(each, name) for each in value)
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ArgumentError(f"{name} of a policy holds {value!r}, but must hold numbers")
+    return float(value)

@@ -1,0 +1,101 @@
+"""What a policy is: the answer that each exit gives, and the score that the exit rule compares."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.answers import Answers
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """What the work of a policy depends on.
+
+    Attributes:
+        classes: of the network.
+        features: numbers that `Answers.features` holds for each exit; empty if there are none.
+    """
+
+    classes: int
+    features: tuple[int, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    """A score for each exit: leave at exit k if score_k < threshold_k. The lower the score, the surer the exit.
+
+    What a policy learns is held in the fields of its class. An exit never reads what deeper exits say.
+    """
+
+    name: ClassVar[str]
+    needs_features: ClassVar[bool] = False
+
+    @classmethod
+    def fit(cls, answers: Answers) -> Policy:
+        """The policy with what it learns from labelled clips of the training or validation split.
+
+        Raises:
+            ArgumentError: clips of the test split: every later figure would flatter.
+            DataError: what it learns from is missing, such as labels.
+        """
+        if answers.split == "test":
+            raise ArgumentError(
+                f"policy {cls.name} was given clips of the split 'test', but it may only learn from 'train' or "
+                "'validation': every later figure would flatter"
+            )
+        return cls._learn(answers)
+
+    @classmethod
+    def _learn(cls, answers: Answers) -> Policy:
+        return cls()
+
+    def probabilities(self, answers: Answers) -> Floats:
+        """What is answered at each exit: [clips, exits, classes], each row sums to 1."""
+        return softmax(answers.logits)
+
+    def scores(self, answers: Answers) -> Floats:
+        """The score of each exit: [clips, exits], at least 0; NaN where an exit says NaN."""
+        raise NotImplementedError
+
+    def highest(self, classes: int) -> float:
+        """No score exceeds it, so a threshold above it makes an exit always answer."""
+        return 1.0
+
+    def cost(self, exit_index: int, sizes: Sizes) -> Cost:
+        """Its own work at one exit, beyond the softmax that every answer needs.
+
+        One float MAC for each multiplication, with the addition that follows it, and for each comparison, exponential
+        and logarithm.
+        """
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """The name and what was learned, as JSON values; `policies.from_dict` is the way back."""
+        return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
+
+
+def softmax(logits: npt.ArrayLike) -> Floats:
+    """Probabilities exp(z_c) / sum_j exp(z_j) over the last axis, shape of `logits`; float64.
+
+    The largest logit is subtracted first, so logits of any size are safe.
+    """
+    return np.exp(log_softmax(logits))
+
+
+def log_softmax(logits: npt.ArrayLike) -> Floats:
+    """The logarithm of `softmax`, finite for finite logits."""
+    values = np.asarray(logits, np.float64)
+    values = values - values.max(axis=-1, keepdims=True)
+    return values - np.log(np.exp(values).sum(axis=-1, keepdims=True))
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(each) for each in value] if isinstance(value, (tuple, list)) else value

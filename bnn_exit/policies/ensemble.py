@@ -1,0 +1,79 @@
+"""All exits so far answer together."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.answers import Answers
+from bnn_exit.cost import Cost
+from bnn_exit.policies.base import Floats, Policy, Sizes, log_softmax, softmax
+
+_STEPS = 400
+_RATE = 0.05
+
+
+@dataclasses.dataclass(frozen=True)
+class Ensemble(Policy):
+    """Geometric ensemble of Zero Time Waste (Wolczyk et al. 2021, section 3.2); the score is one minus its largest
+    probability.
+
+    Exit m answers softmax_c((1/m) sum_{j<=m} w_mj ln p_j(c) + b_mc), with the p_j of all exits so far. The last exit's
+    answer is the network's own.
+
+    Attributes:
+        weights: for each exit but the last, w_m1 to w_mm, all above 0.
+        biases: for each exit but the last, one number a class.
+    """
+
+    weights: tuple[tuple[float, ...], ...] = ()
+    biases: tuple[tuple[float, ...], ...] = ()
+
+    name = "ensemble"
+
+    @classmethod
+    def _learn(cls, answers: Answers) -> Ensemble:
+        said = log_softmax(answers.logits)
+        fitted = [_fit_exit(said[:, : m + 1], answers.truth) for m in range(answers.exits - 1)]
+        return cls(tuple(weights for weights, _ in fitted), tuple(biases for _, biases in fitted))
+
+    def probabilities(self, answers: Answers) -> Floats:
+        """See Policy."""
+        said = log_softmax(answers.logits)
+        together = [
+            np.einsum("nmc,m->nc", said[:, : len(w)], np.asarray(w)) / len(w) + np.asarray(b)
+            for w, b in zip(self.weights, self.biases, strict=True)
+        ]
+        return softmax(np.stack([*together, said[:, -1]], axis=1))
+
+    def scores(self, answers: Answers) -> Floats:
+        """See Policy."""
+        return np.maximum(1 - self.probabilities(answers).max(axis=-1), 0.0)
+
+    def cost(self, exit_index: int, sizes: Sizes) -> Cost:
+        """See Policy: the weighted sum, the exponentials and the largest of them."""
+        return Cost(0, (exit_index + 3) * sizes.classes)
+
+
+def _fit_exit(said: Floats, labels: npt.NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Weights and biases of the least cross entropy, from log probabilities [clips, exits so far, classes].
+
+    Weights are exponentials, so they stay above 0, as in the paper; Adam on all clips at once in place of its
+    mini-batches, so that nothing is drawn by chance.
+    """
+    clips, exits, classes = said.shape
+    right = np.zeros((clips, classes))
+    right[np.arange(clips), labels] = 1
+    # One vector: logarithms of the weights, then the biases.
+    values, mean, square = (np.zeros(exits + classes) for _ in range(3))
+    for step in range(1, _STEPS + 1):
+        weights, biases = np.exp(values[:exits]), values[exits:]
+        off = softmax(np.einsum("nmc,m->nc", said, weights) / exits + biases) - right
+        slope = np.concatenate([weights * np.einsum("nc,nmc->m", off, said) / exits, off.sum(axis=0)]) / clips
+        mean = 0.9 * mean + 0.1 * slope
+        square = 0.999 * square + 0.001 * slope**2
+        rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / _STEPS))
+        values = values - rate * (mean / (1 - 0.9**step)) / (np.sqrt(square / (1 - 0.999**step)) + 1e-8)
+    return tuple(np.exp(values[:exits]).tolist()), tuple(values[exits:].tolist())

@@ -1,0 +1,97 @@
+"""Every policy that a file can hold says in the file, on every backend, what it says in NumPy."""
+
+import numpy as np
+import pytest
+from tiny import tiny_model
+
+from bnn_exit import artifact, policies
+from bnn_exit._keras import set_seed, tf
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.errors import ExportError
+from bnn_exit.export import scores, to_lce
+from bnn_exit.policies import POLICIES, rule
+from bnn_exit.runtime.backends import BACKENDS
+
+EXITS = 3
+
+
+@pytest.fixture(scope="module")
+def network(tone_task):
+    set_seed(1)
+    return tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+
+
+@pytest.fixture(scope="module")
+def fitted(network, tone_task):
+    answers = answers_of(network, tone_task, split="validation")
+    return {name: policies.fit(name, answers) for name in scores.exportable()}
+
+
+def test_a_file_holds_every_policy_that_reads_logits_alone():
+    assert set(scores.exportable()) == {name for name, kind in POLICIES.items() if not kind.needs_features}
+
+
+@pytest.mark.parametrize("name", scores.exportable())
+def test_a_file_answers_and_scores_as_the_policy_does(name, network, fitted, tone_task, tmp_path):
+    policy = fitted[name]
+    to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
+    file = artifact.load(tmp_path / "m.tflite")
+    assert file.metadata.policy == name
+    log_mel = np.asarray(tone_task.log_mel("test"))[:8]
+    for backend, make in BACKENDS.items():
+        runner = make(file, threads=1)
+        forced = [[runner.run(clip, rule.forcing_thresholds(k, exits=EXITS)) for clip in log_mel] for k in range(EXITS)]
+        # The network on this backend may differ from Keras by a sign: what its own heads say is the judge.
+        plain = _logits(network, tone_task, log_mel, backend, tmp_path)
+        expected_scores, expected = policy.scores(plain), policy.probabilities(plain)
+        for k in range(EXITS):
+            assert [answer[1] for answer in forced[k]] == [k] * len(log_mel)
+            assert np.array([answer[0] for answer in forced[k]]) == pytest.approx(expected[:, k], abs=2e-5), backend
+            assert np.array([answer[2] for answer in forced[k]]) == pytest.approx(expected_scores[:, k], abs=2e-5)
+        # Half-way between the scores of these clips every exit sends some of them out.
+        thresholds = np.median(expected_scores[:, :-1], axis=0).astype(np.float32) + np.float32(1e-4)
+        left = [runner.run(clip, thresholds)[1] for clip in log_mel]
+        assert left == rule.exit_indices(np.array([[a[2] for a in each] for each in forced]).T, thresholds).tolist()
+
+
+def _logits(network, task, log_mel, backend, folder):
+    """Logarithms of what the exits of a file with the plain policy say."""
+    path = folder / "plain.tflite"
+    if not path.is_file():
+        to_lce.export(network, path, task=task, operating_points={})
+    runner = BACKENDS[backend](artifact.load(path), threads=1)
+    said = [[runner.run(clip, rule.forcing_thresholds(k, exits=EXITS))[0] for k in range(EXITS)] for clip in log_mel]
+    return Answers(np.log(np.maximum(said, 1e-38)))
+
+
+@pytest.mark.parametrize("name", scores.exportable())
+def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
+    generator = np.random.default_rng(2)
+    logits = np.concatenate(
+        [
+            generator.normal(0, 3, (60, EXITS, 5)),
+            np.zeros((1, EXITS, 5)),  # uniform: all five share the first place
+            np.tile([100.0, 0, 0, 0, 0], (1, EXITS, 1)),  # probabilities of 0
+            np.tile([3.0, 3, 0, 0, 0], (1, EXITS, 1)),  # two share the first place
+        ]
+    )
+    labels = generator.integers(0, 5, len(logits))
+    answers = Answers(logits, labels, "validation")
+    policy = policies.fit(name, answers)
+    expected_scores, expected = policy.scores(answers), policy.probabilities(answers)
+    for clip, row in enumerate(answers.logits):
+        memory = ()
+        for k in range(EXITS):
+            answer = scores.answer(policy, k, tf.constant(row[k][None]), memory, is_last=k == EXITS - 1)
+            memory = answer.memory
+            assert answer.score.numpy() == pytest.approx([expected_scores[clip, k]], abs=2e-6)
+            assert answer.score.numpy()[0] >= 0
+            assert answer.probabilities.numpy()[0] == pytest.approx(expected[clip, k], abs=2e-6)
+
+
+def test_a_policy_of_features_stays_out_of_files(network, tone_task, tmp_path):
+    policy = POLICIES["class_means"]()
+    with pytest.raises(ExportError, match="policy 'class_means' reads the features of every exit, but a file can hold"):
+        to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
+    assert not (tmp_path / "m.tflite").exists()

@@ -1,0 +1,221 @@
+import json
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import optimize
+
+from bnn_exit import policies
+from bnn_exit.answers import Answers
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.policies import POLICIES, Sizes, log_softmax, softmax
+from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
+from bnn_exit.policies.ensemble import Ensemble
+from bnn_exit.policies.patience import Patience
+from bnn_exit.policies.temperature import ScaledEntropy, fit_temperature
+from bnn_exit.policies.uncertainty import Entropy
+
+
+def said(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
+    """Answers that get better with depth, with features that tell the classes apart."""
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(0, classes, clips)
+    labels[:classes] = np.arange(classes)
+    gain = 1.0 + np.arange(exits)
+    logits = generator.normal(0, 1.5, (clips, exits, classes)) + gain[:, None] * np.eye(classes)[labels][:, None]
+    features = tuple(generator.normal(0, 1, (clips, 6)) + (k + 1) * np.eye(6)[labels] - 0.3 for k in range(exits))
+    return Answers(logits, labels, split, features=tuple(each.astype(np.float32) for each in features))
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_every_policy_answers_and_scores_every_exit_and_goes_to_json_and_back(name):
+    answers = said()
+    policy = policies.fit(name, answers)
+    scores, probabilities = policy.scores(answers), policy.probabilities(answers)
+    assert policy.name == name and scores.shape == (200, 3) and probabilities.shape == (200, 3, 4)
+    assert probabilities.sum(axis=-1) == pytest.approx(np.ones((200, 3)))
+    assert 0 <= scores.min() and scores.max() <= policy.highest(4) + 1e-12
+    # The last exit is the network's own answer, whatever the policy: accuracy is lost against it.
+    assert np.array_equal(probabilities[:, -1].argmax(-1), answers.logits[:, -1].argmax(-1))
+    again = policies.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False)))
+    assert again == policy and np.array_equal(again.scores(answers), scores)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_an_exit_does_not_know_what_deeper_exits_say(name):
+    answers = said()
+    policy = policies.fit(name, answers)
+    other = said(seed=1)
+    mixed = Answers(
+        np.concatenate([answers.logits[:, :2], other.logits[:, 2:]], axis=1),
+        features=(*answers.features[:2], other.features[2]),
+    )
+    assert np.array_equal(policy.scores(mixed)[:, :2], policy.scores(answers)[:, :2])
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_logits_and_logarithms_of_probabilities_are_the_same_to_a_policy(name):
+    answers = said()
+    logarithms = Answers(log_softmax(answers.logits), answers.labels, "validation", features=answers.features)
+    expected = policies.fit(name, answers)
+    assert policies.fit(name, logarithms).scores(logarithms) == pytest.approx(expected.scores(answers), abs=2e-5)
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_never_learns_from_the_test_split(name):
+    with pytest.raises(ArgumentError, match=rf"policy {name} was given clips of the split 'test'"):
+        policies.fit(name, said(split="test"))
+
+
+def test_what_a_policy_needs_is_named_when_it_is_missing():
+    answers = said()
+    with pytest.raises(ArgumentError, match="policy is 'entropie', but must be one of .*did you mean 'entropy'"):
+        policies.fit("entropie", answers)
+    with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give the answers"):
+        policies.fit("ensemble")
+    with pytest.raises(DataError, match="labels are missing"):
+        policies.fit("scaled_entropy", Answers(answers.logits))
+    with pytest.raises(DataError, match="policy class_means needs the features of every exit"):
+        policies.fit("class_means", Answers(answers.logits, answers.labels))
+    with pytest.raises(DataError, match="class 3 has no clip in the validation split"):
+        policies.fit("class_means", answers.part(answers.labels != 3))
+    with pytest.raises(ArgumentError, match="policy entropy has the settings temperatures, but must have none"):
+        policies.from_dict({"name": "entropy", "temperatures": [1.0]})
+    with pytest.raises(ArgumentError, match="temperatures of a policy holds 'hot', but must hold numbers"):
+        policies.from_dict({"name": "scaled_entropy", "temperatures": ["hot"]})
+
+
+# -------------------------------------------------------------------------------------------------------- temperature
+
+
+def test_the_temperature_is_the_one_of_least_cross_entropy():
+    answers = said(clips=500, seed=3)
+    for k in range(3):
+        logits, labels = answers.logits[:, k].astype(float), answers.labels
+
+        def loss(temperature, logits=logits, labels=labels):
+            return -log_softmax(logits / temperature)[np.arange(len(labels)), labels].mean()
+
+        expected = optimize.minimize_scalar(loss, bounds=(0.05, 20), method="bounded", options={"xatol": 1e-9}).x
+        assert fit_temperature(logits, labels) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_temperature_undoes_a_scale():
+    answers = said(clips=500, seed=4)
+    once = fit_temperature(answers.logits[:, 0], answers.labels)
+    assert fit_temperature(3 * answers.logits[:, 0], answers.labels) == pytest.approx(3 * once, rel=1e-6)
+
+
+def test_an_exit_that_is_always_right_gets_the_lowest_temperature_and_finite_scores():
+    logits = np.tile(5.0 * np.eye(3), (4, 1))[:, None].repeat(2, axis=1)
+    answers = Answers(logits, np.tile([0, 1, 2], 4), "validation")
+    policy = policies.fit("scaled_entropy", answers)
+    assert policy.temperatures == pytest.approx((0.02, 0.02))
+    assert np.isfinite(policy.scores(answers)).all()
+
+
+def test_scaled_scores_are_the_scores_of_scaled_logits():
+    answers = said()
+    policy = ScaledEntropy((2.0, 0.5, 1.0))
+    expected = Entropy().scores(Answers(answers.logits / np.array([2.0, 0.5, 1.0])[:, None]))
+    assert policy.scores(answers) == pytest.approx(expected, abs=1e-6)
+
+
+# ----------------------------------------------------------------------------------------------------------- patience
+
+
+@given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=6))
+def test_patience_counts_equal_answers_in_a_row(labels):
+    scores = Patience().scores(Answers(np.eye(3)[np.array(labels)]))
+    for row, found in zip(labels, scores, strict=True):
+        count = 0
+        for k, label in enumerate(row):
+            count = count + 1 if k and label == row[k - 1] else 1
+            assert found[k] == 1 / count
+
+
+# ----------------------------------------------------------------------------------------------------------- ensemble
+
+
+def test_the_ensemble_is_the_one_of_the_formula():
+    answers = said(clips=5)
+    policy = Ensemble(weights=((2.0,), (0.5, 1.5)), biases=((0.1, 0.2, 0.3, 0.4), (0.0, 1.0, 0.0, -1.0)))
+    p = softmax(answers.logits)
+    for clip in range(5):
+        first = p[clip, 0] ** 2.0 * np.exp([0.1, 0.2, 0.3, 0.4])
+        second = p[clip, 0] ** 0.25 * p[clip, 1] ** 0.75 * np.exp([0.0, 1.0, 0.0, -1.0])
+        expected = [first / first.sum(), second / second.sum(), p[clip, 2]]
+        assert policy.probabilities(answers)[clip] == pytest.approx(np.array(expected))
+    assert policy.scores(answers) == pytest.approx(1 - policy.probabilities(answers).max(-1))
+
+
+def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
+    answers = said(clips=600, seed=5)
+    policy = policies.fit("ensemble", answers)
+    logs = log_softmax(answers.logits)
+    for m in (0, 1):
+
+        def loss(values, m=m):
+            together = np.einsum("nmc,m->nc", logs[:, : m + 1], np.exp(values[: m + 1])) / (m + 1) + values[m + 1 :]
+            return -log_softmax(together)[np.arange(600), answers.labels].mean()
+
+        best = optimize.minimize(loss, np.zeros(m + 5), method="BFGS").fun
+        found = loss(np.concatenate([np.log(policy.weights[m]), policy.biases[m]]))
+        assert best - 1e-9 <= found <= best + 1e-4
+    assert all(weight > 0 for weights in policy.weights for weight in weights)
+
+
+# -------------------------------------------------------------------------------------------------------- class means
+
+
+def test_class_means_answer_with_the_nearest_mean():
+    answers = said(clips=60)
+    policy = policies.fit("class_means", answers)
+    for k in range(2):
+        features = answers.features[k].astype(float)
+        means = [features[answers.labels == c].mean(axis=0) for c in range(4)]
+        spread = [np.mean([np.linalg.norm(f - means[c]) for f in features[answers.labels == c]]) for c in range(4)]
+        distances = np.array(
+            [[np.linalg.norm(f - m) / s for m, s in zip(means, spread, strict=True)] for f in features]
+        )
+        expected = np.exp(-distances) / np.exp(-distances).sum(axis=1, keepdims=True)
+        assert policy.probabilities(answers)[:, k] == pytest.approx(expected, abs=1e-6)
+        assert policy.scores(answers)[:, k] == pytest.approx(1 - expected.max(axis=1), abs=1e-6)
+
+
+def test_one_bit_means_count_the_bits_that_differ():
+    answers = said(clips=60)
+    policy = policies.fit("class_means_1bit", answers)
+    assert {value for exit_means in policy.means for row in exit_means for value in row} <= {-1.0, 1.0}
+    bits = answers.features[0] >= 0
+    means = np.array([bits[answers.labels == c].mean(axis=0) >= 0.5 for c in range(4)])
+    assert np.array_equal(np.array(policy.means[0]) > 0, means)
+    share = (bits[:, None] != means[None]).mean(axis=2)
+    expected = softmax(-share / np.array(policy.spreads[0]))
+    assert policy.probabilities(answers)[:, 0] == pytest.approx(expected, abs=1e-9)
+
+
+# --------------------------------------------------------------------------------------------------------------- cost
+
+
+def test_each_policy_counts_its_own_work():
+    sizes = Sizes(classes=10, features=(100, 200, 300))
+    answers = said()
+    found = {name: policies.fit(name, answers).cost(1, sizes) for name in POLICIES}
+    assert found == {
+        "entropy": Cost(0, 20),
+        "entropy_nats": Cost(0, 20),
+        "max_probability": Cost(0, 10),
+        "margin": Cost(0, 20),
+        "scaled_entropy": Cost(0, 30),
+        "scaled_max_probability": Cost(0, 20),
+        "scaled_margin": Cost(0, 30),
+        "patience": Cost(0, 12),
+        "ensemble": Cost(0, 40),
+        "class_means": Cost(0, 2030),
+        "class_means_1bit": Cost(2000, 30),
+    }
+    assert issubclass(ClassMeans1Bit, ClassMeans) and math.isclose(found["class_means_1bit"].ops, 2000 / 64 + 30)
