@@ -12,6 +12,7 @@ from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models import __main__ as models_command
+from bnn_exit.report import __main__ as report_command
 from distill import train_teacher
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ PARSERS = {
     "predict": predict.parser,
     "export": export_command.parser,
     "models": models_command.parser,
+    "report": report_command.parser,
 }
 
 
