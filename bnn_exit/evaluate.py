@@ -72,7 +72,7 @@ def _main(argv: list[str] | None) -> int:
         print(json.dumps(report, ensure_ascii=False))
     else:
         print(evaluation.table(report))
-        if not _is_shipped(options.run):
+        if not is_shipped(options.run):
             print(f"\nwrote {Path(options.run) / 'metrics.json'} and {Path(options.run) / 'plots'}")
     return 0
 
@@ -102,8 +102,30 @@ def evaluate(
         DataError: a file of the run is missing, the run is not binary, or the data has other labels than the model.
         ArtifactError: the model file is damaged, or does not leave where it must.
     """
-    if _is_shipped(run):
-        return _evaluate_shipped(run, split=split, data_dir=data_dir, backend=backend, limit=limit, command=command)
+    session, task, seed = open_model(run, data_dir=data_dir, backend=backend)
+    measurement, labels, report = measure_split(session, task, split=split, limit=limit)
+    report |= {"seed": seed, "command": command}
+    if is_shipped(run):
+        return report
+    files.write_json(Path(run) / "metrics.json", report)
+    shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
+    curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
+    evaluation.draw(Path(run) / "plots", report, curve, shown=shown)
+    return report
+
+
+def is_shipped(run: str) -> bool:
+    """Whether `run` names a model that comes with the package; a folder of that name goes first."""
+    return not Path(run).exists() and run in pretrained.models()
+
+
+def open_model(run: str, *, data_dir: str | None, backend: str = "auto") -> tuple[runtime.Session, Task, int | None]:
+    """The model file of a run or of the package on a backend, its data, and the seed of its training.
+
+    Arguments and errors as `evaluate`.
+    """
+    if is_shipped(run):
+        return _open_shipped(run, data_dir=data_dir, backend=backend)
     folder = Path(run)
     config = read_config(folder)
     precision = config.get("model", {}).get("precision", "binary")
@@ -113,23 +135,10 @@ def evaluate(
             "accuracy on validation is in history.json and operating_points.json"
         )
     session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
-    task = load_task(config, data_dir=data_dir)
-    measurement, labels, report = measure_split(session, task, split=split, limit=limit)
-    report |= {"seed": config.get("training", {}).get("seed"), "command": command}
-    files.write_json(folder / "metrics.json", report)
-    shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
-    curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
-    evaluation.draw(folder / "plots", report, curve, shown=shown)
-    return report
+    return session, load_task(config, data_dir=data_dir), config.get("training", {}).get("seed")
 
 
-def _is_shipped(run: str) -> bool:
-    return not Path(run).exists() and run in pretrained.models()
-
-
-def _evaluate_shipped(
-    name: str, *, split: str, data_dir: str | None, backend: str, limit: int | None, command: str
-) -> dict[str, Any]:
+def _open_shipped(name: str, *, data_dir: str | None, backend: str) -> tuple[runtime.Session, Task, int | None]:
     entry = pretrained.models()[name]
     if data_dir is None:
         raise ArgumentError(f"--data-dir is missing: give the data of {name}, {entry.attribution}")
@@ -137,8 +146,7 @@ def _evaluate_shipped(
     task = load_task(
         {"task": {"name": entry.task, "options": entry.options}, "features": entry.features}, data_dir=data_dir
     )
-    _, _, report = measure_split(session, task, split=split, limit=limit)
-    return report | {"seed": entry.training["seed"], "command": command}
+    return session, task, entry.training["seed"]
 
 
 def _file(folder: Path, name: str) -> Path:

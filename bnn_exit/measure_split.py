@@ -41,7 +41,7 @@ def measure_split(
     chosen = task.split(split)
     if not len(chosen):
         raise DataError(f"the {split} split of {task.name} is empty: choose another with --split")
-    indices = _spread(len(chosen), limit)
+    indices = spread(len(chosen), limit)
     points = {name: point.thresholds for name, point in session.operating_points.items()}
     measurement = measure.measure(
         BACKENDS[session.backend](session.artifact, threads=1),
@@ -106,8 +106,11 @@ def _some(labels: Iterable[str]) -> str:
     return ", ".join(listed[:4]) + (", ..." if len(listed) > 4 else "")
 
 
-def _spread(count: int, limit: int | None) -> np.ndarray:
-    """Clips of a split are often sorted by label, so a part of them must be taken from everywhere."""
+def spread(count: int, limit: int | None) -> np.ndarray:
+    """The clips, by number, that a limit leaves of a split of `count`.
+
+    Clips are often sorted by label, so a part of them must be taken from everywhere.
+    """
     if limit is None or limit >= count:
         return np.arange(count)
     return np.linspace(0, count - 1, limit).round().astype(np.int64)
@@ -115,7 +118,7 @@ def _spread(count: int, limit: int | None) -> np.ndarray:
 
 def _front_end_us(task: Task, split: Split, indices: np.ndarray) -> dict[str, float]:
     seconds = []
-    for place in _spread(len(indices), FRONT_END_CLIPS):
+    for place in spread(len(indices), FRONT_END_CLIPS):
         waveform = split.waveform(int(indices[place]))
         begin = time.perf_counter()
         logmel.log_mel(waveform, task.features)

@@ -12,6 +12,7 @@ from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models import __main__ as models_command
+from bnn_exit.report import __main__ as report_command
 from distill import train_teacher
 
 ROOT = Path(__file__).parents[1]
@@ -24,6 +25,7 @@ PARSERS = {
     "predict": predict.parser,
     "export": export_command.parser,
     "models": models_command.parser,
+    "report": report_command.parser,
 }
 
 
@@ -185,3 +187,10 @@ def test_the_comparison_with_int8_is_that_of_the_result(row, side, network, sett
     figures = file["settings"][setting]
     expected = [file["bytes"] / 1000, 100 * figures["accuracy"], figures["network"]["mean"]]
     assert cells(row) == [f"{expected[0]:.0f}", f"{expected[1]:.2f}", f"{expected[2]:.1f}"]
+
+
+def test_the_figures_of_the_report_are_a_committed_result():
+    found = result("report_page")
+    size, seconds = found["bytes"] / 1e6, found["load_ms"]["median"] / 1000
+    sentence = f"With {found['clips']:,} clips it takes {size:.1f} MB and opens in {seconds:.1f} s"
+    assert sentence in " ".join(TEXT.split())

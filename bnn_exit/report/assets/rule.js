@@ -1,0 +1,69 @@
+"use strict";
+// The exit rule and the figures that follow from it, on the clips of this page.
+
+const report = JSON.parse(document.getElementById("data").textContent);
+
+function unpacked(Kind, text) {
+  return new Kind(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)).buffer);
+}
+
+const clips = {
+  truth: unpacked(Uint16Array, report.clips.truth),
+  scores: report.clips.scores.map((text) => unpacked(Float32Array, text)), // an array for each exit
+  predicted: report.clips.predicted.map((text) => unpacked(Uint16Array, text)),
+};
+const exits = report.exits.length;
+const full = report.exits[exits - 1];
+
+// The exit of every clip: the first whose score is below its threshold, both in float32, else the last.
+function exitsAt(thresholds) {
+  const limits = thresholds.map(Math.fround);
+  return Uint8Array.from(clips.truth, (_, clip) => {
+    let exit = 0;
+    while (exit < limits.length && !(clips.scores[exit][clip] < limits[exit])) exit += 1;
+    return exit;
+  });
+}
+
+function figuresOf(left) {
+  const counts = new Array(exits).fill(0);
+  const right = new Array(exits).fill(0);
+  left.forEach((exit, clip) => {
+    counts[exit] += 1;
+    if (clips.predicted[exit][clip] === clips.truth[clip]) right[exit] += 1;
+  });
+  const mean = (name) =>
+    report.exits.reduce((sum, exit, index) => sum + counts[index] * exit[name], 0) / left.length;
+  return {
+    counts,
+    right,
+    shares: counts.map((count) => count / left.length),
+    accuracy: right.reduce((sum, count) => sum + count, 0) / left.length,
+    ops: mean("ops"),
+    binary_macs: mean("binary_macs"),
+    float_macs: mean("float_macs"),
+    time_us: mean("time_us"),
+  };
+}
+
+// Clips of each true class (row) that were taken for each class (column).
+function confusionOf(left) {
+  const rows = report.labels.map(() => new Array(report.labels.length).fill(0));
+  left.forEach((exit, clip) => (rows[clips.truth[clip]][clips.predicted[exit][clip]] += 1));
+  return rows;
+}
+
+// One threshold for all exits, from never leaving early to always leaving at the first exit.
+function sweep(steps) {
+  const seen = Float32Array.from(clips.scores.slice(0, -1).flatMap((scores) => [...scores])).sort();
+  const values = [0];
+  for (let step = 0; step < steps && seen.length; step += 1) {
+    const value = seen[Math.round((step / (steps - 1)) * (seen.length - 1))];
+    if (value > values[values.length - 1]) values.push(value);
+  }
+  values.push(1000);
+  return values.map((threshold) => ({
+    threshold,
+    ...figuresOf(exitsAt(new Array(exits - 1).fill(threshold))),
+  }));
+}

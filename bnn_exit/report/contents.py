@@ -1,0 +1,106 @@
+"""What the page holds of a measured pass, as JSON values: figures, and what every exit says about every clip."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit import metrics
+from bnn_exit.report import hard_clips
+from bnn_exit.report.gallery import gallery
+from bnn_exit.report.reliability import Reliability, reliability
+from bnn_exit.report.source import Source
+
+HARDEST, OVERTHOUGHT, DOUBTFUL = "Hardest", "Overthought", "Label in doubt"
+
+
+def contents(source: Source, *, room: int) -> dict[str, Any]:
+    """All that the page's script reads.
+
+    Scores go into it bit by bit, so that the page decides about every clip as the file does.
+
+    Args:
+        source: the measured pass.
+        room: characters that the pictures and sounds of clips may take.
+    """
+    hard = hard_clips.find(source.probabilities, source.labels)
+    ranked = {HARDEST: hard.hardest, OVERTHOUGHT: hard.overthought, DOUBTFUL: hard.doubtful}
+    shown = gallery(source, ranked, difficulty=hard.difficulty, room=room)
+    predicted = source.probabilities.argmax(axis=-1)
+    return {
+        "labels": list(source.report["labels"]),
+        "exits": [
+            {
+                "accuracy": row["accuracy"],
+                "binary_macs": cost.binary_macs,
+                "float_macs": cost.float_macs,
+                "ops": cost.ops,
+                "time_us": row["time_us"]["mean"],
+            }
+            for row, cost in zip(source.report["exits"], source.costs, strict=True)
+        ],
+        "points": {
+            name: {
+                "thresholds": row["thresholds"],
+                "accuracy": row["accuracy"],
+                "ops": row["mean_cost"]["ops"],
+                "time_us": row["time_us"]["mean"],
+            }
+            for name, row in source.report["operating_points"].items()
+        },
+        "clips": {
+            "truth": _packed(source.labels, "<u2"),
+            "scores": [_packed(values, "<f4") for values in source.scores.T],
+            "predicted": [_packed(values, "<u2") for values in predicted.T],
+        },
+        "reliability": [_bins(reliability(said, source.labels)) for said in source.probabilities.transpose(1, 0, 2)],
+        "definition": hard_clips.DEFINITION,
+        "classes": classes(source, hard.difficulty),
+        "lists": [{"name": name, "clips": clips, "found": shown.found[name]} for name, clips in shown.lists.items()],
+        "gallery": shown.clips,
+    }
+
+
+def classes(source: Source, difficulty: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
+    """A row for each class that has clips, the most difficult first.
+
+    Each has `label`, `clips`, mean `difficulty`, `accuracy` of the last exit, and `confused_with`: what the last exit
+    takes its clips for most often if it is wrong, and None if it never is.
+    """
+    names = source.report["labels"]
+    matrix = metrics.confusion_matrix(
+        source.probabilities[:, -1].argmax(axis=-1), source.labels, num_classes=len(names)
+    )
+    rows = []
+    for index, name in enumerate(names):
+        clips = int(matrix[index].sum())
+        if clips:
+            wrong = matrix[index].copy()
+            wrong[index] = 0
+            rows.append(
+                {
+                    "label": name,
+                    "clips": clips,
+                    "difficulty": float(difficulty[source.labels == index].mean()),
+                    "accuracy": float(matrix[index, index] / clips),
+                    "confused_with": names[int(wrong.argmax())] if wrong.any() else None,
+                }
+            )
+    return sorted(rows, key=lambda row: -row["difficulty"])
+
+
+def _packed(values: npt.ArrayLike, kind: str) -> str:
+    return base64.b64encode(np.asarray(values).astype(kind).tobytes()).decode()
+
+
+def _bins(found: Reliability) -> dict[str, Any]:
+    used = found.counts > 0
+    return {
+        "error": found.error,
+        "counts": found.counts[used].tolist(),
+        "confidence": found.confidence[used].tolist(),
+        "accuracy": found.accuracy[used].tolist(),
+    }

@@ -1,0 +1,68 @@
+"""Sounds and pictures as data URIs, which a page holds in itself."""
+
+from __future__ import annotations
+
+import base64
+import struct
+import zlib
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.audio import riff
+
+MAX_FRAMES = 500
+"""Columns of the widest picture: more cannot be told apart on a page."""
+
+# Dark blue over green to yellow; lightness rises evenly, so it reads in grey and with any colour blindness.
+_COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
+
+
+def sound(waveform: npt.NDArray[np.float32], *, sample_rate_hz: int) -> str:
+    """A waveform [samples] in [-1, 1] as a data URI of a 16-bit WAV file."""
+    return _uri("audio/wav", riff.encode(waveform, sample_rate_hz=sample_rate_hz))
+
+
+def picture(log_mel: npt.ArrayLike) -> str:
+    """A log-mel [frames, mels] as a data URI of a PNG: time to the right, frequency upwards, bright is loud.
+
+    The darkest colour is the quietest value of this clip, the brightest its loudest. Of many frames, neighbours are
+    averaged.
+    """
+    values = _narrowed(np.asarray(log_mel, np.float64)).T[::-1]
+    low, high = values.min(), values.max()
+    levels = (255 * (values - low) / (high - low if high > low else 1.0)).round().astype(np.uint8)
+    return _uri("image/png", _png(levels))
+
+
+def _narrowed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    if len(values) <= MAX_FRAMES:
+        return values
+    edges = np.linspace(0, len(values), MAX_FRAMES + 1).astype(np.int64)
+    return np.add.reduceat(values, edges[:-1]) / np.diff(edges)[:, None]
+
+
+def _png(levels: npt.NDArray[np.uint8]) -> bytes:
+    """A picture [height, width] of palette entries as a PNG file."""
+    height, width = levels.shape
+    rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
+    rows[:, 1:] = levels
+    places = np.linspace(0, len(_COLOURS) - 1, 256)
+    palette = np.stack([np.interp(places, range(len(_COLOURS)), channel) for channel in zip(*_COLOURS, strict=True)], 1)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        _chunk(kind, body)
+        for kind, body in (
+            (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 3, 0, 0, 0)),
+            (b"PLTE", palette.round().astype(np.uint8).tobytes()),
+            (b"IDAT", zlib.compress(rows.tobytes(), 9)),
+            (b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def _uri(kind: str, data: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,167 @@
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+import tiny_files
+
+import audio_tasks
+from audio_tasks.base import Split, Task
+from bnn_exit import metrics
+from bnn_exit.files import write_json
+from bnn_exit.policies import rule
+from bnn_exit.report import __main__ as command
+from bnn_exit.runtime import session
+
+pytest.importorskip("bokeh", reason="bokeh is not installed: pip install '.[report]'")
+CLIPS = 12
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run with a tiny file of three exits, and its task."""
+    rng = np.random.default_rng(0)
+    waves = rng.uniform(-0.5, 0.5, (CLIPS, tiny_files.CLIP_SAMPLES)).astype(np.float32)
+
+    def split(name, count):
+        ids = tuple(f"{name}/{index}.wav" for index in range(count))
+        return Split(name, ids, (np.arange(count) % 3).astype(np.int32), None, waves.__getitem__)
+
+    task = Task(
+        name="toy",
+        labels=tiny_files.LABELS,
+        train=split("train", CLIPS),
+        validation=split("validation", 0),
+        test=split("test", CLIPS),
+        clip_samples=tiny_files.CLIP_SAMPLES,
+        features=tiny_files.FEATURES,
+        licence="CC0",
+        attribution="nobody & sons",
+    )
+
+    class Loader:
+        def options(self):
+            return {}
+
+        def __call__(self, **arguments):
+            return task
+
+    monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
+    folder = tmp_path / "run"
+    config = {
+        "task": {"name": "toy", "options": {"data_dir": "/old"}},
+        "features": tiny_files.FEATURES.to_dict(),
+        "training": {"seed": 7},
+    }
+    write_json(folder / "config.json", config)
+    (folder / "model.tflite").write_bytes(tiny_files.adaptive_file())
+    return folder
+
+
+def held(path):
+    text = path.read_text(encoding="utf-8")
+    return text, json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_a_run_gets_its_page(run, capsys):
+    assert command.main([str(run), "--backend", "reference"]) == 0
+    out = run / "report.html"
+    assert re.fullmatch(rf"wrote {re.escape(str(out))} \(\d\.\d MB\)\n", capsys.readouterr().out)
+    text, found = held(out)
+    for fact in ("toy", "nobody &amp; sons, CC0", "reference, 1 thread", "chosen on 7 clips of the validation split"):
+        assert f"<dd>{fact}</dd>" in text
+    assert f"<dd>python -m bnn_exit.report {run} --backend reference</dd>" in text
+    # Through the public API, clip by clip.
+    import base64
+
+    model = session.load(run / "model.tflite", backend="reference")
+    task = audio_tasks.TASKS["toy"]()
+    said = np.stack([model.exit_probabilities(task.test.waveform(index)) for index in range(CLIPS)])
+    for k in range(3):
+        predicted = np.frombuffer(base64.b64decode(found["clips"]["predicted"][k]), "<u2")
+        assert predicted.tolist() == said[:, k].argmax(-1).tolist()
+    scores = np.stack([np.frombuffer(base64.b64decode(text), "<f4") for text in found["clips"]["scores"]], axis=1)
+    left = rule.exit_indices(scores, [0.5, 0.5])
+    assert [
+        model.predict(task.test.waveform(i), thresholds=[0.5, 0.5]).exit_index for i in range(CLIPS)
+    ] == left.tolist()
+    accuracy = metrics.accuracy(rule.predicted_labels(said, left), task.test.labels)
+    assert found["points"]["balanced"]["accuracy"] == accuracy
+
+
+def test_split_out_and_limit(run, tmp_path):
+    out = tmp_path / "new" / "page.html"
+    assert command.main([str(run), "--split", "train", "--limit", "5", "--out", str(out)]) == 0
+    text, found = held(out)
+    assert "<dd>train</dd>" in text and "<dd>5 of 12, evenly spread</dd>" in text
+    names = {entry["name"] for entry in found["gallery"].values()}
+    assert names == {"train/0.wav", "train/3.wav", "train/6.wav", "train/8.wav", "train/11.wav"}
+    assert not (run / "report.html").exists()
+
+
+def failing(run, capsys, *arguments):
+    """The status and the one line of a command that must fail, and leave nothing."""
+    before = sorted(os.listdir(run)) if run.is_dir() else None
+    status = command.main([str(run), *arguments])
+    printed = capsys.readouterr()
+    assert printed.out == "" and (sorted(os.listdir(run)) if run.is_dir() else None) == before
+    (line,) = printed.err.splitlines()
+    return status, line
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.tflite"])
+def test_a_missing_file_of_the_run_is_named_with_the_command_that_makes_it(run, capsys, name):
+    (run / name).unlink()
+    option = {"config.json": f"--task TASK --out {run}", "model.tflite": f"--resume {run}"}[name]
+    assert failing(run, capsys) == (1, f"error: {run} has no {name}: python -m bnn_exit.train {option} makes it")
+
+
+def test_a_missing_run_is_named(run, capsys):
+    status, line = failing(run.parent / "no", capsys)
+    assert status == 1 and line.startswith(f"error: {run.parent / 'no'} has no config.json")
+    assert not (run.parent / "no").exists()
+
+
+def test_a_split_without_clips_is_named(run, capsys):
+    assert failing(run, capsys, "--split", "validation") == (
+        1,
+        "error: the validation split of toy is empty: choose another with --split",
+    )
+
+
+def test_a_float_run_is_named(run, capsys):
+    config = json.loads((run / "config.json").read_text())
+    write_json(run / "config.json", {**config, "model": {"precision": "float"}})
+    status, line = failing(run, capsys)
+    assert status == 1 and line.startswith(f"error: {run} is a run of precision 'float', which has no model.tflite")
+
+
+def test_a_folder_as_the_page_is_refused_before_anything_is_run(run, capsys):
+    assert failing(run, capsys, "--out", str(run)) == (
+        2,
+        f"error: --out is {str(run)!r}, but that is a folder: give a file such as {run / 'report.html'}",
+    )
+
+
+def test_an_unknown_split_is_refused(run, capsys):
+    assert failing(run, capsys, "--split", "tets") == (
+        2,
+        "error: --split is 'tets', but must be one of test, train, validation; did you mean 'test'?",
+    )
+
+
+def test_an_interrupted_write_leaves_nothing(run, capsys, monkeypatch):
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    status, line = failing(run, capsys)
+    assert status == 1 and line.startswith("error: no space left on the disk while writing")
+
+
+def test_help_has_examples(capsys):
+    with pytest.raises(SystemExit) as left:
+        command.main(["--help"])
+    assert left.value.code == 0
+    assert "python -m bnn_exit.report runs/words --split validation --out words.html" in capsys.readouterr().out
