@@ -84,7 +84,9 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_intermixed_args(argv)
     _check(options)
     session = runtime.load(options.model, backend=options.backend)
-    thresholds = chosen_thresholds(session, operating_point=options.operating_point, thresholds=options.thresholds)
+    thresholds = chosen_thresholds(
+        session.artifact, operating_point=options.operating_point, thresholds=options.thresholds
+    )
     labels = None
     if options.labels is not None:
         labels = sources.Labels(options.labels, class_names=session.labels, tell=_tell)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.artifact import Artifact
 from bnn_exit.audio import wav
 from bnn_exit.difficulty.table import UNKNOWN, Table, from_probabilities
 from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, one_of
@@ -39,20 +40,19 @@ class Heard:
 
 
 def chosen_thresholds(
-    session: Session, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
+    artifact: Artifact, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.float32]:
     """The thresholds [exits - 1] that an operating point's name or the numbers themselves stand for.
 
     Raises:
         ArgumentError: an unknown operating point, or thresholds of the wrong number or out of range.
     """
+    points, exits = artifact.metadata.operating_points, len(artifact.metadata.exits)
     if thresholds is None:
-        if not session.operating_points:
-            raise ArgumentError(f"{session.artifact.path} has no operating points: give {session.exits - 1} thresholds")
-        thresholds = session.operating_points[
-            one_of("operating point", operating_point, session.operating_points)
-        ].thresholds
-    return rule.check_thresholds(thresholds, exits=session.exits)
+        if not points:
+            raise ArgumentError(f"{artifact.path} has no operating points: give {exits - 1} thresholds")
+        thresholds = points[one_of("operating point", operating_point, points)].thresholds
+    return rule.check_thresholds(thresholds, exits=exits)
 
 
 def estimate(
@@ -82,9 +82,9 @@ def estimate(
     if labels is not None and len(labels) != len(listed):
         raise ArgumentError(f"labels has {len(labels)} entries, but there are {len(listed)} clips")
     known = None if labels is None else [_class_of(session, label) for label in labels]
-    limits = chosen_thresholds(session, operating_point=operating_point, thresholds=thresholds)
+    limits = chosen_thresholds(session.artifact, operating_point=operating_point, thresholds=thresholds)
     heard = [hear(session, clip) for clip in listed]
-    return _table(session, heard, limits, known)
+    return table_of(session, heard, limits, known)
 
 
 def _class_of(session: Session, label: str | None) -> int:
@@ -128,10 +128,10 @@ def stream(
             heard.resampled[row.rate_hz] = heard.resampled.get(row.rate_hz, 0) + 1
         batch.append(row)
         if len(batch) == BATCH:
-            yield _table(session, batch, thresholds, [label_of(each.name) for each in batch])
+            yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
             batch = []
     if batch:
-        yield _table(session, batch, thresholds, [label_of(each.name) for each in batch])
+        yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +161,8 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
     else:
         assert not isinstance(clip, BnnExitError)
         name = os.fspath(clip)
-        waveform, rate = wav.decode(data or wav.read_bytes(name), name=name, sample_rate_hz=own_rate)
+        data = wav.read_bytes(name) if data is None else data
+        waveform, rate = wav.decode(data, name=name, sample_rate_hz=own_rate)
     inputs = session.inputs(waveform)
     probabilities, scores = [], []
     for index in range(session.exits):
@@ -184,7 +185,8 @@ def error_line(error: BnnExitError, clip: Clip) -> str:
     return message if name in message else f"{name}: {message}"
 
 
-def _table(session: Session, heard: Sequence[_Heard], thresholds: npt.ArrayLike, labels: Any) -> Table:
+def table_of(session: Session, heard: Sequence[_Heard], thresholds: npt.ArrayLike, labels: Any = None) -> Table:
+    """The rows of clips that were heard; arguments as `from_probabilities`."""
     return from_probabilities(
         np.stack([each.probabilities for each in heard]),
         np.array([each.scores for each in heard]),

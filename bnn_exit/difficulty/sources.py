@@ -27,6 +27,8 @@ def clips(sources: Iterable[str]) -> Iterator[str | DataError]:
     for source in sources:
         if source == STDIN:
             yield from _lines(sys.stdin, "standard input")
+        elif os.path.isdir(source):
+            yield from _in_folder(source)
         elif source.lower().endswith(LIST_SUFFIX):
             try:
                 # Paths on Unix are bytes: one that is no UTF-8 must come out as it went in.
@@ -34,8 +36,6 @@ def clips(sources: Iterable[str]) -> Iterator[str | DataError]:
                     yield from _lines(file, source)
             except OSError as error:
                 yield DataError(f"list of clips: {describe_os_error(error)}")
-        elif os.path.isdir(source):
-            yield from _in_folder(source)
         else:
             yield source
 

@@ -161,10 +161,11 @@ def from_probabilities(
         raise ArgumentError(f"labels must be [{clips}] whole numbers, 0 to {classes - 1}, or -1 where not known")
 
     weights = exit_weights(exits)
-    mean_answer = np.einsum("nkc,k->nc", said, weights)
+    # Sums, not matrix products: those differ in the last bits with the number of clips, and a row should not.
+    mean_answer = (said * weights[:, None]).sum(axis=1)
     difficulty = Entropy.of(mean_answer)
     # Entropy is concave, so the difference is below 0 only by rounding.
-    uncertainty = np.minimum(Entropy.of(said) @ weights, difficulty)
+    uncertainty = np.minimum((Entropy.of(said) * weights).sum(axis=1), difficulty)
     predictions = said.argmax(axis=-1)
     same = predictions == predictions[:, -1:]
     return Table(
