@@ -40,8 +40,8 @@ CHANGED_LABELS = 0.02
 SEED = 0
 CHOSEN = "entropy of the mean answer, exit k weighs 1/k"
 WHY = (
-    "meets both bars on validation in every network (mean over noises); every definition that ranks errors better rises "
-    "less with noise; and it is exactly the sum of the exits' uncertainty and their disagreement"
+    "meets both bars on validation in every network (mean over noises); every definition that ranks errors better "
+    "rises less with noise; and it is exactly the sum of the exits' uncertainty and their disagreement"
 )
 BARS = {"auroc of errors": (">=", 0.85), "spearman within clips, mean over noises": ("<=", -0.8)}
 

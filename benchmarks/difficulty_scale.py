@@ -60,7 +60,7 @@ def main() -> int:
                 "split": "test, repeated",
                 "files": "Ogg Vorbis of one second",
                 "backend": bnn_exit.load(options.run / "model.tflite").backend,
-                "load": "low priority (nice), other work on the machine: CPU seconds count, elapsed ones flatter nobody",
+                "load": "low priority beside other work, so CPU seconds say more than elapsed ones",
                 "rows": rows,
                 "bars": [
                     {

@@ -1,4 +1,6 @@
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -185,3 +187,9 @@ def test_what_does_not_fit_is_one_line(changes, message):
 def test_a_table_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         table([certain(0)]).difficulty = 0
+
+
+def test_the_package_is_an_attribute_of_ours():
+    code = "import bnn_exit; print(bnn_exit.difficulty.estimate.__name__, 'difficulty' in dir(bnn_exit))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["estimate", "True"]
