@@ -151,7 +151,7 @@ def test_rows_count_exits_from_one_and_name_classes():
 def test_from_answers_takes_any_policy():
     random = np.random.default_rng(0)
     known = Answers(random.normal(0, 2, (50, 3, 4)), labels=random.integers(0, 4, 50), split="validation")
-    plain = difficulty.from_answers(known, thresholds=[0.5, 0.5])
+    plain = difficulty.from_answers(known, thresholds=[0.5, 0.5], policy=policies.fit("entropy"))
     said = policies.softmax(known.logits)
     assert plain.scores == pytest.approx(entropy(said, axis=-1) / np.log(4))
     assert plain.labels.tolist() == known.truth.tolist()
