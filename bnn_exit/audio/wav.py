@@ -84,6 +84,8 @@ def read_bytes(path: str | os.PathLike[str]) -> bytes:
         raise DataError(f"{os.fspath(path)}: a folder, not an audio file; give the files in it") from error
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {describe_os_error(error)}") from error
+    except ValueError as error:  # a null byte, from a list of files that is none
+        raise DataError(f"{os.fspath(path)}: no path of a file: {error}") from error
 
 
 def _decode_with_soundfile(data: bytes) -> tuple[NDArray[np.floating], int]:

@@ -8,7 +8,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -87,18 +87,18 @@ def _main(argv: list[str] | None) -> int:
     thresholds = chosen_thresholds(
         session.artifact, operating_point=options.operating_point, thresholds=options.thresholds
     )
-    labels = None
+    clips, labels = _Progress(options.clips), None
     if options.labels is not None:
-        labels = sources.Labels(options.labels, class_names=session.labels, tell=_tell)
+        labels = sources.Labels(options.labels, class_names=session.labels, tell=clips.tell)
     summary = Summary(session.labels, exits=session.exits, labelled=labels is not None, keep=options.keep)
     heard = Heard()
-    with _csv(options.csv, session.exits) as write, _progress(options.clips) as clips:
+    with _csv(options.csv, session.exits) as write:
         for table in stream(
             session,
             clips,
             thresholds=thresholds,
             heard=heard,
-            tell=_tell,
+            tell=clips.tell,
             label_of=labels or (lambda name: UNKNOWN),
         ):
             summary.add(table)
@@ -110,7 +110,7 @@ def _main(argv: list[str] | None) -> int:
         page.write(options.html, summary, model=options.model, point=point)
     _print(summary_text(summary, model=options.model, point=point))
     for line in _counts(heard, labels):
-        _tell(line)
+        clips.tell(line)
     return 1 if heard.failed or (labels is not None and labels.strange) else 0
 
 
@@ -151,29 +151,40 @@ def _csv(path: str | None, exits: int) -> Iterator[Callable[[Table], Any]]:
         text.detach()
 
 
-@contextlib.contextmanager
-def _progress(given: list[str]) -> Iterator[Iterable[Any]]:
-    """The clips, with a progress bar on a terminal if tqdm is installed."""
-    clips = sources.clips(given)
-    try:
-        import tqdm
-    except ImportError:
-        yield clips
-        return
-    total = sources.count(given) if sys.stderr.isatty() else None
-    with tqdm.tqdm(clips, desc="clips", unit="clip", total=total, disable=None) as bar:
-        yield bar
+class _Progress:
+    """The clips, with a progress bar on a terminal if tqdm is installed, and lines that do not run into the bar."""
 
+    def __init__(self, given: list[str]) -> None:
+        self._given = given
+        self._bar: Any = None
 
-def _tell(line: str) -> None:
-    _print(line, file=sys.stderr)
+    def __iter__(self) -> Iterator[Any]:
+        clips = sources.clips(self._given)
+        try:
+            import tqdm
+        except ImportError:
+            yield from clips
+            return
+        total = sources.count(self._given) if sys.stderr.isatty() else None
+        with tqdm.tqdm(clips, desc="clips", unit="clip", total=total, disable=None) as self._bar:
+            yield from self._bar
+
+    def tell(self, line: str) -> None:
+        if self._bar is None:
+            _print(line, file=sys.stderr)
+        else:
+            self._bar.write(_printable(line, sys.stderr), file=sys.stderr)
 
 
 def _print(text: str, file: Any = None) -> None:
-    """Names of files may hold what a terminal's encoding does not."""
     file = file or sys.stdout
+    print(_printable(text, file), file=file)
+
+
+def _printable(text: str, file: Any) -> str:
+    """Names of files may hold what a terminal's encoding does not."""
     encoding = getattr(file, "encoding", None) or "utf-8"
-    print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=file)
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
 
 
 def _counts(heard: Heard, labels: sources.Labels | None) -> Iterator[str]:

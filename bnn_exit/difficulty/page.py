@@ -46,7 +46,7 @@ for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
     const cell = button.parentElement, table = cell.closest("table"), body = table.tBodies[0];
     const column = [...cell.parentElement.children].indexOf(cell), number = cell.classList.contains("number");
-    const down = cell.getAttribute("aria-sort") === (number ? "none" : "ascending");
+    const was = cell.getAttribute("aria-sort"), down = number ? was !== "descending" : was === "ascending";
     for (const other of cell.parentElement.children) other.setAttribute("aria-sort", "none");
     cell.setAttribute("aria-sort", down ? "descending" : "ascending");
     const value = row => number ? parseFloat(row.children[column].textContent) : row.children[column].textContent;

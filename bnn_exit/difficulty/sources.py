@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -26,6 +27,8 @@ def clips(sources: Iterable[str]) -> Iterator[str | DataError]:
     """
     for source in sources:
         if source == STDIN:
+            if isinstance(sys.stdin, io.TextIOWrapper):
+                sys.stdin.reconfigure(errors="surrogateescape")
             yield from _lines(sys.stdin, "standard input")
         elif os.path.isdir(source):
             yield from _in_folder(source)

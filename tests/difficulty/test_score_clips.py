@@ -106,13 +106,15 @@ def test_what_cannot_be_used_is_told_and_the_others_go_on(session, tmp_path):
     (tmp_path / "empty.wav").touch()
     (tmp_path / "broken.wav").write_bytes(b"RIFF, but no")
     clips = [tmp_path / "empty.wav", tmp_path / "good.wav", tmp_path / "broken.wav", tmp_path / "none.wav"]
+    clips += ["null\0.wav"]
     clips += [("silent", np.zeros(0, np.float32)), DataError("list.txt: nothing in it"), tmp_path]
     (table,), heard, told = streamed(session, clips)
     assert table.names == (str(tmp_path / "good.wav"),)
-    assert (heard.scored, heard.failed) == (1, 6)
+    assert (heard.scored, heard.failed) == (1, 7)
     starts = [f"{tmp_path}/empty.wav: the file is empty", f"{tmp_path}/broken.wav: ", f"{tmp_path}/none.wav: no such"]
+    starts += ["null\0.wav: no path of a file"]
     starts += ["silent: waveform has 0 samples", "list.txt: nothing in it", f"{tmp_path}: a folder, not an audio file"]
-    assert len(told) == 6
+    assert len(told) == 7
     for line, start in zip(told, starts, strict=True):
         assert line.startswith(f"error: {start}") and "\n" not in line
 

@@ -51,6 +51,12 @@ def test_a_name_that_is_no_utf_8_comes_out_as_it_went_in(tmp_path):
     assert os.fsencode(path) == b"caf\xe9.wav"
 
 
+def test_nor_on_standard_input(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"caf\xe9.wav\n"), encoding="utf-8"))
+    (path,) = sources.clips(["-"])
+    assert os.fsencode(path) == b"caf\xe9.wav"
+
+
 def test_lists_are_read_line_by_line(monkeypatch):
     def endless():
         while True:
