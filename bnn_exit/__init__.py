@@ -1,7 +1,7 @@
 """Binary neural networks that stop early on easy sounds: train, calibrate, export to one file, run it on a board.
 
-Everything a device needs (`load` and what it returns) works with NumPy alone; names that need TensorFlow load it when
-they are first used.
+Everything a device needs (`load` and what it returns, `difficulty`) works with NumPy alone; names that need TensorFlow
+load it when they are first used.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ _NAMES = {
     "fit": "bnn_exit.training.loop",
 }
 
-__all__ = sorted(_NAMES)
+_PACKAGES = ("difficulty",)
+
+__all__ = sorted([*_NAMES, *_PACKAGES])
 
 
 def __getattr__(name: str) -> Any:
+    if name in _PACKAGES:
+        return importlib.import_module(f"bnn_exit.{name}")
     if name not in _NAMES:
         raise AttributeError(f"module 'bnn_exit' has no attribute {name!r}")
     value = getattr(importlib.import_module(_NAMES[name]), name)
@@ -37,4 +41,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_NAMES]
+    return [*globals(), *__all__]

@@ -93,6 +93,11 @@ def load(path: str | os.PathLike[str]) -> Artifact:
         data = place.read_bytes()
     except OSError as error:
         raise ArtifactError(f"cannot read the model file: {describe_os_error(error)}") from error
+    return decode(data, place=place)
+
+
+def decode(data: bytes, *, place: Path) -> Artifact:
+    """The model file with these bytes, checked as `load` checks it; errors call it `place`, where nothing is read."""
     try:
         return _read(place, data)
     except ArtifactError as error:

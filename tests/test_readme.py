@@ -10,6 +10,7 @@ import pytest
 
 from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
+from bnn_exit.difficulty import __main__ as difficulty_command
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models import __main__ as models_command
 from bnn_exit.report import __main__ as report_command
@@ -19,6 +20,7 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PARSERS = {
     "bench": bench.parser,
+    "difficulty": difficulty_command.parser,
     "train": train.parser,
     "distill.train_teacher": train_teacher.parser,
     "evaluate": evaluate.parser,
@@ -52,7 +54,9 @@ def test_the_python_examples_run_in_order(tmp_path, monkeypatch, capsys):
     label, probability, exit_index, score = lines[0].split()
     assert label in ("yes", "no") and 0.5 <= float(probability) <= 1 and int(exit_index) in (0, 1)
     assert 0 <= float(score) <= 1
-    assert [line.split()[0] for line in lines[1:]] == ["0", "1"]  # thresholds of 0: every exit is passed
+    clips = [line.split() for line in lines[1:]]
+    assert [clip[0] for clip in clips] == ["first", "second"]
+    assert all(0 <= float(clip[1]) <= 1 and clip[2] in "12" and clip[3] in ("yes", "no") for clip in clips)
 
 
 @pytest.mark.parametrize("command", commands())
@@ -168,6 +172,26 @@ def test_the_rest_of_the_speed_is_that_of_the_results():
     assert f"{min(shares):.2f} to {max(shares):.2f} of its instructions" in TEXT
     for core, loop in result("aarch64_model")["inner_loop"]["macs_per_cycle"].items():
         assert f"{loop['times_lce']['128 channels and more']:.2f} on {core.title().replace('n1', 'N1')}" in TEXT
+
+
+@pytest.mark.parametrize("network", ["words-small", "words-large"])
+def test_the_figures_of_difficulty_are_those_of_the_result(network):
+    figures = result("difficulty")["networks"][network]["test"]
+    within, pooled, changed = (figures[name] for name in ("spearman_within_clips", "spearman_pooled", "changed_labels"))
+    right = round(changed["recall"] * changed["changed"])
+    expected = [f"{figures['auroc_of_errors']:.3f}"]
+    expected += [f"{each['white']:.2f}, {each['background']:.2f}" for each in (within, pooled)]
+    assert cells(network) == [*expected, f"{right} / {changed['found'] - right}"] and changed["changed"] == 48
+
+
+def test_the_other_figures_of_difficulty_are_those_of_the_results():
+    (pair,) = result("difficulty")["pairs_of_networks"]
+    assert f"(Spearman {pair['spearman']:.2f})" in TEXT and not pair["two_seeds_of_one_training"]
+    row = result("difficulty_scale")["rows"][-1]
+    assert row["clips"] == 100_000
+    assert f"100,000 take {row['peak_mb']:.0f} MB and {row['cpu_seconds']:.0f} seconds of one core" in TEXT
+    for name in ("difficulty", "difficulty_scale"):
+        assert all(bar["met"] for bar in result(name)["bars"])
 
 
 @pytest.mark.parametrize(

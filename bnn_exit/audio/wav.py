@@ -16,7 +16,7 @@ from bnn_exit.audio.resample import check_rate, resample
 from bnn_exit.audio.waveform import check, fault, fit_length
 from bnn_exit.errors import DataError, describe_os_error, missing_package
 
-__all__ = ["check", "fit_length", "read", "resample", "write"]
+__all__ = ["check", "decode", "fit_length", "read", "read_bytes", "resample", "write"]
 
 
 def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 16000) -> NDArray[np.float32]:
@@ -31,8 +31,21 @@ def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 16000) -> NDArra
         ArgumentError: a rate that is not a whole number above 0.
     """
     target = check_rate("sample_rate_hz", sample_rate_hz)
-    data = _bytes(path)
+    return decode(read_bytes(path), name=os.fspath(path), sample_rate_hz=target)[0]
+
+
+def decode(data: bytes, *, name: str, sample_rate_hz: int) -> tuple[NDArray[np.float32], int]:
+    """As `read`, from the bytes of a file that may lie anywhere; also the sample rate in Hz that it has itself.
+
+    Args:
+        data: the whole file.
+        name: what errors call it.
+        sample_rate_hz: of the result.
+    """
+    target = check_rate("sample_rate_hz", sample_rate_hz)
     try:
+        if not data:
+            raise DataError("the file is empty; copy or download it again")
         if data[:4] == b"RIFF":
             frames, rate = riff.decode(data)
         elif data[:4] in (b"fLaC", b"OggS"):
@@ -45,10 +58,10 @@ def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 16000) -> NDArra
         if problem:
             raise DataError(f"the audio {problem}")
     except DataError as error:
-        raise DataError(f"{os.fspath(path)}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
     mono = frames.mean(axis=1, dtype=np.float64).astype(np.float32)
     # Resampling, and floats that a mixer let run over, exceed full scale by a little.
-    return np.clip(resample(mono, from_hz=rate, to_hz=target), -1, 1)
+    return np.clip(resample(mono, from_hz=rate, to_hz=target), -1, 1), rate
 
 
 def write(path: str | os.PathLike[str], waveform: Any, *, sample_rate_hz: int) -> None:
@@ -61,18 +74,18 @@ def write(path: str | os.PathLike[str], waveform: Any, *, sample_rate_hz: int) -
     files.write_bytes(path, riff.encode(check(waveform), sample_rate_hz=rate))
 
 
-def _bytes(path: str | os.PathLike[str]) -> bytes:
+def read_bytes(path: str | os.PathLike[str]) -> bytes:
+    """A file's bytes, for `decode`; DataError, one line with the path, if it cannot be read."""
     try:
-        data = Path(path).read_bytes()
+        return Path(path).read_bytes()
     except FileNotFoundError as error:
         raise DataError(f"{os.fspath(path)}: no such audio file; check the path") from error
     except IsADirectoryError as error:
         raise DataError(f"{os.fspath(path)}: a folder, not an audio file; give the files in it") from error
     except OSError as error:
         raise DataError(f"{os.fspath(path)}: {describe_os_error(error)}") from error
-    if not data:
-        raise DataError(f"{os.fspath(path)}: the file is empty; copy or download it again")
-    return data
+    except ValueError as error:  # a null byte, from a list of files that is none
+        raise DataError(f"{os.fspath(path)}: no path of a file: {error}") from error
 
 
 def _decode_with_soundfile(data: bytes) -> tuple[NDArray[np.floating], int]:

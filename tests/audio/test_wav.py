@@ -345,3 +345,12 @@ def test_fit_length_there_and_back_is_the_clip(long, short):
     fitted = wav.fit_length(clip, max(long, short))
     assert fitted.shape == (max(long, short),) and np.count_nonzero(fitted) == clip.size
     np.testing.assert_array_equal(wav.fit_length(fitted, clip.size), clip)
+
+
+def test_bytes_are_decoded_as_a_file_is_read_and_tell_their_rate(tmp_path, tone):
+    wav.write(tmp_path / "a.wav", tone, sample_rate_hz=8000)
+    waveform, rate = wav.decode(wav.read_bytes(tmp_path / "a.wav"), name="b", sample_rate_hz=16000)
+    assert rate == 8000
+    assert np.array_equal(waveform, wav.read(tmp_path / "a.wav", sample_rate_hz=16000))
+    with pytest.raises(DataError, match=r"^b: the file is empty; copy or download it again$"):
+        wav.decode(b"", name="b", sample_rate_hz=16000)

@@ -25,8 +25,10 @@ class Blocker:
 sys.meta_path.insert(0, Blocker())
 
 import numpy as np
+import bnn_exit
 from bnn_exit import answers, artifact, config, cost, errors, files, metrics, policies, pretrained
 from bnn_exit.calibrate import operating_points
+from bnn_exit.difficulty import __main__ as difficulty_command
 from bnn_exit.audio import logmel, wav
 from bnn_exit.runtime import backends, session
 
@@ -34,11 +36,13 @@ path, backend = sys.argv[1:]
 model = session.load(path, backend=backend)
 clip = np.linspace(-0.5, 0.5, 720, dtype=np.float32)
 prediction = model.predict(clip, operating_point="full", explain=True)
+table = bnn_exit.difficulty.estimate(model, [("clip", clip)])
 print(json.dumps({
     "backend": model.backend,
     "label": prediction.label,
     "probabilities": prediction.probabilities.tolist(),
     "exits": [step["exit"] for step in prediction.steps],
+    "difficulty": table.difficulty.tolist(),
     "blocked": sorted(BLOCKED & {name.partition(".")[0] for name in sys.modules}),
     "package": "larq_compute_engine" in sys.modules,
 }))
@@ -68,6 +72,7 @@ def test_predicts_without_tensorflow(path, backend):
     other = in_a_process(path, "reference")
     assert answer["label"] == other["label"]
     assert answer["probabilities"] == pytest.approx(other["probabilities"], abs=1e-5)
+    assert answer["difficulty"] == pytest.approx(other["difficulty"], abs=1e-5) and 0 < answer["difficulty"][0] < 1
 
 
 def test_auto_takes_the_best_backend_that_is_there(path):

@@ -1,0 +1,197 @@
+"""Clips of any number, one after another, through a model file: every exit's answer, in tables of a few clips."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit.artifact import Artifact
+from bnn_exit.audio import wav
+from bnn_exit.difficulty.table import UNKNOWN, Table, from_probabilities
+from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, one_of
+from bnn_exit.policies import rule
+from bnn_exit.runtime.session import Session
+
+BATCH = 64
+"""Clips in a table of a stream: what is held in memory at once, beside one waveform."""
+
+Clip = str | os.PathLike[str] | tuple[str, npt.ArrayLike] | BnnExitError
+"""A path; a name and a waveform [samples] at the model's sample rate; or why there is no clip in this place."""
+
+
+@dataclasses.dataclass
+class Heard:
+    """What happened to the clips of a stream.
+
+    Attributes:
+        scored: clips with a row.
+        failed: clips that could not be used.
+        resampled: sample rate in Hz -> scored clips that had it in place of the model's.
+    """
+
+    scored: int = 0
+    failed: int = 0
+    resampled: dict[int, int] = dataclasses.field(default_factory=dict)
+
+
+def chosen_thresholds(
+    artifact: Artifact, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
+) -> npt.NDArray[np.float32]:
+    """The thresholds [exits - 1] that an operating point's name or the numbers themselves stand for.
+
+    Raises:
+        ArgumentError: an unknown operating point, or thresholds of the wrong number or out of range.
+    """
+    points, exits = artifact.metadata.operating_points, len(artifact.metadata.exits)
+    if thresholds is None:
+        if not points:
+            raise ArgumentError(f"{artifact.path} has no operating points: give {exits - 1} thresholds")
+        thresholds = points[one_of("operating point", operating_point, points)].thresholds
+    return rule.check_thresholds(thresholds, exits=exits)
+
+
+def estimate(
+    session: Session,
+    clips: Iterable[Clip],
+    *,
+    operating_point: str = "balanced",
+    thresholds: npt.ArrayLike | None = None,
+    labels: Sequence[str | None] | None = None,
+) -> Table:
+    """How hard each clip is, in one table; `stream` is for more clips than fit in memory as rows.
+
+    Args:
+        session: from `bnn_exit.load`. Each clip is run once for each exit.
+        clips: paths of audio files, or pairs of a name and a waveform [samples] at the model's sample rate.
+        operating_point: decides where a clip leaves.
+        thresholds: [exits - 1], in place of an operating point.
+        labels: for each clip the name of its true class, None where it is not known.
+
+    Raises:
+        ArgumentError: an unknown operating point or label, no clips, or a waveform that is empty or holds NaN.
+        DataError: an audio file that cannot be used.
+    """
+    listed = list(clips)
+    if not listed:
+        raise ArgumentError("clips is empty, but must hold at least one clip")
+    if labels is not None and len(labels) != len(listed):
+        raise ArgumentError(f"labels has {len(labels)} entries, but there are {len(listed)} clips")
+    known = None if labels is None else [_class_of(session, label) for label in labels]
+    limits = chosen_thresholds(session.artifact, operating_point=operating_point, thresholds=thresholds)
+    heard = [hear(session, clip) for clip in listed]
+    return table_of(session, heard, limits, known)
+
+
+def _class_of(session: Session, label: str | None) -> int:
+    return UNKNOWN if label is None else session.labels.index(one_of("label", label, session.labels))
+
+
+def stream(
+    session: Session,
+    clips: Iterable[Clip],
+    *,
+    thresholds: npt.ArrayLike,
+    heard: Heard,
+    tell: Callable[[str], None],
+    label_of: Callable[[str], int] = lambda name: UNKNOWN,
+) -> Iterator[Table]:
+    """Tables of up to BATCH clips each. A clip that cannot be used is told in one line and left out.
+
+    Args:
+        session: from `bnn_exit.load`.
+        clips: taken one by one, so they may be without end.
+        thresholds: [exits - 1].
+        heard: is counted up.
+        tell: gets a line for each clip that failed and for the first of each other sample rate.
+        label_of: from a clip's name to its class, -1 if not known.
+    """
+    own_rate = session.metadata.features.sample_rate_hz
+    batch: list[_Heard] = []
+    for clip in clips:
+        try:
+            if isinstance(clip, BnnExitError):
+                raise clip
+            row = hear(session, clip)
+        except BnnExitError as error:
+            heard.failed += 1
+            tell(f"error: {error_line(error, clip)}")
+            continue
+        heard.scored += 1
+        if row.rate_hz != own_rate:
+            if row.rate_hz not in heard.resampled:
+                tell(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
+            heard.resampled[row.rate_hz] = heard.resampled.get(row.rate_hz, 0) + 1
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
+            batch = []
+    if batch:
+        yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
+
+
+@dataclasses.dataclass(frozen=True)
+class _Heard:
+    name: str
+    rate_hz: int
+    probabilities: npt.NDArray[np.float32]
+    scores: list[float]
+
+
+def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
+    """What every exit says about one clip.
+
+    Args:
+        session: from `bnn_exit.load`.
+        clip: a path, or a name and a waveform.
+        data: the audio file at this path, where it has been read already.
+
+    Raises:
+        DataError: an audio file that cannot be used.
+        ArgumentError: a waveform that is empty, not one-dimensional or holds NaN.
+        ArtifactError: the network gave no answer.
+    """
+    own_rate = session.metadata.features.sample_rate_hz
+    if isinstance(clip, tuple):
+        name, waveform, rate = str(clip[0]), clip[1], own_rate
+    else:
+        assert not isinstance(clip, BnnExitError)
+        name = os.fspath(clip)
+        data = wav.read_bytes(name) if data is None else data
+        waveform, rate = wav.decode(data, name=name, sample_rate_hz=own_rate)
+    inputs = session.inputs(waveform)
+    probabilities, scores = [], []
+    for index in range(session.exits):
+        said, left_at, score = session.run(inputs, rule.forcing_thresholds(index, exits=session.exits))
+        if left_at != index or not np.isfinite(said).all():
+            raise ArtifactError(
+                f"{name}: exit {index + 1} was told to answer and gave none (exit {left_at + 1}, score {score}): "
+                "the model's weights are damaged, export it again"
+            )
+        probabilities.append(said)
+        # A file may give a certain exit -0.0.
+        scores.append(score + 0.0)
+    return _Heard(name, rate, np.stack(probabilities), scores)
+
+
+def error_line(error: BnnExitError, clip: Clip) -> str:
+    """The error in one line that names the clip."""
+    message = " ".join(str(error).split())
+    name = "" if isinstance(clip, BnnExitError) else str(clip[0]) if isinstance(clip, tuple) else os.fspath(clip)
+    return message if name in message else f"{name}: {message}"
+
+
+def table_of(session: Session, heard: Sequence[_Heard], thresholds: npt.ArrayLike, labels: Any = None) -> Table:
+    """The rows of clips that were heard; arguments as `from_probabilities`."""
+    return from_probabilities(
+        np.stack([each.probabilities for each in heard]),
+        np.array([each.scores for each in heard]),
+        thresholds=thresholds,
+        labels=labels,
+        names=[each.name for each in heard],
+        class_names=session.labels,
+    )

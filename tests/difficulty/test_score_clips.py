@@ -1,0 +1,153 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+import bnn_exit
+from bnn_exit.audio import wav
+from bnn_exit.difficulty import score_clips
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.policies import rule
+
+
+def clip(seed=0, samples=720):
+    return np.random.default_rng(seed).normal(0, 0.3, samples).astype(np.float32)
+
+
+def test_a_row_says_what_the_session_says(session):
+    clips = [(f"c{seed}", clip(seed)) for seed in range(20)]
+    for thresholds in ([0.5, 0.5], [0.9, 0.8], [0, 2]):
+        table = bnn_exit.difficulty.estimate(session, clips, thresholds=thresholds)
+        for index, (name, waveform) in enumerate(clips):
+            prediction = session.predict(waveform, thresholds=thresholds)
+            assert table.names[index] == name
+            assert table.exit_index[index] == prediction.exit_index
+            assert table.class_names[table.answered[index]] == prediction.label
+            assert table.scores[index, prediction.exit_index] == pytest.approx(prediction.score)
+            said = session.exit_probabilities(waveform)
+            expected = bnn_exit.difficulty.from_probabilities([said], [[0, 0, 0]], thresholds=[0, 0])
+            assert table.difficulty[index] == expected.difficulty[0]
+
+
+def test_operating_points_and_labels_by_name(session):
+    clips = [("a", clip(0)), ("b", clip(1))]
+    table = bnn_exit.difficulty.estimate(session, clips, operating_point="full", labels=["no", None])
+    assert table.exit_index.tolist() == [2, 2] and table.labels.tolist() == [1, -1]
+    assert bnn_exit.difficulty.estimate(session, clips, operating_point="fast").exit_index.tolist() == [0, 0]
+
+
+def test_paths_and_waveforms_are_the_same_clip(session, tmp_path):
+    wav.write(tmp_path / "a.wav", clip(), sample_rate_hz=16000)
+    waveform = wav.read(tmp_path / "a.wav")
+    table = bnn_exit.difficulty.estimate(session, [tmp_path / "a.wav", ("a", waveform)])
+    assert table.difficulty[0] == table.difficulty[1]
+    assert table.names == (str(tmp_path / "a.wav"), "a")
+
+
+@pytest.mark.parametrize(
+    ("clips", "options", "kind", "message"),
+    [
+        ([], {}, ArgumentError, "clips is empty, but must hold at least one clip"),
+        (["nothing.wav"], {}, DataError, "nothing.wav: no such audio file"),
+        ([("a", clip())], {"labels": []}, ArgumentError, "labels has 0 entries, but there are 1 clips"),
+        (
+            [("a", clip())],
+            {"labels": ["yse"]},
+            ArgumentError,
+            "label is 'yse', but .* did you mean 'yes'",
+        ),
+        (
+            [("a", clip())],
+            {"operating_point": "fats"},
+            ArgumentError,
+            "point is 'fats', .* did you mean 'fast'",
+        ),
+        ([("a", clip())], {"thresholds": [1]}, ArgumentError, "thresholds has 1 value"),
+        ([("a", np.zeros(0))], {}, ArgumentError, "waveform has 0 samples"),
+        ([("a", np.full(720, np.nan))], {}, ArgumentError, "waveform has 720 NaN or infinite samples"),
+    ],
+)
+def test_mistakes_of_a_caller(session, clips, options, kind, message):
+    with pytest.raises(kind, match=message):
+        bnn_exit.difficulty.estimate(session, clips, **options)
+
+
+def streamed(session, clips, **options):
+    heard, told = score_clips.Heard(), []
+    options = {"thresholds": [0.5, 0.5], **options}
+    tables = list(score_clips.stream(session, clips, heard=heard, tell=told.append, **options))
+    return tables, heard, told
+
+
+def test_a_stream_is_taken_in_small_tables(session):
+    tables, heard, told = streamed(session, ((f"c{seed}", clip(seed)) for seed in range(150)))
+    assert [len(table) for table in tables] == [64, 64, 22]
+    whole = bnn_exit.difficulty.estimate(
+        session, [(f"c{seed}", clip(seed)) for seed in range(150)], thresholds=[0.5, 0.5]
+    )
+    assert np.concatenate([table.difficulty for table in tables]).tolist() == whole.difficulty.tolist()
+    assert (heard.scored, heard.failed, told) == (150, 0, [])
+
+
+def test_a_stream_holds_no_more_than_a_table_of_clips(session):
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield "c", clip()
+
+    next(score_clips.stream(session, endless(), thresholds=[0, 0], heard=score_clips.Heard(), tell=print))
+    assert len(taken) == score_clips.BATCH
+
+
+def test_what_cannot_be_used_is_told_and_the_others_go_on(session, tmp_path):
+    wav.write(tmp_path / "good.wav", clip(), sample_rate_hz=16000)
+    (tmp_path / "empty.wav").touch()
+    (tmp_path / "broken.wav").write_bytes(b"RIFF, but no")
+    clips = [tmp_path / "empty.wav", tmp_path / "good.wav", tmp_path / "broken.wav", tmp_path / "none.wav"]
+    clips += ["null\0.wav"]
+    clips += [("silent", np.zeros(0, np.float32)), DataError("list.txt: nothing in it"), tmp_path]
+    (table,), heard, told = streamed(session, clips)
+    assert table.names == (str(tmp_path / "good.wav"),)
+    assert (heard.scored, heard.failed) == (1, 7)
+    starts = [f"{tmp_path}/empty.wav: the file is empty", f"{tmp_path}/broken.wav: ", f"{tmp_path}/none.wav: no such"]
+    starts += ["null\0.wav: no path of a file"]
+    starts += ["silent: waveform has 0 samples", "list.txt: nothing in it", f"{tmp_path}: a folder, not an audio file"]
+    assert len(told) == 7
+    for line, start in zip(told, starts, strict=True):
+        assert line.startswith(f"error: {start}") and "\n" not in line
+
+
+def test_another_sample_rate_is_resampled_and_told_once(session, tmp_path):
+    for rate in (8000, 16000, 44100):
+        for index in range(2):
+            wav.write(tmp_path / f"{rate}-{index}.wav", clip(), sample_rate_hz=rate)
+    (table,), heard, told = streamed(session, sorted(tmp_path.iterdir()))
+    assert len(table) == 6 and heard.resampled == {8000: 2, 44100: 2}
+    assert sorted(told) == [
+        f"note: {tmp_path}/44100-0.wav: 44100 Hz, resampled to the model's 16000 Hz",
+        f"note: {tmp_path}/8000-0.wav: 8000 Hz, resampled to the model's 16000 Hz",
+    ]
+    waveform = wav.read(tmp_path / "8000-0.wav", sample_rate_hz=16000)
+    direct = bnn_exit.difficulty.estimate(session, [("a", waveform)])
+    assert direct.difficulty[0] == table.difficulty[list(table.names).index(f"{tmp_path}/8000-0.wav")]
+
+
+@pytest.mark.parametrize("answer", [(np.full(3, np.nan, np.float32), 2, np.nan), (np.ones(3, np.float32) / 3, 2, 0.1)])
+def test_a_network_that_does_not_answer_is_told_for_its_clip(session, monkeypatch, answer):
+    monkeypatch.setattr(type(session), "run", lambda self, inputs, thresholds: answer)
+    tables, heard, told = streamed(session, [("a", clip())])
+    assert tables == [] and heard.failed == 1
+    assert told[0].startswith("error: a: exit 1 was told to answer and gave none")
+    assert told[0].endswith("the model's weights are damaged, export it again")
+
+
+def test_a_file_without_operating_points_asks_for_thresholds(session):
+    bare = dataclasses.replace(
+        session.artifact, metadata=dataclasses.replace(session.artifact.metadata, operating_points={})
+    )
+    with pytest.raises(ArgumentError, match=r"model\.tflite has no operating points: give 2 thresholds"):
+        score_clips.chosen_thresholds(bare)
+    limits = score_clips.chosen_thresholds(bare, thresholds=[0.1, rule.ALWAYS])
+    assert limits.tolist() == pytest.approx([0.1, rule.ALWAYS])
