@@ -44,7 +44,7 @@ def find(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> HardClips:
         labels: [clips], given classes, 0-based.
     """
     said = np.asarray(probabilities, np.float64)
-    _, exits, classes = said.shape
+    exits = said.shape[1]
     # Where clips leave plays no part here.
     table = difficulty.from_probabilities(
         said, np.zeros(said.shape[:2]), thresholds=np.zeros(exits - 1), labels=np.asarray(labels, np.int64)
