@@ -37,7 +37,8 @@ class Problem:
     Attributes:
         scores: float32 [clips, exits - 1].
         correct: bool [clips, exits], whether the exit's answer is right.
-        resources: name -> float64 [exits], what a clip that leaves at each exit has used: "ops", "time_us".
+        resources: name -> float64 [exits], what a clip that leaves at each exit has used: "ops", "time_us". They are
+            rounded in the tenth digit, so that sums of them are exact and equal totals are equal bit for bit.
         reference: bool [clips], whether the full network is right; None takes the last exit.
     """
 
@@ -45,6 +46,9 @@ class Problem:
     correct: npt.NDArray[np.bool_]
     resources: Mapping[str, npt.NDArray[np.float64]]
     reference: npt.NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "resources", {name: _summable(values) for name, values in self.resources.items()})
 
     @property
     def exits(self) -> int:
@@ -106,7 +110,8 @@ class UseLimit:
 
     def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
         """By how much the limit is broken; 0 where it is kept."""
-        return np.maximum(np.asarray(totals[self.resource]) - self.total * (1 + 1e-12), 0.0)
+        # Resources are rounded, so a limit that was read off a mean of theirs may be missed by as much.
+        return np.maximum(np.asarray(totals[self.resource]) - self.total * (1 + 1e-9), 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -135,9 +140,7 @@ class Goal:
         ranked += [np.asarray(totals[name], np.float64) for name in (self.least, *self.ties)]
         left = np.ones(ranked[0].shape, np.bool_)
         for values in ranked:
-            least = values[left].min()
-            # Sums of floats in another order differ in the last bits.
-            left &= values <= least + 1e-12 * abs(least)
+            left &= values == values[left].min()
         return int(left.argmax())
 
 
@@ -189,6 +192,13 @@ def distinct_thresholds(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float
     return np.array(found, np.float32)
 
 
+def _summable(values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """The values as multiples of a power of two so large that sums over a million clips are exact in float64."""
+    exact = np.asarray(values, np.float64)
+    unit = 2.0 ** (np.frexp(np.abs(exact).max(initial=0.0))[1] - 32)
+    return np.rint(exact / unit) * unit
+
+
 def _between(low: float, high: float) -> float:
     """The float32 with the fewest decimals in the middle half of a gap, so rounding on either side is harmless."""
     middle, reach = (low + high) / 2, (high - low) / 4
@@ -238,7 +248,7 @@ def _best_block(
             total = total + _passing_sums(bins[:k], [len(grid) for grid in grids[:k]], adds[k] - adds[k - 1]).reshape(
                 [len(grid) for grid in grids[:k]] + [1] * (len(block) - k)
             )
-        totals[name] = np.rint(total) if name in ("lost", "differing") else total
+        totals[name] = total
     place = np.unravel_index(goal.best(totals), [len(grid) for grid in grids])
     chosen = list(thresholds)
     for k, grid, index in zip(block, grids, place, strict=True):
