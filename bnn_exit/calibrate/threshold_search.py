@@ -95,10 +95,14 @@ class LostLimit:
     answers: float
     standard_errors: float = 0.0
 
+    def value(self, totals: Totals) -> npt.NDArray[np.float64]:
+        """The number of answers that is limited."""
+        return np.asarray(totals["lost"]) + self.standard_errors * np.sqrt(np.asarray(totals["differing"]))
+
     def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
         """By how many answers the limit is broken; 0 where it is kept."""
-        total = np.asarray(totals["lost"]) + self.standard_errors * np.sqrt(np.asarray(totals["differing"]))
-        return np.maximum(total - self.answers - 1e-6, 0.0)
+        # A share of the clips, such as 0.29 of 100, is seldom a whole number of them in floats.
+        return np.maximum(self.value(totals) - self.answers - 1e-6, 0.0)
 
 
 @dataclasses.dataclass(frozen=True)
