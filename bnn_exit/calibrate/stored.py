@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from bnn_exit import artifact
-from bnn_exit.calibrate.operating_points import OperatingPoint
-from bnn_exit.errors import ArtifactError, BnnExitError, DataError
+from bnn_exit import artifact, policies
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate.choose import Outcome
+from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
+from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, DataError
 from bnn_exit.files import read_json, write_bytes, write_json
 from bnn_exit.metadata import METADATA_NAME
 
@@ -56,6 +61,55 @@ def store(folder: Path, points: Mapping[str, OperatingPoint]) -> list[Path]:
     return written
 
 
+def store_outcome(folder: Path, outcome: Outcome, answers: Answers, costs: ExitCosts) -> list[Path]:
+    """Put a chosen operating point where it can be used; the files that were written.
+
+    A file has one policy and one set of exits. A point of the policy and exits of RUN/model.tflite goes into it; any
+    other takes a file of its own, RUN/model_NAME.tflite, with the usual operating points for its policy and exits.
+
+    Args:
+        folder: of the run.
+        outcome: of `choose`.
+        answers, costs: of all exits, which it was chosen from.
+
+    Raises:
+        ArgumentError: a name that a file cannot have.
+        DataError, ArtifactError, ExportError: a file of the run is missing or damaged, or cannot be made.
+    """
+    point = outcome.point
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", point.name):
+        raise ArgumentError(f"name is {point.name!r}, but must be of letters, digits, '_', '-' and '.'")
+    if len(outcome.kept) == answers.exits and outcome.policy.to_dict() == _policy_of(folder):
+        return store(folder, {point.name: point})
+    path = folder / f"model_{point.name}.tflite"
+    usual = operating_points(answers.of_exits(outcome.kept), outcome.costs, policy=outcome.policy)
+    _export(folder, path, outcome, {**usual, point.name: point})
+    return [path]
+
+
+def _policy_of(folder: Path) -> dict[str, Any]:
+    """The policy of RUN/model.tflite as `Policy.to_dict` says it; the default one if there is no file."""
+    model = folder / MODEL
+    if not model.is_file():
+        return {"name": policies.DEFAULT}
+    policy: Any = artifact.load(model).metadata.policy
+    if isinstance(policy, str):
+        return {"name": policy}
+    return dict(policy.to_dict()) if hasattr(policy, "to_dict") else dict(policy)
+
+
+def _export(folder: Path, path: Path, outcome: Outcome, points: Mapping[str, OperatingPoint]) -> None:
+    from bnn_exit.export.to_lce import export
+    from bnn_exit.training.runs import RunConfig
+
+    config = RunConfig.load(folder)
+    model = config.network(folder)
+    if len(outcome.kept) < model.num_exits:
+        model = model.with_exits(outcome.kept)
+    chosen = {} if outcome.policy.to_dict() == {"name": policies.DEFAULT} else {"policy": outcome.policy}
+    export(model, path, task=config.task, operating_points=points, **chosen)
+
+
 def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
     """A model file with further operating points, those of the same names replaced; ArtifactError if they do not fit."""
     file = artifact.load(path)
@@ -89,7 +143,8 @@ def _data_offset(data: bytes, name: str) -> int:
         if data[text + 4 : text + 4 + _uint32(data, text)] == name.encode():
             number = _field(data, entry, 1)
             buffer = _list(data, _field(data, model, 4))[_uint32(data, number) if number else 0]
-            return _field(data, buffer, 0)
+            if place := _field(data, buffer, 0):
+                return place
     raise ArtifactError(f"the file has no metadata {name}: export it again")
 
 
