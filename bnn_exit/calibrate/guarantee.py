@@ -108,20 +108,51 @@ def guarantee(
         DataError: no labels.
     """
     _check(max_accuracy_drop, confidence)
-    test, level, clips = P_VALUES[one_of("p_value", p_value, P_VALUES)], 1 - confidence, len(answers)
+    level, clips = 1 - confidence, len(answers)
+    found = losses(answers, path, policy=policy, reference=reference)
+    counts = [(int((each > 0).sum()), int((each < 0).sum())) for each in found]
+    p_values = walk(counts, clips=clips, limit=max_accuracy_drop, level=level, p_value=p_value)
+    steps, needed = len(p_values), None
+    if steps < len(counts):
+        lost, gained = counts[steps]
+        needed = _clips_needed(lost / clips, gained / clips, clips, max_accuracy_drop, level)
+    if not steps:
+        return Guarantee((0.0,) * (answers.exits - 1), max_accuracy_drop, confidence, clips, clips_needed=needed)
+    return Guarantee(
+        tuple(path[steps - 1]), max_accuracy_drop, confidence, clips, *counts[steps - 1], p_values[-1], needed
+    )
+
+
+def losses(
+    answers: Answers, path: Sequence[Thresholds], *, policy: Policy, reference: npt.ArrayLike | None = None
+) -> npt.NDArray[np.int8]:
+    """What each clip loses with each thresholds of a path: int8 [steps, clips], 1 lost, -1 gained, 0 neither."""
     right = policy.probabilities(answers).argmax(axis=-1) == answers.truth[:, None]
     full = right[:, -1] if reference is None else np.asarray(reference, np.bool_)
-    scores = policy.scores(answers)[:, :-1]
-    best = Guarantee((0.0,) * (answers.exits - 1), max_accuracy_drop, confidence, clips)
-    for thresholds in path:
-        here = right[np.arange(clips), rule.exit_indices(scores, thresholds)]
-        lost, gained = int((full & ~here).sum()), int((~full & here).sum())
-        p = test(clips, lost, gained, max_accuracy_drop, level)
+    scores, clips = policy.scores(answers)[:, :-1], np.arange(len(answers))
+    here = [right[clips, rule.exit_indices(scores, thresholds)] for thresholds in path]
+    return full.astype(np.int8) - np.array(here, np.int8).reshape(len(path), len(answers))
+
+
+def walk(
+    counts: Sequence[tuple[int, int]], *, clips: int, limit: float, level: float, p_value: str = P_VALUE
+) -> list[float]:
+    """Fixed-sequence testing: p-values of the steps up to the first that fails, which is left out.
+
+    Args:
+        counts: lost and gained clips at each step of a path.
+        clips: how many there are.
+        limit: of the risk.
+        level: what a p-value may be at most.
+        p_value: a name in P_VALUES.
+    """
+    test, passed = P_VALUES[one_of("p_value", p_value, P_VALUES)], []
+    for lost, gained in counts:
+        p = test(clips, lost, gained, limit, level)
         if p > level:
-            needed = _clips_needed(lost / clips, gained / clips, clips, max_accuracy_drop, level)
-            return dataclasses.replace(best, clips_needed=needed)
-        best = dataclasses.replace(best, thresholds=tuple(thresholds), lost=lost, gained=gained, p_value=p)
-    return best
+            break
+        passed.append(p)
+    return passed
 
 
 def rising_path(*, exits: int, highest: float) -> list[Thresholds]:
