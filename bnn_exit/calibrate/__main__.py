@@ -79,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
         "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
     )
     wishes.add_argument(
-        "--policy", default=policies.DEFAULT, help=f"{', '.join(policies.POLICIES)} (default: {policies.DEFAULT})"
+        "--policy", metavar="NAME", help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite)"
     )
     wishes.add_argument(
         "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
@@ -107,15 +107,17 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
-    one_of("--policy", options.policy, policies.POLICIES)
     folder, exits = Path(options.run), _exits(options.exits)
+    if options.policy is None:
+        options.policy = stored.policy_of(folder)["name"]
+    kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
     chooses = bool(options.limits or options.minimise)
     for name in ("confidence", "exits", "name"):
         if getattr(options, name) is not None and not chooses:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
     device = None if options.device is None else DeviceProfile.load(options.device)
     wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
-    answers, costs = run_answers.of_run(folder, data_dir=options.data_dir)
+    answers, costs = run_answers.of_run(folder, features=kind.needs_features, data_dir=options.data_dir)
     if options.curve:
         values, text = _curve(folder, answers, costs, options.policy)
     elif options.drift is not None:

@@ -12,13 +12,14 @@ from bnn_exit.errors import ArgumentError, DataError
 SPLIT = "validation"
 
 
-def of_run(folder: Path, *, data_dir: str | None = None) -> tuple[Answers, ExitCosts]:
+def of_run(folder: Path, *, features: bool = False, data_dir: str | None = None) -> tuple[Answers, ExitCosts]:
     """The answers of all exits to the validation clips, and what the exits cost.
 
-    If one of them is missing, both are made from the run's weights and data with TensorFlow, and kept in the run.
+    If something is missing, all is made from the run's weights and data with TensorFlow, and kept in the run.
 
     Args:
         folder: of the run.
+        features: the answers must hold the features of every exit.
         data_dir: where the data is, if it has moved since the training.
 
     Raises:
@@ -29,8 +30,11 @@ def of_run(folder: Path, *, data_dir: str | None = None) -> tuple[Answers, ExitC
         raise ArgumentError(f"{str(folder)!r} is no run: there is no such folder (bnn_exit.train makes runs)")
     path, costs_path = folder / ANSWERS / f"{SPLIT}.npz", folder / COSTS
     if not path.is_file() or not costs_path.is_file():
-        _make(folder, path, costs_path, data_dir=data_dir)
+        _make(folder, path, costs_path, features=features, data_dir=data_dir)
     answers, costs = Answers.load(path), ExitCosts.load(costs_path)
+    if features and not answers.features:
+        _make(folder, path, costs_path, features=True, data_dir=data_dir)
+        answers = Answers.load(path)
     if answers.exits != len(costs.exits):
         raise DataError(
             f"{path} has {answers.exits} exits, but {costs_path} has {len(costs.exits)}: delete both, they are made again"
@@ -38,8 +42,9 @@ def of_run(folder: Path, *, data_dir: str | None = None) -> tuple[Answers, ExitC
     return answers, costs
 
 
-def _make(folder: Path, path: Path, costs_path: Path, *, data_dir: str | None) -> None:
-    print(f"{folder} has no cached answers: asking its network, with TensorFlow", file=sys.stderr)
+def _make(folder: Path, path: Path, costs_path: Path, *, features: bool, data_dir: str | None) -> None:
+    what = "answers with features" if features else "answers"
+    print(f"{folder} has no cached {what}: asking its network, with TensorFlow", file=sys.stderr)
     import audio_tasks
     from bnn_exit.calibrate.from_model import answers_of
     from bnn_exit.training.runs import RunConfig
@@ -48,5 +53,5 @@ def _make(folder: Path, path: Path, costs_path: Path, *, data_dir: str | None) -
     options = {**config.task.options, **({} if data_dir is None else {"data_dir": data_dir})}
     model = config.network(folder)
     task = audio_tasks.load(config.task.name, features=config.task.features, **options)
-    answers_of(model, task, split=SPLIT).save(path)
+    answers_of(model, task, split=SPLIT, features=features).save(path)
     ExitCosts(model.costs(), model.head_costs()).save(costs_path)

@@ -25,6 +25,7 @@ from bnn_exit.metadata import METADATA_NAME
 
 POINTS = "operating_points.json"
 MODEL = "model.tflite"
+POLICY = "policy.json"
 
 _ALIGNMENT = 16
 """Of the bytes of a buffer, in the public schema of TensorFlow Lite."""
@@ -79,7 +80,7 @@ def store_outcome(folder: Path, outcome: Outcome, answers: Answers, costs: ExitC
     point = outcome.point
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", point.name):
         raise ArgumentError(f"name is {point.name!r}, but must be of letters, digits, '_', '-' and '.'")
-    if len(outcome.kept) == answers.exits and outcome.policy.to_dict() == _policy_of(folder):
+    if len(outcome.kept) == answers.exits and outcome.policy.to_dict() == policy_of(folder):
         return store(folder, {point.name: point})
     path = folder / f"model_{point.name}.tflite"
     usual = operating_points(answers.of_exits(outcome.kept), outcome.costs, policy=outcome.policy)
@@ -87,15 +88,20 @@ def store_outcome(folder: Path, outcome: Outcome, answers: Answers, costs: ExitC
     return [path]
 
 
-def _policy_of(folder: Path) -> dict[str, Any]:
-    """The policy of RUN/model.tflite as `Policy.to_dict` says it; the default one if there is no file."""
-    model = folder / MODEL
-    if not model.is_file():
-        return {"name": policies.DEFAULT}
-    policy: Any = artifact.load(model).metadata.policy
-    if isinstance(policy, str):
-        return {"name": policy}
-    return dict(policy.to_dict()) if hasattr(policy, "to_dict") else dict(policy)
+def policy_of(folder: Path) -> dict[str, Any]:
+    """The policy of RUN/model.tflite, as `Policy.to_dict` says it; the default one if the run has neither.
+
+    Raises:
+        ArtifactError: model.tflite is damaged.
+        DataError: policy.json is damaged.
+    """
+    path, model = folder / POLICY, folder / MODEL
+    if path.is_file():
+        try:
+            return policies.from_dict(read_json(path)).to_dict()
+        except (ValueError, TypeError, AttributeError, BnnExitError) as error:
+            raise DataError(f"{path} cannot be read ({error}): train --resume {folder} makes it again") from error
+    return {"name": artifact.load(model).metadata.policy if model.is_file() else policies.DEFAULT}
 
 
 def _export(folder: Path, path: Path, outcome: Outcome, points: Mapping[str, OperatingPoint]) -> None:
@@ -106,8 +112,7 @@ def _export(folder: Path, path: Path, outcome: Outcome, points: Mapping[str, Ope
     model = config.network(folder)
     if len(outcome.kept) < model.num_exits:
         model = model.with_exits(outcome.kept)
-    chosen = {} if outcome.policy.to_dict() == {"name": policies.DEFAULT} else {"policy": outcome.policy}
-    export(model, path, task=config.task, operating_points=points, **chosen)
+    export(model, path, task=config.task, operating_points=points, policy=outcome.policy)
 
 
 def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:

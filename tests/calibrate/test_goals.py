@@ -15,7 +15,7 @@ from bnn_exit.calibrate.goals import ImpossibleError, Wishes, thresholds_for
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import rule
 
-ENTROPY = policies.fit("entropy")
+USUAL = policies.fit(policies.DEFAULT)
 
 
 def board(exits):
@@ -26,7 +26,7 @@ def board(exits):
 
 def figures(answers, thresholds):
     """Of one set of thresholds, straight from the definitions."""
-    exits = rule.exit_indices(ENTROPY.scores(answers), thresholds)
+    exits = rule.exit_indices(USUAL.scores(answers), thresholds)
     right = answers.correct[np.arange(len(answers)), exits]
     change = answers.correct[:, -1].astype(int) - right
     costs, device = ladder(answers.exits), board(answers.exits)
@@ -40,7 +40,7 @@ def figures(answers, thresholds):
 
 
 def every_decision(answers):
-    scores = ENTROPY.scores(answers).astype(np.float32)
+    scores = USUAL.scores(answers).astype(np.float32)
     values = [[0.0, *np.unique(scores[:, k]).tolist(), rule.ALWAYS] for k in range(answers.exits - 1)]
     return [figures(answers, choice) for choice in itertools.product(*values)]
 

@@ -14,7 +14,7 @@ from bnn_exit.policies import rule
 
 
 def outcome(answers, costs, thresholds):
-    exits = rule.exit_indices(policies.fit("entropy").scores(answers).astype(np.float32), thresholds)
+    exits = rule.exit_indices(policies.fit(policies.DEFAULT).scores(answers).astype(np.float32), thresholds)
     right = metrics.accuracy(rule.predicted_labels(answers.logits, exits), answers.labels)
     return metrics.mean_cost(exits, costs)["ops"], right
 

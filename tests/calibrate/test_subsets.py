@@ -34,7 +34,7 @@ def test_dropped_exits_save_their_heads_and_what_lies_behind_the_last():
 
 
 def test_a_policy_works_at_every_exit_but_the_last():
-    policy = policies.fit("entropy")
+    policy = policies.fit(policies.DEFAULT)
     costs = whole().with_policy(policy, Sizes(10))
     assert [a.float_macs - b.float_macs for a, b in zip(costs, whole().exits, strict=True)] == [20, 40, 60, 60]
 
@@ -50,7 +50,7 @@ def test_costs_go_to_a_file_and_back(tmp_path):
         ExitCosts.load(tmp_path / "gone.json")
 
 
-@pytest.mark.parametrize("policy_name", ["entropy", "patience"])
+@pytest.mark.parametrize("policy_name", ["margin", "patience"])
 def test_the_best_set_is_that_of_brute_force(policy_name):
     for seed in range(3):
         answers = made_up(count=14, exits=4, seed=seed)

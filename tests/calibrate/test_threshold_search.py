@@ -14,19 +14,19 @@ from bnn_exit.cost import Cost
 from bnn_exit.policies import rule
 
 
-def entropy(answers):
-    return policies.fit("entropy").scores(answers).astype(np.float32)
+def default_scores(answers):
+    return policies.fit(policies.DEFAULT).scores(answers).astype(np.float32)
 
 
 def outcome(answers, costs, thresholds):
-    exits = rule.exit_indices(entropy(answers), thresholds)
+    exits = rule.exit_indices(default_scores(answers), thresholds)
     predicted = rule.predicted_labels(answers.logits, exits)
     return metrics.mean_cost(exits, costs)["ops"], metrics.accuracy(predicted, answers.labels)
 
 
 def loss_with_margin(answers, thresholds, standard_errors):
     """Accuracy lost against the last exit plus so many standard errors of it, clip by clip."""
-    exits = rule.exit_indices(entropy(answers), thresholds)
+    exits = rule.exit_indices(default_scores(answers), thresholds)
     right = rule.predicted_labels(answers.logits, exits) == answers.labels
     change = (answers.logits[:, -1].argmax(-1) == answers.labels).astype(float) - right
     return change.mean() + standard_errors * np.sqrt((change**2).sum()) / len(change)
@@ -34,7 +34,7 @@ def loss_with_margin(answers, thresholds, standard_errors):
 
 def brute_force(answers, costs, drop, standard_errors=0.0):
     """(least mean ops, best accuracy at it) over every distinct decision: every score, 0 and 2 as thresholds."""
-    scores = entropy(answers)
+    scores = default_scores(answers)
     values = [[0.0, *np.unique(scores[:, k]).tolist(), 2.0] for k in range(len(costs) - 1)]
     found = []
     for choice in itertools.product(*values):
@@ -152,7 +152,7 @@ def sure_and_unsure(*, first_is_right):
 def test_an_exit_that_is_always_right_takes_every_clip():
     answers = sure_and_unsure(first_is_right=True)
     thresholds = search_thresholds(answers, ladder(2), max_accuracy_drop=0.0)
-    assert rule.exit_indices(entropy(answers), thresholds).tolist() == [0] * 8
+    assert rule.exit_indices(default_scores(answers), thresholds).tolist() == [0] * 8
 
 
 def test_an_exit_that_is_always_wrong_takes_none():
