@@ -51,6 +51,7 @@ def main() -> int:
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "versions": machine.versions(),
+        "policy": policies.DEFAULT,
         "confidence": CONFIDENCE,
         "draws": options.draws,
         "broken_is": "accuracy lost in the population, all cached clips of validation and test, exceeds the limit",
@@ -88,21 +89,21 @@ def measure(run: Path, *, draws: int) -> tuple[list[dict], dict]:
     ops = np.array([cost.ops for cost in costs]) / costs[-1].ops
     rising = ltt.rising_path(exits=pool.exits, highest=policy.highest(pool.classes))
     paths = {"rising": rising, "shared": [(step[0],) * len(step) for step in rising]}
+    sizes = {"with replacement": len(held), "halves": len(pool) // 2}
+    draws_of = {drawing: drawn(len(pool), size, drawing=drawing, draws=draws) for drawing, size in sizes.items()}
     rows = []
     for path_name, path in paths.items():
-        lost = ltt.losses(pool, path, policy=policy)
-        scores = policy.scores(pool)
+        lost, scores = ltt.losses(pool, path, policy=policy), policy.scores(pool)
         spent = np.array([ops[rule.exit_indices(scores, thresholds)].mean() for thresholds in path])
         names = p_values.P_VALUES if path_name == "rising" else [ltt.P_VALUE]
-        for limit in LIMITS:
-            for name in names:
-                for drawing in ("with replacement", "halves"):
-                    size = len(held) if drawing == "with replacement" else len(pool) // 2
-                    rows.append(
-                        {"run": run.name, "path": path_name, "p_value": name, "limit": limit, "drawn": drawing}
-                        | {"clips": size}
-                        | simulate(lost, spent, limit, name, size=size, drawing=drawing, draws=draws)
-                    )
+        for drawing, size in sizes.items():
+            times = draws_of[drawing]
+            counts = np.rint(np.stack([lost > 0, lost < 0]).astype(np.float32) @ times).astype(int)
+            others = (lost.astype(np.float32) @ (1 - times)) / (len(pool) - size) if drawing == "halves" else None
+            for limit in LIMITS:
+                for name in names:
+                    about = {"run": run.name, "path": path_name, "p_value": name, "limit": limit, "drawn": drawing}
+                    rows.append(about | {"clips": size} | simulate(lost, spent, counts, others, limit, name, size=size))
                     print(" ".join(str(value) for value in rows[-1].values()), flush=True)
     for limit in LIMITS:
         rows.append(
@@ -114,26 +115,28 @@ def measure(run: Path, *, draws: int) -> tuple[list[dict], dict]:
     return rows, {"clips": len(pool), "splits": splits, "exits": pool.exits, "classes": pool.classes}
 
 
-def simulate(lost, spent, limit, p_value, *, size, drawing, draws) -> dict:
-    generator, true_risk = np.random.default_rng(0), lost.mean(axis=1)
-    signs = np.stack([lost > 0, lost < 0]).astype(np.float32)
-    risks, used, other = [], [], []
-    for _ in range(draws):
+def drawn(pool, size, *, drawing, draws):
+    """How often each clip of the population is drawn: [pool, draws]."""
+    generator, times = np.random.default_rng(0), np.zeros((pool, draws), np.float32)
+    for draw in range(draws):
         if drawing == "halves":
-            weights = np.zeros(lost.shape[1], np.float32)
-            weights[generator.permutation(lost.shape[1])[:size]] = 1
+            times[generator.permutation(pool)[:size], draw] = 1
         else:
-            weights = np.bincount(generator.integers(0, lost.shape[1], size), minlength=lost.shape[1])
-        counts = np.rint(signs @ weights.astype(np.float32)).astype(int).T
-        steps = len(
-            ltt.walk(list(map(tuple, counts.tolist())), clips=size, limit=limit, level=1 - CONFIDENCE, p_value=p_value)
-        )
+            times[:, draw] = np.bincount(generator.integers(0, pool, size), minlength=pool)
+    return times
+
+
+def simulate(lost, spent, counts, others, limit, p_value, *, size) -> dict:
+    true_risk, risks, used, other = lost.mean(axis=1), [], [], []
+    for draw in range(counts.shape[2]):
+        pairs = [(int(a), int(b)) for a, b in counts[:, :, draw].T]
+        steps = len(ltt.walk(pairs, clips=size, limit=limit, level=1 - CONFIDENCE, p_value=p_value))
         risks.append(true_risk[steps - 1] if steps else 0.0)
         used.append(spent[steps - 1] if steps else 1.0)
-        if drawing == "halves":
-            other.append((lost[steps - 1] @ (1 - weights)) / (lost.shape[1] - size) if steps else 0.0)
+        if others is not None:
+            other.append(others[steps - 1, draw] if steps else 0.0)
     return _figures(risks, used, limit) | (
-        {"over_limit_on_other_half_share": float(np.mean(np.array(other) > limit + 1e-12))} if other else {}
+        {"over_limit_on_other_half_share": float(np.mean(np.array(other) > limit + 1e-6))} if other else {}
     )
 
 

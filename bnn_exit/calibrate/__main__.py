@@ -93,7 +93,10 @@ def parser() -> argparse.ArgumentParser:
         "--drift", metavar="FILE", help="do the answers in this .npz, to clips from the field, differ from calibration?"
     )
     more.add_argument(
-        "--operating-point", default="balanced", metavar="NAME", help="whose thresholds --drift takes (default: balanced)"
+        "--operating-point",
+        default="balanced",
+        metavar="NAME",
+        help="whose thresholds --drift takes (default: balanced)",
     )
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON")

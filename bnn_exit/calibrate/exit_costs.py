@@ -36,7 +36,9 @@ class ExitCosts:
 
     def _stages(self) -> list[Cost]:
         before = [Cost(0, 0), *self.exits]
-        return [_less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads, strict=False)]
+        return [
+            _less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads, strict=False)
+        ]
 
     def of_exits(self, kept: Sequence[int]) -> ExitCosts:
         """Of the network without the other exits: their heads are not run, stages behind the last kept one neither."""

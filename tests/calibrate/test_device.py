@@ -72,5 +72,7 @@ def test_a_bad_file_is_one_line(tmp_path, text, message):
 def test_what_is_not_there_is_named(tmp_path):
     with pytest.raises(DataError, match=r"no such file: '.*gone.json'"):
         DeviceProfile.load(tmp_path / "gone.json")
-    with pytest.raises(ArgumentError, match="backend is 'natve', but must be one of lce, native; did you mean 'native'"):
+    with pytest.raises(
+        ArgumentError, match="backend is 'natve', but must be one of lce, native; did you mean 'native'"
+    ):
         DeviceProfile.of_bench(REPORT, backend="natve")

@@ -80,7 +80,9 @@ def test_holm_by_its_definition(values):
 
 def test_another_network_and_other_mistakes_are_named():
     one = made_up(count=9, exits=3)
-    with pytest.raises(ArgumentError, match="field have 2 exits and 4 classes, but calibration has 3 and 4: they are of"):
+    with pytest.raises(
+        ArgumentError, match="field have 2 exits and 4 classes, but calibration has 3 and 4: they are of"
+    ):
         drift(one, made_up(count=9, exits=2), (0.1, 0.1), policy=ENTROPY)
     with pytest.raises(ArgumentError, match="level is 1.5, but must be above 0 and below 1"):
         drift(one, one, (0.1, 0.1), policy=ENTROPY, level=1.5)

@@ -143,7 +143,11 @@ def test_least_loss_may_gain_accuracy_and_then_takes_the_cheapest():
         ({"max_accuracy_drop": 2.0}, {}, r"max_accuracy_drop is 2.0, but must be from 0 to 1"),
         ({"max_mean_cost": 0}, {}, "max_mean_cost is 0, but must be above 0 and at most 1"),
         ({"max_mean_cost": 40.0}, {}, "max_mean_cost is 40.0, but must be above 0 and at most 1"),
-        ({"max_mean_us": -3.0}, {"device": board(2)}, "max_mean_us is -3.0, but must be a number of microseconds above"),
+        (
+            {"max_mean_us": -3.0},
+            {"device": board(2)},
+            "max_mean_us is -3.0, but must be a number of microseconds above",
+        ),
         ({"max_worst_us": float("nan")}, {"device": board(2)}, "max_worst_us is nan, but must be a number"),
         ({"max_worst_us": 5.0}, {}, "max_worst_us is 5.0, but no device is given to take times from"),
         ({"max_accuracy_drop": 0.1}, {"minimise": "time"}, "minimise is 'time', but no device is given"),

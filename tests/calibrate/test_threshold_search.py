@@ -51,9 +51,7 @@ def brute_force(answers, costs, drop, standard_errors=0.0):
 def test_search_finds_what_brute_force_finds(count, exits, drop, ties, standard_errors):
     for seed in range(2):
         answers = made_up(count=count, exits=exits, seed=seed, ties=ties)
-        thresholds = search_thresholds(
-            answers, ladder(exits), max_accuracy_drop=drop, standard_errors=standard_errors
-        )
+        thresholds = search_thresholds(answers, ladder(exits), max_accuracy_drop=drop, standard_errors=standard_errors)
         ops, right = outcome(answers, ladder(exits), thresholds)
         best_ops, best_right = brute_force(answers, ladder(exits), drop, standard_errors)
         assert ops == pytest.approx(best_ops)
