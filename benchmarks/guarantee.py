@@ -2,16 +2,16 @@
 
     python benchmarks/guarantee.py RUN [RUN ...] [--draws N]
 
-Takes the cached answers of each run (RUN/answers/validation.npz and, if there, test.npz) together as the population, whose
-accuracy lost is known exactly for any thresholds. Draws as many clips as the validation split has from it, independently
-and with replacement, 1,000 times; each time thresholds are chosen with a promise, and the promise is broken if the loss in
-the whole population exceeds the limit. That is the promise's own definition: new clips of the distribution that the clips
-were drawn from. A second experiment splits the population into halves by chance, chooses on one and looks at the
-population again; the loss on the other half, itself uncertain, is given beside it.
+Takes the cached answers of each run (RUN/answers/validation.npz and, if there, test.npz) together as the population,
+whose accuracy lost is known exactly for any thresholds. Draws as many clips as the validation split has from it,
+independently and with replacement, 1,000 times; each time thresholds are chosen with a promise, and the promise is
+broken if the loss in the whole population exceeds the limit. That is the promise's own definition: new clips of the
+distribution that the clips were drawn from. A second experiment splits the population into halves by chance, chooses on
+one and looks at the population again; the loss on the other half, itself uncertain, is given beside it.
 
-Compared are the p-values of `bnn_exit.calibrate.p_values`, and three paths: thresholds that rise with depth, one threshold
-for all exits, and (a few draws) thresholds that are searched for on half of the clips and tested on the other half. Writes
-results/guarantee.json.
+Compared are the p-values of `bnn_exit.calibrate.p_values`, and three paths: thresholds that rise with depth, one
+threshold for all exits, and (a few draws) thresholds that are searched for on half of the clips and tested on the other
+half. Writes results/guarantee.json.
 """
 
 from __future__ import annotations

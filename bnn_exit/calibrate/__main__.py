@@ -39,12 +39,13 @@ exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json
 missing it asks the network once, which takes TensorFlow and the data.
 
 Limits hold on the validation clips. Where two cannot be kept together, the one that stands first in the command counts
-more, and the message says how near the other can come. Without --confidence a margin of 1.645 standard errors goes on top
-of the accuracy lost. With it, max-accuracy-drop is a promise for new clips of the same kind: chosen thresholds break it
-with probability 1 - confidence at most (Learn then Test). That takes many clips: 299 at the least for 0.01 and 0.95.
+more, and the message says how near the other can come. Without --confidence a margin of 1.645 standard errors goes on
+top of the accuracy lost. With it, max-accuracy-drop is a promise for new clips of the same kind: chosen thresholds
+break it with probability 1 - confidence at most (Learn then Test). That takes many clips: 299 at the least for 0.01 and
+0.95.
 
---name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point NAME.
-Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
+--name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
+NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
 """
 
 
@@ -59,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     arguments = Parser(
         prog="python -m bnn_exit.calibrate",
-        description="Choose when clips leave: thresholds for limits on accuracy, cost and time, with a promise if wanted.",
+        description="Choose when clips leave: thresholds for limits on accuracy, cost and time, or with a promise.",
         epilog=EPILOG,
     )
     arguments.set_defaults(limits={})

@@ -54,8 +54,8 @@ def choose(
 ) -> Outcome:
     """The operating point that serves the wishes best.
 
-    With a confidence, what looks at clips to choose (the exits to keep, or a policy that learns) sees half of them, drawn
-    by chance, and the promise is tested on the other half; where nothing is chosen, it is tested on all.
+    With a confidence, what looks at clips to choose (the exits to keep, or a policy that learns) sees half of them,
+    drawn by chance, and the promise is tested on the other half; where nothing is chosen, it is tested on all.
 
     Args:
         answers: of all exits to labelled validation clips.
@@ -100,8 +100,8 @@ def _with_promise(
 ) -> Outcome:
     if list(wishes.limits) != ["max_accuracy_drop"] or wishes.least != "ops":
         raise ArgumentError(
-            f"confidence is {confidence!r} with the limits {', '.join(wishes.limits) or 'none'}, least {wishes.least}, but "
-            "goes with max_accuracy_drop and ops alone"
+            f"confidence is {confidence!r} with the limits {', '.join(wishes.limits) or 'none'}, least {wishes.least}, "
+            "but goes with max_accuracy_drop and ops alone"
         )
     drop = wishes.limits["max_accuracy_drop"]
     learns = bool(dataclasses.fields(policies.POLICIES[policy_name])) if policy_name in policies.POLICIES else False

@@ -45,7 +45,8 @@ class Drift:
 
     def sentence(self) -> str:
         """The finding, and what to do."""
-        first = f"{100 * self.field_shares[0]:.1f} % leave at exit 1, {100 * self.calibration_shares[0]:.1f} % in calibration"
+        here, there = 100 * self.field_shares[0], 100 * self.calibration_shares[0]
+        first = f"{here:.1f} % leave at exit 1, {there:.1f} % in calibration"
         figures = ", ".join(f"{name.replace('_', ' ')} p = {p:.2g}" for name, p in self.corrected.items())
         if self.found:
             return f"drift: {first} ({figures}); calibrate again with labelled clips from there"

@@ -38,7 +38,8 @@ class Wishes:
             said to be impossible (DynO, Almeida et al. 2022, orders the goals of its scheduler so).
         minimise: "ops", "time" or "loss"; None means ops where accuracy is limited, else loss.
         device: needed for times.
-        standard_errors: of the accuracy lost, which must fit into max_accuracy_drop as well; larger is safer and slower.
+        standard_errors: of the accuracy lost, which must fit into max_accuracy_drop as well; larger is safer and
+            slower.
     """
 
     limits: Mapping[str, float]

@@ -85,10 +85,10 @@ def guarantee(
 ) -> Guarantee:
     """The boldest thresholds of a path that a test allows, after all those before it.
 
-    Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021) with fixed-sequence testing: for each thresholds of
-    the path in turn, the hypothesis that they lose more than the limit is tested at level 1 - confidence, and the first
-    that cannot be refuted ends the path. Only the first true hypothesis of the path can bring about a broken promise,
-    and it is refuted wrongly with probability at most 1 - confidence, whatever the number of steps.
+    Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021) with fixed-sequence testing: for each thresholds
+    of the path in turn, the hypothesis that they lose more than the limit is tested at level 1 - confidence, and the
+    first that cannot be refuted ends the path. Only the first true hypothesis of the path can bring about a broken
+    promise, and it is refuted wrongly with probability at most 1 - confidence, whatever the number of steps.
 
     That holds if clips are drawn independently from the distribution of the clips to come, and if neither the path nor
     what the policy learned depends on them. New speakers or microphones are another distribution. Where the epoch of
@@ -158,8 +158,8 @@ def walk(
 def rising_path(*, exits: int, highest: float) -> list[Thresholds]:
     """From cautious to bold, highest * t^(1/k) at exit k for rising t: no clip is looked at, so all are left to test.
 
-    Deeper exits are surer of what they say at the same score, so their thresholds rise; `benchmarks/guarantee.py` compares
-    this with one threshold for all exits, and with thresholds that are searched for on half of the clips.
+    Deeper exits are surer of what they say at the same score, so their thresholds rise; `benchmarks/guarantee.py`
+    compares this with one threshold for all exits, and with thresholds that are searched for on half of the clips.
 
     Args:
         exits: of the network.

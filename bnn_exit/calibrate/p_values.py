@@ -1,8 +1,8 @@
 """p-values for 'the answers lost are more than a limit', from clips that were lost, gained or neither.
 
 A clip's loss is 1 if early exits lose the full network's right answer, -1 if they correct its wrong one, else 0. Its
-mean is the accuracy lost, the risk. Each function gives p such that, whenever the risk exceeds the limit, p is at most u
-with probability at most u, for every u in [0, 1], every number of clips and every such distribution: valid for clips
+mean is the accuracy lost, the risk. Each function gives p such that, whenever the risk exceeds the limit, p is at most
+u with probability at most u, for every u in [0, 1], every number of clips and every such distribution: valid for clips
 drawn independently from one distribution, not only for many of them. `benchmarks/guarantee.py` compares their power.
 Each takes
 
@@ -44,9 +44,9 @@ def hoeffding_bentkus(clips: int, lost: int, gained: int, limit: float, level: f
 def betting(clips: int, lost: int, gained: int, limit: float, level: float) -> float:
     """One over the wealth of bets that the risk is at most the limit (Waudby-Smith and Ramdas 2024).
 
-    A bet of share b multiplies wealth by 1 + b (limit - loss), whose mean is at most 1 if the risk is at least the limit.
-    Wealth, spread at the start over many b that do not look at the clips, so exceeds 1/u with probability at most u
-    (Markov's inequality). Clips in another order give the same wealth.
+    A bet of share b multiplies wealth by 1 + b (limit - loss), whose mean is at most 1 if the risk is at least the
+    limit. Wealth, spread at the start over many b that do not look at the clips, so exceeds 1/u with probability at
+    most u (Markov's inequality). Clips in another order give the same wealth.
     """
     shares = np.geomspace(1e-3, 0.99, 60) / (1 - limit) if limit < 1 else np.zeros(1)
     growth = (

@@ -37,7 +37,8 @@ def of_run(folder: Path, *, features: bool = False, data_dir: str | None = None)
         answers = Answers.load(path)
     if answers.exits != len(costs.exits):
         raise DataError(
-            f"{path} has {answers.exits} exits, but {costs_path} has {len(costs.exits)}: delete both, they are made again"
+            f"{path} has {answers.exits} exits, but {costs_path} has {len(costs.exits)}: delete both, and they are "
+            "made again"
         )
     return answers, costs
 

@@ -1,7 +1,7 @@
 """Puts operating points where they are used: operating_points.json of a run, and the metadata of its model file.
 
-The metadata is one buffer of a flatbuffer. Its new bytes go to the end of the file and the one offset that leads to them
-is changed, so that no other byte moves and neither TensorFlow nor a flatbuffer library is needed.
+The metadata is one buffer of a flatbuffer. Its new bytes go to the end of the file and the one offset that leads to
+them is changed, so that no other byte moves and neither TensorFlow nor a flatbuffer library is needed.
 """
 
 from __future__ import annotations
@@ -116,7 +116,11 @@ def _export(folder: Path, path: Path, outcome: Outcome, points: Mapping[str, Ope
 
 
 def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
-    """A model file with further operating points, those of the same names replaced; ArtifactError if they do not fit."""
+    """A model file with further operating points, those of the same names replaced.
+
+    Raises:
+        ArtifactError: they do not fit the file.
+    """
     file = artifact.load(path)
     try:
         metadata = dataclasses.replace(
@@ -141,7 +145,10 @@ def with_metadata(data: bytes, name: str, value: bytes) -> bytes:
 
 
 def _data_offset(data: bytes, name: str) -> int:
-    """Where the offset to the bytes of a metadata entry lies: model -> metadata (6) -> buffer (1) -> buffers (4) -> 0."""
+    """Where the offset to the bytes of a metadata entry lies.
+
+    Slots in the schema: metadata of a model 6, name and buffer of an entry 0 and 1, buffers of a model 4, data 0.
+    """
     model = _uint32(data, 0)
     for entry in _list(data, _field(data, model, 6)):
         text = _followed(data, _field(data, entry, 0))

@@ -111,8 +111,8 @@ def check_kept(kept: tuple[int, ...], *, exits: int) -> None:
     """ArgumentError unless `kept` are at least two exits of the network, rising."""
     if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= exits:
         raise ArgumentError(
-            f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to {exits}, "
-            "rising"
+            f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to "
+            f"{exits}, rising"
         )
 
 

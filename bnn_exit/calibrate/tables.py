@@ -44,7 +44,8 @@ def points(
         drop, ops = full_accuracy - point.accuracy, point.mean_cost["ops"] / full.ops
         time = "" if timed is None else _times(point, timed)
         lines.append(
-            f"{name:{width}} {100 * point.accuracy:10.2f} {100 * drop:8.2f} {100 * ops:6.1f}{time}  {shares}   {thresholds}"
+            f"{name:{width}} {100 * point.accuracy:10.2f} {100 * drop:8.2f} {100 * ops:6.1f}{time}  {shares}   "
+            f"{thresholds}"
         )
     return "\n".join(lines)
 

@@ -84,9 +84,9 @@ def test_another_network_and_other_mistakes_are_named():
         ArgumentError, match="field have 2 exits and 4 classes, but calibration has 3 and 4: they are of"
     ):
         drift(one, made_up(count=9, exits=2), (0.1, 0.1), policy=ENTROPY)
-    with pytest.raises(ArgumentError, match="level is 1.5, but must be above 0 and below 1"):
+    with pytest.raises(ArgumentError, match=r"level is 1.5, but must be above 0 and below 1"):
         drift(one, one, (0.1, 0.1), policy=ENTROPY, level=1.5)
-    with pytest.raises(ArgumentError, match="thresholds has 1 value .* a model of 3 exits takes 2"):
+    with pytest.raises(ArgumentError, match=r"thresholds has 1 value .* a model of 3 exits takes 2"):
         drift(one, one, (0.1,), policy=ENTROPY)
-    with pytest.raises(ArgumentError, match="thresholds is 0.1, -1, but each must be a finite number of at least 0"):
+    with pytest.raises(ArgumentError, match=r"thresholds is 0.1, -1, but each must be a finite number of at least 0"):
         drift(one, one, (0.1, -1), policy=ENTROPY)

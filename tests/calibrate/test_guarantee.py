@@ -59,8 +59,8 @@ def test_losses_are_counted_against_the_network_that_is_named():
 @pytest.mark.parametrize("name", ["binomial", "betting", "exact", "binomial_or_exact"])
 @pytest.mark.parametrize("gain", [0.0, 0.6])
 def test_the_promise_is_broken_no_more_often_than_promised(name, gain):
-    # Steps whose true risk is known: step i loses a further share of clips and gains `gain` of that, so the path crosses
-    # the limit at a known place. All steps share their clips, as thresholds do.
+    # Steps whose true risk is known: step i loses a further share of clips and gains `gain` of that, so the path
+    # crosses the limit at a known place. All steps share their clips, as thresholds do.
     clips, limit, level, draws, generator = 400, 0.05, 0.1, 2000, np.random.default_rng(0)
     risks = np.arange(1, 21) * 0.005
     lost, gained = risks / (1 - gain), risks * gain / (1 - gain)
@@ -132,7 +132,7 @@ def test_labels_are_needed():
     answers = Answers(made_up(count=9, exits=3).logits)
     with pytest.raises(DataError, match="labels are missing"):
         guarantee(answers, PATH, policy=ENTROPY, max_accuracy_drop=0.1, confidence=0.9)
-    with pytest.raises(ArgumentError, match="p_value is 'exakt', but must be one of .*did you mean 'exact'"):
+    with pytest.raises(ArgumentError, match=r"p_value is 'exakt', but must be one of .*did you mean 'exact'"):
         guarantee(
             made_up(count=9, exits=3), PATH, policy=ENTROPY, max_accuracy_drop=0.1, confidence=0.9, p_value="exakt"
         )

@@ -106,9 +106,9 @@ def test_the_function_takes_the_same_options(model, tone_task):
     assert least.mean_cost["ops"] <= 0.9 * model.costs()[-1].ops
     with pytest.raises(DataError, match="40 clips are too few to promise it; even without a loss it takes 299"):
         bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.01, confidence=0.95)
-    with pytest.raises(ArgumentError, match="limit is 'max_acuracy_drop', but must be one of .*did you mean"):
+    with pytest.raises(ArgumentError, match=r"limit is 'max_acuracy_drop', but must be one of .*did you mean"):
         bnn_exit.calibrate(model, tone_task, max_acuracy_drop=0.01)
-    with pytest.raises(ArgumentError, match="confidence is 0.95, but max_accuracy_drop is missing"):
+    with pytest.raises(ArgumentError, match=r"confidence is 0.95, but max_accuracy_drop is missing"):
         bnn_exit.calibrate(model, tone_task, confidence=0.95)
     with pytest.raises(ArgumentError, match="split is 'test', but thresholds chosen on the test split would flatter"):
         bnn_exit.calibrate(model, tone_task, split="test")

@@ -115,5 +115,5 @@ def test_a_drop_is_a_share(drop):
 
 def test_an_unknown_policy_is_named():
     answers = made_up(count=6, exits=2)
-    with pytest.raises(ArgumentError, match="policy is 'marginal', but must be one of .*did you mean 'margin'"):
+    with pytest.raises(ArgumentError, match=r"policy is 'marginal', but must be one of .*did you mean 'margin'"):
         search_thresholds(answers, ladder(2), max_accuracy_drop=0.1, policy=policies.fit("marginal"))

@@ -20,7 +20,7 @@ def outcomes(clips, lost_share, gained_share):
     return counts, stats.multinomial.pmf(every, clips, shares)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def p_values(name, clips, limit, level):
     """Of every outcome, in the order of `outcomes`."""
     counts, _ = outcomes(clips, limit, 0.0)

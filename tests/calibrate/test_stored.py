@@ -95,6 +95,6 @@ def test_the_policy_of_a_run_is_that_of_its_file(run, tmp_path_factory):
     (run / "policy.json").write_text('{"name": "scaled_margin", "temperatures": [1.0, 2.0]}')
     assert stored.policy_of(run) == {"name": "scaled_margin", "temperatures": [1.0, 2.0]}
     (run / "policy.json").write_text('{"name": "scaled_margin"}')
-    with pytest.raises(DataError, match="policy.json cannot be read"):
+    with pytest.raises(DataError, match=r"policy.json cannot be read"):
         stored.policy_of(run)
     assert stored.policy_of(tmp_path_factory.mktemp("none")) == {"name": "margin"}

@@ -44,9 +44,9 @@ def test_costs_go_to_a_file_and_back(tmp_path):
     assert ExitCosts.load(tmp_path / "costs.json") == whole()
     for text in ("", "[]", '{"exits": []}', '{"exits": [], "heads": []}', '{"exits": [{"a": 1}], "heads": []}'):
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(DataError, match="'.*bad.json' does not hold costs of exits"):
+        with pytest.raises(DataError, match=r"'.*bad.json' does not hold costs of exits"):
             ExitCosts.load(tmp_path / "bad.json")
-    with pytest.raises(DataError, match="no such file: '.*gone.json'"):
+    with pytest.raises(DataError, match=r"no such file: '.*gone.json'"):
         ExitCosts.load(tmp_path / "gone.json")
 
 
