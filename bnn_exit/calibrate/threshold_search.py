@@ -152,9 +152,9 @@ def search(problem: Problem, goal: Goal, *, starts: Sequence[Thresholds] = ()) -
     """The thresholds that serve the goal best.
 
     For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, where
-    the grid has room for them all), then single thresholds move over all their distinct values until none helps.
-    For more exits the same exhaustive step is taken on blocks of up to three thresholds, the others held, from several
-    starting points. Deterministic.
+    the grid has room for them all), then those near the best on a finer grid, then single thresholds move over all
+    their distinct values, until nothing helps. For more exits the same steps are taken on blocks of up to three
+    thresholds, the others held, from several starting points. Deterministic.
 
     Args:
         problem: scores, answers and resources.
@@ -169,13 +169,13 @@ def search(problem: Problem, goal: Goal, *, starts: Sequence[Thresholds] = ()) -
     singles: list[tuple[int, ...]] = [(k,) for k in range(count)]
 
     if count <= 3:
-        whole = _best_block(problem, candidates, off, tuple(range(count)), goal=goal, cells=GRID_CELLS)
-        begin, blocks = [whole, *starts], singles
+        begin, blocks = [off, *starts], [tuple(range(count)), *singles]
     else:
         width = 3 if count <= 6 else 2
         begin = [off, *starts, *_random_starts(candidates)]
         blocks = [*itertools.combinations(range(count), width), *singles]
-    results = [_descend(problem, candidates, start, blocks, goal=goal) for start in begin]
+    cells = GRID_CELLS if count <= 3 else BLOCK_CELLS
+    results = [_descend(problem, candidates, start, blocks, goal=goal, cells=cells) for start in begin]
     best = min(results, key=lambda thresholds: goal.key(problem.totals(thresholds)))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
@@ -222,9 +222,12 @@ def _best_block(
     block: tuple[int, ...],
     *,
     goal: Goal,
-    cells: int,
+    size: int,
+    near: bool = False,
 ) -> Thresholds:
     """The best values, of all combinations on a grid, for the thresholds in `block`; the others stay.
+
+    The grid has `size` values for each; with `near` it is a finer one, around the thresholds as they are.
 
     A clip that passes every exit of the block is answered by the first other exit that lets it leave, so for this clip
     the later exits of the block do not exist. Let v_k be what a clip adds to a total (ops, answers lost) if it leaves
@@ -232,8 +235,7 @@ def _best_block(
         sum v_0 + sum_k S_k(v_k - v_{k-1}),   S_k(w) = sum of w over the clips that pass the first k exits,
     and S_k for every combination of k thresholds at once is the suffix sum of a k-dimensional histogram.
     """
-    size = int(cells ** (1 / len(block)) + 1e-9)
-    grids = [_grid(candidates[k], size) for k in block]
+    grids = [_grid(candidates[k], size, near=thresholds[k] if near else None) for k in block]
     held = np.array(thresholds, np.float32)
     held[list(block)] = 0.0
     rows = np.arange(len(problem.correct))
@@ -280,25 +282,38 @@ def _descend(
     blocks: Sequence[tuple[int, ...]],
     *,
     goal: Goal,
+    cells: int,
 ) -> Thresholds:
     """Improve one block after another until a whole round changes nothing."""
     best, key = start, goal.key(problem.totals(start))
+    # A grid with room for all candidates of a block leaves nothing to look for near its best.
+    steps = []
+    for block in blocks:
+        size = int(cells ** (1 / len(block)) + 1e-9) if len(block) > 1 else len(candidates[block[0]])
+        steps.append((block, size, False))
+        if any(len(candidates[k]) > size for k in block):
+            steps.append((block, size, True))
     improved = True
     while improved:
         improved = False
-        for block in blocks:
-            cells = BLOCK_CELLS if len(block) > 1 else len(candidates[block[0]])
-            found = _best_block(problem, candidates, best, block, goal=goal, cells=cells)
+        for block, size, near in steps:
+            found = _best_block(problem, candidates, best, block, goal=goal, size=size, near=near)
             found_key = goal.key(problem.totals(found))
             if found_key < key:
                 best, key, improved = found, found_key, True
     return best
 
 
-def _grid(candidates: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """At most `size` of the candidates, evenly spread over their ranks, both ends included."""
+def _grid(candidates: npt.NDArray[np.float32], size: int, *, near: float | None = None) -> npt.NDArray[np.float32]:
+    """At most `size` of the candidates, evenly spread over their ranks, both ends included.
+
+    With `near`, of those within two steps of such a grid around this value.
+    """
     if len(candidates) <= size:
         return candidates
+    if near is not None:
+        reach, place = 2 * len(candidates) // size + 1, int(np.searchsorted(candidates, np.float32(near)))
+        return _grid(candidates[max(0, place - reach) : place + reach + 1], size)
     return candidates[np.linspace(0, len(candidates) - 1, size).round().astype(np.int64)]
 
 

@@ -72,7 +72,7 @@ def wishes(draw):
     return limits, draw(st.sampled_from(["ops", "time", "loss"] if "max_accuracy_drop" in limits else ["loss"]))
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(wishes(), st.sampled_from([(12, 2), (9, 3), (5, 4)]), st.integers(0, 10**6), st.booleans())
 def test_the_best_thresholds_are_those_of_brute_force(wanted, size, seed, ties):
     limits, least = wanted

@@ -40,7 +40,7 @@ def test_operating_points_hold_the_figures_of_their_thresholds(exits):
     assert spent == sorted(spent, reverse=True)
 
 
-@settings(deadline=None, max_examples=12)
+@settings(deadline=None, max_examples=6)
 @given(st.integers(2, 6), st.integers(0, 10**6))
 def test_more_allowed_loss_never_costs_more(exits, seed):
     answers = made_up(count=50, exits=exits, seed=seed)
