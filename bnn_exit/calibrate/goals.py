@@ -12,7 +12,7 @@ from bnn_exit.answers import Answers
 from bnn_exit.calibrate import threshold_search
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.operating_points import STANDARD_ERRORS, problem
-from bnn_exit.calibrate.threshold_search import Goal, LostLimit, Problem, Thresholds, UseLimit
+from bnn_exit.calibrate.search_goal import Goal, LostLimit, Problem, Thresholds, UseLimit
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.policies import Policy, rule

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.p_values import P_VALUES
-from bnn_exit.calibrate.threshold_search import Thresholds
+from bnn_exit.calibrate.search_goal import Thresholds
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.policies import Policy, rule
 

@@ -11,7 +11,7 @@ import numpy as np
 from bnn_exit import metrics, policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate import threshold_search
-from bnn_exit.calibrate.threshold_search import Goal, LostLimit, Problem, Thresholds
+from bnn_exit.calibrate.search_goal import Goal, LostLimit, Problem, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.policies import Policy, rule

@@ -10,7 +10,7 @@ from bnn_exit import policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import ImpossibleError, Wishes, find, wish_problem
-from bnn_exit.calibrate.threshold_search import Problem, Thresholds
+from bnn_exit.calibrate.search_goal import Problem, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import Policy, Sizes
