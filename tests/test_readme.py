@@ -10,6 +10,7 @@ import pytest
 
 from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
+from bnn_exit.calibrate import __main__ as calibrate_command
 from bnn_exit.difficulty import __main__ as difficulty_command
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models import __main__ as models_command
@@ -23,6 +24,7 @@ PARSERS = {
     "difficulty": difficulty_command.parser,
     "train": train.parser,
     "distill.train_teacher": train_teacher.parser,
+    "calibrate": calibrate_command.parser,
     "evaluate": evaluate.parser,
     "predict": predict.parser,
     "export": export_command.parser,
@@ -128,6 +130,15 @@ def cells(start):
     """The cells of the row of a table that starts like this."""
     (row,) = re.findall(rf"^\| {re.escape(start)} \|(.*)\|$", TEXT, flags=re.MULTILINE)
     return [cell.strip() for cell in row.split("|")]
+
+
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_what_a_promise_costs_is_that_of_the_result(size):
+    values = result("guarantee")
+    chosen = {"run": f"words-{size}", "path": "rising", "p_value": "binomial_or_exact", "drawn": "with replacement"}
+    rows = [row for row in values["rows"] if chosen.items() <= row.items()]
+    assert cells(f"`{size}`, promise") == [f"{100 * row['mean_cost']:.1f}" for row in rows]
+    assert f"broken in at most\n{100 * values['bars'][0]['value']:.1f} %" in TEXT and values["bars"][0]["reached"]
 
 
 ISAS = ("avx512_vpopcnt", "avx2", "scalar")

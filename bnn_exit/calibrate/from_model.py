@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
+from bnn_exit import policies
 from bnn_exit._keras import keras
 from bnn_exit.answers import Answers
+from bnn_exit.calibrate.choose import choose
+from bnn_exit.calibrate.device import DeviceProfile
+from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.goals import Wishes
 from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.heads import over_grid
@@ -25,9 +30,12 @@ def calibrate(
     task: Task,
     *,
     split: str = "validation",
-    max_accuracy_drop: float | None = None,
     drops: Mapping[str, float | None] = DROPS,
-    policy: Policy | None = None,
+    policy: Policy | str | None = None,
+    minimise: str | None = None,
+    device: DeviceProfile | None = None,
+    confidence: float | None = None,
+    **limits: float,
 ) -> dict[str, OperatingPoint]:
     """Thresholds for each name in `drops`, each with its figures on the clips that chose it.
 
@@ -35,15 +43,34 @@ def calibrate(
         model: trained.
         task: gives the clips.
         split: "validation"; "train" is accepted but promises too much. Never "test": its figures are for reporting.
-        max_accuracy_drop: adds an operating point "custom" that may lose this much accuracy against the last exit, in
-            [0, 1]. Larger is faster.
         drops: operating point -> accuracy that it may lose; None switches every early exit off.
-        policy: fitted; None means the default one.
+        policy: fitted, or the name of one to fit; None means the default one. With limits, a name.
+        minimise: "ops", "time" or "loss"; see `goals.Wishes`.
+        device: whose times are limited.
+        confidence: makes max_accuracy_drop a promise for new clips, such as 0.95; see `guarantee.guarantee`.
+        **limits: names in `goals.LIMITS`, such as max_accuracy_drop=0.01, max_mean_cost=0.5, the most important first;
+            they add an operating point "custom".
+
+    Raises:
+        ArgumentError: settings out of range, or limits that cannot be kept; the message has the nearest that can.
+        DataError: clips without labels or of one class, or too few of them for a promise.
     """
     if one_of("split", split, ("train", "validation", "test")) == "test":
         raise ArgumentError("split is 'test', but thresholds chosen on the test split would flatter every later figure")
-    wanted = dict(drops) if max_accuracy_drop is None else {**drops, "custom": max_accuracy_drop}
-    return operating_points(answers_of(model, task, split=split), model.costs(), drops=wanted, policy=policy)
+    wishes = Wishes(limits, minimise=minimise, device=device) if limits or minimise else None
+    if confidence is not None and wishes is None:
+        raise ArgumentError(f"confidence is {confidence!r}, but max_accuracy_drop is missing: what is to be promised?")
+    if wishes is not None and isinstance(policy, Policy):
+        raise ArgumentError(f"policy is a fitted {policy.name}, but with limits it must be a name: it is fitted here")
+    kind = policies.POLICIES[one_of("policy", policy, policies.POLICIES)] if isinstance(policy, str) else policy
+    answers = answers_of(model, task, split=split, features=kind is not None and kind.needs_features)
+    fitted = policies.fit(policy, answers) if isinstance(policy, str) else policy
+    points = operating_points(answers, model.costs(), drops=drops, policy=fitted)
+    if wishes is not None:
+        costs = ExitCosts(model.costs(), model.head_costs())
+        name = policy if isinstance(policy, str) else policies.DEFAULT
+        points["custom"] = choose(answers, costs, wishes, policy_name=name, confidence=confidence).point
+    return points
 
 
 def answers_of(model: Network, task: Task, *, split: str, features: bool = False) -> Answers:

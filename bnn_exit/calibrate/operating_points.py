@@ -11,7 +11,7 @@ import numpy as np
 from bnn_exit import metrics, policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate import threshold_search
-from bnn_exit.calibrate.threshold_search import Goal, LostLimit, Problem, Thresholds
+from bnn_exit.calibrate.search_goal import Goal, LostLimit, Problem, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.policies import Policy, rule
@@ -31,12 +31,14 @@ class OperatingPoint:
     Attributes:
         name: what a user asks for, such as "balanced".
         thresholds: one for each exit but the last.
-        max_accuracy_drop: the accuracy that it was allowed to lose against the last exit; 0 for "full".
+        max_accuracy_drop: the accuracy that it was allowed to lose against the last exit; 0 for "full", 1 where cost or
+            time was limited instead.
         accuracy: share of right answers in [0, 1].
         exit_shares: share of the clips that answered at each exit; sums to 1.
         mean_cost: binary_macs, float_macs and ops of the mean clip, every head that was run included.
         split: the split of the figures.
         sample_count: clips in that split.
+        confidence: with which the accuracy lost on new clips is at most max_accuracy_drop, if that was tested.
     """
 
     name: str
@@ -47,10 +49,13 @@ class OperatingPoint:
     mean_cost: dict[str, float]
     split: str = "validation"
     sample_count: int = 0
+    confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, tuples as lists."""
+        """Plain JSON values, tuples as lists; without a confidence that there is not."""
         values = dataclasses.asdict(self)
+        if self.confidence is None:
+            del values["confidence"]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod

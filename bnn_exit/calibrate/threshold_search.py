@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.calibrate.search_goal import Goal, Problem, Thresholds
 from bnn_exit.policies import rule
 
 GRID_CELLS = 1_000_000
@@ -25,129 +24,14 @@ RESOLUTION = 1e-6
 """Scores below this are rounding: float32 holds the largest probability, near 1, in steps of 6e-8 to 1.2e-7, and each
 backend adds in its own order. No threshold is placed among them."""
 
-Thresholds = tuple[float, ...]
-Totals = Mapping[str, Any]
-"""Quantity -> its sum over the clips, for one set of thresholds or an array of many: "lost", "differing", resources."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Problem:
-    """What a search needs to know about the clips.
-
-    Attributes:
-        scores: float32 [clips, exits - 1].
-        correct: bool [clips, exits], whether the exit's answer is right.
-        resources: name -> float64 [exits], what a clip that leaves at each exit has used: "ops", "time_us".
-        reference: bool [clips], whether the full network is right; None takes the last exit.
-    """
-
-    scores: npt.NDArray[np.float32]
-    correct: npt.NDArray[np.bool_]
-    resources: Mapping[str, npt.NDArray[np.float64]]
-    reference: npt.NDArray[np.bool_] | None = None
-
-    @property
-    def exits(self) -> int:
-        """Number of exits."""
-        return self.correct.shape[1]
-
-    @property
-    def lost(self) -> npt.NDArray[np.int64]:
-        """[clips, exits]: 1 where the exit is wrong and the full network right, -1 the other way round, else 0."""
-        reference = self.correct[:, -1] if self.reference is None else self.reference
-        return reference[:, None].astype(np.int64) - self.correct
-
-    def quantities(self) -> dict[str, npt.NDArray[np.float64]]:
-        """Each quantity that totals are made of: [clips, exits]."""
-        lost = self.lost.astype(np.float64)
-        used = {name: np.broadcast_to(values, lost.shape) for name, values in self.resources.items()}
-        return {"lost": lost, "differing": np.abs(lost), **used}
-
-    def totals(self, thresholds: Sequence[float]) -> dict[str, float]:
-        """Each resource, answers lost against the full network, and answers that differ from it in being right."""
-        exits = rule.exit_indices(self.scores, np.asarray(thresholds, np.float32))
-        clips = np.arange(len(exits))
-        return {name: float(values[clips, exits].sum()) for name, values in self.quantities().items()}
-
-    def first_exits(self, count: int) -> Problem:
-        """The same clips where the exit number `count` answers all that are left."""
-        reference = self.correct[:, -1] if self.reference is None else self.reference
-        return Problem(
-            scores=self.scores[:, : count - 1],
-            correct=self.correct[:, :count],
-            resources={name: values[:count] for name, values in self.resources.items()},
-            reference=reference,
-        )
-
-
-@dataclasses.dataclass(frozen=True)
-class LostLimit:
-    """What may be lost: the answers lost and `standard_errors` of their number together at most `answers`.
-
-    The search picks the thresholds that look best on these clips, so on others they lose more than here; the margin
-    takes that back. The standard error of a paired difference is the root of the number of clips that differ.
-    """
-
-    answers: float
-    standard_errors: float = 0.0
-
-    def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
-        """By how many answers the limit is broken; 0 where it is kept."""
-        total = np.asarray(totals["lost"]) + self.standard_errors * np.sqrt(np.asarray(totals["differing"]))
-        return np.maximum(total - self.answers - 1e-6, 0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class UseLimit:
-    """What may be used: the sum of a resource over all clips at most `total`."""
-
-    resource: str
-    total: float
-
-    def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
-        """By how much the limit is broken; 0 where it is kept."""
-        return np.maximum(np.asarray(totals[self.resource]) - self.total * (1 + 1e-12), 0.0)
-
-
-@dataclasses.dataclass(frozen=True)
-class Goal:
-    """What thresholds are chosen for: limits first, in this order, then what is to be least.
-
-    Attributes:
-        limits: the first matters most: a later one is looked at only among thresholds that break those before it as
-            little as any can. (DynO, Almeida et al. 2022, orders hard and soft goals of its scheduler so.)
-        least: a quantity: a resource, or "lost".
-        ties: among equals in that, these decide, in order.
-    """
-
-    limits: tuple[LostLimit | UseLimit, ...]
-    least: str = "ops"
-    ties: tuple[str, ...] = ("lost",)
-
-    def key(self, totals: Totals) -> tuple[float, ...]:
-        """Smaller is better."""
-        excess = [float(limit.excess(totals)) for limit in self.limits]
-        return (*excess, *(float(totals[name]) for name in (self.least, *self.ties)))
-
-    def best(self, totals: Totals) -> int:
-        """The place, in flattened arrays of totals, of the least key."""
-        ranked = [limit.excess(totals) for limit in self.limits]
-        ranked += [np.asarray(totals[name], np.float64) for name in (self.least, *self.ties)]
-        left = np.ones(ranked[0].shape, np.bool_)
-        for values in ranked:
-            least = values[left].min()
-            # Sums of floats in another order differ in the last bits.
-            left &= values <= least + 1e-12 * abs(least)
-        return int(left.argmax())
-
 
 def search(problem: Problem, goal: Goal, *, starts: Sequence[Thresholds] = ()) -> Thresholds:
     """The thresholds that serve the goal best.
 
     For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, where
-    the grid has room for them all), then single thresholds move over all their distinct values until none helps.
-    For more exits the same exhaustive step is taken on blocks of up to three thresholds, the others held, from several
-    starting points. Deterministic.
+    the grid has room for them all), then those near the best on a finer grid, then single thresholds move over all
+    their distinct values, until nothing helps. For more exits the same steps are taken on blocks of up to three
+    thresholds, the others held, from several starting points. Deterministic.
 
     Args:
         problem: scores, answers and resources.
@@ -162,13 +46,13 @@ def search(problem: Problem, goal: Goal, *, starts: Sequence[Thresholds] = ()) -
     singles: list[tuple[int, ...]] = [(k,) for k in range(count)]
 
     if count <= 3:
-        whole = _best_block(problem, candidates, off, tuple(range(count)), goal=goal, cells=GRID_CELLS)
-        begin, blocks = [whole, *starts], singles
+        begin, blocks = [off, *starts], [tuple(range(count)), *singles]
     else:
         width = 3 if count <= 6 else 2
         begin = [off, *starts, *_random_starts(candidates)]
         blocks = [*itertools.combinations(range(count), width), *singles]
-    results = [_descend(problem, candidates, start, blocks, goal=goal) for start in begin]
+    cells = GRID_CELLS if count <= 3 else BLOCK_CELLS
+    results = [_descend(problem, candidates, start, blocks, goal=goal, cells=cells) for start in begin]
     best = min(results, key=lambda thresholds: goal.key(problem.totals(thresholds)))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
@@ -208,9 +92,12 @@ def _best_block(
     block: tuple[int, ...],
     *,
     goal: Goal,
-    cells: int,
+    size: int,
+    near: bool = False,
 ) -> Thresholds:
     """The best values, of all combinations on a grid, for the thresholds in `block`; the others stay.
+
+    The grid has `size` values for each; with `near` it is a finer one, around the thresholds as they are.
 
     A clip that passes every exit of the block is answered by the first other exit that lets it leave, so for this clip
     the later exits of the block do not exist. Let v_k be what a clip adds to a total (ops, answers lost) if it leaves
@@ -218,8 +105,7 @@ def _best_block(
         sum v_0 + sum_k S_k(v_k - v_{k-1}),   S_k(w) = sum of w over the clips that pass the first k exits,
     and S_k for every combination of k thresholds at once is the suffix sum of a k-dimensional histogram.
     """
-    size = int(cells ** (1 / len(block)) + 1e-9)
-    grids = [_grid(candidates[k], size) for k in block]
+    grids = [_grid(candidates[k], size, near=thresholds[k] if near else None) for k in block]
     held = np.array(thresholds, np.float32)
     held[list(block)] = 0.0
     rows = np.arange(len(problem.correct))
@@ -238,7 +124,7 @@ def _best_block(
             total = total + _passing_sums(bins[:k], [len(grid) for grid in grids[:k]], adds[k] - adds[k - 1]).reshape(
                 [len(grid) for grid in grids[:k]] + [1] * (len(block) - k)
             )
-        totals[name] = np.rint(total) if name in ("lost", "differing") else total
+        totals[name] = total
     place = np.unravel_index(goal.best(totals), [len(grid) for grid in grids])
     chosen = list(thresholds)
     for k, grid, index in zip(block, grids, place, strict=True):
@@ -266,25 +152,38 @@ def _descend(
     blocks: Sequence[tuple[int, ...]],
     *,
     goal: Goal,
+    cells: int,
 ) -> Thresholds:
     """Improve one block after another until a whole round changes nothing."""
     best, key = start, goal.key(problem.totals(start))
+    # A grid with room for all candidates of a block leaves nothing to look for near its best.
+    steps = []
+    for block in blocks:
+        size = int(cells ** (1 / len(block)) + 1e-9) if len(block) > 1 else len(candidates[block[0]])
+        steps.append((block, size, False))
+        if any(len(candidates[k]) > size for k in block):
+            steps.append((block, size, True))
     improved = True
     while improved:
         improved = False
-        for block in blocks:
-            cells = BLOCK_CELLS if len(block) > 1 else len(candidates[block[0]])
-            found = _best_block(problem, candidates, best, block, goal=goal, cells=cells)
+        for block, size, near in steps:
+            found = _best_block(problem, candidates, best, block, goal=goal, size=size, near=near)
             found_key = goal.key(problem.totals(found))
             if found_key < key:
                 best, key, improved = found, found_key, True
     return best
 
 
-def _grid(candidates: npt.NDArray[np.float32], size: int) -> npt.NDArray[np.float32]:
-    """At most `size` of the candidates, evenly spread over their ranks, both ends included."""
+def _grid(candidates: npt.NDArray[np.float32], size: int, *, near: float | None = None) -> npt.NDArray[np.float32]:
+    """At most `size` of the candidates, evenly spread over their ranks, both ends included.
+
+    With `near`, of those within two steps of such a grid around this value.
+    """
     if len(candidates) <= size:
         return candidates
+    if near is not None:
+        reach, place = 2 * len(candidates) // size + 1, int(np.searchsorted(candidates, np.float32(near)))
+        return _grid(candidates[max(0, place - reach) : place + reach + 1], size)
     return candidates[np.linspace(0, len(candidates) - 1, size).round().astype(np.int64)]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bnn_exit._keras import keras, tf
@@ -81,7 +81,7 @@ class MultiExitModel(Network):
                 f"a network with exits needs at least two stages, each with a head; got {len(stages)} "
                 f"stages and {len(heads)} heads"
             )
-        self.stages, self.heads, self.config = stages, heads, config
+        self.stages, self.heads, self.config, self._stock = stages, heads, config, stock
         source = keras.Input(stages[0].input_shape[1:], name="log_mel")
         features, logits = source, []
         self.features: list[keras.KerasTensor] = []
@@ -104,6 +104,28 @@ class MultiExitModel(Network):
         """A name in `precision.PRECISIONS`."""
         return self.config.precision if self.config else "binary"
 
+    def with_exits(self, kept: Sequence[int]) -> MultiExitModel:
+        """The network without the other exits and what lies behind the last kept one; it shares its weights with this.
+
+        Stages between two kept exits become one, and the heads of dropped exits are not run any more. What the kept
+        exits say stays the same.
+
+        Args:
+            kept: at least two exits, 0-based and rising. `bnn_exit.calibrate.subsets` finds the best.
+
+        Raises:
+            ArgumentError: fewer than two, not rising, or out of range.
+        """
+        if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= self.num_exits:
+            raise ArgumentError(
+                f"kept is {list(kept)}, but must be at least two of the exits 0 to {self.num_exits - 1}, rising"
+            )
+        stages, begin = [], 0
+        for index in kept:
+            stages.append(_chained(self.stages[begin : index + 1], name=f"stages_{begin + 1}_to_{index + 1}"))
+            begin = index + 1
+        return MultiExitModel(stages, [self.heads[index] for index in kept], config=self.config, stock=self._stock)
+
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""
         total, costs = Cost(0, 0), []
@@ -115,6 +137,16 @@ class MultiExitModel(Network):
     def head_costs(self) -> tuple[Cost, ...]:
         """The cost of each head alone: what an exit adds, whether or not clips leave at it."""
         return tuple(profile.cost(head) for head in self.heads)
+
+
+def _chained(stages: Sequence[keras.Model], *, name: str) -> keras.Model:
+    """One model that runs them all."""
+    if len(stages) == 1:
+        return stages[0]
+    source = features = keras.Input(stages[0].input_shape[1:])
+    for stage in stages:
+        features = stage(features)
+    return keras.Model(source, features, name=name)
 
 
 def build(

@@ -6,7 +6,8 @@ from tiny import tiny_model
 
 from bnn_exit import artifact
 from bnn_exit._keras import keras, larq
-from bnn_exit.calibration import operating_points
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate.operating_points import operating_points
 from bnn_exit.errors import ArgumentError, ExportError
 from bnn_exit.export import parity, to_lce
 from bnn_exit.export.audit import audit, require_computed_outputs
@@ -21,8 +22,8 @@ def model(tone_task):
 
 @pytest.fixture(scope="module")
 def points(model, tone_task):
-    uniform = np.full((40, model.num_exits, 4), 0.25)
-    return operating_points(uniform, tone_task.validation.labels, model.costs())
+    uniform = Answers(np.zeros((40, model.num_exits, 4)), tone_task.validation.labels, split="validation")
+    return operating_points(uniform, model.costs())
 
 
 def test_the_file_carries_what_a_device_needs(model, tone_task, points, tmp_path):

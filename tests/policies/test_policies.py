@@ -37,7 +37,7 @@ def test_every_policy_answers_and_scores_every_exit_and_goes_to_json_and_back(na
     scores, probabilities = policy.scores(answers), policy.probabilities(answers)
     assert policy.name == name and scores.shape == (200, 3) and probabilities.shape == (200, 3, 4)
     assert probabilities.sum(axis=-1) == pytest.approx(np.ones((200, 3)))
-    assert 0 <= scores.min() and scores.max() <= policy.highest(4) + 1e-12
+    assert scores.min() >= 0 and scores.max() <= policy.highest(4) + 1e-12
     # The last exit is the network's own answer, whatever the policy: accuracy is lost against it.
     assert np.array_equal(probabilities[:, -1].argmax(-1), answers.logits[:, -1].argmax(-1))
     again = policies.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False)))

@@ -1,0 +1,223 @@
+"""Choose thresholds of a run: `python -m bnn_exit.calibrate RUN`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bnn_exit import policies
+from bnn_exit.answers import ANSWERS, Answers
+from bnn_exit.calibrate import run_answers, stored, tables
+from bnn_exit.calibrate.budgeted import anytime, budgeted
+from bnn_exit.calibrate.choose import CHOOSE, Outcome, choose
+from bnn_exit.calibrate.device import DeviceProfile
+from bnn_exit.calibrate.drift import drift
+from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes
+from bnn_exit.calibrate.operating_points import operating_points
+from bnn_exit.calibrate.subsets import sizes_of
+from bnn_exit.command import Parser
+from bnn_exit.errors import ArgumentError, one_of, run_command
+
+EPILOG = """\
+examples:
+  python -m bnn_exit.calibrate runs/words                        what can be had: full, accurate, balanced, fast
+  python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --name mine
+  python -m bnn_exit.calibrate runs/words --max-mean-cost 0.4    the least loss for 40 % of the ops
+  python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --confidence 0.95 --name safe
+  python -m bnn_exit.bench runs/words/model.tflite clips/*.wav --json > board.json          (on the board)
+  python -m bnn_exit.calibrate runs/words --device board.json --max-worst-us 900 --max-accuracy-drop 0.01
+  python -m bnn_exit.calibrate runs/words --exits choose --max-accuracy-drop 0.005 --name lean
+  python -m bnn_exit.calibrate runs/words --drift field.npz
+
+A threshold decides when an exit is sure enough to answer: 0 never, the larger the sooner. This command reads what every
+exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json), so it takes seconds; where these are
+missing it asks the network once, which takes TensorFlow and the data.
+
+Limits hold on the validation clips. Where two cannot be kept together, the one that stands first in the command counts
+more, and the message says how near the other can come. Without --confidence a margin of 1.645 standard errors goes on
+top of the accuracy lost. With it, max-accuracy-drop is a promise for new clips of the same kind: chosen thresholds
+break it with probability 1 - confidence at most (Learn then Test). That takes many clips: 299 at the least for 0.01 and
+0.95.
+
+--name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
+NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
+"""
+
+
+class _Limit(argparse.Action):
+    """Puts a limit into `limits`, whose order is that of the command line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        namespace.limits = {**namespace.limits, self.dest: values}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = Parser(
+        prog="python -m bnn_exit.calibrate",
+        description="Choose when clips leave: thresholds for limits on accuracy, cost and time, or with a promise.",
+        epilog=EPILOG,
+    )
+    arguments.set_defaults(limits={})
+    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    limits = arguments.add_argument_group("limits, the most important first")
+    for name, meaning in LIMITS.items():
+        limits.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, action=_Limit, type=float, metavar="X",
+            default=argparse.SUPPRESS, help=meaning,
+        )  # fmt: skip
+    limits.add_argument(
+        "--confidence", type=float, metavar="C", help="make --max-accuracy-drop a promise for new clips, such as 0.95"
+    )
+    limits.add_argument("--device", metavar="FILE", help="times of a device: what bnn_exit.bench --json printed there")
+    wishes = arguments.add_argument_group("choices")
+    wishes.add_argument(
+        "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
+    )
+    wishes.add_argument(
+        "--policy", metavar="NAME", help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite)"
+    )
+    wishes.add_argument(
+        "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
+    )
+    wishes.add_argument("--name", help="store the operating point under this name")
+    more = arguments.add_argument_group("instead of choosing")
+    more.add_argument(
+        "--curve", action="store_true", help="print the anytime and the budgeted curve of MSDNet, on test if cached"
+    )
+    more.add_argument(
+        "--drift", metavar="FILE", help="do the answers in this .npz, to clips from the field, differ from calibration?"
+    )
+    more.add_argument(
+        "--operating-point",
+        default="balanced",
+        metavar="NAME",
+        help="whose thresholds --drift takes (default: balanced)",
+    )
+    arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
+    arguments.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    folder, exits = Path(options.run), _exits(options.exits)
+    if options.policy is None:
+        options.policy = stored.policy_of(folder)["name"]
+    kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
+    chooses = bool(options.limits or options.minimise)
+    for name in ("confidence", "exits", "name"):
+        if getattr(options, name) is not None and not chooses:
+            raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
+    device = None if options.device is None else DeviceProfile.load(options.device)
+    wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
+    answers, costs = run_answers.of_run(folder, features=kind.needs_features, data_dir=options.data_dir)
+    if options.curve:
+        values, text = _curve(folder, answers, costs, options.policy)
+    elif options.drift is not None:
+        values, text = _drift(folder, answers, options)
+    elif wishes is None:
+        values, text = _usual(answers, costs, options.policy, device)
+    else:
+        outcome = choose(
+            answers,
+            costs,
+            wishes,
+            name=options.name or "custom",
+            policy_name=options.policy,
+            exits=exits,
+            confidence=options.confidence,
+        )
+        values, text = _chosen(answers, costs, outcome, device)
+        if options.name is not None:
+            written = stored.store_outcome(folder, outcome, answers, costs)
+            text += f"\nwrote {' and '.join(map(str, written))}"
+    print(json.dumps(values, ensure_ascii=False, allow_nan=False) if options.json else text)
+    return 0
+
+
+def _exits(text: str | None) -> str | tuple[int, ...] | None:
+    if text is None or text == CHOOSE:
+        return text
+    try:
+        return tuple(int(part) - 1 for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(f"--exits is {text!r}, but must be {CHOOSE!r} or numbers of exits such as 1,3,4") from None
+
+
+def _usual(
+    answers: Answers, costs: ExitCosts, policy_name: str, device: DeviceProfile | None
+) -> tuple[dict[str, Any], str]:
+    policy = policies.fit(policy_name, answers)
+    points = operating_points(answers, costs.with_policy(policy, sizes_of(answers)), policy=policy)
+    full = float(answers.correct[:, -1].mean())
+    text = tables.points(points, full=costs.exits[-1], full_accuracy=full, policy=policy_name, device=device)
+    return {name: point.to_dict() for name, point in points.items()}, text
+
+
+def _chosen(
+    answers: Answers, costs: ExitCosts, outcome: Outcome, device: DeviceProfile | None
+) -> tuple[dict[str, Any], str]:
+    full = costs.exits[-1]
+    lines = [tables.choices(outcome, full=full), ""] if outcome.choices else []
+    if len(outcome.kept) < answers.exits:
+        lines.append(f"exits {', '.join(str(index + 1) for index in outcome.kept)} of {answers.exits}")
+        device = None if device is None else device.of_exits(outcome.kept)
+    lines.append(
+        tables.points(
+            {outcome.point.name: outcome.point},
+            full=full,
+            full_accuracy=float(answers.correct[:, -1].mean()),
+            policy=outcome.policy.name,
+            device=device,
+        )
+    )
+    if outcome.guarantee is not None:
+        lines += ["", outcome.guarantee.sentence()]
+    values = {
+        "policy": outcome.policy.to_dict(),
+        "exits": [index + 1 for index in outcome.kept],
+        "operating_point": outcome.point.to_dict(),
+        "accuracy_drop": outcome.accuracy_drop,
+        "share_of_full_ops": outcome.point.mean_cost["ops"] / full.ops,
+        "guarantee": None if outcome.guarantee is None else dataclasses.asdict(outcome.guarantee),
+    }
+    return values, "\n".join(lines)
+
+
+def _curve(folder: Path, answers: Answers, costs: ExitCosts, policy_name: str) -> tuple[dict[str, Any], str]:
+    test_path = folder / ANSWERS / "test.npz"
+    shown = Answers.load(test_path) if test_path.is_file() else answers
+    policy = policies.fit(policy_name, answers)
+    spent = costs.with_policy(policy, sizes_of(answers))
+    first, second = anytime(shown, spent, policy=policy), budgeted(answers, shown, spent, policy=policy)
+    text = tables.curves(
+        first, second, full=costs.exits[-1], held_out=answers.split, split=shown.split, clips=len(shown)
+    )
+    values: dict[str, Sequence[Any]] = {
+        "anytime": [dataclasses.asdict(point) for point in first],
+        "budgeted": [dataclasses.asdict(point) for point in second],
+    }
+    return {"thresholds_from": answers.split, "figures_from": shown.split, **values}, text
+
+
+def _drift(folder: Path, answers: Answers, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    points = stored.points_of(folder)
+    name = one_of("--operating-point", options.operating_point, points)
+    policy = policies.fit(options.policy, answers)
+    found = drift(answers, Answers.load(options.drift), points[name].thresholds, policy=policy)
+    return {**dataclasses.asdict(found), "found": found.found}, found.sentence()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

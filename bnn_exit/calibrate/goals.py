@@ -1,0 +1,226 @@
+"""What a user asks of thresholds, in a user's words, and the thresholds that serve it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate import threshold_search
+from bnn_exit.calibrate.device import DeviceProfile
+from bnn_exit.calibrate.operating_points import STANDARD_ERRORS, problem
+from bnn_exit.calibrate.search_goal import Goal, LostLimit, Problem, Thresholds, UseLimit
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.policies import Policy, rule
+
+LIMITS = {
+    "max_accuracy_drop": "accuracy that may be lost against the full network, in [0, 1]",
+    "max_mean_cost": "ops of the mean clip, as a share of the full network's",
+    "max_mean_us": "microseconds of the mean clip on a device",
+    "max_worst_us": "microseconds of any clip on a device: 95th percentile at the deepest exit that a clip may reach",
+}
+"""What can be limited."""
+
+MINIMISE = {"ops": "ops", "time": "time_us", "loss": "lost"}
+"""What can be least -> the quantity of a search."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """Limits, and what is to be least among the thresholds that keep them.
+
+    Attributes:
+        limits: name in LIMITS -> value, the most important first: where two cannot be kept together, the later one is
+            said to be impossible (DynO, Almeida et al. 2022, orders the goals of its scheduler so).
+        minimise: "ops", "time" or "loss"; None means ops where accuracy is limited, else loss.
+        device: needed for times.
+        standard_errors: of the accuracy lost, which must fit into max_accuracy_drop as well; larger is safer and
+            slower.
+    """
+
+    limits: Mapping[str, float]
+    minimise: str | None = None
+    device: DeviceProfile | None = None
+    standard_errors: float = STANDARD_ERRORS
+
+    def __post_init__(self) -> None:
+        for name, value in self.limits.items():
+            one_of("limit", name, LIMITS)
+            _check_range(name, value)
+            if name.endswith("_us") and self.device is None:
+                raise ArgumentError(f"{name} is {value!r}, but no device is given to take times from")
+        if self.minimise is not None:
+            one_of("minimise", self.minimise, MINIMISE)
+            if self.minimise == "time" and self.device is None:
+                raise ArgumentError("minimise is 'time', but no device is given to take times from")
+            if self.minimise != "loss" and "max_accuracy_drop" not in self.limits:
+                raise ArgumentError(
+                    f"minimise is {self.minimise!r} without max_accuracy_drop, so every clip would leave at once"
+                )
+
+    @property
+    def least(self) -> str:
+        """What is minimised, in words of MINIMISE."""
+        return self.minimise or ("ops" if "max_accuracy_drop" in self.limits else "loss")
+
+    def goal(self, names: Sequence[str], *, clips: int, full_ops: float) -> Goal:
+        """For a search. The worst time is left out: it says which exits may be reached, not how often.
+
+        Args:
+            names: the limits to take.
+            clips: how many take part.
+            full_ops: of the full network.
+        """
+        limits: list[LostLimit | UseLimit] = []
+        for name in names:
+            allowed = self.limits[name] * _unit(name, clips=clips, full_ops=full_ops)
+            if name == "max_accuracy_drop":
+                limits.append(LostLimit(allowed, self.standard_errors))
+            elif name != "max_worst_us":
+                limits.append(UseLimit(_RESOURCES[name], allowed))
+        ties = {"loss": ("ops",), "ops": ("lost",), "time": ("lost", "ops")}[self.least]
+        return Goal(tuple(limits), least=MINIMISE[self.least], ties=ties)
+
+
+class ImpossibleError(ArgumentError):
+    """A limit that no thresholds keep beside those before it.
+
+    Attributes:
+        limit: its name.
+        nearest: the nearest value that can be kept.
+    """
+
+    def __init__(self, wishes: Wishes, limit: str, nearest: float) -> None:
+        self.limit, self.nearest = limit, nearest
+        names = list(wishes.limits)
+        before = [f"{name} {wishes.limits[name]:g}" for name in names[: names.index(limit)]]
+        beside = f"beside {' and '.join(before)} " if before else ""
+        margin = limit == "max_accuracy_drop" and wishes.standard_errors
+        super().__init__(
+            f"{limit} is {wishes.limits[limit]:g}, but {beside}the least that can be kept on these clips is "
+            f"{_rounded_up(nearest)}{f', a margin of {margin:g} standard errors included' if margin else ''}"
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """Thresholds that keep all limits; the smaller the key, the better they serve the same wishes on the same clips."""
+
+    thresholds: Thresholds
+    key: tuple[float, ...]
+
+
+def thresholds_for(
+    answers: Answers, costs: Sequence[Cost], wishes: Wishes, *, policy: Policy | None = None
+) -> Thresholds:
+    """The thresholds that serve the wishes best.
+
+    Args:
+        answers: of all exits to labelled clips.
+        costs: of leaving at each exit; the last is the full network's.
+        wishes: limits and what is to be least.
+        policy: fitted; None means the default one.
+
+    Raises:
+        ImpossibleError: limits that no thresholds keep.
+        ArgumentError: costs or times that do not fit the exits.
+        DataError: no labels, or clips of one class only.
+    """
+    of_these = wish_problem(answers, costs, wishes, policy=policy)
+    return find(of_these, wishes, full_ops=costs[-1].ops).thresholds
+
+
+def wish_problem(answers: Answers, costs: Sequence[Cost], wishes: Wishes, *, policy: Policy | None = None) -> Problem:
+    """The problem of a search, with the times of the device; arguments and errors of `thresholds_for`."""
+    device = wishes.device
+    if device is not None and len(device.mean_us) != answers.exits:
+        raise ArgumentError(
+            f"device {device.name} was timed with {len(device.mean_us)} exits, but the answers have {answers.exits}"
+        )
+    return problem(answers, costs, policy=policy, times_us=None if device is None else device.mean_us)
+
+
+def find(of_these: Problem, wishes: Wishes, *, full_ops: float) -> Found:
+    """What serves the wishes best.
+
+    Args:
+        of_these: its exits are those of the device, if there is one.
+        wishes: limits and what is to be least.
+        full_ops: of the full network.
+
+    Raises:
+        ImpossibleError: for the first limit that cannot be kept beside those before it.
+    """
+    names = list(wishes.limits)
+    found = _search(of_these, wishes, names, full_ops=full_ops)
+    if isinstance(found, Found):
+        return found
+    for count in range(1, len(names)):
+        partial = _search(of_these, wishes, names[:count], full_ops=full_ops)
+        if not isinstance(partial, Found):
+            raise ImpossibleError(wishes, names[count - 1], partial)
+    raise ImpossibleError(wishes, names[-1], found)
+
+
+def _search(of_these: Problem, wishes: Wishes, names: Sequence[str], *, full_ops: float) -> Found | float:
+    """The best thresholds; or, if limits are broken, the nearest value of the last one."""
+    clips = len(of_these.correct)
+    goal = wishes.goal(names, clips=clips, full_ops=full_ops)
+
+    def best(exits: int) -> tuple[Found, dict[str, float], bool]:
+        shallow = of_these.first_exits(exits)
+        thresholds = threshold_search.search(shallow, goal)
+        totals = shallow.totals(thresholds)
+        kept = not any(float(limit.excess(totals)) for limit in goal.limits)
+        # The deepest exit that may be reached answers whatever is left.
+        rest = () if exits == of_these.exits else (rule.ALWAYS, *(0.0,) * (of_these.exits - exits - 1))
+        return Found((*thresholds, *rest), goal.key(totals)), totals, kept
+
+    limited = wishes.device is not None and "max_worst_us" in names
+    worst = np.maximum.accumulate(wishes.device.worst_us) if limited and wishes.device else np.zeros(of_these.exits)
+    reachable = int((worst <= wishes.limits["max_worst_us"]).sum()) if limited else of_these.exits
+    totals: dict[str, float] = {}
+    if reachable:
+        found, totals, kept = best(reachable)
+        if kept:
+            return found
+    if names[-1] == "max_worst_us":
+        deeper = range(reachable + 1, of_these.exits + 1)
+        return float(worst[next((exits for exits in deeper if best(exits)[2]), of_these.exits) - 1])
+    if names[-1] == "max_accuracy_drop":
+        value = LostLimit(0.0, wishes.standard_errors).value(totals) if totals else 1.0 * clips
+    else:
+        value = totals[_RESOURCES[names[-1]]] if totals else math.inf
+    return float(value) / _unit(names[-1], clips=clips, full_ops=full_ops)
+
+
+_RESOURCES = {"max_mean_cost": "ops", "max_mean_us": "time_us"}
+
+
+def _unit(name: str, *, clips: int, full_ops: float) -> float:
+    """What 1 in a user's word is among totals over the clips."""
+    return clips * (full_ops if name == "max_mean_cost" else 1.0)
+
+
+def _check_range(name: str, value: float) -> None:
+    bad = isinstance(value, bool) or not isinstance(value, (int, float))
+    if name == "max_accuracy_drop":
+        if bad or not 0 <= value <= 1:
+            raise ArgumentError(f"{name} is {value!r}, but must be from 0 to 1 (0.005 is half a percent)")
+    elif name == "max_mean_cost":
+        if bad or not 0 < value <= 1:
+            raise ArgumentError(f"{name} is {value!r}, but must be above 0 and at most 1 (1 is the full network)")
+    elif bad or not 0 < value < math.inf:
+        raise ArgumentError(f"{name} is {value!r}, but must be a number of microseconds above 0")
+
+
+def _rounded_up(value: float) -> str:
+    """With four digits, and not below the value: a user who gives it back gets thresholds."""
+    if not 0 < value < math.inf:
+        return f"{value:g}"
+    digits = 3 - math.floor(math.log10(value))
+    return f"{math.ceil(round(value * 10.0**digits, 6)) / 10.0**digits:.10g}"

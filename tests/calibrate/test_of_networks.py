@@ -1,0 +1,116 @@
+"""Calibration where it meets networks: exits that are dropped, files that are made, answers that were not cached."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import tiny_build, tiny_model
+
+import audio_tasks
+import bnn_exit
+from bnn_exit import artifact, policies
+from bnn_exit.answers import Answers
+from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.calibrate import __main__ as command
+from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.runtime import session as runtime
+from bnn_exit.training import checkpoint
+from bnn_exit.training.config import TrainConfig
+from bnn_exit.training.loop import BEST
+from bnn_exit.training.runs import RunConfig, RunTask
+
+
+@pytest.fixture(scope="module")
+def model(tone_task):
+    return tiny_model(num_classes=4, input_shape=tone_task.input_shape, channels=(16, 16, 16, 16))
+
+
+@pytest.fixture
+def run(tone_task, tmp_path, monkeypatch):
+    """A run that was trained but has no answers yet; its first class means something, so that exits differ."""
+    monkeypatch.setattr("bnn_exit.training.runs.build", tiny_build)
+    monkeypatch.setattr(audio_tasks, "load", lambda name, **options: tone_task)
+    config = RunConfig(RunTask.of(tone_task), ModelConfig(size="small", head="pooled"), AugmentConfig(), TrainConfig())
+    config.save(tmp_path)
+    network = tiny_build(num_classes=4, input_shape=tone_task.input_shape)
+    checkpoint.save(tmp_path / BEST, variables=network.keras_model.weights, state={})
+    return tmp_path
+
+
+@pytest.mark.parametrize("kept", [(0, 3), (1, 2), (0, 1, 3), (1, 2, 3), (0, 1, 2, 3)])
+def test_kept_exits_say_what_they_said(model, tone_task, kept):
+    log_mel = np.asarray(tone_task.log_mel("validation"))[:6]
+    part = model.with_exits(kept)
+    np.testing.assert_array_equal(part.logits(log_mel), model.logits(log_mel)[:, list(kept)])
+    assert part.num_exits == len(kept) and part.num_classes == 4
+    # Costs counted in the smaller network are those worked out without it.
+    costs = ExitCosts(model.costs(), model.head_costs()).of_exits(kept)
+    assert (costs.exits, costs.heads) == (part.costs(), part.head_costs())
+    assert part.with_exits(range(len(kept))).costs() == part.costs()
+
+
+@pytest.mark.parametrize("kept", [(), (2,), (1, 0), (0, 4), (-1, 2), (1, 1)])
+def test_at_least_two_exits_stay(model, kept):
+    with pytest.raises(ArgumentError, match=r"kept is \[.*\], but must be at least two of the exits 0 to 3, rising"):
+        model.with_exits(kept)
+
+
+def test_answers_are_made_once_and_kept(run, tone_task, capsys):
+    assert command.main([str(run)]) == 0
+    first = capsys.readouterr()
+    assert "has no cached answers: asking its network, with TensorFlow" in first.err
+    answers = Answers.load(run / "answers" / "validation.npz")
+    assert (len(answers), answers.exits, answers.split) == (40, 3, "validation")
+    assert command.main([str(run)]) == 0
+    second = capsys.readouterr()
+    assert second.err == "" and second.out == first.out
+    # A policy that reads features takes them from the network as well.
+    assert command.main([str(run), "--policy", "class_means"]) == 0
+    assert "has no cached answers with features: asking" in capsys.readouterr().err
+
+
+def test_fewer_exits_get_a_file_of_their_own(run, tone_task, capsys):
+    assert command.main([str(run), "--max-accuracy-drop", "0.2", "--exits", "1,3", "--name", "lean", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["operating_point"]
+    file = artifact.load(run / "model_lean.tflite")
+    assert len(file.metadata.exits) == 2 and set(file.metadata.operating_points) > {"full", "lean"}
+    assert file.metadata.operating_points["lean"].to_dict() == found
+    network = RunConfig.load(run).network(run)
+    assert file.metadata.exits == network.with_exits((0, 2)).costs()
+    # What it answers is what the whole network answers at these exits.
+    answers = answers_of(network, tone_task, split="validation")
+    session = runtime.load(run / "model_lean.tflite", backend="reference")
+    for exit_index, kept in enumerate((0, 2)):
+        thresholds = [2.0] if exit_index == 0 else [0.0]
+        result = session.predict_log_mel(np.asarray(tone_task.log_mel("validation"))[0], thresholds=thresholds)
+        expected = policies.softmax(answers.logits[0, kept])
+        np.testing.assert_allclose(result.probabilities, expected, atol=1e-3)
+    assert not (run / "model.tflite").exists() and not (run / "operating_points.json").exists()
+
+
+def test_another_policy_gets_a_file_of_its_own(run, capsys):
+    assert command.main([str(run), "--max-accuracy-drop", "0.2", "--policy", "entropy", "--name", "sure"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {run / 'model_sure.tflite'}"
+    assert artifact.load(run / "model_sure.tflite").metadata.policy == "entropy"
+
+
+def test_the_function_takes_the_same_options(model, tone_task):
+    points = bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.1)
+    assert list(points) == ["full", "accurate", "balanced", "fast", "custom"]
+    assert points["custom"].max_accuracy_drop == 0.1 and points["custom"].split == "validation"
+    assert "custom" not in bnn_exit.calibrate(model, tone_task)
+    least = bnn_exit.calibrate(model, tone_task, max_mean_cost=0.9, policy="patience")["custom"]
+    assert least.mean_cost["ops"] <= 0.9 * model.costs()[-1].ops
+    with pytest.raises(DataError, match="40 clips are too few to promise it; even without a loss it takes 299"):
+        bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.01, confidence=0.95)
+    with pytest.raises(ArgumentError, match=r"limit is 'max_acuracy_drop', but must be one of .*did you mean"):
+        bnn_exit.calibrate(model, tone_task, max_acuracy_drop=0.01)
+    with pytest.raises(ArgumentError, match=r"confidence is 0.95, but max_accuracy_drop is missing"):
+        bnn_exit.calibrate(model, tone_task, confidence=0.95)
+    with pytest.raises(ArgumentError, match="split is 'test', but thresholds chosen on the test split would flatter"):
+        bnn_exit.calibrate(model, tone_task, split="test")
+    with pytest.raises(ArgumentError, match="policy is a fitted margin, but with limits it must be a name"):
+        bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.1, policy=policies.fit("margin"))

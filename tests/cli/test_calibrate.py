@@ -1,0 +1,218 @@
+"""The command on cached answers; TensorFlow is not needed."""
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from made_up_answers import made_up
+
+from bnn_exit import artifact, policies, pretrained
+from bnn_exit.answers import Answers
+from bnn_exit.calibrate import __main__ as command
+from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.cost import Cost
+from bnn_exit.metrics import mean_cost
+from bnn_exit.policies import rule
+
+COSTS = ExitCosts(
+    (Cost(64_000, 1000), Cost(256_000, 3000), Cost(640_000, 6000)), (Cost(0, 500), Cost(0, 900), Cost(0, 700))
+)
+
+
+@pytest.fixture
+def run(tmp_path):
+    folder = tmp_path / "run"
+    made_up(count=1200, exits=3, seed=1).save(folder / "answers" / "validation.npz")
+    COSTS.save(folder / "costs.json")
+    return folder
+
+
+@pytest.fixture
+def call(run, capsys):
+    def calling(*options, status=0):
+        assert command.main([str(run), *options]) == status
+        found = capsys.readouterr()
+        if status:
+            assert found.out == "" and found.err.startswith("error: ") and found.err.count("\n") == 1
+        return found.err if status else found.out
+
+    return calling
+
+
+def test_without_a_limit_it_shows_what_can_be_had(call):
+    lines = call().splitlines()
+    assert lines[0].startswith("policy margin, 1200 validation clips; the full network is right in ")
+    assert [line.split()[0] for line in lines[2:]] == ["full", "accurate", "balanced", "fast"]
+
+
+def test_json_figures_are_those_of_the_thresholds(call, run):
+    found = json.loads(call("--max-accuracy-drop", "0.01", "--json"))
+    answers = Answers.load(run / "answers" / "validation.npz")
+    policy = policies.from_dict(found["policy"])
+    exits = rule.exit_indices(policy.scores(answers), found["operating_point"]["thresholds"])
+    right = answers.correct[np.arange(1200), exits]
+    assert found["accuracy_drop"] == pytest.approx(answers.correct[:, -1].mean() - right.mean())
+    assert found["accuracy_drop"] <= 0.01
+    spent = [cost + Cost(0, 8 * min(k + 1, 2)) for k, cost in enumerate(COSTS.exits)]
+    assert found["share_of_full_ops"] == pytest.approx(mean_cost(exits, spent)["ops"] / COSTS.exits[-1].ops)
+    assert found["exits"] == [1, 2, 3] and found["guarantee"] is None
+
+
+def test_a_cost_limit_gives_the_least_loss_for_it(call):
+    cheap, dear = (json.loads(call("--max-mean-cost", share, "--json")) for share in ("0.2", "0.5"))
+    assert cheap["share_of_full_ops"] <= 0.2 and dear["share_of_full_ops"] <= 0.5
+    assert dear["accuracy_drop"] <= cheap["accuracy_drop"]
+    assert cheap["operating_point"]["max_accuracy_drop"] == 1.0
+
+
+def test_limits_count_in_the_order_of_the_command(call):
+    drop, cost = ["--max-accuracy-drop", "0"], ["--max-mean-cost", "0.2"]
+    assert "max_mean_cost is 0.2, but beside max_accuracy_drop 0 the least that can be kept" in (
+        call(*drop, *cost, status=2)
+    )
+    assert "max_accuracy_drop is 0, but beside max_mean_cost 0.2 the least that" in call(*cost, *drop, status=2)
+
+
+def test_times_of_a_device(call, tmp_path):
+    times = {f"exit {k}": {"mean": 100.0 * k, "p95": 120.0 * k} for k in (1, 2, 3)}
+    report = {"exits": 3, "threads": 1, "machine": {"cpu": "x"}, "times": {"native": times}}
+    (tmp_path / "board.json").write_text(json.dumps(report))
+    device = ["--device", str(tmp_path / "board.json")]
+    found = json.loads(call(*device, "--max-worst-us", "300", "--json"))
+    assert found["operating_point"]["thresholds"][1] == rule.ALWAYS
+    assert found["operating_point"]["exit_shares"][2] == 0
+    assert "max_worst_us is 90, but the least that can be kept on these clips is 120" in (
+        call(*device, "--max-worst-us", "90", status=2)
+    )
+    table = call(*device, "--max-mean-us", "150").splitlines()
+    assert "mean us  worst us" in table[1] and float(table[2].split()[4]) <= 150
+    assert (
+        json.loads(call(*device, "--max-accuracy-drop", "0.01", "--minimise", "time", "--json"))["accuracy_drop"]
+        <= 0.01
+    )
+
+
+def test_a_promise(call):
+    found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json"))
+    promise = found["guarantee"]
+    assert promise["p_value"] <= 0.1 and promise["clips"] == 1200 and any(promise["thresholds"])
+    assert found["operating_point"]["confidence"] == 0.9
+    assert "for new clips of the same" in call("--max-accuracy-drop", "0.03", "--confidence", "0.9")
+    # A policy that learns, or exits that are chosen, take half of the clips.
+    for more in (["--policy", "scaled_margin"], ["--exits", "choose"]):
+        found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json", *more))
+        assert found["guarantee"]["clips"] == 600
+    assert "1200 clips are too few to promise it; even without a loss it takes 2995" in (
+        call("--max-accuracy-drop", "0.001", "--confidence", "0.95", status=1)
+    )
+    assert "confidence is 0.9 with the limits max_mean_cost, least loss, but goes with" in (
+        call("--max-mean-cost", "0.5", "--confidence", "0.9", status=2)
+    )
+
+
+def test_exits_are_chosen_or_given(call):
+    text = call("--max-accuracy-drop", "0.01", "--exits", "choose")
+    assert text.splitlines()[0].split() == ["exits", "ops", "%", "drop", "pp"] and len(text.splitlines()[1:5]) == 4
+    found = json.loads(call("--max-accuracy-drop", "0.01", "--exits", "1,3", "--json"))
+    assert found["exits"] == [1, 3] and len(found["operating_point"]["thresholds"]) == 1
+
+
+def test_the_curves_say_which_clips_they_are_of(call, run):
+    assert "anytime, 1200 validation clips" in call("--curve")
+    made_up(count=500, exits=3, seed=3, split="test").save(run / "answers" / "test.npz")
+    text = call("--curve")
+    assert "anytime, 500 test clips" in text and "thresholds from validation, figures from test" in text
+    assert len(json.loads(call("--curve", "--json"))["budgeted"]) == 39
+
+
+def test_drift(call, run, tmp_path):
+    call("--max-accuracy-drop", "0.01", "--name", "mine")
+    Answers(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
+    Answers(0.4 * made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "other.npz")
+    mine = ["--operating-point", "mine"]
+    assert call("--drift", str(tmp_path / "same.npz"), *mine).startswith("no drift found: ")
+    assert call("--drift", str(tmp_path / "other.npz"), *mine).startswith("drift: ")
+    assert "--operating-point is 'balanced', but must be one of mine" in (
+        call("--drift", str(tmp_path / "same.npz"), status=2)
+    )
+    assert "no such file" in call("--drift", str(tmp_path / "gone.npz"), *mine, status=1)
+
+
+def test_a_name_is_stored_in_the_run_and_its_file(run, call):
+    shutil.copy(pretrained.resolve(next(iter(pretrained.models()))), run / "model.tflite")
+    metadata = artifact.load(run / "model.tflite").metadata
+    exits, classes = len(metadata.exits), len(metadata.labels)
+    made_up(count=300, exits=exits, classes=classes).save(run / "answers" / "validation.npz")
+    ExitCosts(COSTS.exits[:exits], COSTS.heads[:exits]).save(run / "costs.json")
+    # The policy is the file's own, whatever the default is.
+    found = json.loads(call("--max-accuracy-drop", "0.02", "--name", "mine", "--json"))
+    assert found["policy"]["name"] == metadata.policy
+    after = artifact.load(run / "model.tflite").metadata
+    assert after.operating_points["mine"].to_dict() == found["operating_point"]
+    assert set(after.operating_points) == {*metadata.operating_points, "mine"}
+    assert "wrote" in call("--max-accuracy-drop", "0.03", "--name", "mine")
+    assert artifact.load(run / "model.tflite").metadata.operating_points["mine"].max_accuracy_drop == 0.03
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (["--policy", "entropi"], 2, "--policy is 'entropi', but must be one of .*did you mean 'entropy'"),
+        (["--max-accuracy-drop", "2"], 2, "max_accuracy_drop is 2.0, but must be from 0 to 1"),
+        (["--max-accuracy-drop", "lots"], 2, "argument --max-accuracy-drop: invalid float value: 'lots'"),
+        (["--max-mean-cost", "30"], 2, "max_mean_cost is 30.0, but must be above 0 and at most 1"),
+        (["--max-mean-us", "30"], 2, "max_mean_us is 30.0, but no device is given"),
+        (["--max-mean-cost", "0.01"], 2, "max_mean_cost is 0.01, but the least that can be kept on these clips is 0."),
+        (["--minimise", "los"], 2, "minimise is 'los', but must be one of loss, ops, time; did you mean 'loss'"),
+        (["--minimise", "ops"], 2, "minimise is 'ops' without max_accuracy_drop"),
+        (["--confidence", "0.9"], 2, "--confidence is given without a limit"),
+        (["--exits", "1,x", "--max-mean-cost", "0.9"], 2, "--exits is '1,x', but must be 'choose' or numbers of exits"),
+        (["--exits", "3,9", "--max-mean-cost", "0.9"], 2, "exits is 3,9, but must be at least two of 1 to 3, rising"),
+        (["--name", "a/b", "--max-mean-cost", "0.9"], 2, "name is 'a/b', but must be of letters, digits"),
+        (["--device", "gone.json", "--max-mean-us", "9"], 1, "no such file: 'gone.json'"),
+        (
+            ["--max-accuracy-drop", "0.01", "--confidence", "95"],
+            2,
+            "confidence is 95.0, but must be above 0 and below 1",
+        ),
+    ],
+)
+def test_mistakes_are_one_line(call, options, status, message):
+    assert re.search(message, call(*options, status=status))
+
+
+def test_bad_runs_are_one_line(run, call):
+    answers = run / "answers" / "validation.npz"
+    Answers(made_up(count=9, exits=3).logits, split="validation").save(answers)
+    assert "labels are missing" in call("--max-accuracy-drop", "0.1", status=1)
+    Answers(made_up(count=9, exits=3).logits, np.zeros(9, int), split="validation").save(answers)
+    assert "all 9 validation clips have label 0, but thresholds need at least two classes" in call(status=1)
+    np.savez(answers, format=1, logits=np.full((4, 3, 2), np.nan), labels=np.zeros(4, int), split="validation")
+    assert "logits of 4 of 4 clips (first: clip 0) hold NaN or infinity" in call(status=1)
+    np.savez(answers, format=1, logits=np.zeros((0, 3, 2)), labels=np.zeros(0, int), split="validation")
+    assert "the validation split is empty" in call(status=1)
+    np.savez(answers, format=1, logits=np.zeros((4, 3, 2)), labels=np.zeros(3, int), split="validation")
+    assert "labels has shape (3,), but the logits are of 4 clips" in call(status=1)
+    answers.write_bytes(b"no answers")
+    assert "does not hold answers of exits" in call(status=1)
+    made_up(count=9, exits=2).save(answers)
+    assert "validation.npz has 2 exits, but" in call(status=1)
+    (run / "costs.json").write_text("{}")
+    made_up(count=9, exits=3).save(answers)
+    assert "costs.json' does not hold costs of exits" in call(status=1)
+    assert not [path for path in run.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_folder_that_is_no_run(tmp_path, capsys):
+    assert command.main([str(tmp_path / "gone")]) == 2
+    assert "is no run: there is no such folder" in capsys.readouterr().err
+
+
+def test_the_help_teaches(capsys):
+    with pytest.raises(SystemExit):
+        command.main(["--help"])
+    text = capsys.readouterr().out
+    assert "--max-accuracy-drop 0.01 --confidence 0.95 --name safe" in text
+    assert all(re.search(rf"\b{name}\b", text) for name in policies.POLICIES)
