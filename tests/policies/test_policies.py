@@ -72,7 +72,7 @@ def test_a_policy_never_learns_from_the_test_split(name):
 
 def test_what_a_policy_needs_is_named_when_it_is_missing():
     answers = said()
-    with pytest.raises(ArgumentError, match="policy is 'entropie', but must be one of .*did you mean 'entropy'"):
+    with pytest.raises(ArgumentError, match=r"policy is 'entropie', but must be one of .*did you mean 'entropy'"):
         policies.fit("entropie", answers)
     with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give the answers"):
         policies.fit("ensemble")
