@@ -196,7 +196,8 @@ def test_a_network_that_is_not_binary_is_trained_and_calibrated(tmp_path, monkey
     output = capsys.readouterr().out
     assert "precision float: weights and thresholds, but no model.tflite" in output and "evaluate" not in output
     assert {path.name for path in run.iterdir()} == {
-        *("config.json", "environment.json", "history.json", "operating_points.json", "last.npz", "best.npz")
+        *("config.json", "environment.json", "history.json", "operating_points.json", "last.npz", "best.npz"),
+        *("answers", "costs.json"),
     }
     assert evaluate.main([str(run)]) == 1
     error = capsys.readouterr().err

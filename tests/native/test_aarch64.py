@@ -133,6 +133,7 @@ def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
             for folder in ("bnn_exit/training/recipes", "distill/plans", "bnn_exit/pretrained")
             for path in (ROOT / folder).glob("*.[jt][sf]*")
         }
+        settings |= {str(path.relative_to(ROOT)) for path in (ROOT / "bnn_exit/report/assets").iterdir()}
         assert len(settings) >= 7
         assert {name for name in names if not name.endswith((".py", "py.typed"))} == {LIBRARY, *settings}
 

@@ -22,7 +22,7 @@ from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.loop import LAST
 
 HERE = Path(__file__).parent
-TOLERANCE = 1e-4
+TOLERANCE = 3e-4  # of the largest value: sums in another order, over all steps
 VALUES_A_CHANNEL = 16 * 12 * 16  # batch x height x width where BatchNorm is
 
 
