@@ -21,15 +21,16 @@ from typing import Any
 
 from bnn_exit import machine, policies
 from bnn_exit.answers import Answers
+from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import describe, search_thresholds
+from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.command import Parser
-from bnn_exit.cost import Cost
 from bnn_exit.errors import run_command
 from bnn_exit.evaluate import load_task
 from bnn_exit.export.scores import exportable
 from bnn_exit.files import write_json
-from bnn_exit.policies import POLICIES, Policy, Sizes
+from bnn_exit.policies import POLICIES, Policy
 from bnn_exit.training.runs import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "policies.json"
@@ -80,15 +81,15 @@ def measure(run: Path, *, data_dir: str | None) -> dict[str, Any]:
     task = load_task({**values, "features": config.task.features.to_dict()}, data_dir=data_dir)
     model = config.network(run)
     answers = {split: answers_of(model, task, split=split, features=True) for split in ("train", "validation", "test")}
-    costs = model.costs()
+    costs = ExitCosts(model.costs(), model.head_costs())
     return {
         "run": run.name,
         "sample_counts": {split: len(each) for split, each in answers.items()},
         "exits": [
-            {"accuracy": float(share), "relative_ops": cost.ops / costs[-1].ops}
-            for share, cost in zip(answers["test"].correct.mean(axis=0), costs, strict=True)
+            {"accuracy": float(share), "relative_ops": cost.ops / costs.exits[-1].ops}
+            for share, cost in zip(answers["test"].correct.mean(axis=0), costs.exits, strict=True)
         ],
-        "policies": {name: points(fitted(name, answers), answers, costs, model.head_costs()) for name in POLICIES},
+        "policies": {name: points(fitted(name, answers), answers, costs) for name in POLICIES},
     }
 
 
@@ -97,13 +98,11 @@ def fitted(name: str, answers: dict[str, Answers]) -> Policy:
     return policies.fit(name, answers["validation" if name.startswith("scaled_") else "train"])
 
 
-def points(
-    policy: Policy, answers: dict[str, Answers], costs: tuple[Cost, ...], heads: tuple[Cost, ...]
-) -> list[dict[str, Any]]:
+def points(policy: Policy, answers: dict[str, Answers], costs: ExitCosts) -> list[dict[str, Any]]:
     """What the thresholds for each limit do on the test split."""
     test = answers["test"]
     full = float(test.correct[:, -1].mean())
-    own_costs = with_policy(costs, heads, policy, test)
+    own_costs = costs.with_policy(policy, sizes_of(test))
     found = []
     for limit in LIMITS:
         thresholds = search_thresholds(
@@ -115,28 +114,10 @@ def points(
                 "limit": limit,
                 "thresholds": list(thresholds),
                 "drop": full - point.accuracy,
-                "relative_ops": point.mean_cost["ops"] / costs[-1].ops,
+                "relative_ops": point.mean_cost["ops"] / costs.exits[-1].ops,
                 "exit_shares": list(point.exit_shares),
             }
         )
-    return found
-
-
-def with_policy(costs: tuple[Cost, ...], heads: tuple[Cost, ...], policy: Policy, answers: Answers) -> list[Cost]:
-    """Costs of leaving at each exit with the work of the policy at every exit that was run.
-
-    Class means stand in for the heads of all exits but the last.
-    """
-    sizes = Sizes(answers.classes, tuple(each.shape[1] for each in answers.features))
-    binary = floats = 0
-    found = []
-    for index, cost in enumerate(costs):
-        if index < len(costs) - 1:
-            own = policy.cost(index, sizes)
-            spared = heads[index] if policy.needs_features else Cost(0, 0)
-            binary += own.binary_macs - spared.binary_macs
-            floats += own.float_macs - spared.float_macs
-        found.append(Cost(cost.binary_macs + binary, cost.float_macs + floats, cost.bytes))
     return found
 
 

@@ -51,12 +51,18 @@ class ExitCosts:
         return ExitCosts(tuple(exits), tuple(self.heads[index] for index in kept))
 
     def with_policy(self, policy: Policy, sizes: Sizes) -> tuple[Cost, ...]:
-        """Of leaving at each exit, the work of the policy included; at the last exit nothing is decided."""
-        work, costs = Cost(0, 0), []
-        for index, cost in enumerate(self.exits):
-            if index < len(self.exits) - 1:
-                work = work + policy.cost(index, sizes)
-            costs.append(cost + work)
+        """Of leaving at each exit, the work of the policy included; at the last exit nothing is decided.
+
+        A policy that answers from features spares the heads of the exits before.
+        """
+        total, costs, last = Cost(0, 0), [], len(self.exits) - 1
+        for index, (stage, head) in enumerate(zip(self._stages(), self.heads, strict=True)):
+            total = total + stage
+            if index == last or not policy.needs_features:
+                total = total + head
+            if index < last:
+                total = total + policy.cost(index, sizes)
+            costs.append(total)
         return tuple(costs)
 
     def save(self, path: str | os.PathLike[str]) -> None:

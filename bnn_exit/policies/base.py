@@ -37,6 +37,7 @@ class Policy:
 
     name: ClassVar[str]
     needs_features: ClassVar[bool] = False
+    """Whether it answers from features, in place of the heads of all exits but the last."""
 
     @classmethod
     def fit(cls, answers: Answers) -> Policy:

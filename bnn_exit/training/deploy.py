@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn_exit import artifact
 from bnn_exit.answers import ANSWERS
+from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
 from bnn_exit.cost import Cost
@@ -34,8 +35,7 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     """
     answers = answers_of(model, task, split="validation")
     answers.save(folder / ANSWERS / "validation.npz")
-    costs = {"exits": model.costs(), "heads": model.head_costs()}
-    write_json(folder / "costs.json", {name: [each.to_dict() for each in found] for name, found in costs.items()})
+    ExitCosts(model.costs(), model.head_costs()).save(folder / COSTS)
     points = operating_points(answers, model.costs())
     write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
     tables = [_cost_table(model), "", _points_table(points, model.costs()), ""]
