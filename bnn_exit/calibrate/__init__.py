@@ -4,18 +4,6 @@
 package takes the name of a function in its parent as soon as it is imported, so the package itself can be called.
 """
 
-from __future__ import annotations
+from bnn_exit.callable_package import make_callable
 
-import sys
-import types
-from typing import Any
-
-
-class _CallablePackage(types.ModuleType):
-    def __call__(self, *arguments: Any, **options: Any) -> Any:
-        from bnn_exit.calibrate.from_model import calibrate
-
-        return calibrate(*arguments, **options)
-
-
-sys.modules[__name__].__class__ = _CallablePackage
+make_callable(__name__, module="bnn_exit.calibrate.from_model", function="calibrate")
