@@ -38,6 +38,13 @@ def parser() -> argparse.ArgumentParser:
         description="Accuracy, exits, cost and time of an exported model, for every exit and operating point.",
         epilog=EPILOG,
     )
+    add_split_options(arguments)
+    arguments.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
+    return arguments
+
+
+def add_split_options(arguments: argparse.ArgumentParser) -> None:
+    """What commands that run a split through a model take: the model, and which clips on which backend."""
     arguments.add_argument("run", metavar="RUN", help="folder of a training run, or a name of bnn_exit.models")
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
@@ -47,8 +54,6 @@ def parser() -> argparse.ArgumentParser:
         help="native, lce, reference, or auto: the first of these that is installed (default)",
     )
     arguments.add_argument("--limit", type=positive_int, metavar="N", help="only N clips, spread over the split")
-    arguments.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
-    return arguments
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from audio_tasks.base import SPLITS
 from bnn_exit import evaluate, files
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.measure_split import measure_split, spread
 from bnn_exit.report.page import page, plotting_library
@@ -42,16 +42,8 @@ def parser() -> argparse.ArgumentParser:
         description="One HTML page about a trained model: thresholds to try, calibration, hard classes and clips.",
         epilog=EPILOG,
     )
-    arguments.add_argument("run", metavar="RUN", help="folder of a training run, or a name of bnn_exit.models")
+    evaluate.add_split_options(arguments)
     arguments.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
-    arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
-    arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
-    arguments.add_argument(
-        "--backend",
-        default="auto",
-        help="native, lce, reference, or auto: the first of these that is installed (default)",
-    )
-    arguments.add_argument("--limit", type=positive_int, metavar="N", help="only N clips, spread over the split")
     return arguments
 
 
