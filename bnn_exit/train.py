@@ -81,13 +81,18 @@ def parser() -> argparse.ArgumentParser:
         "SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several",
     )
     teacher.add_argument(
-        "--temperature", type=float, help="of soft labels: higher tells more about unlikely classes (3)"
+        "--temperature", type=float, help="of soft labels: higher tells more about unlikely classes (2)"
     )
     teacher.add_argument("--teacher-weight", type=float, help="0 (labels alone) to 1 (the teacher alone) (0.7)")
     teacher.add_argument(
         "--deepest-weight", type=float, help="of the last exit as a teacher of the others; 0 is off (0)"
     )
-    teacher.add_argument("--views", type=int, help="ways of changing a clip that the teacher hears; 0: as recorded (0)")
+    teacher.add_argument(
+        "--views",
+        type=int,
+        help="ways of changing each clip, at most one an epoch, that the teacher hears as well: more is more accurate, "
+        "and takes a pass of the teacher each; 0: it hears clips as recorded (20)",
+    )
     teacher.add_argument(
         "--plan",
         metavar="NAME|FILE.json",

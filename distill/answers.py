@@ -21,48 +21,48 @@ class Answers:
     Args:
         teacher: is asked.
         task: gives the training split.
-        views: 0: clips as they were recorded. Else the number of ways in which each clip is changed.
+        views: ways in which each clip is changed; 0: clips as they were recorded, as for any teacher of waveforms.
         folder: where answers are kept; None means the folder of the training.
 
+    Attributes:
+        views: as above, 0 for a teacher of waveforms.
+
     Raises:
-        ArgumentError: views for a teacher of waveforms, or one of waveforms of another length.
+        ArgumentError: a teacher of waveforms of another length.
     """
 
     def __init__(self, teacher: Teacher, task: Task, *, views: int, folder: Path | None = None) -> None:
-        if teacher.input == "waveform" and views:
-            raise ArgumentError(
-                f"views is {views}, but a teacher of waveforms hears clips as they were recorded: give 0"
-            )
         if teacher.input == "waveform" and teacher.input_shape[0] != task.clip_samples:
             raise ArgumentError(
                 f"the teacher takes waveforms of {teacher.input_shape[0]} samples, but the task gives "
                 f"{task.clip_samples}: take a teacher for clips of this length"
             )
-        self._teacher, self._task, self._views, self._folder = teacher, task, views, folder
+        self.views = 0 if teacher.input == "waveform" else views
+        self._teacher, self._task, self._folder = teacher, task, folder
         self._found: list[np.ndarray] = []
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
         """Ask about every clip, in every view, unless the answers are there already."""
         kept = self._folder or folder
-        path = None if kept is None else kept / f"teacher_outputs_{self._views}.npz"
-        key = f"{self._teacher.digest()} {self._views}"
+        path = None if kept is None else kept / f"teacher_outputs_{self.views}.npz"
+        key = f"{self._teacher.digest()} {self.views}"
         if path is not None and path.is_file():
             self._found = _read(path, key)
         if self._found:
             return
-        self._found = self._hear_views(batches) if self._views else [self._hear_recordings()]
+        self._found = self._hear_views(batches) if self.views else [self._hear_recordings()]
         if path is not None:
             with replacing(path) as file:
                 np.savez(file, key=np.frombuffer(key.encode(), np.uint8), outputs=np.stack(self._found))
 
     def of(self, view: int) -> np.ndarray:
         """`[clips, size]` in this view."""
-        return self._found[view if self._views else 0]
+        return self._found[view if self.views else 0]
 
     def _hear_views(self, batches: Batches) -> list[np.ndarray]:
         from tqdm import tqdm
 
-        views = tqdm(range(self._views), desc="teacher", unit="view", file=sys.stderr, disable=None)
+        views = tqdm(range(self.views), desc="teacher", unit="view", file=sys.stderr, disable=None)
         return [
             np.concatenate([self._teacher.outputs(batch.numpy()[..., 0]) for batch in batches.view(view)])
             for view in views

@@ -38,17 +38,18 @@ class DistillConfig(Config):
         temperature: of soft labels; higher says more about unlikely classes.
         teacher_weight: share of the teacher's soft labels in the loss of each exit, from 0 (labels alone) to 1.
         deepest_weight: weight of the deepest exit's soft labels in the loss of the earlier ones; 0 is off.
-        views: 0: the teacher hears each clip as it was recorded, once. Else each clip is changed in this many ways, and
-            the teacher hears what the student hears; more is more accurate, and takes a pass of the teacher each.
+        views: ways of changing each clip, at most one for each epoch. The teacher hears in each what the student hears;
+            more is more accurate, and takes a pass of the teacher each. 0: it hears clips as they were recorded, once,
+            as a teacher of waveforms always does.
         features: pairs of layers whose features are to agree (`losses.feature_loss`).
         attention: pairs of layers that are to have their energy in the same places (`losses.attention_loss`). With any
             pairs the teacher hears every batch of the student's, which takes a pass of the teacher each epoch.
     """
 
-    temperature: float = 3.0
+    temperature: float = 2.0
     teacher_weight: float = 0.7
     deepest_weight: float = 0.0
-    views: int = 0
+    views: int = 20
     features: tuple[Pair, ...] = ()
     attention: tuple[Pair, ...] = ()
 

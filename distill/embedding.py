@@ -52,8 +52,8 @@ class EmbeddingMatching:
         if teacher is None or teacher.kind != "embedding":
             given = "there is no teacher" if teacher is None else f"the teacher gives {teacher.size} {teacher.kind}"
             raise ArgumentError(f"an embedding is to be learned, but {given}: give one model that gives an embedding")
-        self._student, self.views = student, views
         self._answers = Answers(teacher, task, views=views, folder=folder)
+        self._student, self.views = student, self._answers.views
         channels = student.stages[-1].output_shape[-1]
         start = keras.initializers.GlorotUniform(seed=seed)((channels, teacher.size))
         self._kernel = tf.Variable(start, name="embedding_kernel")

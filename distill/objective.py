@@ -53,11 +53,13 @@ class Distillation:
         self._student, self._config = student, config
         self._weights = training.weights_of(student.num_exits)
         self._label_smoothing = training.label_smoothing
-        self.views, self.variables = config.views, list[tf.Variable]()
+        self.views, self.variables = 0, list[tf.Variable]()
         self._answers: Answers | None = None
         self._matching: Matching | None = None
         if config.teacher_weight > 0:
-            self._answers = Answers(_of_logits(teacher, student), task, views=config.views, folder=folder)
+            views = min(config.views, training.epochs)
+            self._answers = Answers(_of_logits(teacher, student), task, views=views, folder=folder)
+            self.views = self._answers.views
         if config.features or config.attention:
             network = _keras_network(teacher)
             self._matching = Matching(student.keras_model, network, config=config, seed=training.seed)

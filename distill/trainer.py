@@ -170,7 +170,8 @@ def _objective(
 ) -> Objective | None:
     """What the step minimises; None means the labels alone."""
     if step.objective == "embedding":
-        return EmbeddingMatching(network, teacher, task, views=step.views, seed=training.seed, folder=folder)
+        views = min(step.views, training.epochs)
+        return EmbeddingMatching(network, teacher, task, views=views, seed=training.seed, folder=folder)
     if not (step.teacher_weight or step.deepest_weight or step.pairs):
         return None
     return Distillation(network, teacher, task, config=step, training=training, folder=folder)

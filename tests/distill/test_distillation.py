@@ -78,7 +78,7 @@ def test_a_student_learns_from_a_teacher_what_labels_do_not_tell(tone_task):
     assert np.mean(predicted[:, -1] == tone_task.test.labels) > 0.8
 
 
-@pytest.mark.parametrize(("views", "times"), [(0, 1), (3, 3)])
+@pytest.mark.parametrize(("views", "times"), [(0, 1), (2, 2), (20, 2)])  # at most one an epoch
 def test_the_teacher_is_asked_once_for_each_clip_and_view(tone_task, tmp_path, views, times):
     clips = len(tone_task.train)
     teacher = Oracle(tone_task.train.labels)
@@ -98,7 +98,7 @@ def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
     model, distillation, config = objective(tone_task, teacher)
     with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
-    (tmp_path / "teacher_outputs_0.npz").write_bytes(b"PK damaged")
+    (tmp_path / "teacher_outputs_2.npz").write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
 
@@ -124,8 +124,9 @@ def test_teachers_that_do_not_fit(tone_task):
         objective(tone_task, teacher)
     listener = Oracle(tone_task.train.labels)
     listener.input = "waveform"
-    with pytest.raises(ArgumentError, match="views is 2, but a teacher of waveforms hears clips as they were recorded"):
-        objective(tone_task, listener, views=2)
+    listener.input_shape = (tone_task.clip_samples,)
+    _, distillation, _ = objective(tone_task, listener, views=2)
+    assert distillation.views == 0  # it hears clips as they were recorded
     listener.input_shape = (16000,)
     with pytest.raises(
         ArgumentError, match="takes waveforms of 16000 samples, but the task gives 8000: take a teacher"
@@ -188,7 +189,7 @@ def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, cap
     assert train.main([*SYNTHETIC, *options, "--deepest-weight", "0.5", "--views", "1"]) == 0
     config = json.loads((run / "config.json").read_text())
     assert config["distillation"] == {
-        **{"teachers": [str(teacher_folder)], "temperature": 3.0, "teacher_weight": 0.7},
+        **{"teachers": [str(teacher_folder)], "temperature": 2.0, "teacher_weight": 0.7},
         **{"deepest_weight": 0.5, "views": 1, "features": [], "attention": []},
     }
     assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no")

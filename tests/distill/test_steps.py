@@ -78,8 +78,8 @@ def test_every_step_resumes_to_the_same_weights_and_none_is_trained_twice(tmp_pa
     pair = {"student": "stage_2", "teacher": "maps", "weight": 0.5}
     plan = write_plan(
         tmp_path / "plan.json",
-        {"name": "real", "precision": "real_weights", "features": [pair]},
-        {"name": "binary", "learning_rate": 0.001, "epochs": 3},
+        {"name": "real", "precision": "real_weights", "views": 2, "features": [pair]},
+        {"name": "binary", "views": 2, "learning_rate": 0.001, "epochs": 3},
     )
     arguments = [*BASIC, *plan, "--teacher", str(teachers / "logits.keras")]
     assert train.main([*arguments, "--out", str(tmp_path / "whole")]) == 0
@@ -110,7 +110,7 @@ def test_every_step_resumes_to_the_same_weights_and_none_is_trained_twice(tmp_pa
     assert train.main(["--resume", str(run)]) == 0
     assert [epoch for _, epoch, _ in trained] == [0, 1, 1, 0, 1, 1, 2]
     assert [rate for _, _, rate in trained][2:] == [0.008] + [0.001] * 4
-    assert asked == [96]
+    assert asked == [96, 96]  # each view once, for both steps
     assert_equal_runs(run, tmp_path / "whole")
     assert len(json.loads((run / "history.json").read_text())) == 3
     recorded = json.loads((run / "config.json").read_text())
@@ -168,7 +168,7 @@ def test_an_embedding_is_learned_then_heads_then_all(tmp_path, teachers, tone_ta
     assert not any(change for change, head in zip(changed[0], is_head, strict=True) if head)
     assert not any(change for change, head in zip(changed[1], is_head, strict=True) if not head)
     assert [sum(step) for step in changed] == [17, 4, 19]
-    assert [path.name for path in run.rglob("teacher_outputs*")] == ["teacher_outputs_0.npz"]
+    assert [path.name for path in run.rglob("teacher_outputs*")] == ["teacher_outputs_8.npz"]
 
 
 def test_the_embedding_loss_is_that_of_a_dense_layer_over_pooled_features(tone_task, teachers):
