@@ -17,6 +17,7 @@ from bnn_exit.calibrate.choose import CHOOSE, Outcome, choose
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.drift import drift
 from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes
 from bnn_exit.calibrate.operating_points import operating_points
 from bnn_exit.calibrate.subsets import sizes_of
@@ -32,7 +33,7 @@ examples:
   python -m bnn_exit.bench runs/words/model.tflite clips/*.wav --json > board.json          (on the board)
   python -m bnn_exit.calibrate runs/words --device board.json --max-worst-us 900 --max-accuracy-drop 0.01
   python -m bnn_exit.calibrate runs/words --exits choose --max-accuracy-drop 0.005 --name lean
-  python -m bnn_exit.calibrate runs/words --drift field.npz
+  python -m bnn_exit.calibrate runs/words --drift field/                         are clips from there still alike?
 
 A threshold decides when an exit is sure enough to answer: 0 never, the larger the sooner. This command reads what every
 exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json), so it takes seconds; where these are
@@ -91,7 +92,11 @@ def parser() -> argparse.ArgumentParser:
         "--curve", action="store_true", help="print the anytime and the budgeted curve of MSDNet, on test if cached"
     )
     more.add_argument(
-        "--drift", metavar="FILE", help="do the answers in this .npz, to clips from the field, differ from calibration?"
+        "--drift",
+        nargs="+",
+        metavar="CLIPS",
+        help="do clips from the field, without labels, differ from calibration? audio files, folders, lists (.txt), - "
+        "for stdin, or an .npz file of bnn_exit.answers.Answers",
     )
     more.add_argument(
         "--operating-point",
@@ -215,7 +220,7 @@ def _drift(folder: Path, answers: Answers, options: argparse.Namespace) -> tuple
     points = stored.points_of(folder)
     name = one_of("--operating-point", options.operating_point, points)
     policy = policies.fit(options.policy, answers)
-    found = drift(answers, Answers.load(options.drift), points[name].thresholds, policy=policy)
+    found = drift(answers, field_answers(folder, options.drift), points[name].thresholds, policy=policy)
     return {**dataclasses.asdict(found), "found": found.found}, found.sentence()
 
 

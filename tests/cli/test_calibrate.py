@@ -10,8 +10,10 @@ from made_up_answers import made_up
 
 from bnn_exit import artifact, policies, pretrained
 from bnn_exit.answers import Answers
+from bnn_exit.audio import wav
 from bnn_exit.calibrate import __main__ as command
 from bnn_exit.calibrate.exit_costs import ExitCosts
+from bnn_exit.calibrate.field import field_answers
 from bnn_exit.cost import Cost
 from bnn_exit.metrics import mean_cost
 from bnn_exit.policies import rule
@@ -138,6 +140,30 @@ def test_drift(call, run, tmp_path):
         call("--drift", str(tmp_path / "same.npz"), status=2)
     )
     assert "no such file" in call("--drift", str(tmp_path / "gone.npz"), *mine, status=1)
+
+
+def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys):
+    shutil.copy(pretrained.resolve("arabic-speech-commands-small"), run / "model.tflite")
+    model = artifact.load(run / "model.tflite").metadata
+    (run / "operating_points.json").write_text(
+        json.dumps({name: point.to_dict() for name, point in model.operating_points.items()})
+    )
+    random, tone = np.random.default_rng(3), np.sin(np.arange(16000) / 3)
+    for folder, loudness in (("here", 0.0), ("alike", 0.0), ("field", 3.0)):
+        (tmp_path / folder).mkdir()
+        for number in range(30):
+            sound = random.normal(size=16000) + loudness * random.uniform() * tone
+            wav.write(tmp_path / folder / f"{number}.wav", 0.1 * sound, sample_rate_hz=16000)
+    field_answers(run, [str(tmp_path / "here")]).save(run / "answers" / "validation.npz")
+    costs = ExitCosts(COSTS.exits[:2], COSTS.heads[:2])
+    costs.save(run / "costs.json")
+    assert call("--drift", str(tmp_path / "alike")).startswith("no drift found: ")
+    assert call("--drift", str(tmp_path / "field")).startswith("drift: ")
+    (tmp_path / "alike" / "0.wav").write_bytes(b"damaged")
+    assert command.main([str(run), "--drift", str(tmp_path / "alike")]) == 0
+    assert f"error: {tmp_path / 'alike' / '0.wav'}" in capsys.readouterr().err
+    assert command.main([str(run), "--drift", str(tmp_path / "alike" / "0.wav")]) == 1
+    assert "error: none of the clips could be used (1 failed)" in capsys.readouterr().err
 
 
 def test_a_name_is_stored_in_the_run_and_its_file(run, call):
