@@ -81,7 +81,7 @@ def measure(run: Path, *, data_dir: str | None) -> dict[str, Any]:
     task = load_task({**values, "features": config.task.features.to_dict()}, data_dir=data_dir)
     model = config.network(run)
     answers = {split: answers_of(model, task, split=split, features=True) for split in ("train", "validation", "test")}
-    costs = ExitCosts(model.costs(), model.head_costs())
+    costs = ExitCosts.of(model)
     return {
         "run": run.name,
         "sample_counts": {split: len(each) for split, each in answers.items()},

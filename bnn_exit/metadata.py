@@ -29,7 +29,7 @@ class Metadata:
         clip_samples: length of a waveform in samples.
         features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
         policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
-        exits: cost of leaving at each exit, everything run before it included.
+        exits: cost of leaving at each exit, everything run before it and the policy's own work included.
         operating_points: named sets of thresholds with their validation figures.
         task: name of the data set.
         model: settings that built the network.

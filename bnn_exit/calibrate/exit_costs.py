@@ -6,12 +6,15 @@ import dataclasses
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import read_json, write_json
 from bnn_exit.policies import Policy, Sizes
+
+if TYPE_CHECKING:
+    from bnn_exit.models.multi_exit import MultiExitModel
 
 COSTS = "costs.json"
 """File of a run with them."""
@@ -33,6 +36,11 @@ class ExitCosts:
         if len(self.exits) != len(self.heads) or not self.exits:
             raise ArgumentError(f"there are {len(self.exits)} costs of exits, but {len(self.heads)} costs of heads")
         self._stages()
+
+    @classmethod
+    def of(cls, network: MultiExitModel) -> ExitCosts:
+        """Of a network."""
+        return cls(network.costs(), network.head_costs())
 
     def _stages(self) -> list[Cost]:
         before = [Cost(0, 0), *self.exits]

@@ -15,6 +15,7 @@ from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
 from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
+from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.heads import over_grid
 from bnn_exit.models.network import Network
@@ -65,9 +66,10 @@ def calibrate(
     kind = policies.POLICIES[one_of("policy", policy, policies.POLICIES)] if isinstance(policy, str) else policy
     answers = answers_of(model, task, split=split, features=kind is not None and kind.needs_features)
     fitted = policies.fit(policy, answers) if isinstance(policy, str) else policy
-    points = operating_points(answers, model.costs(), drops=drops, policy=fitted)
+    costs = ExitCosts.of(model)
+    working = fitted or policies.fit(policies.DEFAULT)
+    points = operating_points(answers, costs.with_policy(working, sizes_of(answers)), drops=drops, policy=working)
     if wishes is not None:
-        costs = ExitCosts(model.costs(), model.head_costs())
         name = policy if isinstance(policy, str) else policies.DEFAULT
         points["custom"] = choose(answers, costs, wishes, policy_name=name, confidence=confidence).point
     return points

@@ -55,4 +55,4 @@ def _make(folder: Path, path: Path, costs_path: Path, *, features: bool, data_di
     model = config.network(folder)
     task = audio_tasks.load(config.task.name, features=config.task.features, **options)
     answers_of(model, task, split=SPLIT, features=features).save(path)
-    ExitCosts(model.costs(), model.head_costs()).save(costs_path)
+    ExitCosts.of(model).save(costs_path)

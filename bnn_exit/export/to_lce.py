@@ -10,6 +10,7 @@ from typing import Protocol
 from bnn_exit import policies
 from bnn_exit._keras import tf
 from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
+from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
@@ -17,7 +18,7 @@ from bnn_exit.export import flatbuffer_edit, graph
 from bnn_exit.export.audit import Audit, audit, require_computed_outputs
 from bnn_exit.files import write_bytes
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.policies import Policy
+from bnn_exit.policies import Policy, Sizes
 from bnn_exit.runtime import flatbuffer
 
 _NORMALISATION = "mean and variance of each mel band, the first operation of the network"
@@ -119,7 +120,7 @@ def convert(
         clip_samples=task.clip_samples,
         features=task.features,
         policy=chosen.name,
-        exits=model.costs(),
+        exits=ExitCosts.of(model).with_policy(chosen, Sizes(model.num_classes)),
         operating_points=dict(operating_points),
         task=task.name,
         model=model.config.to_dict() if model.config else {},

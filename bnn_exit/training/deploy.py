@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn_exit import artifact
+from bnn_exit import artifact, policies
 from bnn_exit.answers import ANSWERS
 from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
+from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.cost import Cost
 from bnn_exit.export import parity
 from bnn_exit.export.to_lce import export
@@ -35,10 +36,12 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     """
     answers = answers_of(model, task, split="validation")
     answers.save(folder / ANSWERS / "validation.npz")
-    ExitCosts(model.costs(), model.head_costs()).save(folder / COSTS)
-    points = operating_points(answers, model.costs())
+    costs, policy = ExitCosts.of(model), policies.fit(policies.DEFAULT)
+    costs.save(folder / COSTS)
+    spent = costs.with_policy(policy, sizes_of(answers))
+    points = operating_points(answers, spent, policy=policy)
     write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
-    tables = [_cost_table(model), "", _points_table(points, model.costs()), ""]
+    tables = [_cost_table(model), "", _points_table(points, spent), ""]
     if model.precision != "binary":
         return "\n".join([*tables, f"precision {model.precision}: weights and thresholds, but no model.tflite"])
     candidate = folder / ".candidate.tflite"

@@ -16,6 +16,7 @@ from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.policies import Sizes
 from bnn_exit.runtime import session as runtime
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
@@ -79,7 +80,8 @@ def test_fewer_exits_get_a_file_of_their_own(run, tone_task, capsys):
     assert len(file.metadata.exits) == 2 and set(file.metadata.operating_points) > {"full", "lean"}
     assert file.metadata.operating_points["lean"].to_dict() == found
     network = RunConfig.load(run).network(run)
-    assert file.metadata.exits == network.with_exits((0, 2)).costs()
+    costs = ExitCosts.of(network.with_exits((0, 2)))
+    assert file.metadata.exits == costs.with_policy(policies.fit(file.metadata.policy), Sizes(4))
     # What it answers is what the whole network answers at these exits.
     answers = answers_of(network, tone_task, split="validation")
     session = runtime.load(run / "model_lean.tflite", backend="reference")

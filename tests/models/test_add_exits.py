@@ -163,7 +163,7 @@ def test_it_trains_calibrates_and_runs_on_every_backend(tone_task, tmp_path):
     audit = bnn_exit.export(network, tmp_path / "m.tflite", task=tone_task, operating_points=points)
     assert audit.binary_layers == network.num_binary_layers == 2
     file = artifact.load(tmp_path / "m.tflite")
-    assert file.metadata.normalisation == "none" and file.metadata.exits == network.costs()
+    assert file.metadata.normalisation == "none" and len(file.metadata.exits) == network.num_exits
     for backend in installed():
         report = parity.compare(network, file, log_mel[:8], log_mel[:8], backend=backend)
         parity.require(report)
