@@ -7,6 +7,7 @@ import io
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -117,6 +118,11 @@ class Answers:
         chosen = [int(index) for index in np.asarray(exits)]
         features = tuple(self.features[index] for index in chosen) if self.features else ()
         return dataclasses.replace(self, logits=self.logits[:, chosen], features=features)
+
+    @classmethod
+    def of_probabilities(cls, probabilities: npt.ArrayLike, **known: Any) -> Answers:
+        """Answers of a model file, which gives probabilities [clips, exits, classes]; `known`: further attributes."""
+        return cls(np.log(np.maximum(np.asarray(probabilities, np.float32), np.finfo(np.float32).tiny)), **known)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them to an .npz file in one step."""

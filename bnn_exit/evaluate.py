@@ -12,6 +12,7 @@ from typing import Any
 import audio_tasks
 from audio_tasks.base import SPLITS, Task
 from bnn_exit import evaluation, files, pretrained
+from bnn_exit.answers import ANSWERS, Answers
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
@@ -93,6 +94,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Measure RUN/model.tflite on a split, write RUN/metrics.json and RUN/plots/, and return the figures.
 
+    What the exits say about a whole split is kept in RUN/answers/ as well, for `bnn_exit.calibrate`.
+
     Args:
         run: folder of a training run, with config.json and model.tflite; or the name of a model that comes with the
             package, for which nothing is written.
@@ -113,6 +116,10 @@ def evaluate(
     if is_shipped(run):
         return report
     files.write_json(Path(run) / "metrics.json", report)
+    kept = Path(run) / ANSWERS / f"{split}.npz"
+    if limit is None and not kept.is_file():
+        names = tuple(task.split(split).ids)
+        Answers.of_probabilities(measurement.exit_probabilities, labels=labels, split=split, names=names).save(kept)
     shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
     curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
     evaluation.draw(Path(run) / "plots", report, curve, shown=shown)

@@ -47,5 +47,4 @@ def field_answers(folder: Path, clips: Sequence[str]) -> Answers:
         said.append(heard.probabilities)
     if not said:
         raise DataError(f"none of the clips could be used ({failed} failed): there is nothing to compare")
-    # Logarithms of probabilities are logits, but for a number that all of an exit have in common.
-    return Answers(np.log(np.maximum(np.stack(said), np.finfo(np.float32).tiny)), names=tuple(names))
+    return Answers.of_probabilities(np.stack(said), names=tuple(names))

@@ -9,6 +9,7 @@ import pytest
 import audio_tasks
 from audio_tasks.base import Split, Task
 from bnn_exit import evaluate, metrics, policies
+from bnn_exit.answers import Answers
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.files import write_json
@@ -157,6 +158,16 @@ def test_metrics_json_tells_how_it_was_measured(world):
     assert report["versions"]["numpy"] == np.__version__
     assert report["date"].endswith("+00:00")
     assert report["front_end_us"]["median"] > 0
+
+
+def test_what_the_exits_said_is_kept_for_calibration(world):
+    assert evaluate.main([str(world.run), "--limit", "2"]) == 0
+    assert not (world.run / "answers").exists()  # a part of the split would mislead
+    assert evaluate.main([str(world.run)]) == 0
+    answers = Answers.load(world.run / "answers" / "test.npz")
+    assert answers.split == "test" and answers.names == tuple(world.task.test.ids)
+    np.testing.assert_array_equal(answers.labels, TRUE)
+    np.testing.assert_allclose(np.exp(answers.logits), network(), atol=1e-6)
 
 
 def test_the_plots_are_pngs(world):
