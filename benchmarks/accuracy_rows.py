@@ -104,10 +104,9 @@ def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, *
 
 _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
-    _words("words-large", "QuickNet large", "best", **LARGE),
+    _words("words-large", "QuickNet large", "best", "twin", **LARGE),
     _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, size="small", epochs=40),
-    _words("words-float", "QuickNet base, full precision", "twin", **STANDARD, precision="float"),
-    _words("words-binary", "QuickNet base, binary", "twin", **STANDARD),
+    _words("words-float", "QuickNet large, full precision", "twin", **LARGE, precision="float"),
     *(
         _words(
             f"words-standard-seed{seed}", f"QuickNet base, seed {seed}", "seeds", teacher=None, **STANDARD, seed=seed
@@ -133,7 +132,6 @@ _ROWS = [
         "words-quicknet", "QuickNet base, no teacher, grid heads", "backbones", "ablation", teacher=None, **ABLATION
     ),
     _words("words-soft-labels", "soft labels, grid heads", "ablation", **ABLATION),
-    _words("words-recorded", "soft labels of clips as recorded, grid heads", "ablation", **ABLATION, views=0),
     _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
     _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),
     *(

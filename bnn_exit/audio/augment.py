@@ -18,7 +18,9 @@ class AugmentConfig(Config):
     """How much a training clip is changed; larger values make the task harder and overfitting rarer; 0 is off.
 
     Attributes:
-        time_shift_ms: largest shift to either side; the gap is filled with silence.
+        time_shift_ms: largest shift to either side.
+        wrap_shift: what a shift pushes out at one end comes in at the other. Otherwise silence comes in, as it does
+            around a word; but a short sound in a long clip would be lost.
         noise_probability: share of clips that get background noise, where the task has any.
         snr_db: (lowest, highest) signal-to-noise ratio, measured as mean mel power of clip over that of noise.
         gain_db: largest change of level to either side.
@@ -31,6 +33,7 @@ class AugmentConfig(Config):
     """
 
     time_shift_ms: float = 100.0
+    wrap_shift: bool = False
     noise_probability: float = 0.4
     snr_db: tuple[float, float] = (0.0, 30.0)
     gain_db: float = 8.0
@@ -115,6 +118,8 @@ class Augmenter:
 
     def _shift(self, log_mel: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         start = tf.cast(chance * (2 * self._shift_frames + 1), tf.int32)
+        if self._config.wrap_shift:
+            return tf.roll(log_mel, start - self._shift_frames, axis=0)
         padding = [[self._shift_frames, self._shift_frames], [0, 0]]
         padded = tf.pad(log_mel, padding, constant_values=self._silence)
         return padded[start : start + self._frames]

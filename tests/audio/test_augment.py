@@ -76,6 +76,16 @@ def test_a_shift_moves_frames_by_at_most_its_bound_and_fills_with_silence():
     assert shifts == set(range(-5, 6))
 
 
+def test_a_shift_that_wraps_loses_nothing():
+    augment = augmenter(dataclasses.replace(OFF, time_shift_ms=50, wrap_shift=True))
+    shifts = set()
+    for index in range(60):
+        result = run(augment, clip(), index)
+        (shift,) = [shift for shift in range(-5, 6) if np.array_equal(result, np.roll(clip(), shift, axis=0))]
+        shifts.add(shift)
+    assert shifts == set(range(-5, 6))
+
+
 def test_gain_adds_decibels():
     augment = augmenter(dataclasses.replace(OFF, gain_db=6))
     result = [run(augment, clip(), index) - clip() for index in range(200)]

@@ -78,7 +78,7 @@ def test_bars_over_rows_need_all_of_them() -> None:
     assert verdict(folds, "ESC-10: mean accuracy of five folds") == ("88.00 %", True)
     del folds["esc10-fold4"]
     assert verdict(folds, "ESC-10: mean accuracy of five folds") == (None, None)
-    twins = {"words-binary": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
+    twins = {"words-large": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
     assert verdict(twins, "words: full-precision twin above the binary network") == ("0.40 pp", False)
     exits = {"words-large": result(0.96, 0.98, 0.99, 0.99)}
     assert verdict(exits, "words, best: accuracy of exit 1") == ("96.00 %", True)
@@ -99,7 +99,7 @@ def test_a_line_of_a_table() -> None:
 def test_the_tables_have_means_the_gap_and_what_is_not_measured() -> None:
     values = np.array([[0.5, 0.9], [0.6, 0.85], [0.7, 0.8], [0.8, 0.95], [0.9, 0.9]])
     results = {f"esc10-fold{k + 1}": result(*value) for k, value in enumerate(values)}
-    results |= {"words-binary": result(0.97, 0.990), "words-float": result(0.97, 0.992, size=0)}
+    results |= {"words-large": result(0.97, 0.990), "words-float": result(0.97, 0.992, size=0)}
     found = accuracy_table.statistics_of("esc10", results)
     assert found["mean"] == pytest.approx(values.mean(axis=0))
     assert found["deviation"] == pytest.approx(values.std(axis=0, ddof=1))
