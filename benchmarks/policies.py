@@ -24,13 +24,12 @@ from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import describe, search_thresholds
-from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.command import Parser
 from bnn_exit.errors import run_command
 from bnn_exit.evaluate import load_task
 from bnn_exit.export.scores import exportable
 from bnn_exit.files import write_json
-from bnn_exit.policies import POLICIES, Policy
+from bnn_exit.policies import POLICIES, Policy, Sizes
 from bnn_exit.training.runs import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "policies.json"
@@ -102,7 +101,7 @@ def points(policy: Policy, answers: dict[str, Answers], costs: ExitCosts) -> lis
     """What the thresholds for each limit do on the test split."""
     test = answers["test"]
     full = float(test.correct[:, -1].mean())
-    own_costs = costs.with_policy(policy, sizes_of(test))
+    own_costs = costs.with_policy(policy, Sizes.of(test))
     found = []
     for limit in LIMITS:
         thresholds = search_thresholds(

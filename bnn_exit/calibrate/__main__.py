@@ -20,9 +20,9 @@ from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes
 from bnn_exit.calibrate.operating_points import operating_points
-from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.policies import Sizes
 
 EPILOG = """\
 examples:
@@ -164,7 +164,7 @@ def _usual(
     answers: Answers, costs: ExitCosts, policy_name: str, device: DeviceProfile | None
 ) -> tuple[dict[str, Any], str]:
     policy = policies.fit(policy_name, answers)
-    points = operating_points(answers, costs.with_policy(policy, sizes_of(answers)), policy=policy)
+    points = operating_points(answers, costs.with_policy(policy, Sizes.of(answers)), policy=policy)
     full = float(answers.correct[:, -1].mean())
     text = tables.points(points, full=costs.exits[-1], full_accuracy=full, policy=policy_name, device=device)
     return {name: point.to_dict() for name, point in points.items()}, text
@@ -204,7 +204,7 @@ def _curve(folder: Path, answers: Answers, costs: ExitCosts, policy_name: str) -
     test_path = folder / ANSWERS / "test.npz"
     shown = Answers.load(test_path) if test_path.is_file() else answers
     policy = policies.fit(policy_name, answers)
-    spent = costs.with_policy(policy, sizes_of(answers))
+    spent = costs.with_policy(policy, Sizes.of(answers))
     first, second = anytime(shown, spent, policy=policy), budgeted(answers, shown, spent, policy=policy)
     text = tables.curves(
         first, second, full=costs.exits[-1], held_out=answers.split, split=shown.split, clips=len(shown)

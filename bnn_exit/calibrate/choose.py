@@ -10,10 +10,10 @@ from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
 from bnn_exit.calibrate.operating_points import OperatingPoint, describe
-from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, sizes_of, with_kept
+from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, with_kept
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.policies import Policy
+from bnn_exit.policies import Policy, Sizes
 
 CHOOSE = "choose"
 """In place of exits: find out which to keep."""
@@ -126,7 +126,7 @@ def _with_promise(
     )
     if not promised.useful:
         raise DataError(promised.sentence())
-    spent = costs.of_exits(kept).with_policy(policy, sizes_of(part))
+    spent = costs.of_exits(kept).with_policy(policy, Sizes.of(part))
     outcome = _outcome(
         answers, kept, policy, spent, promised.thresholds, name=name, max_accuracy_drop=drop, choices=tuple(choices)
     )

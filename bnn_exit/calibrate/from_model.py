@@ -15,11 +15,10 @@ from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
 from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
-from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.heads import over_grid
 from bnn_exit.models.network import Network
-from bnn_exit.policies import Policy
+from bnn_exit.policies import Policy, Sizes
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
@@ -68,7 +67,7 @@ def calibrate(
     fitted = policies.fit(policy, answers) if isinstance(policy, str) else policy
     costs = ExitCosts.of(model)
     working = fitted or policies.fit(policies.DEFAULT)
-    points = operating_points(answers, costs.with_policy(working, sizes_of(answers)), drops=drops, policy=working)
+    points = operating_points(answers, costs.with_policy(working, Sizes.of(answers)), drops=drops, policy=working)
     if wishes is not None:
         name = policy if isinstance(policy, str) else policies.DEFAULT
         points["custom"] = choose(answers, costs, wishes, policy_name=name, confidence=confidence).point

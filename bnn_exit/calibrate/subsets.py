@@ -88,7 +88,7 @@ def with_kept(
     check_kept(kept, exits=answers.exits)
     part = answers.of_exits(kept)
     policy = policies.fit(policy_name, part)
-    spent = costs.of_exits(kept).with_policy(policy, sizes_of(part))
+    spent = costs.of_exits(kept).with_policy(policy, Sizes.of(part))
     device = None if wishes.device is None else wishes.device.of_exits(kept)
     wanted = dataclasses.replace(wishes, device=device)
     of_these: Problem = dataclasses.replace(
@@ -114,11 +114,6 @@ def check_kept(kept: tuple[int, ...], *, exits: int) -> None:
             f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to "
             f"{exits}, rising"
         )
-
-
-def sizes_of(answers: Answers) -> Sizes:
-    """What the work of a policy depends on."""
-    return Sizes(answers.classes, tuple(each.shape[1] for each in answers.features))
 
 
 def _sets(exits: int) -> Iterator[tuple[int, ...]]:

@@ -27,6 +27,11 @@ class Sizes:
     classes: int
     features: tuple[int, ...] = ()
 
+    @classmethod
+    def of(cls, answers: Answers) -> Sizes:
+        """Of the network that gave these answers."""
+        return cls(answers.classes, tuple(each.shape[1] for each in answers.features))
+
 
 @dataclasses.dataclass(frozen=True)
 class Policy:

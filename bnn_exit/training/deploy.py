@@ -12,12 +12,12 @@ from bnn_exit.answers import ANSWERS
 from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
-from bnn_exit.calibrate.subsets import sizes_of
 from bnn_exit.cost import Cost
 from bnn_exit.export import parity
 from bnn_exit.export.to_lce import export
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.policies import Sizes
 from bnn_exit.runtime.backends import installed
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     answers.save(folder / ANSWERS / "validation.npz")
     costs, policy = ExitCosts.of(model), policies.fit(policies.DEFAULT)
     costs.save(folder / COSTS)
-    spent = costs.with_policy(policy, sizes_of(answers))
+    spent = costs.with_policy(policy, Sizes.of(answers))
     points = operating_points(answers, spent, policy=policy)
     write_json(folder / "operating_points.json", {name: point.to_dict() for name, point in points.items()})
     tables = [_cost_table(model), "", _points_table(points, spent), ""]
