@@ -141,10 +141,10 @@ _ROWS = [
     *(
         Row(
             f"esc10-fold{fold}",
-            f"QuickNet base, fold {fold}",
+            f"QuickNet small, pooled heads, fold {fold}",
             ("esc10",),
             "esc10",
-            {"task": "esc10", "fold": fold, "teacher": "none"},
+            {"task": "esc10", "fold": fold},
         )
         for fold in range(1, 6)
     ),
