@@ -77,7 +77,8 @@ def export(
         The audit: every operator of the file with its bits and bytes.
 
     Raises:
-        ArgumentError: an unknown `input`, labels or features that do not fit the network, or one that is not binary.
+        ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network, or one that is not
+            binary.
         ExportError: LCE refused the network, a binary layer went float, or a policy that reads features.
     """
     one_of("input", input, INPUTS)
@@ -111,6 +112,11 @@ def convert(
     """The bytes of the file; arguments as `export`."""
     clip_samples = task.clip_samples if input == "waveform" else None
     chosen = policy or policies.fit(policies.DEFAULT)
+    if not chosen.fits(exits=model.num_exits, classes=model.num_classes):
+        raise ArgumentError(
+            f"policy {chosen.name} was fitted for another network than this one of {model.num_exits} exits and "
+            f"{model.num_classes} classes: fit it on answers of this one"
+        )
     tensors, inputs, outputs = graph.adaptive_graph(
         model, features=task.features, clip_samples=clip_samples, policy=chosen
     )

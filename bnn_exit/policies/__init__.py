@@ -73,6 +73,9 @@ def from_dict(values: Mapping[str, Any]) -> Policy:
             f"policy {kind.name} has the settings {', '.join(given) or 'none'}, but must have "
             f"{', '.join(wanted) or 'none'}"
         )
+    for name in wanted:
+        if not isinstance(values[name], (list, tuple)):
+            raise ArgumentError(f"{name} of policy {kind.name} is {values[name]!r}, but must be a list")
     return kind(**{name: _frozen(values[name], name) for name in wanted})
 
 

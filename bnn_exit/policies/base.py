@@ -83,6 +83,10 @@ class Policy:
         """
         raise NotImplementedError
 
+    def fits(self, *, exits: int, classes: int) -> bool:
+        """Whether what was learned is of the right shape for a network whose file is to hold it."""
+        return True
+
     def to_dict(self) -> dict[str, Any]:
         """The name and what was learned, as JSON values; `policies.from_dict` is the way back."""
         return {"name": self.name, **{f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}}
@@ -101,6 +105,11 @@ def log_softmax(logits: npt.ArrayLike) -> Floats:
     values = np.asarray(logits, np.float64)
     values = values - values.max(axis=-1, keepdims=True)
     return values - np.log(np.exp(values).sum(axis=-1, keepdims=True))
+
+
+def lengths(values: tuple[Any, ...]) -> list[int]:
+    """Of the tuples in a tuple; 0 for anything else in it."""
+    return [len(each) if isinstance(each, tuple) else 0 for each in values]
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
-from bnn_exit.policies.base import Floats, Policy, Sizes, log_softmax, softmax
+from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
 
 _STEPS = 400
 _RATE = 0.05
@@ -38,6 +38,10 @@ class Ensemble(Policy):
         said = log_softmax(answers.logits)
         fitted = [_fit_exit(said[:, : m + 1], answers.truth) for m in range(answers.exits - 1)]
         return cls(tuple(weights for weights, _ in fitted), tuple(biases for _, biases in fitted))
+
+    def fits(self, *, exits: int, classes: int) -> bool:
+        """See Policy."""
+        return lengths(self.weights) == [*range(1, exits)] and lengths(self.biases) == [classes] * (exits - 1)
 
     def probabilities(self, answers: Answers) -> Floats:
         """See Policy."""

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
-from bnn_exit.policies.base import Floats, Policy, Sizes, log_softmax, softmax
+from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability, Uncertainty
 
 _LOWEST, _HIGHEST = 0.02, 50.0
@@ -32,6 +32,10 @@ class Scaled(Policy):
     @classmethod
     def _learn(cls, answers: Answers) -> Scaled:
         return cls(tuple(fit_temperature(answers.logits[:, k], answers.truth) for k in range(answers.exits)))
+
+    def fits(self, *, exits: int, classes: int) -> bool:
+        """See Policy."""
+        return len(self.temperatures) == exits and lengths(self.temperatures) == [0] * exits
 
     def probabilities(self, answers: Answers) -> Floats:
         """See Policy; the most probable class stays the same."""

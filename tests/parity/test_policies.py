@@ -8,7 +8,7 @@ from bnn_exit import artifact, policies
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.from_model import answers_of
-from bnn_exit.errors import ExportError
+from bnn_exit.errors import ArgumentError, ExportError
 from bnn_exit.export import scores, to_lce
 from bnn_exit.policies import POLICIES, rule
 from bnn_exit.runtime.backends import BACKENDS
@@ -88,6 +88,13 @@ def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
             assert answer.score.numpy() == pytest.approx([expected_scores[clip, k]], abs=2e-6)
             assert answer.score.numpy()[0] >= 0
             assert answer.probabilities.numpy()[0] == pytest.approx(expected[clip, k], abs=2e-6)
+
+
+def test_a_policy_of_another_network_stays_out_of_files(network, tone_task, tmp_path):
+    policy = POLICIES["scaled_margin"]((1.0,) * (network.num_exits + 1))
+    with pytest.raises(ArgumentError, match="policy scaled_margin was fitted for another network than this one of"):
+        to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
+    assert not (tmp_path / "m.tflite").exists()
 
 
 def test_a_policy_of_features_stays_out_of_files(network, tone_task, tmp_path):

@@ -86,6 +86,18 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
         policies.from_dict({"name": "entropy", "temperatures": [1.0]})
     with pytest.raises(ArgumentError, match="temperatures of a policy holds 'hot', but must hold numbers"):
         policies.from_dict({"name": "scaled_entropy", "temperatures": ["hot"]})
+    with pytest.raises(ArgumentError, match=r"temperatures of policy scaled_entropy is 2\.0, but must be a list"):
+        policies.from_dict({"name": "scaled_entropy", "temperatures": 2.0})
+
+
+@pytest.mark.parametrize("name", ["scaled_margin", "ensemble"])
+def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name):
+    policy = policies.fit(name, said(exits=3, classes=4))
+    assert policy.fits(exits=3, classes=4)
+    assert not policy.fits(exits=2, classes=4) and not policy.fits(exits=4, classes=4)
+    assert policy.fits(exits=3, classes=5) == (name == "scaled_margin")
+    nested = {"scaled_margin": {"temperatures": [[1.0], 1.0, 1.0]}, "ensemble": {"weights": [1.0, 2.0], "biases": []}}
+    assert not policies.from_dict({"name": name, **nested[name]}).fits(exits=3, classes=4)
 
 
 # -------------------------------------------------------------------------------------------------------- temperature
