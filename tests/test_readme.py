@@ -103,6 +103,13 @@ def test_the_results_are_there():
     assert {name for name, _ in trained_rows()} == {"words-small", "words-large"}
 
 
+def test_the_mean_over_folds_is_that_of_the_summary():
+    found = result("accuracy")["groups"]["esc10"]
+    mean, deviation = found["mean"][-1], found["deviation"][-1]
+    each = ", ".join(f"{100 * fold['exits'][-1]['accuracy']:.2f}" for fold in found["rows"].values())
+    assert f"{100 * mean:.2f} ± {100 * deviation:.2f} % ({each})" in " ".join(TEXT.split())
+
+
 def result(name):
     return json.loads((ROOT / "benchmarks" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
