@@ -93,7 +93,7 @@ ARABIC = "arabic_speech_commands"
 STANDARD = WORDS | {"recipe": "standard"}
 # The network of the best recipe, in the time of the standard one.
 LARGE = WORDS | {"size": "large", "epochs": 30, "temperature": 2, "views": 30}
-# Ten trainings: the fast recipe tells which choice is better, not how good it can be.
+# Many trainings: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
 
@@ -135,7 +135,7 @@ _ROWS = [
     _words("words-features", "soft labels and features, grid heads", "ablation", **ABLATION, plan="features"),
     _words("words-two-step", "two steps, grid heads", "ablation", **ABLATION, plan="two-step"),
     *(
-        _words(f"words-{head}", f"soft labels, {head} heads", "ablation", **ABLATION, head=head)
+        _words(f"words-{head}", f"no teacher, {head} heads", "ablation", teacher=None, **ABLATION, head=head)
         for head in ("pooled", "strided", "auxiliary")
     ),
     *(
