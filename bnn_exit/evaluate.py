@@ -17,6 +17,7 @@ from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
 from bnn_exit.measure_split import measure_split
+from bnn_exit.policies import POLICIES
 from bnn_exit.runtime import session as runtime
 
 EPILOG = """\
@@ -116,10 +117,11 @@ def evaluate(
     if is_shipped(run):
         return report
     files.write_json(Path(run) / "metrics.json", report)
-    kept = Path(run) / ANSWERS / f"{split}.npz"
-    if limit is None and not kept.is_file():
+    # Those of the validation split are the network's own, from its training.
+    if limit is None and split != "validation" and POLICIES[session.metadata.policy].keeps_answers():
         names = tuple(task.split(split).ids)
-        Answers.of_probabilities(measurement.exit_probabilities, labels=labels, split=split, names=names).save(kept)
+        said = Answers.of_probabilities(measurement.exit_probabilities, labels=labels, split=split, names=names)
+        said.save(Path(run) / ANSWERS / f"{split}.npz")
     shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
     curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
     evaluation.draw(Path(run) / "plots", report, curve, shown=shown)

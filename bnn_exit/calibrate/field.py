@@ -11,7 +11,8 @@ import numpy as np
 from bnn_exit.answers import Answers
 from bnn_exit.difficulty import sources
 from bnn_exit.difficulty.score_clips import error_line, hear
-from bnn_exit.errors import BnnExitError, DataError
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError
+from bnn_exit.policies import POLICIES
 from bnn_exit.runtime import session as runtime
 
 
@@ -26,6 +27,7 @@ def field_answers(folder: Path, clips: Sequence[str]) -> Answers:
             .npz file that `Answers.save` wrote.
 
     Raises:
+        ArgumentError: a file whose policy answers with more than each exit's own logits.
         DataError: none of the clips can be used, or a damaged .npz file.
     """
     if len(clips) == 1 and clips[0].endswith(".npz"):
@@ -33,6 +35,12 @@ def field_answers(folder: Path, clips: Sequence[str]) -> Answers:
     from tqdm import tqdm
 
     session = runtime.load(folder / "model.tflite")
+    policy = session.metadata.policy
+    if not POLICIES[policy].keeps_answers():
+        raise ArgumentError(
+            f"{folder / 'model.tflite'} has the policy {policy}, which changes what the exits say, so its answers "
+            "cannot be compared with those of calibration: give an .npz file of the network's own"
+        )
     names, said, failed = [], [], 0
     for clip in tqdm(sources.clips(clips), desc="clips", unit="clip", file=sys.stderr, disable=None):
         try:

@@ -45,6 +45,11 @@ class Policy:
     """Whether it answers from features, in place of the heads of all exits but the last."""
 
     @classmethod
+    def keeps_answers(cls) -> bool:
+        """Whether each exit answers with the softmax of its own logits, so that a file's answers are its exits' own."""
+        return cls.probabilities is Policy.probabilities
+
+    @classmethod
     def fit(cls, answers: Answers) -> Policy:
         """The policy with what it learns from labelled clips of the training or validation split.
 

@@ -1,5 +1,6 @@
 """The command on cached answers; TensorFlow is not needed."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -12,9 +13,11 @@ from bnn_exit import artifact, policies, pretrained
 from bnn_exit.answers import Answers
 from bnn_exit.audio import wav
 from bnn_exit.calibrate import __main__ as command
+from bnn_exit.calibrate import stored
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.cost import Cost
+from bnn_exit.metadata import METADATA_NAME
 from bnn_exit.metrics import mean_cost
 from bnn_exit.policies import rule
 
@@ -159,6 +162,14 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys):
     costs.save(run / "costs.json")
     assert call("--drift", str(tmp_path / "alike")).startswith("no drift found: ")
     assert call("--drift", str(tmp_path / "field")).startswith("drift: ")
+    changing = dataclasses.replace(model, policy="ensemble").to_json()
+    path = run / "model.tflite"
+    plain = path.read_bytes()
+    path.write_bytes(stored.with_metadata(plain, METADATA_NAME, changing))
+    assert "has the policy ensemble, which changes what the exits say" in (
+        call("--drift", str(tmp_path / "alike"), "--policy", "margin", status=2)
+    )
+    path.write_bytes(plain)
     (tmp_path / "alike" / "0.wav").write_bytes(b"damaged")
     assert command.main([str(run), "--drift", str(tmp_path / "alike")]) == 0
     assert f"error: {tmp_path / 'alike' / '0.wav'}" in capsys.readouterr().err

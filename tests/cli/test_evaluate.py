@@ -87,7 +87,9 @@ def world(tmp_path, monkeypatch):
         labels=LABELS,
         exits=EXITS,
         operating_points={name: types.SimpleNamespace(thresholds=values) for name, values in POINTS.items()},
-        metadata=types.SimpleNamespace(input="log_mel", features=FEATURES, clip_samples=SAMPLES, exits=COSTS),
+        metadata=types.SimpleNamespace(
+            input="log_mel", features=FEATURES, clip_samples=SAMPLES, exits=COSTS, policy="entropy"
+        ),
     )
     monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
     monkeypatch.setitem(BACKENDS, "fake", FakeBackend)
@@ -168,6 +170,16 @@ def test_what_the_exits_said_is_kept_for_calibration(world):
     assert answers.split == "test" and answers.names == tuple(world.task.test.ids)
     np.testing.assert_array_equal(answers.labels, TRUE)
     np.testing.assert_allclose(np.exp(answers.logits), network(), atol=1e-6)
+    (world.run / "answers" / "test.npz").write_bytes(b"of an earlier file")
+    assert evaluate.main([str(world.run)]) == 0
+    assert len(Answers.load(world.run / "answers" / "test.npz")) == len(TRUE)
+
+
+def test_answers_that_are_not_the_exits_own_are_not_kept(world):
+    world.session.metadata.policy = "ensemble"
+    assert evaluate.main([str(world.run)]) == 0
+    assert evaluate.main([str(world.run), "--split", "validation"]) == 0
+    assert not (world.run / "answers").exists()
 
 
 def test_the_plots_are_pngs(world):

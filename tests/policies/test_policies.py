@@ -90,6 +90,13 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
         policies.from_dict({"name": "scaled_entropy", "temperatures": 2.0})
 
 
+@pytest.mark.parametrize("name", POLICIES)
+def test_a_policy_knows_whether_exits_answer_for_themselves(name):
+    answers = said()
+    own = np.allclose(policies.fit(name, answers).probabilities(answers), softmax(answers.logits))
+    assert POLICIES[name].keeps_answers() == own
+
+
 @pytest.mark.parametrize("name", ["scaled_margin", "ensemble"])
 def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name):
     policy = policies.fit(name, said(exits=3, classes=4))
