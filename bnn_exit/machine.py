@@ -17,9 +17,10 @@ PACKAGES = ("bnn_exit", "numpy", "larq-compute-engine", "tensorflow", "larq")
 
 
 def describe() -> dict[str, Any]:
-    """The machine: cpu model, architecture, bits of the userland, cores and platform. No names of hosts or users."""
+    """The machine: processor and kind of core, architecture, bits of the userland, cores, platform; no host or user."""
     return {
         "cpu": cpu_model(),
+        "cpu_core": cpu_core(),
         "architecture": platform.machine(),
         "userland_bits": 8 * struct.calcsize("P"),
         "cores": os.cpu_count() or 1,
@@ -29,17 +30,34 @@ def describe() -> dict[str, Any]:
 
 def cpu_model(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str:
     """The processor's name; on a board without one, the board's ("Raspberry Pi 5 ..."); else the architecture."""
-    found: dict[str, str] = {}
-    try:
-        for line in Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    except OSError:
-        pass
+    found = _first_processor(cpuinfo)
     for name in ("model name", "Model", "Hardware"):
         if found.get(name):
             return found[name]
     return platform.processor() or platform.machine()
+
+
+def cpu_core(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str | None:
+    """The kind of core by its maker's numbers, since a virtual machine may hide its name; None where it is not told.
+
+    "AuthenticAMD family 26 model 2" is a Zen 5, "implementer 0x41 part 0xd0b" a Cortex-A76.
+    """
+    found = _first_processor(cpuinfo)
+    with contextlib.suppress(KeyError):
+        return f"{found['vendor_id']} family {found['cpu family']} model {found['model']}"
+    with contextlib.suppress(KeyError):
+        return f"implementer {found['CPU implementer']} part {found['CPU part']}"
+    return None
+
+
+def _first_processor(cpuinfo: str | os.PathLike[str]) -> dict[str, str]:
+    """What the system tells of the first processor, and of the board."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            found.setdefault(name.strip(), value.strip())
+    return found
 
 
 def clock(

@@ -30,9 +30,24 @@ def test_without_a_name_the_architecture_will_do(tmp_path):
     assert machine.cpu_model(tmp_path / "nothing") == expected
 
 
+@pytest.mark.parametrize(
+    ("cpuinfo", "core"),
+    [
+        ("vendor_id\t: AuthenticAMD\ncpu family\t: 26\nmodel\t\t: 2\nmodel name\t: AMD EPYC\n",
+         "AuthenticAMD family 26 model 2"),
+        ("CPU implementer\t: 0x41\nCPU part\t: 0xd0b\n\nModel\t\t: Raspberry Pi 5\n", "implementer 0x41 part 0xd0b"),
+        ("processor : 0\nHardware\t: BCM2711\n", None),
+    ],
+)  # fmt: skip
+def test_the_kind_of_core_is_told_by_its_numbers(tmp_path, cpuinfo, core):
+    (tmp_path / "cpuinfo").write_text(cpuinfo)
+    assert machine.cpu_core(tmp_path / "cpuinfo") == core
+    assert machine.cpu_core(tmp_path / "nothing") is None
+
+
 def test_describe_is_json_and_names_no_host():
     text = json.dumps(machine.describe())
-    assert set(json.loads(text)) == {"cpu", "architecture", "userland_bits", "cores", "platform"}
+    assert set(json.loads(text)) == {"cpu", "cpu_core", "architecture", "userland_bits", "cores", "platform"}
     if len(platform.node()) > 3:
         assert platform.node() not in text
     assert machine.describe()["cores"] >= 1
