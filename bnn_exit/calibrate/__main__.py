@@ -18,7 +18,7 @@ from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.drift import drift
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
-from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes
+from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
 from bnn_exit.calibrate.operating_points import operating_points
 from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
@@ -163,6 +163,7 @@ def _exits(text: str | None) -> str | tuple[int, ...] | None:
 def _usual(
     answers: Answers, costs: ExitCosts, policy_name: str, device: DeviceProfile | None
 ) -> tuple[dict[str, Any], str]:
+    check_device(device, exits=answers.exits)
     policy = policies.fit(policy_name, answers)
     points = operating_points(answers, costs.with_policy(policy, Sizes.of(answers)), policy=policy)
     full = float(answers.correct[:, -1].mean())

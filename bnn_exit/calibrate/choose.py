@@ -7,7 +7,7 @@ import dataclasses
 from bnn_exit import policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.goals import Wishes
+from bnn_exit.calibrate.goals import Wishes, check_device
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
 from bnn_exit.calibrate.operating_points import OperatingPoint, describe
 from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, with_kept
@@ -70,6 +70,7 @@ def choose(
         ArgumentError: settings out of range or that do not go together, or limits that no thresholds keep.
         DataError: clips without labels or of one class, or too few of them for the promise.
     """
+    check_device(wishes.device, exits=answers.exits)
     if confidence is not None:
         return _with_promise(
             answers, costs, wishes, name=name, policy_name=policy_name, exits=exits, confidence=confidence

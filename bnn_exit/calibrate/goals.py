@@ -137,11 +137,16 @@ def thresholds_for(
 def wish_problem(answers: Answers, costs: Sequence[Cost], wishes: Wishes, *, policy: Policy | None = None) -> Problem:
     """The problem of a search, with the times of the device; arguments and errors of `thresholds_for`."""
     device = wishes.device
-    if device is not None and len(device.mean_us) != answers.exits:
-        raise ArgumentError(
-            f"device {device.name} was timed with {len(device.mean_us)} exits, but the answers have {answers.exits}"
-        )
+    check_device(device, exits=answers.exits)
     return problem(answers, costs, policy=policy, times_us=None if device is None else device.mean_us)
+
+
+def check_device(device: DeviceProfile | None, *, exits: int) -> None:
+    """ArgumentError if a device was timed with another number of exits."""
+    if device is not None and len(device.mean_us) != exits:
+        raise ArgumentError(
+            f"device {device.name} was timed with {len(device.mean_us)} exits, but the answers have {exits}"
+        )
 
 
 def find(of_these: Problem, wishes: Wishes, *, full_ops: float) -> Found:

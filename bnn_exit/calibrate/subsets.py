@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from bnn_exit import policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.goals import ImpossibleError, Wishes, find, wish_problem
+from bnn_exit.calibrate.goals import ImpossibleError, Wishes, check_device, find, wish_problem
 from bnn_exit.calibrate.search_goal import Problem, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
@@ -86,6 +86,7 @@ def with_kept(
 ) -> Choice:
     """The best thresholds with these exits alone; arguments and errors of `best_exits`."""
     check_kept(kept, exits=answers.exits)
+    check_device(wishes.device, exits=answers.exits)
     part = answers.of_exits(kept)
     policy = policies.fit(policy_name, part)
     spent = costs.of_exits(kept).with_policy(policy, Sizes.of(part))

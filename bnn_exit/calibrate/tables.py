@@ -27,12 +27,11 @@ def points(
         full: of the full network, which shares of ops are of.
         full_accuracy: of the full network on the same clips.
         policy: name of the score.
-        device: adds times, if its exits are those of the points.
+        device: adds times; its exits are those of the points.
     """
     first = next(iter(found.values()))
-    timed = device if device is not None and len(device.mean_us) == len(first.exit_shares) else None
     width = max(len("point"), *map(len, found))
-    time = f" {'mean us':>9} {'worst us':>9}" if timed else ""
+    time = f" {'mean us':>9} {'worst us':>9}" if device else ""
     lines = [
         f"policy {policy}, {first.sample_count} {first.split} clips; the full network is right in "
         f"{100 * full_accuracy:.2f} %",
@@ -42,7 +41,7 @@ def points(
         shares = " ".join(f"{100 * share:5.1f}" for share in point.exit_shares)
         thresholds = " ".join(f"{threshold:.4g}" for threshold in point.thresholds)
         drop, ops = full_accuracy - point.accuracy, point.mean_cost["ops"] / full.ops
-        time = "" if timed is None else _times(point, timed)
+        time = "" if device is None else _times(point, device)
         lines.append(
             f"{name:{width}} {100 * point.accuracy:10.2f} {100 * drop:8.2f} {100 * ops:6.1f}{time}  {shares}   "
             f"{thresholds}"

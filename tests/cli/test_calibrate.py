@@ -14,6 +14,7 @@ from bnn_exit.answers import Answers
 from bnn_exit.audio import wav
 from bnn_exit.calibrate import __main__ as command
 from bnn_exit.calibrate import stored
+from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.cost import Cost
@@ -96,6 +97,27 @@ def test_times_of_a_device(call, tmp_path):
     assert (
         json.loads(call(*device, "--max-accuracy-drop", "0.01", "--minimise", "time", "--json"))["accuracy_drop"]
         <= 0.01
+    )
+
+
+@pytest.mark.parametrize("exits", [2, 4])
+@pytest.mark.parametrize(
+    "options",
+    [
+        [],
+        ["--max-mean-us", "250"],
+        ["--max-accuracy-drop", "0.01"],
+        ["--max-accuracy-drop", "0.03", "--confidence", "0.9"],
+        ["--max-mean-us", "250", "--exits", "choose"],
+        ["--max-mean-us", "250", "--exits", "1,3"],
+        ["--max-accuracy-drop", "0.03", "--confidence", "0.9", "--exits", "1,2"],
+    ],
+)
+def test_times_of_a_device_with_other_exits_are_refused(call, tmp_path, exits, options):
+    times = tuple(100.0 * (k + 1) for k in range(exits))
+    DeviceProfile("board", times, times, "native").save(tmp_path / "board.json")
+    assert f"device board was timed with {exits} exits, but the answers have 3" in (
+        call("--device", str(tmp_path / "board.json"), *options, status=2)
     )
 
 
