@@ -1,7 +1,7 @@
 """BinaryDenseNet for log-mel input (Bethge et al. 2019, section 4): binary convolutions add channels to what is there.
 
-A layer is BatchNorm and a binary 3x3 whose results are joined to its input, so no value is ever overwritten. Where a
-stage begins, the map is halved by a maximum and its channels are divided by a float 1x1 convolution.
+A layer is BatchNorm and a binary 3x3 whose results are joined to its input, so no value is ever overwritten. A stage
+ends in BatchNorm; where the next begins, the map is halved by a maximum and its channels are divided by a float 1x1.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ SIZES = {
 
 def binary_densenet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
     """The stages of a BinaryDenseNet; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
+    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block, ending=normalise)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     if strides > 1:
-        # Published order: BatchNorm, maximum, ReLU, 1x1. The maximum of binary layers' inputs keeps what is rare.
-        features = layers.MaxPooling2D(strides, strides, padding="same")(normalise(features))
+        # Published order: BatchNorm (the end of the stage before), maximum, ReLU, 1x1.
+        features = layers.MaxPooling2D(strides, strides, padding="same")(features)
         features = layers.Conv2D(channels, 1, use_bias=False)(layers.ReLU()(features))
     added = binary_conv(normalise(features), GROWTH, name=name)
     return layers.Concatenate()([features, added])

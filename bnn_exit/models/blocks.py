@@ -34,13 +34,16 @@ class Stages:
     halving: tuple[bool, ...] | None = None
 
 
-def cut_into_stages(input_shape: tuple[int, int, int], size: Stages, *, block: Block) -> list[keras.Model]:
+def cut_into_stages(
+    input_shape: tuple[int, int, int], size: Stages, *, block: Block, ending: Callable[..., Any] | None = None
+) -> list[keras.Model]:
     """One model a stage, each from the features of the one before.
 
     Args:
         input_shape: (frames, mels, 1) of the log-mel input.
         size: blocks and channels.
         block: makes one block.
+        ending: what comes after the last block of every stage: features -> features.
     """
     halving = size.halving or [index > 0 for index in range(len(size.blocks))]
     stages = []
@@ -51,6 +54,7 @@ def cut_into_stages(input_shape: tuple[int, int, int], size: Stages, *, block: B
         for number in range(count):
             strides = 2 if halves and number == 0 else 1
             features = block(features, width, strides=strides, name=f"s{index + 1}_b{number + 1}")
+        features = ending(features) if ending else features
         stages.append(keras.Model(source, features, name=f"stage_{index + 1}"))
         features_shape = tuple(features.shape[1:])
     return stages
