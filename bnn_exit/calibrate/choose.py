@@ -106,8 +106,9 @@ def _with_promise(
         )
     drop = wishes.limits["max_accuracy_drop"]
     learns = bool(dataclasses.fields(policies.POLICIES[policy_name])) if policy_name in policies.POLICIES else False
-    chosen, tested = answers, answers
+    chosen, tested, halved = answers, answers, None
     if learns or exits == CHOOSE:
+        halved = len(answers)
         chosen, tested = (answers.part(half) for half in halves(answers))
     if exits == CHOOSE:
         choices = _choices(chosen, costs, wishes, exits, policy_name=policy_name)
@@ -125,6 +126,7 @@ def _with_promise(
         confidence=confidence,
         reference=tested.correct[:, -1],
     )
+    promised = dataclasses.replace(promised, halved=halved)
     if not promised.useful:
         raise DataError(promised.sentence())
     spent = costs.of_exits(kept).with_policy(policy, Sizes.of(part))

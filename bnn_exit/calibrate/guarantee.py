@@ -38,6 +38,8 @@ class Guarantee:
         p_value: of the test, at most 1 - confidence; 1 where nothing was tested with success.
         clips_needed: about how many clips would allow the next bolder thresholds of the path, if clips were lost and
             gained as often as here; None if no number would, or there are no bolder ones.
+        halved: how many clips there were, where half of them chose and only the others were tested on; None where all
+            were.
     """
 
     thresholds: Thresholds
@@ -48,6 +50,7 @@ class Guarantee:
     gained: int = 0
     p_value: float = 1.0
     clips_needed: int | None = None
+    halved: int | None = None
 
     @property
     def useful(self) -> bool:
@@ -62,13 +65,15 @@ class Guarantee:
                 f"{promise}: {self.lost} of {self.clips} clips lost, {self.gained} gained, p = {self.p_value:.2g}; for "
                 "new clips of the same speakers, places and microphones, not for others"
             )
+        # Who has halved clips must find twice as many as the test lacks.
+        these, times = (f"{self.clips} clips", 1) if self.halved is None else (f"{self.halved} clips, half tested,", 2)
         least = least_clips(self.max_accuracy_drop, self.confidence)
         if self.clips < least:
-            return f"{promise}: {self.clips} clips are too few to promise it; even without a loss it takes {least}"
+            return f"{promise}: {these} are too few to promise it; even without a loss it takes {times * least}"
         if self.clips_needed is None:
-            return f"{promise}: no early exit keeps it on these {self.clips} clips, however cautious"
+            return f"{promise}: no early exit keeps it on these {these.rstrip(',')}, however cautious"
         return (
-            f"{promise}: {self.clips} clips are too few to promise it for any early exit; about {self.clips_needed} "
+            f"{promise}: {these} are too few to promise it for any early exit; about {times * self.clips_needed} "
             "would do"
         )
 

@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 import math
 
@@ -92,6 +93,25 @@ def test_too_few_clips_are_told_with_the_number_that_would_do():
     # Exactly: 0.99 ** 299 <= 0.05 < 0.99 ** 298.
     assert least_clips(0.01, 0.95) == 299 and 0.99**299 <= 0.05 < 0.99**298
     assert least_clips(1.0, 0.95) == 1 and least_clips(0.5, 0.75) == 2
+
+
+def test_who_has_halved_clips_is_told_what_all_of_them_must_be():
+    answers = made_up(count=200, exits=3)
+    few = guarantee(answers, PATH, policy=ENTROPY, max_accuracy_drop=0.01, confidence=0.95)
+    assert (
+        dataclasses.replace(few, halved=400)
+        .sentence()
+        .endswith(": 400 clips, half tested, are too few to promise it; even without a loss it takes 598")
+    )
+    enough = dataclasses.replace(few, clips=300, halved=600, clips_needed=411)
+    assert enough.sentence().endswith(
+        ": 600 clips, half tested, are too few to promise it for any early exit; about 822 would do"
+    )
+    assert (
+        dataclasses.replace(enough, clips_needed=None)
+        .sentence()
+        .endswith("on these 600 clips, half tested, however cautious")
+    )
 
 
 def test_an_early_exit_that_is_sure_and_wrong_allows_nothing():

@@ -130,12 +130,21 @@ def test_a_promise(call):
     # A policy that learns, or exits that are chosen, take half of the clips.
     for more in (["--policy", "scaled_margin"], ["--exits", "choose"]):
         found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json", *more))
-        assert found["guarantee"]["clips"] == 600
+        assert (found["guarantee"]["clips"], found["guarantee"]["halved"]) == (600, 1200)
     assert "1200 clips are too few to promise it; even without a loss it takes 2995" in (
         call("--max-accuracy-drop", "0.001", "--confidence", "0.95", status=1)
     )
     assert "confidence is 0.9 with the limits max_mean_cost, least loss, but goes with" in (
         call("--max-mean-cost", "0.5", "--confidence", "0.9", status=2)
+    )
+
+
+@pytest.mark.parametrize("more", [["--policy", "scaled_margin"], ["--exits", "choose"]])
+def test_a_promise_that_takes_more_clips_speaks_of_all_that_there_are(run, call, more):
+    made_up(count=400, exits=3, seed=1).save(run / "answers" / "validation.npz")
+    promise = ["--max-accuracy-drop", "0.01", "--confidence", "0.95"]
+    assert ": 400 clips, half tested, are too few to promise it; even without a loss it takes 598\n" in (
+        call(*promise, *more, status=1)
     )
 
 
