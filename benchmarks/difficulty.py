@@ -5,7 +5,7 @@
 For each run: several definitions of difficulty on the validation split, by the area under the ROC curve for errors of
 the last exit and by Spearman's rank correlation with the signal-to-noise ratio; the definition of
 `bnn_exit.difficulty` also on the test split, with the rank correlation between every two of the runs and how well
-labels changed on purpose are found. Writes results/difficulty.json.
+labels changed on purpose are found. Writes results/difficulty.json and exits with 1 if a bar is missed.
 
 Noise is white or the data's own background noise (of the split's part of each recording), the same for a clip at every
 ratio; a ratio is that of mean powers over the whole clip. The ratios are those of Aurora-2 (Pearce and Hirsch 2000):
@@ -18,10 +18,10 @@ from __future__ import annotations
 import argparse
 import datetime
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 from scipy.stats import rankdata, spearmanr
 
 import bnn_exit
@@ -29,7 +29,10 @@ from audio_tasks.base import SPLITS
 from audio_tasks.silence import noise_region
 from bnn_exit import difficulty, machine
 from bnn_exit.answers import Answers
+from bnn_exit.command import Parser, positive_int
+from bnn_exit.errors import run_command
 from bnn_exit.evaluate import load_task, read_config
+from bnn_exit.files import write_json
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability
 
@@ -46,26 +49,27 @@ WHY = (
 BARS = {"auroc of errors": (">=", 0.85), "spearman within clips, mean over noises": ("<=", -0.8)}
 
 
-def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("runs", nargs="+", type=Path, metavar="RUN")
-    arguments.add_argument("--data-dir")
-    arguments.add_argument("--every", type=int, default=3, metavar="N", help="noise is added to every Nth clip (3)")
-    options = arguments.parse_args()
+def parser() -> argparse.ArgumentParser:
+    text = __doc__.split("\n", 2)
+    arguments = Parser(prog="python benchmarks/difficulty.py", description=text[0], epilog=text[2])
+    arguments.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folders of trained networks")
+    arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved")
+    arguments.add_argument(
+        "--every", type=positive_int, default=3, metavar="N", help="noise is added to every Nth clip (3)"
+    )
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(lambda: _main(parser().parse_args(argv), called(__file__, argv)))
+
+
+def _main(options: argparse.Namespace, command: str) -> int:
     task = load_task(read_config(options.runs[0]), data_dir=options.data_dir)
     sessions = {run.name: bnn_exit.load(run / "model.tflite") for run in options.runs}
     networks, on_test = {}, {}
     for name, session in sessions.items():
-        clean = {split: answers_of(session, task, split) for split in SPLITS[1:]}
-        noisy = {split: with_noise(session, task, split, every=options.every) for split in SPLITS[1:]}
-        rows = judge(clean["validation"], noisy["validation"])
-        figures = judge(clean["test"], noisy["test"])[CHOSEN]
-        on_test[name] = DEFINITIONS[CHOSEN](probabilities(clean["test"]))
-        networks[name] = {
-            "exits": session.exits,
-            "validation": rows,
-            "test": {**figures, "changed_labels": changed_labels(clean["test"], session)},
-        }
+        networks[name], on_test[name] = measure(session, task, every=options.every)
         show(name, networks[name])
     pairs = [
         {
@@ -77,37 +81,46 @@ def main() -> int:
     ]
     for pair in pairs:
         print(f"{' and '.join(pair['networks'])}: rank correlation of difficulty on test {pair['spearman']:.3f}")
-    RESULT.write_text(
-        json.dumps(
-            {
-                "question": __doc__.splitlines()[0],
-                "command": f"python benchmarks/difficulty.py {' '.join(['RUN'] * len(sessions))} --data-dir DIR",
-                "runs": {run.name: about(run) for run in options.runs},
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "machine": machine.describe(),
-                "versions": machine.versions(),
-                "task": task.name,
-                "attribution": task.attribution,
-                "backend": next(iter(sessions.values())).backend,
-                "seed": SEED,
-                "split": "definitions are compared on validation; test figures are of the chosen one alone",
-                "sample_count": {split: len(task.split(split)) for split in SPLITS[1:]},
-                "sample_count_with_noise": {
-                    split: len(range(0, len(task.split(split)), options.every)) for split in SPLITS[1:]
-                },
-                "ratios_db": RATIOS_DB,
-                "noises": NOISES,
-                "chosen": CHOSEN,
-                "chosen_because": WHY,
-                "networks": networks,
-                "pairs_of_networks": pairs,
-                "bars": [bar for name in networks for bar in held(name, networks[name]["test"])],
+    bars = [bar for name in networks for bar in held(name, networks[name]["test"])]
+    write_json(
+        RESULT,
+        {
+            "question": __doc__.splitlines()[0],
+            "command": command,
+            "runs": {run.name: about(run) for run in options.runs},
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "task": task.name,
+            "attribution": task.attribution,
+            "backend": next(iter(sessions.values())).backend,
+            "seed": SEED,
+            "split": "definitions are compared on validation; test figures are of the chosen one alone",
+            "sample_count": {split: len(task.split(split)) for split in SPLITS[1:]},
+            "sample_count_with_noise": {
+                split: len(range(0, len(task.split(split)), options.every)) for split in SPLITS[1:]
             },
-            indent=2,
-        )
-        + "\n"
+            "ratios_db": RATIOS_DB,
+            "noises": NOISES,
+            "chosen": CHOSEN,
+            "chosen_because": WHY,
+            "networks": networks,
+            "pairs_of_networks": pairs,
+            "bars": bars,
+        },
     )
-    return 0
+    return int(not all(bar["met"] for bar in bars))
+
+
+def measure(session, task, *, every):
+    """The figures of a network, and the chosen difficulty of every test clip."""
+    clean = {split: answers_of(session, task, split) for split in SPLITS[1:]}
+    noisy = {split: with_noise(session, task, split, every=every) for split in SPLITS[1:]}
+    rows = judge(clean["validation"], noisy["validation"])
+    figures = judge(clean["test"], noisy["test"])[CHOSEN]
+    test = {**figures, "changed_labels": changed_labels(clean["test"], session)}
+    found = DEFINITIONS[CHOSEN](probabilities(clean["test"]))
+    return {"exits": session.exits, "validation": rows, "test": test}, found
 
 
 def about(run):
