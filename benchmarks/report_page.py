@@ -16,14 +16,14 @@ import argparse
 import datetime
 import importlib.metadata
 import os
-import shlex
 import shutil
 import statistics
-import sys
 import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from command_line import called
 
 from bnn_exit import files, machine
 from bnn_exit.report.__main__ import measured
@@ -115,7 +115,7 @@ def main() -> int:
         "versions": {**machine.versions(), "bokeh": importlib.metadata.version("bokeh"), "chromium": version},
         "git_revision": machine.git_revision(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "command": shlex.join(["python", "benchmarks/report_page.py", *sys.argv[1:]]),
+        "command": called(__file__, None),
     }
     files.write_json(RESULT, result)
     print(f"{clips} clips, {result['bytes'] / 1e6:.2f} MB, drawn after {result['load_ms']['median']:.0f} ms")

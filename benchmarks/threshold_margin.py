@@ -12,15 +12,16 @@ from __future__ import annotations
 import argparse
 import datetime
 import itertools
-import json
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 import audio_tasks
 from bnn_exit import machine
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import DROPS, describe, operating_points
+from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import build
 from bnn_exit.training import checkpoint
 from bnn_exit.training.loop import BEST
@@ -56,24 +57,20 @@ def main() -> int:
             }
             rows.append(row)
             print(" ".join(f"{value:.4f}" if isinstance(value, float) else f"{value:9s}" for value in row.values()))
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps(
-            {
-                "question": __doc__.splitlines()[0],
-                "command": "python benchmarks/threshold_margin.py RUN",
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "machine": machine.describe(),
-                "versions": machine.versions(),
-                "task": task.name,
-                "split": "validation, speakers halved in every way",
-                "sample_count": len(task.validation),
-                "halvings": len(found),
-                "rows": rows,
-            },
-            indent=2,
-        )
-        + "\n"
+    write_json(
+        RESULT,
+        {
+            "question": __doc__.splitlines()[0],
+            "command": called(__file__, None),
+            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "task": task.name,
+            "split": "validation, speakers halved in every way",
+            "sample_count": len(task.validation),
+            "halvings": len(found),
+            "rows": rows,
+        },
     )
     return 0
 
