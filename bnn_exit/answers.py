@@ -6,6 +6,7 @@ import dataclasses
 import io
 import os
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,14 @@ ANSWERS = "answers"
 """Folder of a run with SPLIT.npz for each split whose answers are known."""
 
 _FORMAT = 1
+
+_DAMAGE = (
+    *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
+    # A file of another kind: a single array.
+    *(TypeError, AttributeError),
+    # What zipfile says where damage looks like encryption or an unknown compression.
+    *(RuntimeError, NotImplementedError),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,15 +168,20 @@ class Answers:
             )
         except FileNotFoundError as error:
             raise DataError(f"no such file: {str(Path(path))!r}") from error
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except _DAMAGE as error:
             raise DataError(f"{str(Path(path))!r} does not hold answers of exits: {error}") from error
 
 
 def _checked_labels(labels: npt.ArrayLike, clips: int, classes: int) -> npt.NDArray[np.int64]:
-    values = np.asarray(labels)
+    try:
+        values = np.asarray(labels)
+    except ValueError as error:
+        raise ArgumentError(f"labels has rows of several lengths, but must hold {clips} integers") from error
     if values.shape != (clips,):
         raise ArgumentError(f"labels has shape {values.shape}, but the logits are of {clips} clips")
-    if not np.issubdtype(values.dtype, np.integer) or values.min() < 0 or values.max() >= classes:
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ArgumentError(f"labels holds {values.tolist()[0]!r}, but must hold integers, 0 to {classes - 1}")
+    if values.min() < 0 or values.max() >= classes:
         raise ArgumentError(
             f"labels has values {values.min()} to {values.max()}, but must be whole, 0 to {classes - 1}"
         )
