@@ -7,7 +7,7 @@ import dataclasses
 from bnn_exit import policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.goals import Wishes, check_device
+from bnn_exit.calibrate.goals import Wishes, check_device, check_mean_cost
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
 from bnn_exit.calibrate.operating_points import OperatingPoint, describe
 from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, with_kept
@@ -75,6 +75,10 @@ def choose(
         return _with_promise(
             answers, costs, wishes, name=name, policy_name=policy_name, exits=exits, confidence=confidence
         )
+    if wishes.limits.get("max_mean_cost", 0.0) > 1:
+        policy, sizes = policies.fit(policy_name, answers), Sizes.of(answers)
+        work = sum(policy.cost(index, sizes).ops for index in range(answers.exits - 1))
+        check_mean_cost(wishes, most=1 + work / costs.exits[-1].ops)
     choices = _choices(answers, costs, wishes, exits, policy_name=policy_name)
     best = choices[0]
     return _outcome(

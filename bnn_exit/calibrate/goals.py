@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -19,7 +20,7 @@ from bnn_exit.policies import Policy, rule
 
 LIMITS = {
     "max_accuracy_drop": "accuracy that may be lost against the full network, in [0, 1]",
-    "max_mean_cost": "ops of the mean clip, as a share of the full network's",
+    "max_mean_cost": "ops of the mean clip, as a share of the full network's; the policy's work counts on top",
     "max_mean_us": "microseconds of the mean clip on a device",
     "max_worst_us": "microseconds of any clip on a device: 95th percentile at the deepest exit that a clip may reach",
 }
@@ -48,6 +49,8 @@ class Wishes:
     standard_errors: float = STANDARD_ERRORS
 
     def __post_init__(self) -> None:
+        plain = {n: v.item() if isinstance(v, np.generic) else v for n, v in self.limits.items()}
+        object.__setattr__(self, "limits", plain)
         for name, value in self.limits.items():
             one_of("limit", name, LIMITS)
             _check_range(name, value)
@@ -131,6 +134,7 @@ def thresholds_for(
         DataError: no labels, or clips of one class only.
     """
     of_these = wish_problem(answers, costs, wishes, policy=policy)
+    check_mean_cost(wishes, most=max(cost.ops for cost in costs) / costs[-1].ops)
     return find(of_these, wishes, full_ops=costs[-1].ops).thresholds
 
 
@@ -146,6 +150,22 @@ def check_device(device: DeviceProfile | None, *, exits: int) -> None:
     if device is not None and len(device.mean_us) != exits:
         raise ArgumentError(
             f"device {device.name} was timed with {len(device.mean_us)} exits, but the answers have {exits}"
+        )
+
+
+def check_mean_cost(wishes: Wishes, *, most: float) -> None:
+    """ArgumentError if max_mean_cost is above what any clip can cost: such as a percentage in place of a share.
+
+    Args:
+        wishes: whose limit is looked at, if it has this one.
+        most: ops of the full network and of the policy's work at every exit, as a share of the full network's.
+    """
+    value = wishes.limits.get("max_mean_cost", 0.0)
+    if value > float(_rounded_up(most)):
+        work = " and what exceeds it the policy's work" if most > 1 else ""
+        raise ArgumentError(
+            f"max_mean_cost is {value!r}, but must be above 0 and at most {_rounded_up(most)} (1 is the full "
+            f"network{work})"
         )
 
 
@@ -212,13 +232,14 @@ def _unit(name: str, *, clips: int, full_ops: float) -> float:
 
 
 def _check_range(name: str, value: float) -> None:
-    bad = isinstance(value, bool) or not isinstance(value, (int, float))
+    bad = isinstance(value, bool) or not isinstance(value, numbers.Real)
     if name == "max_accuracy_drop":
         if bad or not 0 <= value <= 1:
             raise ArgumentError(f"{name} is {value!r}, but must be from 0 to 1 (0.005 is half a percent)")
     elif name == "max_mean_cost":
-        if bad or not 0 < value <= 1:
-            raise ArgumentError(f"{name} is {value!r}, but must be above 0 and at most 1 (1 is the full network)")
+        # How much more than 1 has a meaning, check_mean_cost knows.
+        if bad or not 0 < value < math.inf:
+            raise ArgumentError(f"{name} is {value!r}, but must be above 0, such as 0.4 for 40 % of the full network")
     elif bad or not 0 < value < math.inf:
         raise ArgumentError(f"{name} is {value!r}, but must be a number of microseconds above 0")
 

@@ -1,6 +1,9 @@
 """Every kind of goal against brute force over all distinct decisions."""
 
+import dataclasses
 import itertools
+import json
+import math
 import re
 
 import numpy as np
@@ -10,8 +13,11 @@ from hypothesis import strategies as st
 from made_up_answers import ladder, made_up
 
 from bnn_exit import policies
+from bnn_exit.calibrate.choose import CHOOSE, choose
 from bnn_exit.calibrate.device import DeviceProfile
+from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import ImpossibleError, Wishes, thresholds_for
+from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import rule
 
@@ -104,6 +110,54 @@ def test_the_nearest_value_of_the_message_can_be_had(seed, tight, name):
         thresholds_for(answers, ladder(3), Wishes(limits, device=board(3)))
 
 
+@settings(max_examples=25)
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.tuples(st.integers(0, 60), st.integers(0, 30)), min_size=2, max_size=4),
+    st.sampled_from(["margin", "entropy", "patience", "scaled_margin", "class_means"]),
+    st.sampled_from([None, CHOOSE, (0, 1)]),
+    st.floats(0.01, 1),
+)
+def test_the_nearest_cost_can_be_had_where_the_policy_works_as_well(seed, sizes, policy, exits, tight):
+    answers = made_up(count=30, exits=len(sizes), seed=seed)
+    answers = dataclasses.replace(answers, labels=np.arange(30) % 4, features=(np.ones((30, 5)),) * len(sizes))
+    heads = tuple(Cost(0, head) for _, head in sizes)
+    costs = ExitCosts(tuple(Cost(0, 1 + sum(map(sum, sizes[: k + 1]))) for k in range(len(sizes))), heads)
+    limits = {"max_accuracy_drop": 0.0, "max_mean_cost": tight}
+    # The first limit may be out of reach as well where the last exit is dropped.
+    for _ in range(3):
+        try:
+            choose(answers, costs, Wishes(limits), policy_name=policy, exits=exits)
+            break
+        except ImpossibleError as error:
+            (nearest,) = re.findall(r"is ([\d.]+)(?:, a margin .*)?$", str(error))
+            limits[error.limit] = float(nearest)
+    else:
+        raise AssertionError(f"{limits} were said to be the nearest")
+
+
+def test_a_mean_cost_is_at_most_what_the_full_network_and_the_policy_cost():
+    answers = made_up(count=60, exits=3, seed=4)
+    with pytest.raises(
+        ArgumentError, match=r"^max_mean_cost is 40, but must be above 0 and at most 1 \(1 is the full n"
+    ):
+        thresholds_for(answers, ladder(3), Wishes({"max_mean_cost": 40}))
+    # Two exits decide with 8 ops each; the full network has 12.
+    costs = ExitCosts(tuple(ladder(3)), (Cost(0, 0),) * 3)
+    most = r"above 0 and at most 2.334 \(1 is the full network and what exceeds it the policy's work\)$"
+    for exits in (None, CHOOSE, (0, 2)):
+        with pytest.raises(ArgumentError, match=rf"^max_mean_cost is 2.335, but must be {most}"):
+            choose(answers, costs, Wishes({"max_mean_cost": 2.335}), exits=exits)
+    assert choose(answers, costs, Wishes({"max_mean_cost": 2.334})).accuracy_drop <= 0
+
+
+def test_numbers_of_numpy_are_numbers():
+    wishes = Wishes({"max_accuracy_drop": np.float32(0.25), "max_worst_us": np.int64(9)}, device=board(2))
+    assert json.loads(json.dumps(wishes.limits)) == {"max_accuracy_drop": 0.25, "max_worst_us": 9}
+    with pytest.raises(ArgumentError, match="max_worst_us is True, but must be a number of microseconds above 0"):
+        Wishes({"max_worst_us": np.bool_(True)}, device=board(2))
+
+
 def test_what_stands_first_counts_more():
     answers = made_up(count=60, exits=3, seed=4)
     both = {"max_accuracy_drop": 0.0, "max_mean_cost": 0.17}
@@ -141,8 +195,10 @@ def test_least_loss_may_gain_accuracy_and_then_takes_the_cheapest():
     [
         ({"max_drop": 0.1}, {}, r"limit is 'max_drop', but must be one of max_accuracy_drop, .*did you mean"),
         ({"max_accuracy_drop": 2.0}, {}, r"max_accuracy_drop is 2.0, but must be from 0 to 1"),
-        ({"max_mean_cost": 0}, {}, "max_mean_cost is 0, but must be above 0 and at most 1"),
-        ({"max_mean_cost": 40.0}, {}, "max_mean_cost is 40.0, but must be above 0 and at most 1"),
+        ({"max_mean_cost": 0}, {}, "max_mean_cost is 0, but must be above 0, such as 0.4 for 40 % of the full network"),
+        ({"max_mean_cost": math.inf}, {}, "max_mean_cost is inf, but must be above 0"),
+        ({"max_mean_cost": "much"}, {}, "max_mean_cost is 'much', but must be above 0"),
+        ({"max_accuracy_drop": np.float64(2)}, {}, r"max_accuracy_drop is 2.0, but must be from 0 to 1"),
         (
             {"max_mean_us": -3.0},
             {"device": board(2)},
