@@ -58,7 +58,14 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) 
             return NetworkTeacher(network, kind=kind)
         place = trained if path == "auto" else path
         assert place is not None
-        return load_teacher(place, kind=kind, input_shape=task.input_shape, labels=task.labels)
+        return load_teacher(
+            place,
+            kind=kind,
+            input_shape=task.input_shape,
+            labels=task.labels,
+            features=task.features,
+            clip_samples=task.clip_samples,
+        )
 
     teachers = [one(path) for path in paths]
     return MeanTeacher(teachers) if len(teachers) > 1 else next(iter(teachers), None)

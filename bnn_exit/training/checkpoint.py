@@ -22,8 +22,13 @@ def save(path: Path, *, variables: list[tf.Variable], state: dict[str, Any]) -> 
         np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
 
 
-def load(path: Path, *, variables: list[tf.Variable]) -> dict[str, Any]:
+def load(path: Path, *, variables: list[tf.Variable], advice: str = "start the training again") -> dict[str, Any]:
     """Give `variables` the values written by `save` and return its state.
+
+    Args:
+        path: of the file.
+        variables: as many as were saved, in the same order.
+        advice: what the user may do about a file that does not fit.
 
     Raises:
         DataError: the file is damaged or belongs to another network; no variable has then been changed.
@@ -33,9 +38,9 @@ def load(path: Path, *, variables: list[tf.Variable]) -> dict[str, Any]:
             state = json.loads(file["state"].tobytes())
             values = [file[f"variable_{index}"] for index in range(len(file.files) - 1)]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
-        raise DataError(f"checkpoint {str(path)!r} cannot be read ({error}): start the training again") from error
+        raise DataError(f"checkpoint {str(path)!r} cannot be read ({error}): {advice}") from error
     if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
-        raise DataError(f"checkpoint {str(path)!r} belongs to another network or optimizer: start the training again")
+        raise DataError(f"checkpoint {str(path)!r} belongs to another network or optimizer: {advice}")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)
     return state

@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
-from bnn_exit.training.runs import RunConfig
+from bnn_exit.training.runs import RunConfig, RunTask
 from distill.teachers import files
 from distill.teachers.runs import TeacherRun
 from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
@@ -21,27 +22,39 @@ def load_teacher(
     kind: str = "logits",
     input_shape: tuple[int, ...] | None = None,
     labels: Sequence[str] | None = None,
+    features: FeatureConfig | None = None,
+    clip_samples: int | None = None,
 ) -> Teacher:
     """A teacher from disk; several paths give the mean of them.
 
     Args:
-        path: a folder of `distill.train_teacher` or `bnn_exit.train`, a Keras file, a SavedModel or a TFLite file.
+        path: a folder of `distill.train_teacher`, one of `bnn_exit.train`, whose last exit teaches, a Keras file, a
+            SavedModel or a TFLite file.
         kind: "logits" of the student's classes, or "embedding"; of a folder, what its layer `embedding` gives.
         input_shape: of the student, to check that both hear the same log-mel.
         labels: of the student, to check that a folder's teacher of logits knows the same, in the same order.
+        features, clip_samples: of the student, to check that a folder's teacher was trained with the same.
 
     Raises:
         DataError: nothing that can be read is there, or it does not fit.
     """
     if not isinstance(path, (str, os.PathLike)):
-        found = [load_teacher(one, kind=kind, input_shape=input_shape, labels=labels) for one in path]
+        found = [
+            load_teacher(
+                one, kind=kind, input_shape=input_shape, labels=labels, features=features, clip_samples=clip_samples
+            )
+            for one in path
+        ]
         return found[0] if len(found) == 1 else MeanTeacher(found)
-    teacher, known = _open(Path(path), kind=kind)
-    if kind == "logits" and labels is not None and known is not None and tuple(known) != tuple(labels):
+    teacher, task = _open(Path(path), kind=kind)
+    if kind == "logits" and labels is not None and task is not None and task.labels != tuple(labels):
+        known = task.labels
         raise DataError(
             f"teacher {str(path)!r} knows {len(known)} labels ({', '.join(known[:3])}, ...), but the task has "
             f"{len(labels)} ({', '.join(list(labels)[:3])}, ...): train a teacher on the same task"
         )
+    if task is not None:
+        _check_same(path, task, features=features, clip_samples=clip_samples)
     own = tuple(teacher.input_shape)
     if input_shape is not None and teacher.input == "log_mel" and own[:2] != tuple(input_shape[:2]):
         raise DataError(
@@ -51,15 +64,30 @@ def load_teacher(
     return teacher
 
 
-def _open(path: Path, *, kind: str) -> tuple[Teacher, tuple[str, ...] | None]:
-    """The teacher, and its labels where they are known."""
+def _check_same(
+    path: str | os.PathLike[str], task: RunTask, *, features: FeatureConfig | None, clip_samples: int | None
+) -> None:
+    """DataError naming the first setting of a folder's teacher that is another one for the student."""
+    known, wanted = task.features.to_dict(), features.to_dict() if features is not None else {}
+    if clip_samples is not None:
+        known["clip_samples"], wanted["clip_samples"] = task.clip_samples, clip_samples
+    for name, value in wanted.items():
+        if known[name] != value:
+            raise DataError(
+                f"teacher {str(path)!r} was trained with {name} {known[name]}, but the task has {value}: train it with "
+                "the same feature settings and clips"
+            )
+
+
+def _open(path: Path, *, kind: str) -> tuple[Teacher, RunTask | None]:
+    """The teacher, and what it was trained on where that is known."""
     if files.is_model_file(path):
         return files.FileTeacher(path, kind=kind), None
     if not (path / "config.json").is_file():
         raise DataError(
-            f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher, a Keras file, a SavedModel "
-            "or a TFLite file"
+            f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher or bnn_exit.train, a Keras "
+            "file, a SavedModel or a TFLite file"
         )
     run: TeacherRun | RunConfig
     run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path)
-    return NetworkTeacher(run.network(path), kind=kind), run.task.labels
+    return NetworkTeacher(run.network(path), kind=kind), run.task

@@ -24,6 +24,8 @@ from bnn_exit.training.loop import BEST
 from bnn_exit.training.runs import FORMAT_VERSION, RunTask, read_settings
 from distill.teachers import residual
 
+ADVICE = "train the teacher again"
+
 
 @dataclass(frozen=True)
 class TeacherConfig(Config):
@@ -61,7 +63,7 @@ class TeacherRun:
     def is_one(folder: Path) -> bool:
         """Whether the folder is one of a teacher, and not a run of a student."""
         try:
-            return "teacher" in read_json(folder / "config.json")
+            return _of_teacher(read_json(folder / "config.json"))
         except (OSError, ValueError, TypeError):
             return False
 
@@ -70,7 +72,7 @@ class TeacherRun:
         """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
 
         def made(values: dict[str, Any]) -> TeacherRun:
-            if "teacher" not in values:
+            if not _of_teacher(values):
                 raise DataError(f"{str(folder)!r} holds no teacher: distill.train_teacher makes one")
             return cls(
                 RunTask.from_dict(values["task"]),
@@ -79,12 +81,17 @@ class TeacherRun:
                 TrainConfig.from_dict(values["training"]),
             )
 
-        return read_settings(folder / "config.json", made, advice="train the teacher again")
+        return read_settings(folder / "config.json", made, advice=ADVICE)
 
     def network(self, folder: Path) -> Network:
         """The trained network, with the weights in `folder`."""
         network = self.teacher.build(num_classes=len(self.task.labels), input_shape=self.task.input_shape)
         if not (folder / BEST).is_file():
             raise DataError(f"{str(folder)!r} has no {BEST}: its training has not finished an epoch; resume it")
-        checkpoint.load(folder / BEST, variables=network.keras_model.weights)
+        checkpoint.load(folder / BEST, variables=network.keras_model.weights, advice=ADVICE)
         return network
+
+
+def _of_teacher(values: dict[str, Any]) -> bool:
+    """Whether the settings are a teacher's: those of a student's run say how a teacher is trained as well."""
+    return "teacher" in values and "model" not in values

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,11 +6,16 @@ import pytest
 
 import distill
 from bnn_exit._keras import keras, set_seed, tf
+from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import ModelConfig, build
 from bnn_exit.models.network import Network
 from bnn_exit.models.profile import cost
+from bnn_exit.training import TrainConfig, checkpoint
+from bnn_exit.training.runs import RunConfig, RunTask
 from distill.teachers import MeanTeacher, NetworkTeacher, load_teacher
 from distill.teachers.residual import SIZES, residual
+from distill.teachers.runs import TeacherConfig, TeacherRun
 
 SHAPE = (48, 32, 1)
 CLIPS = np.random.default_rng(0).normal(size=(5, 48, 32)).astype(np.float32)
@@ -173,4 +179,57 @@ def test_a_folder_that_is_no_teacher(tmp_path):
         load_teacher(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format": 1, "teacher": {"size": "base"}}))
     with pytest.raises(DataError, match="cannot be read"):
+        load_teacher(tmp_path)
+
+
+def save_student(folder, task, *, precision="binary"):
+    """A run folder as bnn_exit.train leaves it, as far as a teacher needs it."""
+    set_seed(2)
+    model = ModelConfig(size="small", precision=precision)
+    RunConfig(RunTask.of(task), model, AugmentConfig(), TrainConfig()).save(folder)
+    network = build(**model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
+    checkpoint.save(folder / "best.npz", variables=network.keras_model.weights, state={})
+    return network
+
+
+def save_teacher(folder, task):
+    set_seed(2)
+    TeacherRun(RunTask.of(task), TeacherConfig(size="small"), AugmentConfig(), TrainConfig()).save(folder)
+    network = TeacherConfig(size="small").build(num_classes=task.num_classes, input_shape=task.input_shape)
+    checkpoint.save(folder / "best.npz", variables=network.keras_model.weights, state={})
+    return network
+
+
+@pytest.mark.parametrize("precision", ["binary", "float"])
+def test_a_run_of_a_student_teaches_with_its_last_exit(tmp_path, tone_task, precision):
+    network = save_student(tmp_path, tone_task, precision=precision)
+    teacher = load_teacher(tmp_path, input_shape=tone_task.input_shape, labels=tone_task.labels)
+    clips = tone_task.log_mel("test")[:4]
+    assert (teacher.kind, teacher.size, teacher.input) == ("logits", 4, "log_mel")
+    np.testing.assert_array_equal(teacher.outputs(clips), network.logits(clips)[:, -1])
+    assert not TeacherRun.is_one(tmp_path)
+    with pytest.raises(DataError, match=r"holds no teacher: distill.train_teacher makes one"):
+        TeacherRun.load(tmp_path)
+
+
+@pytest.mark.parametrize("save", [save_teacher, save_student])
+def test_a_folder_that_was_trained_on_other_features_or_clips(tmp_path, tone_task, save):
+    save(tmp_path, tone_task)
+    wanted = {"features": tone_task.features, "clip_samples": tone_task.clip_samples}
+    assert load_teacher(tmp_path, input_shape=tone_task.input_shape, **wanted).size == 4
+    lower = dataclasses.replace(tone_task.features, upper_hz=4000.0, log_offset=1e-5)
+    with pytest.raises(
+        DataError, match=r"was trained with upper_hz 7800.0, but the task has 4000.0: train it with the"
+    ):
+        load_teacher(tmp_path, input_shape=tone_task.input_shape, **{**wanted, "features": lower})
+    with pytest.raises(
+        DataError, match=r"was trained with clip_samples 8000, but the task has 8010: train it with the"
+    ):
+        load_teacher([tmp_path], input_shape=tone_task.input_shape, **{**wanted, "clip_samples": 8010})
+
+
+def test_a_damaged_teacher_is_to_be_trained_again(tmp_path, tone_task):
+    save_teacher(tmp_path, tone_task)
+    (tmp_path / "best.npz").write_bytes(b"PK no weights")
+    with pytest.raises(DataError, match=r"checkpoint '.*best.npz' cannot be read \(.*\): train the teacher again"):
         load_teacher(tmp_path)
