@@ -19,7 +19,7 @@ from bnn_exit.calibrate.drift import drift
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
-from bnn_exit.calibrate.operating_points import operating_points
+from bnn_exit.calibrate.operating_points import operating_points, problem
 from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.policies import Sizes
@@ -206,6 +206,7 @@ def _curve(folder: Path, answers: Answers, costs: ExitCosts, policy_name: str) -
     shown = Answers.load(test_path) if test_path.is_file() else answers
     policy = policies.fit(policy_name, answers)
     spent = costs.with_policy(policy, Sizes.of(answers))
+    problem(answers, spent, policy=policy)
     first, second = anytime(shown, spent, policy=policy), budgeted(answers, shown, spent, policy=policy)
     text = tables.curves(
         first, second, full=costs.exits[-1], held_out=answers.split, split=shown.split, clips=len(shown)

@@ -9,7 +9,7 @@ from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes, check_device, check_mean_cost
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
-from bnn_exit.calibrate.operating_points import OperatingPoint, describe
+from bnn_exit.calibrate.operating_points import OperatingPoint, describe, problem
 from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, with_kept
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
@@ -71,6 +71,8 @@ def choose(
         DataError: clips without labels or of one class, or too few of them for the promise.
     """
     check_device(wishes.device, exits=answers.exits)
+    # What no way of choosing can do without: costs of these exits, labels, two classes.
+    problem(answers, costs.exits)
     if confidence is not None:
         return _with_promise(
             answers, costs, wishes, name=name, policy_name=policy_name, exits=exits, confidence=confidence

@@ -6,6 +6,7 @@ import pytest
 from made_up_answers import made_up
 
 from bnn_exit import policies
+from bnn_exit.calibrate.choose import CHOOSE, choose
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import ImpossibleError, Wishes
 from bnn_exit.calibrate.subsets import best_exits, with_kept
@@ -97,6 +98,16 @@ def test_the_loss_counts_against_the_full_network_when_the_last_exit_goes():
     part = answers.of_exits((0, 1))
     right = part.correct[np.arange(100), rule.exit_indices(choice.policy.scores(part), choice.thresholds)]
     assert choice.accuracy_drop == pytest.approx(answers.correct[:, -1].mean() - right.mean())
+
+
+@pytest.mark.parametrize("exits", [2, 4])
+@pytest.mark.parametrize(
+    "options", [{}, {"exits": (0, 2)}, {"exits": CHOOSE}, {"confidence": 0.9}, {"confidence": 0.9, "exits": (0, 2)}]
+)
+def test_costs_of_another_number_of_exits_are_refused(exits, options):
+    costs = ExitCosts(whole().exits[:exits], tuple(HEADS[:exits]))
+    with pytest.raises(ArgumentError, match=f"costs has {exits} entries, but the answers have 3 exits"):
+        choose(made_up(count=40, exits=3), costs, Wishes({"max_accuracy_drop": 0.1}), **options)
 
 
 def test_what_no_set_can_keep_is_one_line_with_the_nearest():

@@ -256,7 +256,11 @@ def test_bad_runs_are_one_line(run, call):
     Answers(made_up(count=9, exits=3).logits, split="validation").save(answers)
     assert "labels are missing" in call("--max-accuracy-drop", "0.1", status=1)
     Answers(made_up(count=9, exits=3).logits, np.zeros(9, int), split="validation").save(answers)
-    assert "all 9 validation clips have label 0, but thresholds need at least two classes" in call(status=1)
+    promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
+    for options in ([], ["--max-accuracy-drop", "0.1"], promise, [*promise, "--exits", "choose"], ["--curve"]):
+        assert "all 9 validation clips have label 0, but thresholds need at least two classes" in (
+            call(*options, status=1)
+        )
     np.savez(answers, format=1, logits=np.full((4, 3, 2), np.nan), labels=np.zeros(4, int), split="validation")
     assert "logits of 4 of 4 clips (first: clip 0) hold NaN or infinity" in call(status=1)
     np.savez(answers, format=1, logits=np.zeros((0, 3, 2)), labels=np.zeros(0, int), split="validation")
