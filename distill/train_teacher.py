@@ -78,6 +78,7 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
     features = feature_options(options, recipe.features)
     chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
     training = dataclasses.replace(recipe.teacher.training, **chosen)
+    training.weights_of(1)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
     check_new(folder)
     task = audio_tasks.load(name, features=features, **data_options(options))

@@ -55,6 +55,7 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) 
             network = TeacherConfig(size=config.teacher.size).build(
                 num_classes=task.num_classes, input_shape=task.input_shape
             )
+            config.teacher.training.weights_of(network.num_exits)
             return NetworkTeacher(network, kind=kind)
         place = trained if path == "auto" else path
         assert place is not None
@@ -73,16 +74,16 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) 
 
 def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:
     """ArgumentError if a step asks for what student, teacher or task do not have; nothing is written."""
-    if config.distillation is None:
-        return
     networks: dict[str, MultiExitModel] = {}
     for number, step in enumerate(plan_of(config).steps, start=1):
         if step.precision not in networks:
             networks[step.precision] = _network(config, step, task)
+        network, training = networks[step.precision], _settings(config, step)
+        training.weights_of(network.num_exits)
         try:
-            _objective(step, networks[step.precision], teacher, task, _settings(config, step), folder=None)
+            _objective(step, network, teacher, task, training, folder=None)
         except ArgumentError as error:
-            if "plan" not in config.distillation:
+            if "plan" not in (config.distillation or {}):
                 raise
             raise ArgumentError(f"step {number} of the plan ({step.name}): {error}") from error
 

@@ -179,6 +179,16 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
     assert (folder / "model.tflite").exists()
 
 
+@pytest.fixture(scope="module")
+def recipes(tmp_path_factory):
+    """Recipes whose weights are for other numbers of exits."""
+    folder = tmp_path_factory.mktemp("recipes")
+    weights = {"training": {"exit_weights": [1, 1, 1]}}
+    (folder / "weights.json").write_text(json.dumps({"default": weights}))
+    (folder / "teacher.json").write_text(json.dumps({"default": {"teacher": {"training": {"exit_weights": [1, 1]}}}}))
+    return folder
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -220,12 +230,20 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
         (["--out", "/proc/nothing/run"], 2, "--out '/proc/nothing/run' cannot be written .*: choose a folder"),
         (["--resume", "/nowhere"], 2, "'/nowhere' is no run: it has no config.json"),
         (["--resume", "/nowhere", "--epochs", "9"], 2, "--epochs cannot change in a run that is resumed"),
+        (
+            [*TASK, "--feature", "num_mels=20"],
+            2,
+            r"input_shape is \(98, 20, 1\), but must be .* at least 32 frames and",
+        ),
+        ([*TASK, "--feature", "hop_ms=50"], 2, r"input_shape is \(20, 64, 1\), but must be"),
+        ([*TASK, "--size", "small", "--recipe", "RECIPES/weights.json"], 2, "exit_weights has 3 values, but the netw"),
+        ([*TASK, "--teacher", "auto", "--recipe", "RECIPES/teacher.json"], 2, "exit_weights has 2 values, but the net"),
         (["--help-me"], 2, "unrecognized arguments: --help-me"),
     ],
 )
-def test_mistakes_get_one_line_and_leave_nothing(arguments, status, message, tmp_path, monkeypatch, capsys):
+def test_mistakes_get_one_line_and_leave_nothing(arguments, status, message, recipes, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    assert train.main(arguments) == status
+    assert train.main([word.replace("RECIPES", str(recipes)) for word in arguments]) == status
     error = capsys.readouterr().err
 
     assert re.search(message, error), error
