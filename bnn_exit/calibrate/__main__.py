@@ -21,7 +21,7 @@ from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
 from bnn_exit.calibrate.operating_points import operating_points, problem
 from bnn_exit.command import Parser
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.errors import ArgumentError, nearest, one_of, run_command
 from bnn_exit.policies import Sizes
 
 EPILOG = """\
@@ -157,7 +157,9 @@ def _exits(text: str | None) -> str | tuple[int, ...] | None:
     try:
         return tuple(int(part) - 1 for part in text.split(","))
     except ValueError:
-        raise ArgumentError(f"--exits is {text!r}, but must be {CHOOSE!r} or numbers of exits such as 1,3,4") from None
+        raise ArgumentError(
+            f"--exits is {text!r}, but must be {CHOOSE!r} or numbers of exits such as 1,3,4{nearest(text, [CHOOSE])}"
+        ) from None
 
 
 def _usual(

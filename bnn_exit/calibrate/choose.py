@@ -10,9 +10,9 @@ from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes, check_device, check_mean_cost
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
 from bnn_exit.calibrate.operating_points import OperatingPoint, describe, problem
-from bnn_exit.calibrate.subsets import Choice, best_exits, check_kept, with_kept
+from bnn_exit.calibrate.subsets import ONE_EXIT, Choice, best_exits, check_kept, with_kept
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.errors import ArgumentError, DataError, nearest
 from bnn_exit.policies import Policy, Sizes
 
 CHOOSE = "choose"
@@ -70,6 +70,8 @@ def choose(
         ArgumentError: settings out of range or that do not go together, or limits that no thresholds keep.
         DataError: clips without labels or of one class, or too few of them for the promise.
     """
+    if answers.exits == 1:
+        raise ArgumentError(ONE_EXIT)
     check_device(wishes.device, exits=answers.exits)
     # What no way of choosing can do without: costs of these exits, labels, two classes.
     problem(answers, costs.exits)
@@ -121,7 +123,7 @@ def _with_promise(
         kept = choices[0].kept
     else:
         choices = []
-        kept = _checked(exits, answers)
+        kept = checked_exits(exits, answers)
     policy = policies.fit(policy_name, chosen.of_exits(kept))
     part = tested.of_exits(kept)
     promised = guarantee(
@@ -154,12 +156,13 @@ def _choices(
 ) -> list[Choice]:
     if exits == CHOOSE:
         return best_exits(answers, costs, wishes, policy_name=policy_name)
-    return [with_kept(answers, costs, wishes, _checked(exits, answers), policy_name=policy_name)]
+    return [with_kept(answers, costs, wishes, checked_exits(exits, answers), policy_name=policy_name)]
 
 
-def _checked(exits: str | tuple[int, ...] | None, answers: Answers) -> tuple[int, ...]:
+def checked_exits(exits: str | tuple[int, ...] | None, answers: Answers) -> tuple[int, ...]:
+    """The exits to keep, all of them for None; ArgumentError if the network has no such exits, or for a word."""
     if isinstance(exits, str):
-        raise ArgumentError(f"exits is {exits!r}, but must be {CHOOSE!r} or numbers of exits")
+        raise ArgumentError(f"exits is {exits!r}, but must be {CHOOSE!r} or numbers of exits{nearest(exits, [CHOOSE])}")
     kept = tuple(range(answers.exits)) if exits is None else tuple(exits)
     if exits is not None:
         check_kept(kept, exits=answers.exits)

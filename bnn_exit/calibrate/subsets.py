@@ -15,6 +15,8 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import Policy, Sizes
 
+ONE_EXIT = "the network has one exit, where every clip leaves: there is nothing to choose"
+
 MOST_EXITS = 8
 """247 sets of at least two; beyond, trying them all takes minutes."""
 
@@ -61,7 +63,9 @@ def best_exits(
         ArgumentError: more than MOST_EXITS exits, or settings that do not fit.
         DataError: no labels, or clips of one class only.
     """
-    if not 2 <= answers.exits <= MOST_EXITS:
+    if answers.exits == 1:
+        raise ArgumentError(ONE_EXIT)
+    if answers.exits > MOST_EXITS:
         raise ArgumentError(f"the network has {answers.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}")
     choices, impossible = [], []
     for kept in _sets(answers.exits):
@@ -110,6 +114,8 @@ def with_kept(
 
 def check_kept(kept: tuple[int, ...], *, exits: int) -> None:
     """ArgumentError unless `kept` are at least two exits of the network, rising."""
+    if exits == 1:
+        raise ArgumentError(ONE_EXIT)
     if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= exits:
         raise ArgumentError(
             f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to "

@@ -118,3 +118,18 @@ def test_what_no_set_can_keep_is_one_line_with_the_nearest():
     for kept in ((), (0,), (1, 0), (0, 3), (-1, 0), (1, 1)):
         with pytest.raises(ArgumentError, match=r"exits is .*, but must be at least two of 1 to 3, rising"):
             with_kept(answers, costs, Wishes({"max_mean_cost": 0.9}), kept)
+    with pytest.raises(
+        ArgumentError, match=r"exits is 'chose', but must be 'choose' or numbers .* did you mean 'choose'"
+    ):
+        choose(answers, costs, Wishes({"max_mean_cost": 0.9}), exits="chose")
+
+
+def test_a_network_of_one_exit_leaves_nothing_to_choose():
+    answers, costs, wishes = made_up(count=40, exits=1), ExitCosts((Cost(0, 9),), (Cost(0, 1),)), Wishes({})
+    one_exit = "^the network has one exit, where every clip leaves: there is nothing to choose$"
+    with pytest.raises(ArgumentError, match=one_exit):
+        best_exits(answers, costs, wishes)
+    with pytest.raises(ArgumentError, match=one_exit):
+        with_kept(answers, costs, wishes, (0,))
+    with pytest.raises(ArgumentError, match="the network has 9 exits, but sets of exits are tried for 2 to 8"):
+        best_exits(made_up(count=40, exits=9), costs, wishes)

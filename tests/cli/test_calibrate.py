@@ -237,6 +237,7 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (["--minimise", "ops"], 2, "minimise is 'ops' without max_accuracy_drop"),
         (["--confidence", "0.9"], 2, "--confidence is given without a limit"),
         (["--exits", "1,x", "--max-mean-cost", "0.9"], 2, "--exits is '1,x', but must be 'choose' or numbers of exits"),
+        (["--exits", "chose", "--max-mean-cost", "0.9"], 2, "such as 1,3,4; did you mean 'choose'.$"),
         (["--exits", "3,9", "--max-mean-cost", "0.9"], 2, "exits is 3,9, but must be at least two of 1 to 3, rising"),
         (["--name", "a/b", "--max-mean-cost", "0.9"], 2, "name is 'a/b', but must be of letters, digits"),
         (["--device", "gone.json", "--max-mean-us", "9"], 1, "no such file: 'gone.json'"),
@@ -275,6 +276,17 @@ def test_bad_runs_are_one_line(run, call):
     made_up(count=9, exits=3).save(answers)
     assert "costs.json' does not hold costs of exits" in call(status=1)
     assert not [path for path in run.rglob("*") if path.name.endswith(".part")]
+
+
+def test_a_network_of_one_exit_leaves_nothing_to_choose(run, call):
+    made_up(count=60, exits=1).save(run / "answers" / "validation.npz")
+    ExitCosts(COSTS.exits[:1], COSTS.heads[:1]).save(run / "costs.json")
+    promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
+    for options in (["--max-mean-cost", "0.9"], ["--minimise", "loss", "--exits", "choose"], promise):
+        assert call(*options, status=2) == (
+            "error: the network has one exit, where every clip leaves: there is nothing to choose\n"
+        )
+    assert len(call().splitlines()) == 6
 
 
 def test_a_folder_that_is_no_run(tmp_path, capsys):
