@@ -22,7 +22,10 @@ from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
 from bnn_exit.calibrate.operating_points import operating_points, problem
 from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, nearest, one_of, run_command
-from bnn_exit.policies import Sizes
+from bnn_exit.policies import Policy, Sizes
+
+DEFAULT_OPERATING_POINT = "balanced"
+FULL = "full"
 
 EPILOG = """\
 examples:
@@ -81,7 +84,10 @@ def parser() -> argparse.ArgumentParser:
         "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
     )
     wishes.add_argument(
-        "--policy", metavar="NAME", help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite)"
+        "--policy",
+        metavar="NAME",
+        help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means read features that only "
+        "the network in Keras gives, so they can be measured, but not put into a file",
     )
     wishes.add_argument(
         "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
@@ -100,9 +106,8 @@ def parser() -> argparse.ArgumentParser:
     )
     more.add_argument(
         "--operating-point",
-        default="balanced",
         metavar="NAME",
-        help="whose thresholds --drift takes (default: balanced)",
+        help=f"whose thresholds --drift takes (default: {DEFAULT_OPERATING_POINT})",
     )
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -121,9 +126,7 @@ def _main(argv: list[str] | None) -> int:
         options.policy = stored.policy_of(folder)["name"]
     kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
     chooses = bool(options.limits or options.minimise)
-    for name in ("confidence", "exits", "name"):
-        if getattr(options, name) is not None and not chooses:
-            raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
+    _check(options, kind)
     device = None if options.device is None else DeviceProfile.load(options.device)
     wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
     answers, costs = run_answers.of_run(folder, features=kind.needs_features, data_dir=options.data_dir)
@@ -149,6 +152,29 @@ def _main(argv: list[str] | None) -> int:
             text += f"\nwrote {' and '.join(map(str, written))}"
     print(json.dumps(values, ensure_ascii=False, allow_nan=False) if options.json else text)
     return 0
+
+
+def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
+    """Options that do not go together, and names that cannot be stored, before anything is searched for."""
+    chosen = [f"--{name.replace('_', '-')}" for name in options.limits] or ["--minimise"] * bool(options.minimise)
+    modes = ["--curve"] * options.curve + ["--drift"] * (options.drift is not None) + chosen[:1]
+    if len(modes) > 1:
+        raise ArgumentError(f"{' and '.join(modes)} are given together, but each is a question of its own: ask one")
+    for name in ("confidence", "exits", "name"):
+        if getattr(options, name) is not None and not chosen:
+            raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
+    if options.operating_point is not None and options.drift is None:
+        raise ArgumentError(f"--operating-point is {options.operating_point!r}, but goes with --drift alone")
+    if options.name == "":
+        raise ArgumentError("--name is '', but must have at least one letter")
+    if options.name == FULL:
+        raise ArgumentError(f"--name is {FULL!r}, which means that every clip runs to the end: choose another")
+    if options.name is not None and kind.needs_features:
+        in_files = ", ".join(name for name, each in policies.POLICIES.items() if not each.needs_features)
+        raise ArgumentError(
+            f"--policy is {kind.name!r}, which reads the features of every exit, but a file can hold policies that "
+            f"read logits alone: {in_files}; without --name it is measured"
+        )
 
 
 def _exits(text: str | None) -> str | tuple[int, ...] | None:
@@ -222,7 +248,8 @@ def _curve(folder: Path, answers: Answers, costs: ExitCosts, policy_name: str) -
 
 def _drift(folder: Path, answers: Answers, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
     points = stored.points_of(folder)
-    name = one_of("--operating-point", options.operating_point, points)
+    asked = DEFAULT_OPERATING_POINT if options.operating_point is None else options.operating_point
+    name = one_of("--operating-point", asked, points)
     policy = policies.fit(options.policy, answers)
     found = drift(answers, field_answers(folder, options.drift), points[name].thresholds, policy=policy)
     return {**dataclasses.asdict(found), "found": found.found}, found.sentence()

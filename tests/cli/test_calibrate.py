@@ -240,6 +240,28 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (["--exits", "chose", "--max-mean-cost", "0.9"], 2, "such as 1,3,4; did you mean 'choose'.$"),
         (["--exits", "3,9", "--max-mean-cost", "0.9"], 2, "exits is 3,9, but must be at least two of 1 to 3, rising"),
         (["--name", "a/b", "--max-mean-cost", "0.9"], 2, "name is 'a/b', but must be of letters, digits"),
+        (
+            ["--name", "full", "--max-mean-cost", "0.9"],
+            2,
+            "--name is 'full', which means that every clip runs to the end",
+        ),
+        (["--name", "", "--max-mean-cost", "0.9"], 2, "--name is '', but must have at least one letter"),
+        (
+            ["--name", "mean", "--policy", "class_means", "--max-mean-cost", "0.9"],
+            2,
+            "--policy is 'class_means', which reads the features of every exit, but a file can hold policies that read "
+            "logits alone: entropy, entropy_nats, .*, ensemble; without --name it is measured",
+        ),
+        (
+            ["--curve", "--drift", "a.wav"],
+            2,
+            "--curve and --drift are given together, but each is a question of its own",
+        ),
+        (["--curve", "--max-mean-cost", "0.9"], 2, "--curve and --max-mean-cost are given together"),
+        (["--drift", "a.wav", "--minimise", "loss"], 2, "--drift and --minimise are given together"),
+        (["--curve", "--confidence", "0.9"], 2, "--confidence is given without a limit"),
+        (["--operating-point", "fast"], 2, "--operating-point is 'fast', but goes with --drift alone"),
+        (["--curve", "--operating-point", ""], 2, "--operating-point is '', but goes with --drift alone"),
         (["--device", "gone.json", "--max-mean-us", "9"], 1, "no such file: 'gone.json'"),
         (
             ["--max-accuracy-drop", "0.01", "--confidence", "95"],
@@ -250,6 +272,17 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
 )
 def test_mistakes_are_one_line(call, options, status, message):
     assert re.search(message, call(*options, status=status))
+
+
+def test_mistakes_are_found_before_the_answers_are_read(run, call):
+    (run / "answers" / "validation.npz").write_bytes(b"no answers")
+    for options in (
+        ["--name", "full"],
+        ["--name", ""],
+        ["--name", "mean", "--policy", "class_means_1bit"],
+        ["--curve"],
+    ):
+        assert "does not hold answers" not in call("--max-mean-cost", "0.9", *options, status=2)
 
 
 def test_bad_runs_are_one_line(run, call):
@@ -299,4 +332,5 @@ def test_the_help_teaches(capsys):
         command.main(["--help"])
     text = capsys.readouterr().out
     assert "--max-accuracy-drop 0.01 --confidence 0.95 --name safe" in text
+    assert "so they can be measured, but not put into a file" in " ".join(text.split())
     assert all(re.search(rf"\b{name}\b", text) for name in policies.POLICIES)
