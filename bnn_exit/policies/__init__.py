@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,7 +49,7 @@ def fit(name: str, answers: Answers | None = None) -> Policy:
         answers: may be left out for a policy that learns nothing.
 
     Raises:
-        ArgumentError: an unknown name, clips of the test split, or no clips for a policy that learns from them.
+        ArgumentError: an unknown name, clips of another split or of none, or no clips for a policy that learns.
         DataError: what it learns from is missing: labels, or features.
     """
     kind = POLICIES[one_of("policy", name, POLICIES)]
@@ -63,8 +64,11 @@ def from_dict(values: Mapping[str, Any]) -> Policy:
     """The policy that `Policy.to_dict` wrote.
 
     Raises:
-        ArgumentError: an unknown policy, a setting too many or too few, or values that are not lists of numbers.
+        ArgumentError: not a dictionary, an unknown policy, a setting too many or too few, or values that are not lists
+            of numbers or that the policy cannot have.
     """
+    if not isinstance(values, Mapping):
+        raise ArgumentError(f"policy is {values!r}, but must be a dictionary with the name of one")
     kind = POLICIES[one_of("policy", str(values.get("name")), POLICIES)]
     wanted = sorted(field.name for field in dataclasses.fields(kind))
     given = sorted(name for name in values if name != "name")
@@ -82,6 +86,7 @@ def from_dict(values: Mapping[str, Any]) -> Policy:
 def _frozen(value: Any, name: str) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(each, name) for each in value)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ArgumentError(f"{name} of a policy holds {value!r}, but must hold numbers")
+    # Written so that it is false for NaN too, and true for no integer that is too large to be a float.
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise ArgumentError(f"{name} of a policy holds {value!r}, but must hold finite numbers")
     return float(value)

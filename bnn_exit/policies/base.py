@@ -14,6 +14,9 @@ from bnn_exit.errors import ArgumentError
 
 Floats = npt.NDArray[np.float64]
 
+LEARNED_FROM = ("train", "validation")
+"""Splits that a policy may learn from."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
@@ -54,13 +57,14 @@ class Policy:
         """The policy with what it learns from labelled clips of the training or validation split.
 
         Raises:
-            ArgumentError: clips of the test split: every later figure would flatter.
+            ArgumentError: clips of another split, or of none: of the test split, every later figure would flatter.
             DataError: what it learns from is missing, such as labels.
         """
-        if answers.split == "test":
+        if answers.split not in LEARNED_FROM:
+            why = "every later figure would flatter" if answers.split == "test" else "set split='validation' if it is"
             raise ArgumentError(
-                f"policy {cls.name} was given clips of the split 'test', but it may only learn from 'train' or "
-                "'validation': every later figure would flatter"
+                f"policy {cls.name} was given clips of the split {answers.split!r}, but it may only learn from "
+                f"{' or '.join(map(repr, LEARNED_FROM))}: {why}"
             )
         return cls._learn(answers)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 
 import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability, Uncertainty
 
@@ -28,6 +30,12 @@ class Scaled(Policy):
     temperatures: tuple[float, ...] = ()
 
     uncertainty = Entropy
+
+    def __post_init__(self) -> None:
+        for each in self.temperatures:
+            # Of another shape it fits no network, which `fits` tells.
+            if not isinstance(each, tuple) and not 0 < each < math.inf:
+                raise ArgumentError(f"temperatures holds {each!r}, but must hold finite numbers above 0")
 
     @classmethod
     def _learn(cls, answers: Answers) -> Scaled:

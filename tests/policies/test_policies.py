@@ -70,6 +70,54 @@ def test_a_policy_never_learns_from_the_test_split(name):
         policies.fit(name, said(split="test"))
 
 
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize("split", ["", "val", "Validation"])
+def test_a_policy_learns_from_clips_whose_split_is_known(name, split):
+    with pytest.raises(
+        ArgumentError,
+        match=f"policy {name} was given clips of the split '{split}', but it may only learn from 'train' or "
+        "'validation': set split='validation' if it is",
+    ):
+        policies.fit(name, said(split=split))
+    assert policies.fit(name, said(split="train")) == policies.fit(name, said())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([1.0, 2.0], r"policy is \[1.0, 2.0\], but must be a dictionary with the name of one"),
+        ("margin", "policy is 'margin', but must be a dictionary with the name of one"),
+        (None, "policy is None, but must be a dictionary"),
+        ({}, "policy is 'None', but must be one of class_means"),
+        (
+            {"name": "scaled_margin", "temperatures": [1.0, 0.0]},
+            "temperatures holds 0.0, but must hold finite numbers above",
+        ),
+        (
+            {"name": "scaled_margin", "temperatures": [-2]},
+            "temperatures holds -2.0, but must hold finite numbers above 0",
+        ),
+        ({"name": "scaled_margin", "temperatures": [math.nan]}, "of a policy holds nan, but must hold finite numbers"),
+        ({"name": "scaled_margin", "temperatures": [math.inf]}, "of a policy holds inf, but must hold finite numbers"),
+        ({"name": "scaled_margin", "temperatures": [10**400]}, "of a policy holds 10+, but must hold finite numbers"),
+        (
+            {"name": "ensemble", "weights": [[1.0]], "biases": [[math.nan]]},
+            "biases of a policy holds nan, but must hold",
+        ),
+    ],
+)
+def test_what_no_policy_can_have_learned_is_refused(values, message):
+    with pytest.raises(ArgumentError, match=message) as caught:
+        policies.from_dict(values)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, math.nan, math.inf])
+def test_a_temperature_is_a_finite_number_above_0(temperature):
+    with pytest.raises(ArgumentError, match=f"temperatures holds {temperature}, but must hold finite numbers above 0"):
+        ScaledEntropy((1.0, temperature))
+
+
 def test_what_a_policy_needs_is_named_when_it_is_missing():
     answers = said()
     with pytest.raises(ArgumentError, match=r"policy is 'entropie', but must be one of .*did you mean 'entropy'"):
@@ -77,14 +125,14 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
     with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give the answers"):
         policies.fit("ensemble")
     with pytest.raises(DataError, match="labels are missing"):
-        policies.fit("scaled_entropy", Answers(answers.logits))
+        policies.fit("scaled_entropy", Answers(answers.logits, split="validation"))
     with pytest.raises(DataError, match="policy class_means needs the features of every exit"):
-        policies.fit("class_means", Answers(answers.logits, answers.labels))
+        policies.fit("class_means", Answers(answers.logits, answers.labels, "validation"))
     with pytest.raises(DataError, match="class 3 has no clip in the validation split"):
         policies.fit("class_means", answers.part(answers.labels != 3))
     with pytest.raises(ArgumentError, match="policy entropy has the settings temperatures, but must have none"):
         policies.from_dict({"name": "entropy", "temperatures": [1.0]})
-    with pytest.raises(ArgumentError, match="temperatures of a policy holds 'hot', but must hold numbers"):
+    with pytest.raises(ArgumentError, match="temperatures of a policy holds 'hot', but must hold finite numbers"):
         policies.from_dict({"name": "scaled_entropy", "temperatures": ["hot"]})
     with pytest.raises(ArgumentError, match=r"temperatures of policy scaled_entropy is 2\.0, but must be a list"):
         policies.from_dict({"name": "scaled_entropy", "temperatures": 2.0})
