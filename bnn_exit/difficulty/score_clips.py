@@ -57,7 +57,7 @@ def chosen_thresholds(
 
 def estimate(
     session: Session,
-    clips: Iterable[Clip],
+    clips: Iterable[Clip | npt.ArrayLike],
     *,
     operating_point: str = "balanced",
     thresholds: npt.ArrayLike | None = None,
@@ -67,16 +67,21 @@ def estimate(
 
     Args:
         session: from `bnn_exit.load`. Each clip is run once for each exit.
-        clips: paths of audio files, or pairs of a name and a waveform [samples] at the model's sample rate.
+        clips: paths of audio files, waveforms [samples] at the model's sample rate, which are called by their number,
+            or pairs of a name and a waveform.
         operating_point: decides where a clip leaves.
         thresholds: [exits - 1], in place of an operating point.
         labels: for each clip the name of its true class, None where it is not known.
 
     Raises:
-        ArgumentError: an unknown operating point or label, no clips, or a waveform that is empty or holds NaN.
+        ArgumentError: an unknown operating point or label, no list of clips or none in it, or a waveform that is empty
+            or holds NaN.
         DataError: an audio file that cannot be used.
     """
-    listed = list(clips)
+    if isinstance(clips, (str, os.PathLike)) or (isinstance(clips, np.ndarray) and clips.ndim < 2):
+        given = f"one array of shape {clips.shape}" if isinstance(clips, np.ndarray) else repr(os.fspath(clips))
+        raise ArgumentError(f"clips is {given}, but must be a list")
+    listed = [_named(index, clip) for index, clip in enumerate(clips)]
     if not listed:
         raise ArgumentError("clips is empty, but must hold at least one clip")
     if labels is not None and len(labels) != len(listed):
@@ -85,6 +90,10 @@ def estimate(
     limits = chosen_thresholds(session.artifact, operating_point=operating_point, thresholds=thresholds)
     heard = [hear(session, clip) for clip in listed]
     return table_of(session, heard, limits, known)
+
+
+def _named(index: int, clip: Clip | npt.ArrayLike) -> Clip:
+    return clip if isinstance(clip, (str, os.PathLike, tuple, BnnExitError)) else (str(index), clip)
 
 
 def _class_of(session: Session, label: str | None) -> int:
@@ -114,8 +123,6 @@ def stream(
     batch: list[_Heard] = []
     for clip in clips:
         try:
-            if isinstance(clip, BnnExitError):
-                raise clip
             row = hear(session, clip)
         except BnnExitError as error:
             heard.failed += 1
@@ -147,7 +154,7 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
 
     Args:
         session: from `bnn_exit.load`.
-        clip: a path, or a name and a waveform.
+        clip: a path, or a name and a waveform; an error in its place is raised.
         data: the audio file at this path, where it has been read already.
 
     Raises:
@@ -156,10 +163,11 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         ArtifactError: the network gave no answer.
     """
     own_rate = session.metadata.features.sample_rate_hz
+    if isinstance(clip, BnnExitError):
+        raise clip
     if isinstance(clip, tuple):
         name, waveform, rate = str(clip[0]), clip[1], own_rate
     else:
-        assert not isinstance(clip, BnnExitError)
         name = os.fspath(clip)
         data = wav.read_bytes(name) if data is None else data
         waveform, rate = wav.decode(data, name=name, sample_rate_hz=own_rate)

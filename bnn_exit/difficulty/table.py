@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from bnn_exit import policies
 from bnn_exit.answers import Answers
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.policies import Policy, rule
 from bnn_exit.policies.uncertainty import Entropy
 
@@ -145,6 +145,7 @@ def from_probabilities(
 
     Raises:
         ArgumentError: shapes that do not fit together, or thresholds out of range.
+        DataError: NaN or infinity among the probabilities.
     """
     said, compared = np.asarray(probabilities, np.float64), np.asarray(scores, np.float64)
     if said.ndim != 3 or said.shape[:2] != compared.shape:
@@ -153,6 +154,12 @@ def from_probabilities(
             "[clips, exits, classes] and [clips, exits]"
         )
     clips, exits, classes = said.shape
+    bad = ~np.isfinite(said).all(axis=(1, 2))
+    if bad.any():
+        raise DataError(
+            f"probabilities of {bad.sum()} of {clips} clips (first: clip {bad.argmax()}) hold NaN or infinity, so "
+            "their difficulty cannot be told"
+        )
     for name, given, count in (("names", names, clips), ("class_names", class_names, classes)):
         if len(given) not in (0, count):
             raise ArgumentError(f"{name} has {len(given)} entries, but must have {count}")

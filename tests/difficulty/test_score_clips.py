@@ -1,4 +1,5 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -44,9 +45,23 @@ def test_paths_and_waveforms_are_the_same_clip(session, tmp_path):
     assert table.names == (str(tmp_path / "a.wav"), "a")
 
 
+def test_waveforms_without_names_are_called_by_their_number(session, tmp_path):
+    wav.write(tmp_path / "a.wav", clip(1), sample_rate_hz=16000)
+    table = bnn_exit.difficulty.estimate(session, [clip(0), tmp_path / "a.wav", clip(2).tolist()])
+    assert table.names == ("0", str(tmp_path / "a.wav"), "2")
+    named = bnn_exit.difficulty.estimate(session, [("first", clip(0)), ("last", clip(2))])
+    assert table.difficulty[[0, 2]].tolist() == named.difficulty.tolist()
+    assert bnn_exit.difficulty.estimate(session, np.stack([clip(0), clip(2)])).names == ("0", "1")
+
+
 @pytest.mark.parametrize(
     ("clips", "options", "kind", "message"),
     [
+        ("a.wav", {}, ArgumentError, "^clips is 'a.wav', but must be a list$"),
+        (Path("a.wav"), {}, ArgumentError, "^clips is 'a.wav', but must be a list$"),
+        (clip(), {}, ArgumentError, r"^clips is one array of shape \(720,\), but must be a list$"),
+        ([DataError("list.txt: nothing in it")], {}, DataError, "^list.txt: nothing in it$"),
+        ([0.5], {}, ArgumentError, "waveform"),
         ([], {}, ArgumentError, "clips is empty, but must hold at least one clip"),
         (["nothing.wav"], {}, DataError, "nothing.wav: no such audio file"),
         ([("a", clip())], {"labels": []}, ArgumentError, "labels has 0 entries, but there are 1 clips"),

@@ -12,7 +12,7 @@ from scipy.stats import entropy
 from bnn_exit import difficulty, policies
 from bnn_exit.answers import Answers
 from bnn_exit.difficulty.table import columns
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, DataError
 
 
 def table(probabilities, **options):
@@ -182,6 +182,16 @@ def test_from_answers_takes_any_policy():
 def test_what_does_not_fit_is_one_line(changes, message):
     with pytest.raises(ArgumentError, match=message):
         table([certain(0, 1), certain(1, 1)], **changes)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_answers_that_are_no_numbers_have_no_difficulty(value):
+    said = np.full((4, 2, 3), 1 / 3)
+    said[[1, 3], 1, 0] = value
+    with pytest.raises(
+        DataError, match=r"^probabilities of 2 of 4 clips \(first: clip 1\) hold NaN or infinity, so their"
+    ):
+        table(said)
 
 
 def test_a_table_cannot_be_changed():
