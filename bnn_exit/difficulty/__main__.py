@@ -7,7 +7,6 @@ import contextlib
 import csv
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from typing import Any
 from bnn_exit import files
 from bnn_exit.command import Parser, numbers, positive_int
 from bnn_exit.difficulty import page, sources
+from bnn_exit.difficulty.progress import Progress, show
 from bnn_exit.difficulty.score_clips import Heard, chosen_thresholds, stream
 from bnn_exit.difficulty.summary import Summary
 from bnn_exit.difficulty.table import UNKNOWN, Table, columns
@@ -87,7 +87,7 @@ def _main(argv: list[str] | None) -> int:
     thresholds = chosen_thresholds(
         session.artifact, operating_point=options.operating_point, thresholds=options.thresholds
     )
-    clips, labels = _Progress(options.clips), None
+    clips, labels = Progress(options.clips), None
     if options.labels is not None:
         labels = sources.Labels(options.labels, class_names=session.labels, tell=clips.tell)
     summary = Summary(session.labels, exits=session.exits, labelled=labels is not None, keep=options.keep)
@@ -108,7 +108,7 @@ def _main(argv: list[str] | None) -> int:
     point = options.operating_point if options.thresholds is None else ", ".join(f"{t:g}" for t in options.thresholds)
     if options.html:
         page.write(options.html, summary, model=options.model, point=point)
-    _print(summary_text(summary, model=options.model, point=point))
+    show(summary_text(summary, model=options.model, point=point))
     for line in _counts(heard, labels):
         clips.tell(line)
     return 1 if heard.failed or (labels is not None and labels.strange) else 0
@@ -151,50 +151,11 @@ def _csv(path: str | None, exits: int) -> Iterator[Callable[[Table], Any]]:
         text.detach()
 
 
-class _Progress:
-    """The clips, with a progress bar on a terminal if tqdm is installed, and lines that do not run into the bar."""
-
-    def __init__(self, given: list[str]) -> None:
-        self._given = given
-        self._bar: Any = None
-
-    def __iter__(self) -> Iterator[Any]:
-        clips = sources.clips(self._given)
-        try:
-            import tqdm
-        except ImportError:
-            yield from clips
-            return
-        total = sources.count(self._given) if sys.stderr.isatty() else None
-        with tqdm.tqdm(clips, desc="clips", unit="clip", total=total, disable=None) as self._bar:
-            yield from self._bar
-
-    def tell(self, line: str) -> None:
-        if self._bar is None:
-            _print(line, file=sys.stderr)
-        else:
-            self._bar.write(_printable(line, sys.stderr), file=sys.stderr)
-
-
-def _print(text: str, file: Any = None) -> None:
-    file = file or sys.stdout
-    print(_printable(text, file), file=file)
-
-
-def _printable(text: str, file: Any) -> str:
-    """Names of files may hold what a terminal's encoding does not."""
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    return text.encode(encoding, errors="backslashreplace").decode(encoding)
-
-
 def _counts(heard: Heard, labels: sources.Labels | None) -> Iterator[str]:
-    for rate, clips in sorted(heard.resampled.items()):
-        yield f"note: {clips} of {heard.scored} clips were resampled from {rate} Hz"
     if labels is not None and labels.without:
         strange = sum(labels.strange.values())
         yield f"note: {labels.without} clips without a label ({strange} of them with one that the model does not know)"
-    if heard.failed:
-        yield f"error: {heard.failed} of {heard.failed + heard.scored} clips could not be used"
+    yield from heard.lines()
 
 
 def summary_text(summary: Summary, *, model: str, point: str) -> str:

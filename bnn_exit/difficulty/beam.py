@@ -26,6 +26,7 @@ from bnn_exit.runtime.session import Session
 try:
     import apache_beam as beam
     from apache_beam.io.filesystems import FileSystems
+    from apache_beam.metrics import Metrics
 except ImportError:
     raise missing_package("apache-beam", purpose="bnn_exit.difficulty.beam", extra="beam") from None
 
@@ -37,6 +38,9 @@ class ScoreClips(beam.PTransform):
 
     A path may lie on any file system that Beam knows. The model is read once, where the pipeline is made, and travels
     with it, so workers need bnn_exit but not the file.
+
+    Files of another sample rate than the model's are resampled; the counter `resampled` of the namespace `bnn_exit`
+    says how many.
 
     The result has two collections: `rows`, dictionaries as `Table.rows` gives them, and `failed`, a dictionary of
     `path` and `error`, one line, for each clip that could not be used.
@@ -78,16 +82,20 @@ class _Score(beam.DoFn):
     def setup(self) -> None:
         """Once for each instance that a worker makes: a session cannot travel, a file's bytes can."""
         artifact = artifacts.decode(self._data, place=Path(self._path))
+        self._resampled = Metrics.counter("bnn_exit", "resampled")
         self._session = Session(artifact, backend=installed()[0] if self._backend == "auto" else self._backend)
 
     def process(self, clip: Any) -> Iterator[Any]:
         name = str(clip[0]) if isinstance(clip, tuple) else os.fspath(clip)
         try:
             data = None if isinstance(clip, tuple) else _read(name)
-            table = table_of(self._session, [hear(self._session, clip, data=data)], self._thresholds)
+            heard = hear(self._session, clip, data=data)
+            table = table_of(self._session, [heard], self._thresholds)
         except BnnExitError as error:
             yield beam.pvalue.TaggedOutput(FAILED, {"path": name, "error": error_line(error, clip)})
         else:
+            if heard.rate_hz != self._session.metadata.features.sample_rate_hz:
+                self._resampled.inc()
             yield from table.rows()
 
 

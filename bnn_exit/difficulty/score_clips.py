@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
@@ -38,6 +39,26 @@ class Heard:
     failed: int = 0
     resampled: dict[int, int] = dataclasses.field(default_factory=dict)
 
+    def add(self, row: _Heard, *, own_rate_hz: int) -> bool:
+        """Count a scored clip; whether it is the first of a sample rate that is not the model's."""
+        self.scored += 1
+        if row.rate_hz == own_rate_hz:
+            return False
+        self.resampled[row.rate_hz] = self.resampled.get(row.rate_hz, 0) + 1
+        return self.resampled[row.rate_hz] == 1
+
+    def notes(self) -> Iterator[str]:
+        """What was resampled, by sample rate."""
+        for rate, clips in sorted(self.resampled.items()):
+            yield f"{clips} of {self.scored} clips were resampled from {rate} Hz"
+
+    def lines(self) -> Iterator[str]:
+        """What a command tells at the end."""
+        for note in self.notes():
+            yield f"note: {note}"
+        if self.failed:
+            yield f"error: {self.failed} of {self.failed + self.scored} clips could not be used"
+
 
 def chosen_thresholds(
     artifact: Artifact, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
@@ -65,6 +86,8 @@ def estimate(
 ) -> Table:
     """How hard each clip is, in one table; `stream` is for more clips than fit in memory as rows.
 
+    Files of another sample rate than the model's are resampled, with one warning that counts them.
+
     Args:
         session: from `bnn_exit.load`. Each clip is run once for each exit.
         clips: paths of audio files, waveforms [samples] at the model's sample rate, which are called by their number,
@@ -88,8 +111,13 @@ def estimate(
         raise ArgumentError(f"labels has {len(labels)} entries, but there are {len(listed)} clips")
     known = None if labels is None else [_class_of(session, label) for label in labels]
     limits = chosen_thresholds(session.artifact, operating_point=operating_point, thresholds=thresholds)
-    heard = [hear(session, clip) for clip in listed]
-    return table_of(session, heard, limits, known)
+    heard, rows = Heard(), []
+    for clip in listed:
+        rows.append(hear(session, clip))
+        heard.add(rows[-1], own_rate_hz=session.metadata.features.sample_rate_hz)
+    if heard.resampled:
+        warnings.warn("; ".join(heard.notes()), stacklevel=2)
+    return table_of(session, rows, limits, known)
 
 
 def _named(index: int, clip: Clip | npt.ArrayLike) -> Clip:
@@ -119,8 +147,19 @@ def stream(
         tell: gets a line for each clip that failed and for the first of each other sample rate.
         label_of: from a clip's name to its class, -1 if not known.
     """
-    own_rate = session.metadata.features.sample_rate_hz
     batch: list[_Heard] = []
+    for row in hear_all(session, clips, heard=heard, tell=tell):
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
+            batch = []
+    if batch:
+        yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
+
+
+def hear_all(session: Session, clips: Iterable[Clip], *, heard: Heard, tell: Callable[[str], None]) -> Iterator[_Heard]:
+    """What every exit says about each clip, one after another; arguments as `stream`."""
+    own_rate = session.metadata.features.sample_rate_hz
     for clip in clips:
         try:
             row = hear(session, clip)
@@ -128,17 +167,9 @@ def stream(
             heard.failed += 1
             tell(f"error: {error_line(error, clip)}")
             continue
-        heard.scored += 1
-        if row.rate_hz != own_rate:
-            if row.rate_hz not in heard.resampled:
-                tell(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
-            heard.resampled[row.rate_hz] = heard.resampled.get(row.rate_hz, 0) + 1
-        batch.append(row)
-        if len(batch) == BATCH:
-            yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
-            batch = []
-    if batch:
-        yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])
+        if heard.add(row, own_rate_hz=own_rate):
+            tell(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
+        yield row
 
 
 @dataclasses.dataclass(frozen=True)

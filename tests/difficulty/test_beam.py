@@ -56,6 +56,17 @@ def test_waveforms_and_thresholds(model, session, pipeline):
         assert_that(scored.failed, equal_to([failed]), label="failed")
 
 
+def test_clips_that_were_resampled_are_counted(model, tmp_path):
+    for index, rate in enumerate((8000, 16000, 44100)):
+        wav.write(tmp_path / f"{index}.wav", np.full(720, 0.1, np.float32), sample_rate_hz=rate)
+    pipeline = beam.Pipeline(runner="DirectRunner")
+    pipeline | beam.Create([str(tmp_path / f"{index}.wav") for index in range(3)]) | ScoreClips(model)
+    done = pipeline.run()
+    done.wait_until_finish()
+    (counted,) = done.metrics().query(beam.metrics.MetricsFilter().with_name("resampled"))["counters"]
+    assert (counted.key.metric.namespace, counted.committed) == ("bnn_exit", 2)
+
+
 def test_the_transform_carries_the_model(model, tmp_path, words, pipeline):
     copy = tmp_path / "copy.tflite"
     copy.write_bytes(model.read_bytes())

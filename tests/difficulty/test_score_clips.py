@@ -145,6 +145,14 @@ def test_another_sample_rate_is_resampled_and_told_once(session, tmp_path):
         f"note: {tmp_path}/8000-0.wav: 8000 Hz, resampled to the model's 16000 Hz",
     ]
     waveform = wav.read(tmp_path / "8000-0.wav", sample_rate_hz=16000)
+    assert list(heard.lines()) == [
+        "note: 2 of 6 clips were resampled from 8000 Hz",
+        "note: 2 of 6 clips were resampled from 44100 Hz",
+    ]
+    with pytest.warns(UserWarning, match="^2 of 6 clips were resampled from 8000 Hz; 2 of 6 .* from 44100 Hz$") as told:
+        same = bnn_exit.difficulty.estimate(session, sorted(tmp_path.iterdir()), thresholds=[0.5, 0.5])
+    assert len(told) == 1 and told[0].filename == __file__
+    assert same.difficulty.tolist() == table.difficulty.tolist()
     direct = bnn_exit.difficulty.estimate(session, [("a", waveform)])
     assert direct.difficulty[0] == table.difficulty[list(table.names).index(f"{tmp_path}/8000-0.wav")]
 

@@ -1,0 +1,46 @@
+"""What the commands that hear clips show on stderr: a progress bar, and lines that do not run into it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from bnn_exit.difficulty import sources
+
+
+class Progress:
+    """The clips, with a progress bar on a terminal if tqdm is installed, and lines that do not run into the bar."""
+
+    def __init__(self, given: Sequence[str]) -> None:
+        self._given = given
+        self._bar: Any = None
+
+    def __iter__(self) -> Iterator[Any]:
+        clips = sources.clips(self._given)
+        try:
+            import tqdm
+        except ImportError:
+            yield from clips
+            return
+        total = sources.count(self._given) if sys.stderr.isatty() else None
+        with tqdm.tqdm(clips, desc="clips", unit="clip", total=total, disable=None) as self._bar:
+            yield from self._bar
+
+    def tell(self, line: str) -> None:
+        """A line on stderr."""
+        if self._bar is None:
+            show(line, file=sys.stderr)
+        else:
+            self._bar.write(_printable(line, sys.stderr), file=sys.stderr)
+
+
+def show(text: str, file: Any = None) -> None:
+    """Print to stdout or another file; names of files may hold what a terminal's encoding does not."""
+    file = file or sys.stdout
+    print(_printable(text, file), file=file)
+
+
+def _printable(text: str, file: Any) -> str:
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    return text.encode(encoding, errors="backslashreplace").decode(encoding)
