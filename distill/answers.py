@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ from bnn_exit.files import replacing
 from bnn_exit.training.data import Batches
 from distill.teachers.teacher import Teacher
 
+FOLDER = "teacher_outputs"
+
 
 class Answers:
     """What a teacher says to each training clip, in each view.
@@ -22,7 +26,7 @@ class Answers:
         teacher: is asked.
         task: gives the training split.
         views: ways in which each clip is changed; 0: clips as they were recorded, as for any teacher of waveforms.
-        folder: where answers are kept; None means the folder of the training.
+        folder: where answers are kept, in `teacher_outputs`, a file for each view; None: the folder of the training.
 
     Attributes:
         views: as above, 0 for a teacher of waveforms.
@@ -42,31 +46,31 @@ class Answers:
         self._found: list[np.ndarray] = []
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Ask about every clip, in every view, unless the answers are there already."""
+        """Ask about every clip, in every view, unless the answers are there already.
+
+        Raises:
+            DataError: answers in the folder are another teacher's, to other clips or damaged.
+        """
         kept = self._folder or folder
-        path = None if kept is None else kept / f"teacher_outputs_{self.views}.npz"
-        key = f"{self._teacher.digest()} {self.views}"
-        if path is not None and path.is_file():
-            self._found = _read(path, key)
-        if self._found:
+        place = None if kept is None else kept / FOLDER
+        key = {"teacher": self._teacher.digest(), "clips": f"{len(self._task.train)} {self._task.train.fingerprint}"}
+        if not self.views:
+            self._found = [_kept(place and place / "recordings.npz", key, self._hear_recordings)]
             return
-        self._found = self._hear_views(batches) if self.views else [self._hear_recordings()]
-        if path is not None:
-            with replacing(path) as file:
-                np.savez(file, key=np.frombuffer(key.encode(), np.uint8), outputs=np.stack(self._found))
+        from tqdm import tqdm
+
+        views = tqdm(range(self.views), desc="teacher", unit="view", file=sys.stderr, disable=None)
+        self._found = [
+            _kept(place and place / f"view_{view}.npz", key, functools.partial(self._hear_view, batches, view))
+            for view in views
+        ]
 
     def of(self, view: int) -> np.ndarray:
         """`[clips, size]` in this view."""
         return self._found[view if self.views else 0]
 
-    def _hear_views(self, batches: Batches) -> list[np.ndarray]:
-        from tqdm import tqdm
-
-        views = tqdm(range(self.views), desc="teacher", unit="view", file=sys.stderr, disable=None)
-        return [
-            np.concatenate([self._teacher.outputs(batch.numpy()[..., 0]) for batch in batches.view(view)])
-            for view in views
-        ]
+    def _hear_view(self, batches: Batches, view: int) -> np.ndarray:
+        return np.concatenate([self._teacher.outputs(batch.numpy()[..., 0]) for batch in batches.view(view)])
 
     def _hear_recordings(self) -> np.ndarray:
         if self._teacher.input == "log_mel":
@@ -76,12 +80,24 @@ class Answers:
         return np.concatenate([self._teacher.outputs(split.waveforms(part)) for part in parts])
 
 
-def _read(path: Path, key: str) -> list[np.ndarray]:
-    """Answers that an earlier start left, if they are this teacher's."""
+def _kept(path: Path | None, key: dict[str, str], ask: Callable[[], np.ndarray]) -> np.ndarray:
+    """The answers that an earlier start left in `path`; else those that `ask` gives, which are then kept there."""
+    if path is not None and path.is_file():
+        return _read(path, key)
+    answers = ask()
+    if path is not None:
+        with replacing(path) as file:
+            np.savez(file, outputs=answers, **{name: np.array(value) for name, value in key.items()})
+    return answers
+
+
+def _read(path: Path, key: dict[str, str]) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
-            if file["key"].tobytes().decode() != key:
+            if file["teacher"] != key["teacher"]:
                 raise DataError(f"{str(path)!r} holds the answers of another teacher: start a new run for this one")
-            return list(file["outputs"])
+            if file["clips"] != key["clips"]:
+                raise DataError(f"{str(path)!r} holds answers to other clips: start a new run")
+            return file["outputs"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(path)!r} cannot be read ({error}): delete it, and the teacher is asked again") from error

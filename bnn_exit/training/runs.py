@@ -5,7 +5,7 @@ environment.json     packages, Python, machine, git revision, date and command
 last.npz, best.npz   checkpoints, of a plan's last step
 history.json         loss and accuracy of each epoch, of a plan's last step
 steps/               the same of a plan's earlier steps
-teacher_outputs_N.npz  what the teacher says to the training clips in N views, 0 for as they were recorded
+teacher_outputs/     what the teacher says to the training clips: a file for each view, or one for clips as recorded
 operating_points.json, model.tflite, audit.json, parity.json; of a network that is not binary only the first
 metrics.json, plots/ written by `python -m bnn_exit.evaluate`
 """

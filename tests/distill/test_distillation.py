@@ -98,9 +98,44 @@ def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
     model, distillation, config = objective(tone_task, teacher)
     with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
-    (tmp_path / "teacher_outputs_2.npz").write_bytes(b"PK damaged")
+    (tmp_path / "teacher_outputs" / "view_0.npz").write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
         fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+
+
+def test_an_interruption_loses_the_view_that_was_being_heard(tone_task, tmp_path):
+    teacher = Oracle(tone_task.train.labels)
+    clips, answer = len(tone_task.train), teacher.outputs
+
+    def stopping(batch):
+        if teacher.asked >= clips:
+            raise KeyboardInterrupt
+        return answer(batch)
+
+    teacher.outputs = stopping
+    model, distillation, config = objective(tone_task, teacher, views=2)
+    with pytest.raises(KeyboardInterrupt):
+        fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    assert [path.name for path in tmp_path.rglob("*.npz")] == ["view_0.npz"]
+    teacher.outputs = answer
+    model, distillation, config = objective(tone_task, teacher, views=2)
+    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, resume=True, progress=False)
+    assert teacher.asked == 2 * clips  # the first view was not heard again
+
+
+@pytest.mark.parametrize("views", [0, 2])
+@pytest.mark.parametrize("change", ["more clips", "another order"])
+def test_answers_to_other_clips_are_not_taken(tone_task, tmp_path, change, views):
+    task = dataclasses.replace(tone_task, train=dataclasses.replace(tone_task.train, fingerprint="before"))
+    model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
+    fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    # Whoever has no fingerprint has at least a number of clips.
+    changed = {"fingerprint": "after"} if change == "another order" else {"ids": (*task.train.ids, "new")}
+    other = dataclasses.replace(task, train=dataclasses.replace(task.train, **changed))
+    model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
+    _, distillation, _ = objective(other, Oracle(task.train.labels), views=views)
+    with pytest.raises(DataError, match=r"'.*teacher_outputs.*npz' holds answers to other clips: start a new run"):
+        fit(model, task, config=config, objective=distillation, folder=tmp_path, resume=True, progress=False)
 
 
 def test_a_student_hears_the_same_views_in_every_round(tone_task):
@@ -193,7 +228,7 @@ def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, cap
         **{"deepest_weight": 0.5, "views": 1, "features": [], "attention": []},
     }
     assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no")
-    assert (run / "teacher_outputs_1.npz").is_file()
+    assert [path.name for path in run.rglob("teacher_outputs/*")] == ["view_0.npz"]
 
 
 def test_mistakes_of_the_commands_are_one_line(teacher_folder, tmp_path, capsys):
