@@ -5,23 +5,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnn_exit import policies
+from bnn_exit import artifact, policies
 from bnn_exit.answers import ANSWERS, Answers
 from bnn_exit.calibrate import run_answers, stored, tables
 from bnn_exit.calibrate.budgeted import anytime, budgeted
 from bnn_exit.calibrate.choose import CHOOSE, Outcome, choose
 from bnn_exit.calibrate.device import DeviceProfile
-from bnn_exit.calibrate.drift import drift
+from bnn_exit.calibrate.drift import drift, scipy_stats
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
-from bnn_exit.calibrate.operating_points import operating_points, problem
+from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points, problem
 from bnn_exit.command import Parser
-from bnn_exit.errors import ArgumentError, nearest, one_of, run_command
+from bnn_exit.difficulty.score_clips import Heard
+from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
 from bnn_exit.policies import Policy, Sizes
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -129,11 +130,12 @@ def _main(argv: list[str] | None) -> int:
     _check(options, kind)
     device = None if options.device is None else DeviceProfile.load(options.device)
     wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
+    heard = Heard()
     answers, costs = run_answers.of_run(folder, features=kind.needs_features, data_dir=options.data_dir)
     if options.curve:
         values, text = _curve(folder, answers, costs, options.policy)
     elif options.drift is not None:
-        values, text = _drift(folder, answers, options)
+        values, text = _drift(folder, answers, options, heard)
     elif wishes is None:
         values, text = _usual(answers, costs, options.policy, device)
     else:
@@ -151,7 +153,7 @@ def _main(argv: list[str] | None) -> int:
             written = stored.store_outcome(folder, outcome, answers, costs)
             text += f"\nwrote {' and '.join(map(str, written))}"
     print(json.dumps(values, ensure_ascii=False, allow_nan=False) if options.json else text)
-    return 0
+    return 1 if heard.failed else 0
 
 
 def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
@@ -165,6 +167,8 @@ def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
     if options.operating_point is not None and options.drift is None:
         raise ArgumentError(f"--operating-point is {options.operating_point!r}, but goes with --drift alone")
+    if options.drift is not None and options.policy != (own := stored.policy_of(Path(options.run))["name"]):
+        raise ArgumentError(f"--policy is {options.policy!r}, but the thresholds of {options.run} are for {own!r}")
     if options.name == "":
         raise ArgumentError("--name is '', but must have at least one letter")
     if options.name == FULL:
@@ -246,13 +250,29 @@ def _curve(folder: Path, answers: Answers, costs: ExitCosts, policy_name: str) -
     return {"thresholds_from": answers.split, "figures_from": shown.split, **values}, text
 
 
-def _drift(folder: Path, answers: Answers, options: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    points = stored.points_of(folder)
+def _drift(folder: Path, answers: Answers, options: argparse.Namespace, heard: Heard) -> tuple[dict[str, Any], str]:
+    scipy_stats()  # Before clips are heard, which takes long.
+    own = stored.policy_of(folder)
+    points = _points(folder)
     asked = DEFAULT_OPERATING_POINT if options.operating_point is None else options.operating_point
     name = one_of("--operating-point", asked, points)
-    policy = policies.fit(options.policy, answers)
-    found = drift(answers, field_answers(folder, options.drift), points[name].thresholds, policy=policy)
+    policy = policies.from_dict(own) if len(own) > 1 else policies.fit(own["name"], answers)
+    field = field_answers(folder, options.drift, heard=heard)
+    found = drift(answers, field, points[name].thresholds, policy=policy)
     return {**dataclasses.asdict(found), "found": found.found}, found.sentence()
+
+
+def _points(folder: Path) -> Mapping[str, OperatingPoint]:
+    """The operating points of a run, or those of its model file if the run has none."""
+    model = folder / stored.MODEL
+    points: Mapping[str, OperatingPoint] = stored.points_of(folder)
+    if not points and model.is_file():
+        points = artifact.load(model).metadata.operating_points
+    if not points:
+        raise DataError(
+            f"{folder} has no operating points whose thresholds --drift could take: give a limit and --name to make one"
+        )
+    return points
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +27,12 @@ class Drift:
 
     Attributes:
         p_values: of two tests: "score" (two-sample Kolmogorov-Smirnov on the first exit's score) and "exit_shares"
-            (chi-square on where clips leave); a small one says that the clips differ.
-        corrected: the same after Holm's correction for two tests; never smaller.
+            (chi-square on where clips leave); a small one says that the clips differ. The second is left out where the
+            clips are too few for it, or all leave at one exit.
+        corrected: the same after Holm's correction for as many tests; never smaller.
         level: a corrected p-value at most this is an alarm; without drift that happens at most so often.
         calibration_shares, field_shares: of the clips, at each exit.
+        field_clips: how many there are from the field.
     """
 
     p_values: dict[str, float]
@@ -37,10 +40,11 @@ class Drift:
     level: float
     calibration_shares: tuple[float, ...]
     field_shares: tuple[float, ...]
+    field_clips: int
 
     @property
     def found(self) -> bool:
-        """Whether either test raises an alarm."""
+        """Whether any test raises an alarm."""
         return min(self.corrected.values()) <= self.level
 
     def sentence(self) -> str:
@@ -48,6 +52,10 @@ class Drift:
         here, there = 100 * self.field_shares[0], 100 * self.calibration_shares[0]
         first = f"{here:.1f} % leave at exit 1, {there:.1f} % in calibration"
         figures = ", ".join(f"{name.replace('_', ' ')} p = {p:.2g}" for name, p in self.corrected.items())
+        if "exit_shares" not in self.corrected:
+            few = f"too few clips to compare exit shares: {self.field_clips} from the field"
+            same = 1.0 in self.field_shares and self.field_shares == self.calibration_shares
+            figures += ", all leave at one exit" if same else f", {few}"
         if self.found:
             return f"drift: {first} ({figures}); calibrate again with labelled clips from there"
         return f"no drift found: {first} ({figures})"
@@ -68,10 +76,7 @@ def drift(
     Raises:
         ArgumentError: networks, thresholds or a level that do not fit.
     """
-    try:
-        from scipy import stats
-    except ImportError as error:
-        raise missing_package("scipy", purpose="a test for drift", extra="train") from error
+    stats = scipy_stats()
     if (calibration.exits, calibration.classes) != (field.exits, field.classes):
         raise ArgumentError(
             f"the clips from the field have {field.exits} exits and {field.classes} classes, but calibration has "
@@ -86,10 +91,20 @@ def drift(
     merged = _merged(counts)
     p_values = {
         "score": float(stats.ks_2samp(scores[0][:, 0], scores[1][:, 0]).pvalue),
-        "exit_shares": float(stats.chi2_contingency(merged, correction=False).pvalue) if merged.shape[1] > 1 else 1.0,
     }
+    if merged.shape[1] > 1:
+        p_values["exit_shares"] = float(stats.chi2_contingency(merged, correction=False).pvalue)
     shares = [tuple(metrics.exit_shares(each, exits=field.exits).tolist()) for each in left]
-    return Drift(p_values, holm(p_values), level, *shares)
+    return Drift(p_values, holm(p_values), level, *shares, field_clips=len(field))
+
+
+def scipy_stats() -> Any:
+    """What the tests are made of; MissingPackageError without it."""
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise missing_package("scipy", purpose="a test for drift", extra="train") from error
+    return stats
 
 
 def holm(p_values: dict[str, float]) -> dict[str, float]:

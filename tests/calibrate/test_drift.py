@@ -65,7 +65,28 @@ def test_without_drift_alarms_are_as_rare_as_promised():
 
 def test_thresholds_with_which_all_leave_at_once_leave_nothing_to_test():
     found = drift(made_up(count=50, exits=2), made_up(count=30, exits=2, seed=9), (0.0,), policy=ENTROPY)
-    assert found.p_values["exit_shares"] == 1.0
+    assert set(found.p_values) == {"score"} and found.corrected == found.p_values
+    assert found.sentence() == (
+        "no drift found: 0.0 % leave at exit 1, 0.0 % in calibration "
+        f"(score p = {found.p_values['score']:.2g}, all leave at one exit)"
+    )
+
+
+def test_too_few_clips_leave_the_other_test_alone():
+    calibration, field = made_up(count=600, exits=3, seed=1), made_up(count=6, exits=3, seed=2)
+    found = drift(calibration, field, (0.5, 0.4), policy=ENTROPY)
+    scores = [ENTROPY.scores(each).astype(np.float32)[:, 0] for each in (calibration, field)]
+    # Not corrected for a second test, which was not made.
+    assert found.corrected == found.p_values == {"score": stats.ks_2samp(*scores).pvalue}
+    assert found.field_clips == 6
+    assert found.sentence().startswith("no drift found: ")
+    assert found.sentence().endswith(
+        f"(score p = {found.p_values['score']:.2g}, too few clips to compare exit shares: 6 from the field)"
+    )
+    # A second test would double a p-value that is an alarm as it is.
+    weak = drift(calibration, noisy(seed=2, noise=0.5, count=6), (0.5, 0.4), policy=ENTROPY, level=0.004)
+    assert weak.p_values["score"] == pytest.approx(0.0031, abs=5e-5)
+    assert weak.found and "too few clips to compare exit shares: 6 from the field); calibrate again" in weak.sentence()
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.cost import Cost
+from bnn_exit.difficulty.score_clips import Heard
 from bnn_exit.metadata import METADATA_NAME
 from bnn_exit.metrics import mean_cost
 from bnn_exit.policies import rule
@@ -174,9 +176,42 @@ def test_drift(call, run, tmp_path):
         call("--drift", str(tmp_path / "same.npz"), status=2)
     )
     assert "no such file" in call("--drift", str(tmp_path / "gone.npz"), *mine, status=1)
+    assert call("--drift", str(tmp_path / "same.npz"), *mine, "--policy", "margin").startswith("no drift found: ")
+    assert f"--policy is 'entropy', but the thresholds of {run} are for 'margin'" in (
+        call("--drift", str(tmp_path / "same.npz"), *mine, "--policy", "entropy", status=2)
+    )
 
 
-def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys):
+def test_drift_takes_the_points_of_the_model_file_where_the_run_has_none(run, call, tmp_path):
+    Answers(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
+    assert f"{run} has no operating points whose thresholds --drift could take: give a limit and --name" in (
+        call("--drift", str(tmp_path / "same.npz"), status=1)
+    )
+    shutil.copy(pretrained.resolve("arabic-speech-commands-small"), run / "model.tflite")
+    metadata = artifact.load(run / "model.tflite").metadata
+    for split, seed in (("validation", 1), ("", 8)):
+        answers = made_up(count=300, exits=2, classes=40, seed=seed, split=split)
+        answers.save(run / "answers" / f"{split or 'field'}.npz")
+    ExitCosts(COSTS.exits[:2], COSTS.heads[:2]).save(run / "costs.json")
+    found = json.loads(call("--drift", str(run / "answers" / "field.npz"), "--operating-point", "fast", "--json"))
+    scores = policies.fit(metadata.policy).scores(Answers.load(run / "answers" / "field.npz"))
+    left = rule.exit_indices(scores, metadata.operating_points["fast"].thresholds)
+    assert found["field_shares"][0] == pytest.approx((left == 0).mean())
+    assert "--operating-point is 'fats', but must be one of accurate, balanced, fast, full; did you mean 'fast'" in (
+        call("--drift", str(run / "answers" / "field.npz"), "--operating-point", "fats", status=2)
+    )
+
+
+def test_drift_needs_scipy_before_clips_are_heard(run, call, monkeypatch):
+    call("--max-accuracy-drop", "0.01", "--name", "balanced")
+    monkeypatch.setattr(command, "field_answers", lambda *given, **more: pytest.fail("clips were heard"))
+    monkeypatch.setitem(sys.modules, "scipy", None)
+    assert "a test for drift needs the package scipy: pip install 'bnn_exit[train]'" in (
+        call("--drift", "a.wav", status=1)
+    )
+
+
+def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, monkeypatch):
     shutil.copy(pretrained.resolve("arabic-speech-commands-small"), run / "model.tflite")
     model = artifact.load(run / "model.tflite").metadata
     (run / "operating_points.json").write_text(
@@ -188,8 +223,9 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys):
         for number in range(30):
             sound = random.normal(size=16000) + loudness * random.uniform() * tone
             wav.write(tmp_path / folder / f"{number}.wav", 0.1 * sound, sample_rate_hz=16000)
-    here = field_answers(run, [str(tmp_path / "here")])
-    dataclasses.replace(here, split="validation").save(run / "answers" / "validation.npz")
+    monkeypatch.setitem(sys.modules, "tqdm", None)  # Only a progress bar.
+    here = field_answers(run, [str(tmp_path / "here")], heard=Heard())
+    dataclasses.replace(here, split="validation", labels=np.arange(30)).save(run / "answers" / "validation.npz")
     costs = ExitCosts(COSTS.exits[:2], COSTS.heads[:2])
     costs.save(run / "costs.json")
     assert call("--drift", str(tmp_path / "alike")).startswith("no drift found: ")
@@ -199,12 +235,20 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys):
     plain = path.read_bytes()
     path.write_bytes(stored.with_metadata(plain, METADATA_NAME, changing))
     assert "has the policy ensemble, which changes what the exits say" in (
-        call("--drift", str(tmp_path / "alike"), "--policy", "margin", status=2)
+        call("--drift", str(tmp_path / "alike"), status=2)
     )
     path.write_bytes(plain)
     (tmp_path / "alike" / "0.wav").write_bytes(b"damaged")
-    assert command.main([str(run), "--drift", str(tmp_path / "alike")]) == 0
-    assert f"error: {tmp_path / 'alike' / '0.wav'}" in capsys.readouterr().err
+    wav.write(tmp_path / "alike" / "1.wav", 0.1 * random.normal(size=8000), sample_rate_hz=8000)
+    wav.write(tmp_path / "alike" / "10.wav", 0.1 * random.normal(size=8000), sample_rate_hz=8000)
+    assert command.main([str(run), "--drift", str(tmp_path / "alike")]) == 1
+    told = capsys.readouterr()
+    assert "drift" in told.out and told.err.splitlines()[0].startswith(f"error: {tmp_path / 'alike' / '0.wav'}")
+    assert told.err.splitlines()[1:] == [
+        f"note: {tmp_path / 'alike' / '1.wav'}: 8000 Hz, resampled to the model's 16000 Hz",
+        "note: 2 of 29 clips were resampled from 8000 Hz",
+        "error: 1 of 30 clips could not be used",
+    ]
     assert command.main([str(run), "--drift", str(tmp_path / "alike" / "0.wav")]) == 1
     assert "error: none of the clips could be used (1 failed)" in capsys.readouterr().err
 
