@@ -94,8 +94,8 @@ def drift(
     }
     if merged.shape[1] > 1:
         p_values["exit_shares"] = float(stats.chi2_contingency(merged, correction=False).pvalue)
-    shares = [tuple(metrics.exit_shares(each, exits=field.exits).tolist()) for each in left]
-    return Drift(p_values, holm(p_values), level, *shares, field_clips=len(field))
+    here, there = (tuple(metrics.exit_shares(each, exits=field.exits).tolist()) for each in left)
+    return Drift(p_values, holm(p_values), level, here, there, field_clips=len(field))
 
 
 def scipy_stats() -> Any:
