@@ -47,10 +47,12 @@ Limits hold on the validation clips. Where two cannot be kept together, the one 
 more, and the message says how near the other can come. Without --confidence a margin of 1.645 standard errors goes on
 top of the accuracy lost. With it, max-accuracy-drop is a promise for new clips of the same kind: chosen thresholds
 break it with probability 1 - confidence at most (Learn then Test). That takes many clips: 299 at the least for 0.01 and
-0.95.
+0.95, and twice as many where half of them choose exits or teach a policy.
 
 --name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
 NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
+
+--drift: a clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
 """
 
 
@@ -162,6 +164,8 @@ def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
     modes = ["--curve"] * options.curve + ["--drift"] * (options.drift is not None) + chosen[:1]
     if len(modes) > 1:
         raise ArgumentError(f"{' and '.join(modes)} are given together, but each is a question of its own: ask one")
+    if options.device is not None and modes and not chosen:
+        raise ArgumentError(f"--device is given with {modes[0]}, but goes with operating points and limits alone")
     for name in ("confidence", "exits", "name"):
         if getattr(options, name) is not None and not chosen:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")

@@ -304,6 +304,11 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         ),
         (["--curve", "--max-mean-cost", "0.9"], 2, "--curve and --max-mean-cost are given together"),
         (["--drift", "a.wav", "--minimise", "loss"], 2, "--drift and --minimise are given together"),
+        (
+            ["--curve", "--device", "a.json"],
+            2,
+            "--device is given with --curve, but goes with operating points and limits",
+        ),
         (["--curve", "--confidence", "0.9"], 2, "--confidence is given without a limit"),
         (["--operating-point", "fast"], 2, "--operating-point is 'fast', but goes with --drift alone"),
         (["--curve", "--operating-point", ""], 2, "--operating-point is '', but goes with --drift alone"),
