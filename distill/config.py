@@ -13,8 +13,10 @@ class Pair(Config):
     """Two layers that are to say the same.
 
     Attributes:
-        student: name of a layer of the student: `stage_1` and so on, or a layer inside a stage.
-        teacher: name of a layer of the teacher's Keras network.
+        student: name of a layer of the student: `stage_1` and so on, or inside stages `s1_b2`, the convolution of the
+            second block of the first, and `s1_b2_out`, what that block gives; the same in every precision.
+        teacher: name of a layer of the teacher's network: those with names of their own of a folder (`stage_2`,
+            `stage_2_block_1`; of a student's run as above), all but the input of a Keras file.
         weight: of their difference in the loss, above 0.
     """
 

@@ -25,6 +25,7 @@ class Matching:
             the last axis.
         config: the pairs.
         seed: of the 1x1 convolutions.
+        built: whether the teacher was built here, as the student was; else its layers have the names in its file.
 
     Attributes:
         variables: kernels of the 1x1 convolutions, `[channels of the student, channels of the teacher]`.
@@ -33,15 +34,17 @@ class Matching:
         ArgumentError: a layer that is not there, or maps that do not fit each other.
     """
 
-    def __init__(self, student: keras.Model, teacher: keras.Model, *, config: DistillConfig, seed: int) -> None:
+    def __init__(
+        self, student: keras.Model, teacher: keras.Model, *, config: DistillConfig, seed: int, built: bool = True
+    ) -> None:
         self._student, self._teacher = student, teacher
         kinds = [("features", pair) for pair in config.features] + [("attention", pair) for pair in config.attention]
         self._student_layers = {
-            pair.student: layer_called(student, pair.student, what=f"student of a pair in {kind}")
+            pair.student: layer_called(student, pair.student, what=f"student of a pair in {kind}", built=True)
             for kind, pair in kinds
         }
         self._teacher_layers = {
-            pair.teacher: layer_called(teacher, pair.teacher, what=f"teacher of a pair in {kind}")
+            pair.teacher: layer_called(teacher, pair.teacher, what=f"teacher of a pair in {kind}", built=built)
             for kind, pair in kinds
         }
         clip = tf.zeros([1, *student.input_shape[1:]])

@@ -20,7 +20,7 @@ from distill.answers import Answers
 from distill.config import DistillConfig
 from distill.losses import soft_label_loss
 from distill.matching import Matching
-from distill.teachers.teacher import Teacher
+from distill.teachers.teacher import NetworkTeacher, Teacher
 
 __all__ = ["DistillConfig", "Distillation"]
 
@@ -61,8 +61,13 @@ class Distillation:
             self._answers = Answers(_of_logits(teacher, student), task, views=views, folder=folder)
             self.views = self._answers.views
         if config.features or config.attention:
-            network = _keras_network(teacher)
-            self._matching = Matching(student.keras_model, network, config=config, seed=training.seed)
+            self._matching = Matching(
+                student.keras_model,
+                _keras_network(teacher),
+                config=config,
+                seed=training.seed,
+                built=isinstance(teacher, NetworkTeacher),
+            )
             self.variables = self._matching.variables
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:

@@ -35,4 +35,4 @@ def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: st
         features = layers.MaxPooling2D(strides, strides, padding="same")(features)
         features = layers.Conv2D(channels, 1, use_bias=False)(layers.ReLU()(features))
     added = binary_conv(normalise(features), GROWTH, name=name)
-    return layers.Concatenate()([features, added])
+    return layers.Concatenate(name=f"{name}_out")([features, added])

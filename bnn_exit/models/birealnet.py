@@ -26,4 +26,4 @@ def birealnet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     residual = normalise(binary_conv(features, channels, strides=strides, name=name))
-    return keras.layers.Add()([projected(halved(features, strides), channels), residual])
+    return keras.layers.Add(name=f"{name}_out")([projected(halved(features, strides), channels), residual])

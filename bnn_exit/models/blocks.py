@@ -14,7 +14,7 @@ layers = keras.layers
 LONG_CLIP_FRAMES = 256
 
 Block = Callable[..., Any]
-"""block(features, channels, strides=, name=) -> features"""
+"""block(features, channels, strides=, name=) -> features, from a layer called `NAME_out`"""
 
 
 @dataclass(frozen=True)

@@ -39,4 +39,4 @@ def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: st
     features = halved(features, strides)
     if features.shape[-1] != channels:
         features = keras.layers.Concatenate()([features] * (channels // features.shape[-1]))
-    return keras.layers.Add()([features, residual])
+    return keras.layers.Add(name=f"{name}_out")([features, residual])

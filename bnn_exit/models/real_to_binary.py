@@ -33,7 +33,7 @@ def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: st
     source = normalise(features)
     residual = binary_conv(source, channels, strides=strides, name=name)
     residual = prelu(layers.Multiply()([residual, _scale(source, channels)]))
-    return layers.Add()([projected(halved(features, strides), channels), residual])
+    return layers.Add(name=f"{name}_out")([projected(halved(features, strides), channels), residual])
 
 
 def _scale(source: keras.KerasTensor, channels: int) -> keras.KerasTensor:

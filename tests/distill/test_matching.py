@@ -1,12 +1,16 @@
 """Features and attention of pairs of layers, against NumPy."""
 
+import re
+
 import numpy as np
 import pytest
 from tiny import tiny_model
 
 from bnn_exit._keras import keras, make_repeatable, set_seed, tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.models.multi_exit import BACKBONES, build
 from bnn_exit.models.network import Network
+from bnn_exit.models.precision import PRECISIONS
 from bnn_exit.training import TrainConfig
 from distill.config import DistillConfig, Pair
 from distill.matching import Matching
@@ -69,6 +73,53 @@ def test_what_layers_give_is_recorded_and_the_network_is_as_before(networks):
     for one, other in zip(plain, listened, strict=True):
         np.testing.assert_array_equal(one, other)
     assert "call" not in vars(stage)
+
+
+def sliced_model():
+    """With a layer that Keras makes of a function."""
+    source = keras.Input(SHAPE)
+    return keras.Model(source, keras.layers.Conv2D(2, 1)(source)[..., :1])
+
+
+def test_a_layer_of_a_function_is_as_before_as_well():
+    model = sliced_model()
+    plain, layer = model(CLIPS), model.layers[-1]
+    with recording({"one": layer, "other": layer}) as found:
+        model(CLIPS)
+    np.testing.assert_array_equal(found["one"], plain)
+    np.testing.assert_array_equal(found["other"], plain)
+    np.testing.assert_array_equal(model(CLIPS), plain)
+
+
+@pytest.mark.parametrize("backbone", BACKBONES)
+def test_what_a_block_gives_has_one_name_in_every_build_and_precision(backbone):
+    for precision in PRECISIONS:
+        network = build(backbone, size="small", num_classes=4, input_shape=SHAPE, precision=precision).keras_model
+        out = layer_called(network, "s2_b1_out", what="layer", built=True)
+        assert out is network.get_layer("stage_2").get_layer("s2_b1_out")
+        for name in ("s2_b1", "binary_s2_b1"):
+            found = layer_called(network, name, what="layer", built=True)
+            assert type(found).__name__ == "QuantConv2D" and found.name.removeprefix("binary_") == "s2_b1"
+
+
+def test_layers_without_a_name_of_their_own_can_be_named_in_files_only(networks):
+    student, teacher = networks
+    numbered = next(layer.name for layer in teacher.layers if layer.name.startswith("conv2d"))
+    assert layer_called(teacher, numbered, what="layer").name == numbered
+    sliced = sliced_model()
+    assert layer_called(sliced, sliced.layers[-1].name, what="layer") is sliced.layers[-1]
+    function = next(layer.name for layer in student.layers if layer.name.startswith("tf."))
+    for model, name in ((teacher, numbered), (student, function), (sliced, sliced.layers[-1].name)):
+        with pytest.raises(ArgumentError, match=f"layer is '{re.escape(name)}', but must be one of "):
+            layer_called(model, name, what="layer", built=True)
+    names = {layer_called(student, name, what="layer", built=True).name for name in ("stage_1", "block_1", "logits_3")}
+    assert names == {"stage_1", "binary_block_1", "logits_3"}
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_an_input_gives_nothing_to_compare(networks, built):
+    with pytest.raises(ArgumentError, match="layer is 'log_mel', but must be one of "):
+        layer_called(networks[1], "log_mel", what="layer", built=built)
 
 
 def test_features_go_through_a_convolution_and_the_larger_map_is_averaged(networks):

@@ -238,7 +238,7 @@ PAIR = {"student": "stage_1", "teacher": "maps"}
         (
             [{"name": "a", "attention": [{**PAIR, "teacher": "mops"}]}],
             ["--teacher", "TEACHERS/logits.keras"],
-            "teacher of a pair in attention is 'mops', but must be one of 5 layers such as maps.*; did you mean 'maps'",
+            "teacher of a pair in attention is 'mops', but must be one of 4 layers such as maps.*; did you mean 'maps'",
         ),
         (
             [{"name": "a", "features": [PAIR]}],
