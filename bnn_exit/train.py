@@ -149,7 +149,7 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     if distribution.writes:
         check_new(folder)
     task = audio_tasks.load(name, features=features, **data_options(options))
-    distribution.check_batch(min(training.batch_size, len(task.train)))
+    distribution.check_batch(training.batch_size, clips=len(task.train))
     augment = recipe.augment.scaled_to(features)
     config = RunConfig(RunTask.of(task), model, augment, training, distillation, recipe.teacher)
     return folder, task, config, distribution
@@ -229,7 +229,7 @@ def _resume(options: argparse.Namespace) -> int:
     )
     if task.labels != config.task.labels:
         raise ArgumentError(f"the data now has {len(task.labels)} other labels than {folder} was started with")
-    distribution.check_batch(min(config.training.batch_size, len(task.train)))
+    distribution.check_batch(config.training.batch_size, clips=len(task.train))
     return _complete(folder, task, config, _checked_teacher(config, task), distribution, options, resume=True)
 
 

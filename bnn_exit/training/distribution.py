@@ -80,13 +80,16 @@ class Distribution:
         """For a line about a run: nothing for a process alone."""
         return "" if self._alone else f", {self._strategy.num_replicas_in_sync} replicas"
 
-    def check_batch(self, batch_size: int) -> None:
-        """ArgumentError if a batch cannot be split into equal parts, one for each replica."""
-        replicas = self._strategy.num_replicas_in_sync
-        if batch_size % replicas:
-            nearest = max(1, round(batch_size / replicas)) * replicas
+    def check_batch(self, batch_size: int, *, clips: int | None = None) -> None:
+        """ArgumentError if a batch, of all `clips` if they are fewer, cannot be split into a part for each replica."""
+        replicas, few = self._strategy.num_replicas_in_sync, clips is not None and clips < batch_size
+        size = clips if clips is not None and few else batch_size
+        if size % replicas:
+            parts = size // replicas if few else round(size / replicas)
+            given = f"{size} (all training clips)" if few else str(size)
             raise ArgumentError(
-                f"batch_size is {batch_size}, but must be a multiple of the {replicas} replicas, such as {nearest}"
+                f"batch_size is {given}, but must be a multiple of the {replicas} replicas, such as "
+                f"{max(1, parts) * replicas}"
             )
 
     def scope(self) -> contextlib.AbstractContextManager:

@@ -95,7 +95,7 @@ class _Fit:
     ) -> None:
         self.model, self.config, self.objective = model, config, objective
         self.distribution = Distribution.of(model)
-        self.distribution.check_batch(min(config.batch_size, len(task.train)))
+        self.distribution.check_batch(config.batch_size, clips=len(task.train))
         self.progress = progress and self.distribution.writes
         self.folder = Path(folder) if folder is not None else None
         self.output = self.folder if self.distribution.writes else None

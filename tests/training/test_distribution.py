@@ -6,6 +6,7 @@ a variable. Moving variances lack Bessel's correction, one part in the number of
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 from training.train_replicas import train
 
+from bnn_exit import artifact
 from bnn_exit._keras import make_repeatable, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.training.distribution import Distribution
@@ -34,8 +36,12 @@ def free_ports(count):
         return [opened.getsockname()[1] for opened in sockets]
 
 
+def surroundings():
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])}
+
+
 def start(strategy, jobs, *, cluster=None, index=0):
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])}
+    environment = surroundings()
     if cluster:
         task = {"type": "worker", "index": index}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
@@ -131,6 +137,24 @@ def test_two_replicas_end_where_one_does(folders, name, other):
 def test_a_batch_that_cannot_be_split_is_refused_before_anything_is_written(folders):
     (path,) = folders["mirrored odd"].iterdir()
     assert path.read_text() == "batch_size is 15, but must be a multiple of the 2 replicas, such as 16"
+
+
+@pytest.mark.timeout(600)
+def test_the_command_trains_on_two_replicas_and_exports(tmp_path):
+    basic = ["--distribute", "mirrored", "--head", "pooled", "--epochs", "1", "--batch-size"]
+    odd = [*basic, "64", "--task", "odd", "--out", str(tmp_path / "odd")]
+    even = [*basic, "16", "--task", "tones", "--out", str(tmp_path / "even")]
+    command = [sys.executable, str(HERE / "train_command.py"), json.dumps(odd), json.dumps(even)]
+    done = subprocess.run(command, env=surroundings(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert re.findall("^status .*", done.stdout, flags=re.MULTILINE) == ["status 2", "status 0"], done.stderr
+    assert (
+        "error: batch_size is 39 (all training clips), but must be a multiple of the 2 replicas, such as 38\n"
+        in done.stderr
+    )
+    assert "precision binary, 2 replicas\n" in done.stderr
+    assert not (tmp_path / "odd").exists()
+    assert artifact.load(tmp_path / "even" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
 
 
 def test_a_process_alone_is_left_as_it_is():
