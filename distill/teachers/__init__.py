@@ -33,7 +33,8 @@ def load_teacher(
         kind: "logits" of the student's classes, or "embedding"; of a folder, what its layer `embedding` gives.
         input_shape: of the student, to check that both hear the same log-mel.
         labels: of the student, to check that a folder's teacher of logits knows the same, in the same order.
-        features, clip_samples: of the student, to check that a folder's teacher was trained with the same.
+        features, clip_samples: of the student, to check that a folder's teacher was trained with the same. A file's
+            teacher of waveforms of any length hears so many samples.
 
     Raises:
         DataError: nothing that can be read is there, or it does not fit.
@@ -46,7 +47,7 @@ def load_teacher(
             for one in path
         ]
         return found[0] if len(found) == 1 else MeanTeacher(found)
-    teacher, task = _open(Path(path), kind=kind)
+    teacher, task = _open(Path(path), kind=kind, clip_samples=clip_samples)
     if kind == "logits" and labels is not None and task is not None and task.labels != tuple(labels):
         known = task.labels
         raise DataError(
@@ -79,10 +80,10 @@ def _check_same(
             )
 
 
-def _open(path: Path, *, kind: str) -> tuple[Teacher, RunTask | None]:
+def _open(path: Path, *, kind: str, clip_samples: int | None) -> tuple[Teacher, RunTask | None]:
     """The teacher, and what it was trained on where that is known."""
     if files.is_model_file(path):
-        return files.FileTeacher(path, kind=kind), None
+        return files.FileTeacher(path, kind=kind, clip_samples=clip_samples), None
     if not (path / "config.json").is_file():
         raise DataError(
             f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher or bnn_exit.train, a Keras "

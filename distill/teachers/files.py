@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,35 +24,56 @@ class FileTeacher:
     Args:
         path: a Keras file, a folder with a SavedModel, or a TFLite file.
         kind: "logits", also for a model that ends in a softmax, or "embedding".
+        clip_samples: what a model of waveforms of any length is given.
 
     Raises:
         DataError: a file that is missing, damaged or of another format, or a model with other than one input and
-            output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor a waveform `[batch, samples]`.
+            output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor a waveform `[batch, samples]`,
+            or that does not answer silence with finite numbers.
     """
 
-    def __init__(self, path: Path, *, kind: str = "logits") -> None:
+    def __init__(self, path: Path, *, kind: str = "logits", clip_samples: int | None = None) -> None:
         assert kind in KINDS
         self.path, self.kind = path, kind
-        try:
-            self._call, self.input_shape, self.size, self.keras_model = _open(path)
-        except DataError:
-            raise
-        except Exception as error:  # TensorFlow's readers raise whatever the damage makes them run into
-            reason = " ".join(str(error).split())[:200]
-            raise DataError(f"teacher {str(path)!r} cannot be read ({type(error).__name__}: {reason})") from error
+        with self._one_line("read"):
+            self._call, shape, self.size, self.keras_model = _open(path)
+        self._batch = _batch(path, shape)
+        self.input_shape = _clip_shape(path, shape, clip_samples=clip_samples)
         self.input = "waveform" if len(self.input_shape) == 1 else "log_mel"
         if len(self.input_shape) not in (1, 2, 3) or (len(self.input_shape) == 3 and self.input_shape[2] != 1):
             raise DataError(
                 f"teacher {str(path)!r} takes {list(self.input_shape)}, but must take log-mel [frames, mels], "
                 "[frames, mels, 1] or a waveform [samples]"
             )
+        with self._one_line("asked"):
+            found = self._ask(np.zeros((2, *self.input_shape), np.float32))
+        if found.shape != (2, self.size) or found.dtype.kind != "f" or not np.isfinite(found).all():
+            raise DataError(
+                f"teacher {str(path)!r} gives {found.dtype} {list(found.shape)} for two silent clips, but must give "
+                f"finite floats [2, {self.size}]"
+            )
 
     def outputs(self, clips: np.ndarray) -> np.ndarray:
         """Logits or embeddings `[clips, size]` of log-mel clips `[clips, frames, mels]`, or of waveforms."""
-        shaped = np.asarray(clips, np.float32).reshape(len(clips), *self.input_shape)
-        parts = [self._call(shaped[start : start + _BATCH]) for start in range(0, len(shaped), _BATCH)]
-        found = np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+        found = self._ask(np.asarray(clips, np.float32).reshape(len(clips), *self.input_shape))
         return _logits(found) if self.kind == "logits" else found
+
+    def _ask(self, clips: np.ndarray) -> np.ndarray:
+        parts = [self._call(clips[start : start + self._batch]) for start in range(0, len(clips), self._batch)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.size), np.float32)
+
+    @contextlib.contextmanager
+    def _one_line(self, what: str) -> Iterator[None]:
+        """TensorFlow raises whatever the damage makes it run into; it becomes one line."""
+        try:
+            yield
+        except DataError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"teacher {str(self.path)!r} cannot be {what} ({type(error).__name__}: {reason})"
+            ) from error
 
     def digest(self) -> str:
         """Of the bytes on disk."""
@@ -71,10 +93,10 @@ _Call = Callable[[np.ndarray], np.ndarray]
 
 
 class _Opened(NamedTuple):
-    """What runs a batch, the shape of one clip, the length of one result, and the network if it is Keras's."""
+    """What runs a batch, its shape, the length of one result, and the network if it is Keras's."""
 
     call: _Call
-    clip_shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     size: int
     keras_model: keras.Model | None = None
 
@@ -94,7 +116,7 @@ def _open_keras(path: Path) -> _Opened:
     forward = tf.function(lambda batch: model(batch, training=False))
     return _Opened(
         lambda batch: forward(tf.constant(batch)).numpy(),
-        _clip_shape(path, model.inputs[0].shape),
+        tuple(model.inputs[0].shape),
         _size(path, model.outputs[0].shape),
         model,
     )
@@ -113,7 +135,7 @@ def _open_saved_model(path: Path) -> _Opened:
         return run(**{given: tf.constant(batch)})[found].numpy()
 
     call.keep = model  # type: ignore[attr-defined]  # the signature does not keep its variables alive
-    return _Opened(call, _clip_shape(path, spec.shape), _size(path, result.shape))
+    return _Opened(call, tuple(spec.shape), _size(path, result.shape))
 
 
 def _open_tflite(path: Path) -> _Opened:
@@ -135,7 +157,7 @@ def _open_tflite(path: Path) -> _Opened:
             found.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
         return np.stack(found)
 
-    return _Opened(call, _clip_shape(path, source["shape"]), int(np.prod(result["shape"])))
+    return _Opened(call, tuple(int(size) for size in source["shape"]), int(np.prod(result["shape"])))
 
 
 def _require_one(path: Path, inputs: int, outputs: int) -> None:
@@ -143,11 +165,20 @@ def _require_one(path: Path, inputs: int, outputs: int) -> None:
         raise DataError(f"teacher {str(path)!r} has {inputs} inputs and {outputs} outputs, but must have one of each")
 
 
-def _clip_shape(path: Path, shape: object) -> tuple[int, ...]:
-    sizes = [None if size is None else int(size) for size in shape]  # type: ignore[attr-defined]
-    if None in sizes[1:] or len(sizes) < 2:
-        raise DataError(f"teacher {str(path)!r} takes {sizes}, but every size save the batch must be fixed")
-    return tuple(size for size in sizes[1:] if size is not None)
+def _batch(path: Path, shape: tuple[int | None, ...]) -> int:
+    """How many clips it is given at once."""
+    if shape and shape[0] not in (None, 1):
+        raise DataError(f"teacher {str(path)!r} takes {shape[0]} clips at once, but must take one or any number")
+    return 1 if shape and shape[0] == 1 else _BATCH
+
+
+def _clip_shape(path: Path, shape: tuple[int | None, ...], *, clip_samples: int | None) -> tuple[int, ...]:
+    sizes = shape[1:]
+    if sizes == (None,) and clip_samples is not None:
+        sizes = (clip_samples,)
+    if None in sizes or not sizes:
+        raise DataError(f"teacher {str(path)!r} takes {list(shape)}, but every size save the batch must be fixed")
+    return tuple(size for size in sizes if size is not None)
 
 
 def _size(path: Path, shape: object) -> int:

@@ -79,19 +79,24 @@ class MeanTeacher:
     """The mean of several teachers' logits, or of their embeddings.
 
     Args:
-        teachers: of one kind and size.
+        teachers: of one kind and size, that hear the same.
 
     Raises:
         ArgumentError: no teachers, or ones that do not fit together.
     """
 
     def __init__(self, teachers: Sequence[Teacher]) -> None:
-        found = {(teacher.kind, teacher.size, teacher.input) for teacher in teachers}
+        # A network of log-mel may lack the last axis.
+        found = {(teacher.kind, teacher.size, teacher.input, tuple(teacher.input_shape[:2])) for teacher in teachers}
         if len(found) != 1:
-            listed = ", ".join(f"{teacher.size} {teacher.kind} of a {teacher.input}" for teacher in teachers) or "none"
+            listed = ", ".join(
+                f"{teacher.size} {teacher.kind} of a {teacher.input} {list(teacher.input_shape[:2])}"
+                for teacher in teachers
+            )
+            listed = listed or "none"
             raise ArgumentError(f"teachers give {listed}, but must all give the same: leave out those that do not fit")
         self._teachers = list(teachers)
-        ((self.kind, self.size, self.input),) = found
+        ((self.kind, self.size, self.input, _),) = found
         self.input_shape = self._teachers[0].input_shape
         self.keras_model = None  # layers of several networks have no mean
 

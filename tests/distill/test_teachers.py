@@ -133,8 +133,18 @@ def test_several_teachers_are_averaged(tmp_path):
 def test_teachers_that_do_not_fit_together(tmp_path):
     dense_model(classes=4).save(tmp_path / "a.keras")
     dense_model(classes=5).save(tmp_path / "b.keras")
-    with pytest.raises(ArgumentError, match="teachers give 4 logits of a log_mel, 5 logits of a log_mel, but must all"):
+    given = (
+        r"teachers give 4 logits of a log_mel \[48, 32\], 5 logits of a log_mel \[48, 32\], but must all give the same"
+    )
+    with pytest.raises(ArgumentError, match=given):
         load_teacher([tmp_path / "a.keras", tmp_path / "b.keras"])
+    for name, samples in (("short", 160), ("long", 320)):
+        dense_model(shape=(samples,)).save(tmp_path / f"{name}.keras")
+    given = r"teachers give 4 logits of a waveform \[160\], 4 logits of a waveform \[320\], but must all give the same"
+    with pytest.raises(ArgumentError, match=given):
+        load_teacher([tmp_path / "short.keras", tmp_path / "long.keras"])
+    dense_model(shape=SHAPE[:2]).save(tmp_path / "flat.keras")
+    assert load_teacher([tmp_path / "a.keras", tmp_path / "flat.keras"]).outputs(CLIPS).shape == (5, 4)
     with pytest.raises(ArgumentError, match="teachers give none"):
         MeanTeacher([])
 
@@ -163,6 +173,57 @@ def test_models_that_cannot_teach(tmp_path, make, message):
     make().save(tmp_path / "m.keras")
     with pytest.raises(DataError, match=message):
         load_teacher(tmp_path / "m.keras", input_shape=SHAPE)
+
+
+def save_function(folder, function, *, shape, dtype=tf.float32):
+    """A SavedModel of one function."""
+    module = tf.Module()
+    module.call = tf.function(function, input_signature=[tf.TensorSpec(shape, dtype)])
+    tf.saved_model.save(module, str(folder), signatures={"serving_default": module.call})
+
+
+def summed(batch):
+    return tf.stack([tf.reduce_sum(tf.cast(batch, tf.float32), 1), tf.reduce_mean(tf.cast(batch, tf.float32), 1)], 1)
+
+
+@pytest.mark.parametrize(
+    ("function", "settings", "message"),
+    [
+        (summed, {"shape": [None, 8], "dtype": tf.int16}, "cannot be asked \\(.*int16"),
+        (summed, {"shape": [4, 8]}, "takes 4 clips at once, but must take one or any number"),
+        (
+            lambda batch: tf.math.log(summed(batch)),
+            {"shape": [None, 8]},
+            "gives float32 .2, 2. for two silent clips, but",
+        ),
+        (
+            lambda batch: tf.cast(summed(batch), tf.int32),
+            {"shape": [None, 8]},
+            "gives int32 .2, 2. for two silent clips",
+        ),
+        (
+            lambda batch: summed(batch)[:1],
+            {"shape": [None, 8]},
+            r"gives float32 .1, 2. for two silent .* floats \[2, 2\]",
+        ),
+        (summed, {"shape": [None, None]}, r"takes \[None, None\], but every size save the batch must be fixed"),
+    ],
+)
+def test_saved_models_that_cannot_be_asked(tmp_path, function, settings, message):
+    save_function(tmp_path, function, **settings)
+    with pytest.raises(DataError, match=message) as caught:
+        load_teacher(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("shape", [[None, None], [1, 8], [None, 8]])
+def test_a_saved_model_of_waveforms_of_any_length_or_one_by_one(tmp_path, shape):
+    save_function(tmp_path, summed, shape=shape)
+    teacher = load_teacher(tmp_path, kind="embedding", clip_samples=8)
+    waveforms = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
+    assert (teacher.input, teacher.input_shape, teacher.size) == ("waveform", (8,), 2)
+    expected = np.stack([waveforms.sum(axis=1), waveforms.mean(axis=1)], axis=1)
+    np.testing.assert_allclose(teacher.outputs(waveforms), expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["damaged.keras", "damaged.h5", "damaged.tflite", "missing.keras", "missing.tflite"])
