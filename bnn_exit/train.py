@@ -161,8 +161,15 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
     from distill.plan import read_plan
 
     settings = dict(recipe.distillation or {})
+    for name in settings:
+        one_of("setting of distillation in the recipe", name, ["teachers", "plan", *_names_of(DistillConfig)])
     usual_teachers, usual_plan = settings.pop("teachers", []), settings.pop("plan", None)
-    teachers = usual_teachers if options.teacher is None else [path for path in options.teacher if path != "none"]
+    if usual_plan is not None and settings:
+        raise ArgumentError(f"{next(iter(settings))} of the recipe stands in the steps of a plan: leave it out")
+    usual = DistillConfig.from_dict(settings)
+    chosen_teachers = usual_teachers if options.teacher is None else options.teacher
+    # Resolved, so that the run can go on from another folder.
+    teachers = [path if path == "auto" else str(Path(path).resolve()) for path in chosen_teachers if path != "none"]
     names = ("temperature", "teacher_weight", "deepest_weight", "views")
     chosen = given(options, *names)
     source = usual_plan if options.plan is None else options.plan
@@ -173,11 +180,21 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
             raise ArgumentError(f"--{name} stands in the steps of a --plan: leave it out")
         plan = read_plan(source)
         return {"teachers": teachers, "plan": plan.to_dict()}, plan.precision
+    how = dataclasses.replace(usual, **chosen)
     if not teachers:
-        if chosen:
-            raise ArgumentError(f"--{next(iter(chosen)).replace('_', '-')} is for training with a --teacher: add one")
-        return None, None
-    return {"teachers": teachers, **DistillConfig.from_dict({**settings, **chosen}).to_dict()}, None
+        # The last exit teaches the others without a teacher as well.
+        needless = set(chosen) - ({"deepest_weight", "temperature"} if how.deepest_weight else set())
+        if needless:
+            name = next(name for name in names if name in needless)
+            raise ArgumentError(f"--{name.replace('_', '-')} is for training with a --teacher: add one")
+        if not how.deepest_weight:
+            return None, None
+        how = dataclasses.replace(how, teacher_weight=0.0)
+    return {"teachers": teachers, **how.to_dict()}, None
+
+
+def _names_of(kind: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
 
 
 def _check_distributed(distillation: dict[str, Any] | None, options: argparse.Namespace) -> None:

@@ -51,7 +51,9 @@ class TrainConfig(Config):
         one_of("optimizer", self.optimizer, OPTIMIZERS)
         self._require(0 <= self.weight_decay < 1, "weight_decay", "at least 0 and below 1")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
-        self._require(all(weight >= 0 for weight in self.exit_weights), "exit_weights", "at least 0 each")
+        weights = self.exit_weights if isinstance(self.exit_weights, (tuple, list)) else (None,)
+        numbers = all(isinstance(weight, (int, float)) and weight >= 0 for weight in weights)
+        self._require(numbers, "exit_weights", "a list of numbers of at least 0")
         self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")
 
     def weights_of(self, exits: int) -> list[float]:

@@ -181,11 +181,14 @@ def test_a_killed_run_resumes_to_the_same_weights(run, tmp_path):
 
 @pytest.fixture(scope="module")
 def recipes(tmp_path_factory):
-    """Recipes whose weights are for other numbers of exits."""
+    """Recipes that can be read, but not used."""
     folder = tmp_path_factory.mktemp("recipes")
     weights = {"training": {"exit_weights": [1, 1, 1]}}
     (folder / "weights.json").write_text(json.dumps({"default": weights}))
     (folder / "teacher.json").write_text(json.dumps({"default": {"teacher": {"training": {"exit_weights": [1, 1]}}}}))
+    (folder / "one_teacher.json").write_text(json.dumps({"default": {"distillation": {"teacher": ["auto"]}}}))
+    steps = {"plan": "two-step", "views": 3}
+    (folder / "steps.json").write_text(json.dumps({"default": {"distillation": steps}}))
     return folder
 
 
@@ -238,6 +241,10 @@ def recipes(tmp_path_factory):
         ([*TASK, "--feature", "hop_ms=50"], 2, r"input_shape is \(20, 64, 1\), but must be"),
         ([*TASK, "--size", "small", "--recipe", "RECIPES/weights.json"], 2, "exit_weights has 3 values, but the netw"),
         ([*TASK, "--teacher", "auto", "--recipe", "RECIPES/teacher.json"], 2, "exit_weights has 2 values, but the net"),
+        (["--recipe", "RECIPES/one_teacher.json"], 2, "setting of distillation .* is 'teacher', .* mean 'teachers'"),
+        (["--recipe", "RECIPES/steps.json"], 2, "views of the recipe stands in the steps of a plan: leave it out"),
+        (["--deepest-weight", "0.5", "--views", "2"], 2, "--views is for training with a --teacher: add one"),
+        (["--deepest-weight", "0", "--temperature", "3"], 2, "--temperature is for training with a --teacher: add one"),
         (["--help-me"], 2, "unrecognized arguments: --help-me"),
     ],
 )

@@ -143,6 +143,22 @@ def test_a_step_starts_with_the_best_weights_of_the_one_before(tmp_path, monkeyp
     assert starts[0][2] is None and starts[1][2] is not None and not list(run.rglob("teacher_outputs*"))
 
 
+@pytest.mark.parametrize("source", ["options", "recipe"])
+def test_the_last_exit_teaches_the_others_without_a_teacher(tmp_path, source):
+    run, recipe = tmp_path / "run", tmp_path / "mine.json"
+    recipe.write_text(json.dumps({"default": {"distillation": {"deepest_weight": 0.5, "temperature": 3}}}))
+    chosen = ["--deepest-weight", "0.5", "--temperature", "3"] if source == "options" else ["--recipe", str(recipe)]
+    assert train.main([*BASIC, *chosen, "--out", str(run)]) == 0
+    found = json.loads((run / "config.json").read_text())["distillation"]
+    assert (found["teachers"], found["teacher_weight"]) == ([], 0.0)
+    assert (found["deepest_weight"], found["temperature"]) == (0.5, 3.0)
+    assert not list(run.rglob("teacher_outputs*"))
+    plain = tmp_path / "plain"
+    assert train.main([*BASIC, "--out", str(plain)]) == 0
+    losses = [json.loads((folder / "history.json").read_text())[0]["loss"] for folder in (run, plain)]
+    assert losses[0] > losses[1]  # one term more
+
+
 def test_an_embedding_is_learned_then_heads_then_all(tmp_path, teachers, tone_task):
     plan = write_plan(
         tmp_path / "plan.json",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,7 @@ class TeacherRecipe(Config):
     training: TrainConfig = field(default_factory=lambda: TrainConfig(learning_rate=2e-3))
 
     def __post_init__(self) -> None:
-        if isinstance(self.training, dict):
-            object.__setattr__(self, "training", TrainConfig.from_dict(self.training))
+        _make_section(self, "training", TrainConfig)
 
 
 @dataclass(frozen=True)
@@ -57,10 +56,11 @@ class Recipe(Config):
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
 
     def __post_init__(self) -> None:
-        for part in fields(self):
-            value = getattr(self, part.name)
-            if part.name in _SECTIONS and isinstance(value, dict):
-                object.__setattr__(self, part.name, _SECTIONS[part.name].from_dict(value))
+        self._require(isinstance(self.about, str), "about", "text")
+        for name, kind in _SECTIONS.items():
+            _make_section(self, name, kind)
+        if self.distillation is not None:
+            _check_distillation(self.distillation)
 
 
 _SECTIONS: dict[str, type[Config]] = {
@@ -70,6 +70,32 @@ _SECTIONS: dict[str, type[Config]] = {
     "augment": AugmentConfig,
     "teacher": TeacherRecipe,
 }
+
+
+def _make_section(config: Config, name: str, kind: type[Config]) -> None:
+    """Make what stands in a JSON file into the settings that it is."""
+    value = getattr(config, name)
+    if isinstance(value, dict):
+        object.__setattr__(config, name, kind.from_dict(value))
+    elif not isinstance(value, kind):
+        raise ArgumentError(f"{name} is {json.dumps(value)}, but must be settings such as {_example(kind)}")
+
+
+def _example(kind: type[Config]) -> str:
+    first = next(iter(kind().to_dict().items()))
+    return json.dumps(dict([first]))
+
+
+def _check_distillation(value: Any) -> None:
+    """Only kinds: which other settings there are is the package distill's to say."""
+    if not isinstance(value, dict):
+        example = '{"teachers": ["auto"]}'
+        raise ArgumentError(f"distillation is {json.dumps(value)}, but must be null or settings such as {example}")
+    teachers, plan = value.get("teachers", []), value.get("plan", "")
+    if not isinstance(teachers, (list, tuple)) or not all(isinstance(path, str) for path in teachers):
+        raise ArgumentError(f'teachers is {json.dumps(teachers)}, but must be a list of paths or ["auto"]')
+    if not isinstance(plan, str):
+        raise ArgumentError(f"plan is {json.dumps(plan)}, but must be the name of a plan or FILE.json")
 
 
 def shipped() -> dict[str, Path]:
