@@ -25,7 +25,18 @@ def test_longer_recipes_train_longer_and_larger():
     fast, standard, best = (recipes.load(name, task="speech_commands") for name in ("fast", "standard", "best"))
     assert fast.training.epochs < standard.training.epochs < best.training.epochs
     assert [recipe.model.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
-    assert fast.teacher.training.epochs <= standard.teacher.training.epochs < best.teacher.training.epochs
+    assert [recipe.teacher.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
+
+
+@pytest.mark.parametrize("task", ["speech_commands", "esc10", "synthetic"])
+def test_longer_recipes_train_their_teachers_longer(task):
+    found = [recipes.load(name, task=task) for name in ("fast", "standard", "best")]
+    epochs = [recipe.teacher.training.epochs for recipe in found]
+    assert epochs == {"speech_commands": [12, 40, 60], "esc10": [30, 60, 120], "synthetic": [12, 20, 60]}[task]
+    # Of few clips the warm-up must not be most of the training: they take smaller batches and a shorter one.
+    few = task != "speech_commands"
+    expected = [(16, 100) if few else (32, 200)] * 3
+    assert [(recipe.teacher.training.batch_size, recipe.teacher.training.warmup_steps) for recipe in found] == expected
 
 
 def test_a_task_changes_single_settings(tmp_path):
