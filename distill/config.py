@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError
 
+_EXAMPLE = '{"student": "stage_1", "teacher": "stage_2", "weight": 1.0}'
+
 
 @dataclass(frozen=True)
 class Pair(Config):
@@ -62,6 +64,7 @@ class DistillConfig(Config):
         self._require(self.deepest_weight >= 0, "deepest_weight", "at least 0")
         self._require(self.views >= 0, "views", "at least 0")
         for name in ("features", "attention"):
+            self._require(isinstance(getattr(self, name), (tuple, list)), name, f"a list of pairs such as {_EXAMPLE}")
             object.__setattr__(self, name, tuple(_pair(name, value) for value in getattr(self, name)))
 
 
@@ -69,6 +72,5 @@ def _pair(name: str, value: object) -> Pair:
     if isinstance(value, Pair):
         return value
     if not isinstance(value, dict):
-        example = '{"student": "stage_1", "teacher": "stage_2", "weight": 1.0}'
-        raise ArgumentError(f"{name} holds {value!r}, but must hold pairs of layers such as {example}")
+        raise ArgumentError(f"{name} holds {value!r}, but must hold pairs of layers such as {_EXAMPLE}")
     return Pair.from_dict(value)

@@ -29,7 +29,8 @@ class Step(DistillConfig):
         precision: a name in `bnn_exit.models.precision.PRECISIONS`.
         objective: "labels" (and what DistillConfig adds) or "embedding": the last stage learns the teacher's embedding,
             without labels, and heads learn nothing (BRILLsson, Lee and Saeed 2022).
-        trainable: "all", or "heads" to keep the stages as they are.
+        trainable: "all", or "heads" to keep the stages as they are: a probe of what these have learned, by the heads of
+            the run; with the head "pooled" it is a linear one.
         epochs, learning_rate: None takes those of the run.
     """
 
@@ -56,6 +57,10 @@ class Step(DistillConfig):
                 self.trainable == "all", "trainable", "'all' where an embedding is learned: heads do not learn"
             )
             self._require(not self.features + self.attention, "features", "empty where an embedding is learned")
+        if self.pairs:
+            self._require(
+                self.trainable == "all", "trainable", "'all' where layers are compared: heads do not change them"
+            )
 
     @property
     def pairs(self) -> bool:

@@ -81,6 +81,15 @@ def test_the_last_step_lives_in_the_run_itself():
             "setting of Pair is 'techer', .* mean 'teacher'",
         ),
         (
+            [{"name": "a", "features": 5}],
+            "step 1: features is 5, but must be a list of pairs such as {.student.: .stage_1",
+        ),
+        ([{"name": "a", "attention": {"student": "x"}}], "attention is {.*}, but must be a list of pairs such as {"),
+        (
+            [{"name": "a", "trainable": "heads", "features": [{"student": "x", "teacher": "y"}]}],
+            "trainable is 'heads', but must be 'all' where layers are compared: heads do not change them",
+        ),
+        (
             [{"name": "a", "objective": "embedding"}, {"name": "b"}],
             "step 'b' has teacher_weight 0.7, but must have 0: a teacher of embeddings gives no soft labels",
         ),
