@@ -58,12 +58,13 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     words = sys.argv[1:] if argv is None else argv
     if options.resume is not None:
-        changed = [name for name, value in vars(options).items() if value and name not in ("resume", "data_dir")]
+        fixed = ("resume", "data_dir", "cache_dir")
+        changed = [name for name, value in vars(options).items() if value and name not in fixed]
         if changed:
             raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a training that is resumed")
-        return _train(Path(options.resume), data_dir=options.data_dir, resume=True)
+        return _train(Path(options.resume), options, resume=True)
     folder = _start(options, command=shlex.join(["python", "-m", "distill.train_teacher", *words]))
-    return _train(folder, data_dir=options.data_dir, resume=False)
+    return _train(folder, options, resume=False)
 
 
 def _start(options: argparse.Namespace, *, command: str) -> Path:
@@ -87,12 +88,12 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
     return folder
 
 
-def _train(folder: Path, *, data_dir: str | None, resume: bool) -> int:
+def _train(folder: Path, options: argparse.Namespace, *, resume: bool) -> int:
     from distill.teachers.runs import TeacherRun
 
     run = TeacherRun.load(folder)
-    task_options = {**run.task.options, **({"data_dir": data_dir} if data_dir else {})}
-    task = audio_tasks.load(run.task.name, features=run.task.features, **task_options)
+    task_options = {**run.task.options, **({"data_dir": options.data_dir} if options.data_dir else {})}
+    task = audio_tasks.load(run.task.name, features=run.task.features, cache_dir=options.cache_dir, **task_options)
     try:
         print(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:

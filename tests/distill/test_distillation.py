@@ -218,6 +218,16 @@ def test_a_teacher_is_trained_by_its_command(teacher_folder):
     assert [epoch["epoch"] for epoch in json.loads((teacher_folder / "history.json").read_text())] == [1, 2]
 
 
+def test_the_cache_folder_holds_for_the_training_and_for_its_resumption(tone_task, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("audio_tasks.load", lambda *_, **options: asked.append(options["cache_dir"]) or tone_task)
+    monkeypatch.setattr(train_teacher, "train", lambda *_, **__: "trained")
+    folder = str(tmp_path / "teacher")
+    assert train_teacher.main(["--cache-dir", "one", "--out", folder]) == 0
+    assert train_teacher.main(["--resume", folder, "--cache-dir", "two"]) == 0
+    assert asked == ["one", "one", "two"]
+
+
 def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, capsys):
     run = tmp_path / "run"
     options = ["--size", "small", "--epochs", "1", "--teacher", str(teacher_folder), "--out", str(run)]
