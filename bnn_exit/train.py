@@ -102,7 +102,9 @@ def parser() -> argparse.ArgumentParser:
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
     result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
-    result.add_argument("--input", default="log_mel", help="what the file takes: log_mel (default) or waveform")
+    result.add_argument(
+        "--input", metavar="NAME", help="what the file takes: log_mel (default), or waveform with the front end inside"
+    )
     result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
     return arguments
 
@@ -114,7 +116,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
-    one_of("--input", options.input, INPUTS)
+    if options.input is not None:
+        one_of("--input", options.input, INPUTS)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
     if options.resume is not None:
@@ -151,7 +154,9 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     task = audio_tasks.load(name, features=features, **data_options(options))
     distribution.check_batch(training.batch_size, clips=len(task.train))
     augment = recipe.augment.scaled_to(features)
-    config = RunConfig(RunTask.of(task), model, augment, training, distillation, recipe.teacher)
+    config = RunConfig(
+        RunTask.of(task), model, augment, training, distillation, recipe.teacher, options.input or INPUTS[0]
+    )
     return folder, task, config, distribution
 
 
@@ -295,7 +300,7 @@ def _complete(
     if options.distribute:
         # The same weights in ordinary variables, which can be exported.
         network = config.network(folder)
-    print(deploy(network, task, folder, input=options.input))
+    print(deploy(network, task, folder, input=options.input or config.input))
     if network.precision == "binary":
         print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
     return 0

@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArgumentError, BnnExitError, DataError
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError, one_of
 from bnn_exit.files import read_json, write_json
+from bnn_exit.metadata import INPUTS
 from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel, build
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
@@ -80,6 +81,7 @@ class RunConfig:
         distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
             `distill.plan.Plan`, or for one step the settings of `distill.config.DistillConfig`.
         teacher: how the teacher "auto" is trained.
+        input: what model.tflite takes, "log_mel" or "waveform".
     """
 
     task: RunTask
@@ -88,6 +90,7 @@ class RunConfig:
     training: TrainConfig
     distillation: dict[str, Any] | None = None
     teacher: TeacherRecipe = dataclasses.field(default_factory=TeacherRecipe)
+    input: str = INPUTS[0]
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -102,6 +105,7 @@ class RunConfig:
                 "training": self.training.to_dict(),
                 "distillation": self.distillation,
                 "teacher": self.teacher.to_dict(),
+                "input": self.input,
             },
         )
 
@@ -126,6 +130,7 @@ class RunConfig:
                 TrainConfig.from_dict(values["training"]),
                 values.get("distillation"),
                 TeacherRecipe.from_dict(values.get("teacher", {})),
+                one_of("input", values.get("input", INPUTS[0]), INPUTS),
             )
 
         return read_settings(path, made, advice="start the training again")

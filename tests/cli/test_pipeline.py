@@ -15,6 +15,7 @@ import pytest
 import bnn_exit
 from audio_tasks import __main__ as tasks_command
 from bnn_exit import artifact, evaluate, predict, train
+from bnn_exit.artifact import INPUTS
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models.heads import HEADS
 from bnn_exit.models.multi_exit import BACKBONES
@@ -61,7 +62,7 @@ def clips(tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("option", "names"),
-    [("backbone", BACKBONES), ("head", HEADS), ("precision", PRECISIONS), ("plan", shipped_plans())],
+    [("backbone", BACKBONES), ("head", HEADS), ("precision", PRECISIONS), ("plan", shipped_plans()), ("input", INPUTS)],
 )
 def test_the_help_names_every_choice(option, names):
     (action,) = (action for action in train.parser()._actions if action.dest == option)

@@ -284,6 +284,23 @@ def test_the_plan_of_a_run_cannot_change(tmp_path, capsys):
     assert "--plan cannot change in a run that is resumed: leave it out" in capsys.readouterr().err
 
 
+def test_a_run_goes_on_from_another_folder_to_the_file_that_was_asked_for(tmp_path, teachers, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    deployed, run = [], str(tmp_path / "run")
+    monkeypatch.setattr("bnn_exit.training.deploy.deploy", lambda *_, input: deployed.append(input) or "deployed")
+    with monkeypatch.context() as stopping:
+        stopping.chdir(teachers)
+        stopping.setattr("distill.trainer.fit", interrupted)
+        options = ["--teacher", "logits.keras", "--views", "1", "--input", "waveform", "--out", run]
+        assert train.main([*BASIC, *options]) == 130
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--resume", run]) == 0
+    assert train.main(["--resume", run, "--input", "log_mel"]) == 0
+    assert deployed == ["waveform", "log_mel"]
+
+
 def test_fewer_clips_than_a_batch_are_named_once(tmp_path, capsys):
     assert train.main(["--epochs", "1", "--batch-size", "500", "--out", str(tmp_path / "run")]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if "batch_size" in line]
