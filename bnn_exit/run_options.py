@@ -10,9 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit import machine
+from bnn_exit.command import positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_json
+
+RECIPE = "default: the recipe's"
+"""In the help of an option that the recipe decides if it is not given."""
 
 
 def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
@@ -34,6 +38,24 @@ def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
         "accurate; repeatable (bnn_exit.FeatureConfig lists them)",
     )
     data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
+
+
+def add_training_options(training: Any) -> None:
+    """The options of a training, to its group of arguments; what is not given stands in the recipe."""
+    training.add_argument(
+        "--epochs", type=positive_int, help=f"passes over the data: more is more accurate, slower ({RECIPE})"
+    )
+    training.add_argument(
+        "--batch-size",
+        type=positive_int,
+        help=f"clips a step: fewer make more steps of an epoch, often more accurate, and slower ({RECIPE})",
+    )
+    training.add_argument(
+        "--learning-rate",
+        type=float,
+        help=f"peak of the cosine schedule: higher learns more in few epochs, until it fails to learn ({RECIPE})",
+    )
+    training.add_argument("--seed", type=int, help=f"of weights, order and augmentation ({RECIPE}, 0)")
 
 
 def data_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -11,9 +11,18 @@ from typing import Any
 
 import audio_tasks
 from bnn_exit.artifact import INPUTS
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
-from bnn_exit.run_options import add_data_options, check_new, data_options, feature_options, given, write_environment
+from bnn_exit.run_options import (
+    RECIPE,
+    add_data_options,
+    add_training_options,
+    check_new,
+    data_options,
+    feature_options,
+    given,
+    write_environment,
+)
 
 EPILOG = """\
 examples:
@@ -44,15 +53,25 @@ def parser() -> argparse.ArgumentParser:
     add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
     network = arguments.add_argument_group("network")
     network.add_argument(
-        "--backbone", metavar="NAME", help="quicknet (default), birealnet, real_to_binary or binary_densenet"
+        "--backbone",
+        metavar="NAME",
+        help="quicknet has the fewest float operations and bytes; birealnet, real_to_binary and binary_densenet are as "
+        f"published, with more of both ({RECIPE})",
     )
-    network.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
-    network.add_argument("--head", metavar="NAME", help="exit head: grid (default), pooled, strided or auxiliary")
+    network.add_argument(
+        "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"
+    )
+    network.add_argument(
+        "--head",
+        metavar="NAME",
+        help="exit head: grid keeps where in time and frequency a sound is, as words want; pooled is the smallest; "
+        f"strided has no convolution across channels; auxiliary does the most work ({RECIPE})",
+    )
     network.add_argument(
         "--precision",
         metavar="NAME",
-        help="binary (default); float for the full-precision twin or real_weights with binary activations, to compare "
-        "with: these are trained and calibrated, but give no model.tflite",
+        help="binary; float for the full-precision twin or real_weights with binary activations, to compare with: these "
+        f"are trained and calibrated, but give no model.tflite ({RECIPE})",
     )
     training = arguments.add_argument_group("training")
     training.add_argument(
@@ -61,11 +80,13 @@ def parser() -> argparse.ArgumentParser:
         help="settings for all that is not given: fast (minutes), standard (default: about 40 minutes on two "
         "cores for 7,000 words), best (hours) or a file of your own; longer ones are more accurate",
     )
-    training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
-    training.add_argument("--batch-size", type=positive_int, help="clips a step")
-    training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
-    training.add_argument("--optimizer", metavar="NAME", help="adam or bop (default: adam)")
-    training.add_argument("--seed", type=int, help="of weights, order and augmentation (default: 0)")
+    add_training_options(training)
+    training.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        help="adam trains real values behind binary weights; bop flips their signs and leaves all others to adam "
+        f"({RECIPE})",
+    )
     training.add_argument(
         "--distribute",
         metavar="NAME",
@@ -77,21 +98,27 @@ def parser() -> argparse.ArgumentParser:
         "--teacher",
         action="append",
         metavar="PATH|auto",
-        help="learn from a full-precision network as well: a folder of distill.train_teacher, a Keras file, a "
-        "SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several",
+        help="learn from another network as well: a folder of distill.train_teacher or of this command, a Keras file, "
+        "a SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several "
+        f"({RECIPE})",
     )
     teacher.add_argument(
-        "--temperature", type=float, help="of soft labels: higher tells more about unlikely classes (2)"
+        "--temperature", type=float, help=f"of soft labels: higher tells more about unlikely classes ({RECIPE})"
     )
-    teacher.add_argument("--teacher-weight", type=float, help="0 (labels alone) to 1 (the teacher alone) (0.7)")
     teacher.add_argument(
-        "--deepest-weight", type=float, help="of the last exit as a teacher of the others; 0 is off (0)"
+        "--teacher-weight", type=float, help=f"from 0 (labels alone) to 1 (the teacher alone) ({RECIPE})"
+    )
+    teacher.add_argument(
+        "--deepest-weight",
+        type=float,
+        help="of the last exit as a teacher of the others, with or without another: higher makes them follow it more "
+        f"than the labels; 0 is off ({RECIPE})",
     )
     teacher.add_argument(
         "--views",
         type=int,
         help="ways of changing each clip, at most one an epoch, that the teacher hears as well: more is more accurate, "
-        "and takes a pass of the teacher each; 0: it hears clips as recorded (20)",
+        f"and takes a pass of the teacher each; 0: it hears clips as recorded ({RECIPE})",
     )
     teacher.add_argument(
         "--plan",

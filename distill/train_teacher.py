@@ -10,10 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import audio_tasks
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import write_json
-from bnn_exit.run_options import add_data_options, check_new, data_options, feature_options, given, write_environment
+from bnn_exit.run_options import (
+    RECIPE,
+    add_data_options,
+    add_training_options,
+    check_new,
+    data_options,
+    feature_options,
+    given,
+    write_environment,
+)
 
 EPILOG = """\
 examples:
@@ -38,11 +47,10 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe", metavar="NAME|FILE.json", help="fast, standard (default) or best, as of bnn_exit.train"
     )
-    training.add_argument("--size", metavar="NAME", help="small, base or large: larger is more accurate, slower (base)")
-    training.add_argument("--epochs", type=positive_int, help="passes over the data: more is more accurate, slower")
-    training.add_argument("--batch-size", type=positive_int, help="clips a step")
-    training.add_argument("--learning-rate", type=float, help="peak of the cosine schedule")
-    training.add_argument("--seed", type=int, help="of weights, order and augmentation (default: 0)")
+    training.add_argument(
+        "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"
+    )
+    add_training_options(training)
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="DIR", help="folder to make (default: runs/TASK-teacher-SIZE-seedN)")
     result.add_argument("--resume", metavar="DIR", help="go on with an interrupted training, with its own settings")

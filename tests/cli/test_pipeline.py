@@ -21,6 +21,7 @@ from bnn_exit.models.heads import HEADS
 from bnn_exit.models.multi_exit import BACKBONES
 from bnn_exit.models.precision import PRECISIONS
 from bnn_exit.runtime.backends import installed
+from distill import train_teacher
 from distill.plan import shipped_plans
 
 pytest.importorskip("espeakng_loader")
@@ -67,6 +68,15 @@ def clips(tmp_path_factory):
 def test_the_help_names_every_choice(option, names):
     (action,) = (action for action in train.parser()._actions if action.dest == option)
     assert all(re.search(rf"\b{name}\b", action.help) for name in names)
+
+
+def test_the_help_says_where_a_default_stands():
+    settings = {"backbone", "size", "head", "precision", "epochs", "batch_size", "learning_rate", "optimizer", "seed"}
+    settings |= {"teacher", "temperature", "teacher_weight", "deepest_weight", "views"}
+    found = {action.dest for action in train.parser()._actions if "(default: the recipe's" in str(action.help)}
+    assert found == settings
+    found = {action.dest for action in train_teacher.parser()._actions if "(default: the recipe's" in str(action.help)}
+    assert found == {"size", "epochs", "batch_size", "learning_rate", "seed"}
 
 
 def test_a_run_holds_everything_that_its_result_depends_on(run):
