@@ -70,8 +70,8 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--precision",
         metavar="NAME",
-        help="binary; float for the full-precision twin or real_weights with binary activations, to compare with: these "
-        f"are trained and calibrated, but give no model.tflite ({RECIPE})",
+        help="binary; float for the full-precision twin or real_weights with binary activations, to compare with: "
+        f"these are trained and calibrated, but give no model.tflite ({RECIPE})",
     )
     training = arguments.add_argument_group("training")
     training.add_argument(

@@ -81,6 +81,7 @@ class Plan(Config):
     about: str = ""
 
     def __post_init__(self) -> None:
+        self._require(isinstance(self.about, str), "about", "text")
         steps = self.steps if isinstance(self.steps, Iterable) and not isinstance(self.steps, (str, dict)) else ()
         object.__setattr__(self, "steps", tuple(_step(number, step) for number, step in enumerate(steps, start=1)))
         self._require(bool(self.steps), "steps", "a list of at least one step")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from bnn_exit.config import Config
@@ -52,7 +53,7 @@ class TrainConfig(Config):
         self._require(0 <= self.weight_decay < 1, "weight_decay", "at least 0 and below 1")
         self._require(0 <= self.label_smoothing < 1, "label_smoothing", "at least 0 and below 1")
         weights = self.exit_weights if isinstance(self.exit_weights, (tuple, list)) else (None,)
-        numbers = all(isinstance(weight, (int, float)) and weight >= 0 for weight in weights)
+        numbers = all(isinstance(weight, (int, float)) and 0 <= weight < math.inf for weight in weights)
         self._require(numbers, "exit_weights", "a list of numbers of at least 0")
         self._require(0 <= self.seed < 2**31, "seed", "from 0 to 2147483647")
 

@@ -228,6 +228,14 @@ def test_the_cache_folder_holds_for_the_training_and_for_its_resumption(tone_tas
     assert asked == ["one", "one", "two"]
 
 
+def test_a_teacher_has_one_exit_to_weigh(tmp_path, capsys):
+    recipe = tmp_path / "mine.json"
+    recipe.write_text(json.dumps({"default": {"teacher": {"training": {"exit_weights": [1, 2]}}}}))
+    assert train_teacher.main(["--recipe", str(recipe), "--out", str(tmp_path / "teacher")]) == 2
+    assert capsys.readouterr().err == "error: exit_weights has 2 values, but the network has 1 exits\n"
+    assert not (tmp_path / "teacher").exists()
+
+
 def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, capsys):
     run = tmp_path / "run"
     options = ["--size", "small", "--epochs", "1", "--teacher", str(teacher_folder), "--out", str(run)]

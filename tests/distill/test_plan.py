@@ -112,6 +112,7 @@ def test_mistakes_in_a_plan(steps, message):
         ("[]", ArgumentError, r"plan '.*': a plan must be of the form {\"steps\": \[...\]}"),
         ('{"stpes": []}', ArgumentError, "plan '.*': setting of Plan is 'stpes', .*; did you mean 'steps'"),
         ("{}", ArgumentError, "plan '.*': .*steps"),
+        ('{"about": 5, "steps": [{"name": "a"}]}', ArgumentError, "plan '.*': about is 5, but must be text"),
     ],
 )
 def test_files_that_are_no_plan(tmp_path, text, error, message):
