@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from bnn_exit import policies
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
@@ -37,6 +38,7 @@ class Metadata:
         licence: licence of the training data.
         attribution: whom to credit for the training data.
         writer: what wrote the file, with its version.
+        policy_settings: what the policy learned, as `Policy.to_dict` says it without the name; empty for most.
     """
 
     labels: tuple[str, ...]
@@ -52,6 +54,7 @@ class Metadata:
     licence: str
     attribution: str
     writer: str
+    policy_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("policy", "task", "normalisation", "licence", "attribution", "writer"):
@@ -66,6 +69,14 @@ class Metadata:
         _require(self.input in INPUTS, "input", self.input, f"one of {', '.join(INPUTS)}")
         _require(_is_count(self.clip_samples), "clip_samples", self.clip_samples, "a whole number of at least 1")
         _require(len(self.exits) >= 1, "exits", list(self.exits), "the cost of at least one exit")
+        if self.policy_settings:
+            learned = policies.from_dict(self.policy_dict)
+            _require(
+                learned.fits(exits=len(self.exits), classes=len(self.labels)),
+                "policy_settings",
+                dict(self.policy_settings),
+                f"of a network with {len(self.exits)} exits and {len(self.labels)} classes",
+            )
         for name, point in self.operating_points.items():
             _require(name == point.name, "operating_points", name, f"filed under its own name {point.name!r}")
             _require(
@@ -74,6 +85,11 @@ class Metadata:
                 list(point.thresholds),
                 f"{len(self.exits) - 1} values for {len(self.exits)} exits",
             )
+
+    @property
+    def policy_dict(self) -> dict[str, Any]:
+        """The policy and what it learned, for `policies.from_dict`."""
+        return {"name": self.policy, **self.policy_settings}
 
     def to_json(self) -> bytes:
         """The metadata as UTF-8 JSON with its format version."""
@@ -84,6 +100,7 @@ class Metadata:
         values["exits"] = [cost.to_dict() for cost in self.exits]
         values["operating_points"] = {name: point.to_dict() for name, point in self.operating_points.items()}
         values["model"] = dict(self.model)
+        values["policy_settings"] = dict(self.policy_settings)
         try:
             return json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
         except (TypeError, ValueError) as error:
@@ -96,7 +113,7 @@ class Metadata:
         Raises:
             ArtifactError: not JSON, a newer format, a setting that is missing, or one that breaks a rule.
         """
-        values = _parse(data)
+        values = {"policy_settings": {}, **_parse(data)}
         fields = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in fields if name not in values]
         if missing:
@@ -113,6 +130,7 @@ class Metadata:
                         for name, point in _typed(values, "operating_points", dict).items()
                     },
                     "model": _typed(values, "model", dict),
+                    "policy_settings": _typed(values, "policy_settings", dict),
                 }
             )
         except (BnnExitError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:

@@ -41,6 +41,14 @@ def test_metadata_survive_the_way_through_json():
     assert json.loads(before.to_json())["format"] == artifact.FORMAT_VERSION == 1
 
 
+def test_what_a_policy_learned_is_kept_and_files_without_it_are_read():
+    learned = {"temperatures": [1.0, 2.0, 0.5]}
+    metadata = Metadata.from_json(edited(policy="scaled_margin", policy_settings=learned))
+    assert metadata.policy_dict == {"name": "scaled_margin", **learned}
+    assert Metadata.from_json(metadata.to_json()) == metadata
+    assert Metadata.from_json(edited(policy_settings=None)) == tiny.metadata()
+
+
 def test_what_load_gives(write):
     path = write(tiny.adaptive_file(output_order="isp"))
     loaded = artifact.load(str(path))
@@ -167,6 +175,15 @@ def test_a_newer_format(write):
         (edited(operating_points={"balanced": {}}), "metadata is not usable"),
         (edited(operating_points=[1]), "operating_points is .* but must be a dict"),
         (edited(model="quicknet"), "model is 'quicknet', but must be a dict"),
+        (edited(policy_settings=[1]), r"policy_settings is \[1\], but must be a dict"),
+        (
+            edited(policy_settings={"temperatures": [1]}),
+            "policy entropy has the settings temperatures, but must have none",
+        ),
+        (
+            edited(policy="scaled_margin", policy_settings={"temperatures": [1.0, 2.0]}),
+            "policy_settings is .* but must be of a network with 3 exits and 3 classes",
+        ),
     ],
 )
 def test_metadata_that_break_a_rule(write, meta, message):

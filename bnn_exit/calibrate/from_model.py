@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy as np
 from bnn_exit import policies
 from bnn_exit._keras import keras
 from bnn_exit.answers import Answers
-from bnn_exit.calibrate.choose import choose
+from bnn_exit.calibrate.choose import CHOOSE, checked_exits, choose
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
-from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, operating_points
+from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, OperatingPoints, operating_points
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.heads import over_grid
 from bnn_exit.models.network import Network
@@ -34,9 +34,10 @@ def calibrate(
     policy: Policy | str | None = None,
     minimise: str | None = None,
     device: DeviceProfile | None = None,
+    exits: str | Sequence[int] | None = None,
     confidence: float | None = None,
     **limits: float,
-) -> dict[str, OperatingPoint]:
+) -> OperatingPoints:
     """Thresholds for each name in `drops`, each with its figures on the clips that chose it.
 
     Args:
@@ -47,9 +48,14 @@ def calibrate(
         policy: fitted, or the name of one to fit; None means the default one. With limits, a name.
         minimise: "ops", "time" or "loss"; see `goals.Wishes`.
         device: whose times are limited.
+        exits: those to keep, 0-based and at least two, or "choose" to find out which serve the limits best; None keeps
+            all. `export` leaves the others out of the file.
         confidence: makes max_accuracy_drop a promise for new clips, such as 0.95; see `guarantee.guarantee`.
         **limits: names in `goals.LIMITS`, such as max_accuracy_drop=0.01, max_mean_cost=0.5, the most important first;
             they add an operating point "custom".
+
+    Returns:
+        A dict of the operating points, which knows the fitted policy and the kept exits that `export` needs.
 
     Raises:
         ArgumentError: settings out of range, or limits that cannot be kept; the message has the nearest that can.
@@ -60,18 +66,26 @@ def calibrate(
     wishes = Wishes(limits, minimise=minimise, device=device) if limits or minimise else None
     if confidence is not None and wishes is None:
         raise ArgumentError(f"confidence is {confidence!r}, but max_accuracy_drop is missing: what is to be promised?")
+    if exits == CHOOSE and wishes is None:
+        raise ArgumentError(f"exits is {exits!r}, but there is no limit, such as max_accuracy_drop=0.01, to choose by")
     if wishes is not None and isinstance(policy, Policy):
         raise ArgumentError(f"policy is a fitted {policy.name}, but with limits it must be a name: it is fitted here")
-    kind = policies.POLICIES[one_of("policy", policy, policies.POLICIES)] if isinstance(policy, str) else policy
-    answers = answers_of(model, task, split=split, features=kind is not None and kind.needs_features)
-    fitted = policies.fit(policy, answers) if isinstance(policy, str) else policy
+    given = policy.name if isinstance(policy, Policy) else policy or policies.DEFAULT
+    name = one_of("policy", given, policies.POLICIES)
+    answers = answers_of(model, task, split=split, features=policies.POLICIES[name].needs_features)
     costs = ExitCosts.of(model)
-    working = fitted or policies.fit(policies.DEFAULT)
-    points = operating_points(answers, costs.with_policy(working, Sizes.of(answers)), drops=drops, policy=working)
+    wanted = exits if exits is None or isinstance(exits, str) else tuple(exits)
+    custom: dict[str, OperatingPoint] = {}
     if wishes is not None:
-        name = policy if isinstance(policy, str) else policies.DEFAULT
-        points["custom"] = choose(answers, costs, wishes, policy_name=name, confidence=confidence).point
-    return points
+        outcome = choose(answers, costs, wishes, policy_name=name, exits=wanted, confidence=confidence)
+        kept, fitted, custom = outcome.kept, outcome.policy, {"custom": outcome.point}
+    else:
+        kept = checked_exits(wanted, answers)
+        fitted = policy if isinstance(policy, Policy) else policies.fit(name, answers.of_exits(kept))
+    part = answers.of_exits(kept)
+    spent = costs.of_exits(kept).with_policy(fitted, Sizes.of(part))
+    points = operating_points(part, spent, drops=drops, policy=fitted)
+    return OperatingPoints({**points, **custom}, policy=fitted, kept=None if exits is None else kept)
 
 
 def answers_of(model: Network, task: Task, *, split: str, features: bool = False) -> Answers:

@@ -78,6 +78,21 @@ class OperatingPoint:
         return point
 
 
+class OperatingPoints(dict[str, OperatingPoint]):
+    """Named operating points of one network: a dict that knows what its thresholds are for.
+
+    Attributes:
+        policy: fitted, whose scores the thresholds are compared with.
+        kept: the exits that they are for, 0-based; None means all of them.
+    """
+
+    def __init__(
+        self, points: Mapping[str, OperatingPoint], *, policy: Policy, kept: tuple[int, ...] | None = None
+    ) -> None:
+        super().__init__(points)
+        self.policy, self.kept = policy, kept
+
+
 def search_thresholds(
     answers: Answers,
     costs: Sequence[Cost],
@@ -116,7 +131,7 @@ def operating_points(
     drops: Mapping[str, float | None] = DROPS,
     standard_errors: float = STANDARD_ERRORS,
     policy: Policy | None = None,
-) -> dict[str, OperatingPoint]:
+) -> OperatingPoints:
     """Thresholds and figures for every name in `drops`, in its order; arguments and errors of `search_thresholds`.
 
     A point that may lose more accuracy never costs more than one that may lose less.
@@ -126,19 +141,21 @@ def operating_points(
         for name, drop in drops.items()
         if drop is not None
     }
-    of_these = problem(answers, costs, policy=policy)
+    chosen = policy or policies.fit(policies.DEFAULT)
+    of_these = problem(answers, costs, policy=chosen)
     thresholds: dict[str, Thresholds] = {}
     best = (0.0,) * (answers.exits - 1)
     for name, drop in sorted(drops.items(), key=lambda item: (item[1] is not None, item[1] or 0.0)):
         if drop is not None:
             best = threshold_search.search(of_these, goals[name], starts=[best])
         thresholds[name] = best
-    return {
+    points = {
         name: describe(
-            name, thresholds[name], answers, costs, policy=policy, max_accuracy_drop=0.0 if drop is None else drop
+            name, thresholds[name], answers, costs, policy=chosen, max_accuracy_drop=0.0 if drop is None else drop
         )
         for name, drop in drops.items()
     }
+    return OperatingPoints(points, policy=chosen)
 
 
 def describe(

@@ -7,7 +7,6 @@ them is changed, so that no other byte moves and neither TensorFlow nor a flatbu
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 import struct
 from collections.abc import Mapping
@@ -25,7 +24,6 @@ from bnn_exit.metadata import METADATA_NAME
 
 POINTS = "operating_points.json"
 MODEL = "model.tflite"
-POLICY = "policy.json"
 
 _ALIGNMENT = 16
 """Of the bytes of a buffer, in the public schema of TensorFlow Lite."""
@@ -38,10 +36,10 @@ def points_of(folder: Path) -> dict[str, OperatingPoint]:
         return {name: OperatingPoint.from_dict(values) for name, values in read_json(path).items()}
     except FileNotFoundError:
         return {}
-    except (json.JSONDecodeError, AttributeError, TypeError, KeyError, BnnExitError) as error:
-        raise DataError(f"{path} cannot be read ({error}): python -m bnn_exit.calibrate {folder} makes it again") from (
-            error
-        )
+    except (ValueError, AttributeError, TypeError, KeyError, BnnExitError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}): python -m bnn_exit.train --resume {folder} makes it again"
+        ) from error
 
 
 def store(folder: Path, points: Mapping[str, OperatingPoint]) -> list[Path]:
@@ -89,19 +87,13 @@ def store_outcome(folder: Path, outcome: Outcome, answers: Answers, costs: ExitC
 
 
 def policy_of(folder: Path) -> dict[str, Any]:
-    """The policy of RUN/model.tflite, as `Policy.to_dict` says it; the default one if the run has neither.
+    """The policy of RUN/model.tflite, as `Policy.to_dict` says it; the default one if the run has no such file.
 
     Raises:
         ArtifactError: model.tflite is damaged.
-        DataError: policy.json is damaged.
     """
-    path, model = folder / POLICY, folder / MODEL
-    if path.is_file():
-        try:
-            return policies.from_dict(read_json(path)).to_dict()
-        except (ValueError, TypeError, AttributeError, BnnExitError) as error:
-            raise DataError(f"{path} cannot be read ({error}): train --resume {folder} makes it again") from error
-    return {"name": artifact.load(model).metadata.policy if model.is_file() else policies.DEFAULT}
+    model = folder / MODEL
+    return artifact.load(model).metadata.policy_dict if model.is_file() else {"name": policies.DEFAULT}
 
 
 def _export(folder: Path, path: Path, outcome: Outcome, points: Mapping[str, OperatingPoint]) -> None:

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from bnn_exit.command import Parser
-from bnn_exit.errors import DataError, run_command
-
-POLICY = "policy.json"
-"""File of a run with the policy that its thresholds are for, if it is not the default one."""
+from bnn_exit.errors import run_command
 
 EPILOG = """\
 examples:
@@ -61,31 +56,13 @@ def _main(argv: list[str] | None) -> int:
 def _restore(folder: Path) -> tuple:
     """The trained network, the task as the run remembers it, the operating points and the policy they are for."""
     from bnn_exit import policies
-    from bnn_exit.calibrate.operating_points import OperatingPoint
+    from bnn_exit.calibrate import stored
     from bnn_exit.training.runs import RunConfig, require_file
 
     config = RunConfig.load(folder)
     model, task = config.network(folder), config.task
-    require_file(folder, "operating_points.json")
-    found = _read(
-        folder, "operating_points.json", lambda points: {n: OperatingPoint.from_dict(v) for n, v in points.items()}
-    )
-    # Only a run that was calibrated for another policy has this file.
-    chosen = (
-        _read(folder, POLICY, policies.from_dict) if (folder / POLICY).is_file() else policies.fit(policies.DEFAULT)
-    )
-    return model, task, found, chosen
-
-
-def _read(folder: Path, name: str, understand: Callable[[Any], Any]) -> Any:
-    from bnn_exit.files import read_json
-
-    try:
-        return understand(read_json(folder / name))
-    except (ValueError, AttributeError, TypeError) as error:
-        raise DataError(
-            f"{folder / name} cannot be read ({error}): python -m bnn_exit.train --resume {folder} makes it again"
-        ) from error
+    require_file(folder, stored.POINTS)
+    return model, task, stored.points_of(folder), policies.from_dict(stored.policy_of(folder))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from bnn_exit import policies
 from bnn_exit._keras import tf
 from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
 from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.operating_points import OperatingPoint
+from bnn_exit.calibrate.operating_points import OperatingPoint, OperatingPoints
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
 from bnn_exit.export import flatbuffer_edit, graph
@@ -67,18 +67,18 @@ def export(
         model: trained.
         path: of the file; replaced in one step once the audit has passed.
         task: labels, clip length, features, licence and attribution go into the file.
-        operating_points: from `calibrate`; may be empty.
+        operating_points: from `calibrate`; may be empty. Those of fewer exits make a file without the others.
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
             front end into the file.
-        policy: fitted, the one that the operating points were chosen for; None means the default. A file holds those
-            that read nothing but logits.
+        policy: fitted, the one that the operating points were chosen for; None takes theirs, if they tell, or the
+            default. A file holds those that read nothing but logits.
 
     Returns:
         The audit: every operator of the file with its bits and bytes.
 
     Raises:
-        ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network, or one that is not
-            binary.
+        ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network or the operating
+            points, or a network that is not binary.
         ExportError: LCE refused the network, a binary layer went float, or a policy that reads features.
     """
     one_of("input", input, INPUTS)
@@ -92,6 +92,15 @@ def export(
             f"the network takes {model.input_shape}, but the file would give it the task's log-mel {shape}: only a "
             "network of this shape becomes a file"
         )
+    if isinstance(operating_points, OperatingPoints):
+        if policy is not None and policy != operating_points.policy:
+            raise ArgumentError(
+                f"policy is {policy.name}, but the operating points were chosen for {operating_points.policy.name}"
+                f"{', fitted otherwise' if policy.name == operating_points.policy.name else ''}: leave it out"
+            )
+        policy = operating_points.policy
+        if operating_points.kept is not None:
+            model = model.with_exits(operating_points.kept)
     data = convert(model, task=task, operating_points=operating_points, input=input, policy=policy)
     parsed = flatbuffer.read(data)
     require_computed_outputs(parsed)
@@ -134,6 +143,7 @@ def convert(
         licence=task.licence,
         attribution=task.attribution,
         writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",
+        policy_settings={name: value for name, value in chosen.to_dict().items() if name != "name"},
     )
     return flatbuffer_edit.finish(
         _lce_flatbuffer(tensors, inputs, outputs),

@@ -116,3 +116,34 @@ def test_the_function_takes_the_same_options(model, tone_task):
         bnn_exit.calibrate(model, tone_task, split="test")
     with pytest.raises(ArgumentError, match="policy is a fitted margin, but with limits it must be a name"):
         bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.1, policy=policies.fit("margin"))
+    with pytest.raises(ArgumentError, match=r"exits is 'chose', but must be 'choose' or numbers of exits"):
+        bnn_exit.calibrate(model, tone_task, exits="chose")
+    with pytest.raises(ArgumentError, match=r"exits is 'choose', but there is no limit, such as max_accuracy_drop"):
+        bnn_exit.calibrate(model, tone_task, exits="choose")
+    with pytest.raises(ArgumentError, match=r"exits is 3,1, but must be at least two of 1 to 4, rising"):
+        bnn_exit.calibrate(model, tone_task, exits=[2, 0])
+
+
+def test_points_know_what_they_are_for(model, tone_task, tmp_path):
+    points = bnn_exit.calibrate(model, tone_task, policy="scaled_entropy")
+    assert points.policy == policies.fit("scaled_entropy", answers_of(model, tone_task, split="validation"))
+    path = tmp_path / "model.tflite"
+    bnn_exit.export(model, path, task=tone_task, operating_points=points)
+    metadata = artifact.load(path).metadata
+    # What the policy learned stands in the file, so that it can be read back.
+    assert policies.from_dict(metadata.policy_dict) == points.policy and metadata.operating_points == points
+    with pytest.raises(ArgumentError, match=r"policy is entropy, but the operating points were chosen for scaled_en"):
+        bnn_exit.export(model, path, task=tone_task, operating_points=points, policy=policies.fit("entropy"))
+    # With limits, all points are for one policy, also where it is fitted on half of the clips.
+    several = bnn_exit.calibrate(model, tone_task, policy="scaled_margin", max_accuracy_drop=0.2)
+    assert several.policy.name == "scaled_margin" and len(several["custom"].thresholds) == 3
+
+
+def test_points_of_fewer_exits_make_a_file_without_the_others(model, tone_task, tmp_path):
+    points = bnn_exit.calibrate(model, tone_task, exits=(0, 3))
+    assert points.kept == (0, 3) and len(points["full"].thresholds) == 1
+    bnn_exit.export(model, tmp_path / "two.tflite", task=tone_task, operating_points=points)
+    file = artifact.load(tmp_path / "two.tflite")
+    assert len(file.metadata.exits) == 2 and file.metadata.operating_points == points
+    chosen = bnn_exit.calibrate(model, tone_task, exits="choose", max_accuracy_drop=0.3)
+    assert len(chosen.kept) == 1 + len(chosen["custom"].thresholds) == 1 + len(chosen["full"].thresholds)

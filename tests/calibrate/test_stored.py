@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -8,6 +9,7 @@ from bnn_exit import artifact, pretrained
 from bnn_exit.calibrate import stored
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.errors import ArtifactError, DataError
+from bnn_exit.metadata import METADATA_NAME
 from bnn_exit.runtime import flatbuffer
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.backends import installed
@@ -85,16 +87,20 @@ def test_a_run_without_a_file_keeps_the_point_alone(tmp_path):
     assert stored.points_of(tmp_path) == {"mine": point("mine", 0.1)}
     (tmp_path / "operating_points.json").write_text("[]")
     with pytest.raises(
-        DataError, match=r"operating_points.json cannot be read .*: python -m bnn_exit.calibrate .* makes"
+        DataError, match=r"operating_points.json cannot be read .*: python -m bnn_exit.train --resume .* makes"
     ):
+        stored.points_of(tmp_path)
+    (tmp_path / "operating_points.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DataError, match=r"operating_points.json cannot be read"):
         stored.points_of(tmp_path)
 
 
 def test_the_policy_of_a_run_is_that_of_its_file(run, tmp_path_factory):
     assert stored.policy_of(run) == {"name": artifact.load(run / "model.tflite").metadata.policy}
-    (run / "policy.json").write_text('{"name": "scaled_margin", "temperatures": [1.0, 2.0]}')
-    assert stored.policy_of(run) == {"name": "scaled_margin", "temperatures": [1.0, 2.0]}
-    (run / "policy.json").write_text('{"name": "scaled_margin"}')
-    with pytest.raises(DataError, match=r"policy.json cannot be read"):
-        stored.policy_of(run)
+    file = artifact.load(run / "model.tflite")
+    exits = len(file.metadata.exits)
+    learned = {"temperatures": [1.0] * exits}
+    metadata = dataclasses.replace(file.metadata, policy="scaled_margin", policy_settings=learned).to_json()
+    (run / "model.tflite").write_bytes(stored.with_metadata(file.data, METADATA_NAME, metadata))
+    assert stored.policy_of(run) == {"name": "scaled_margin", **learned}
     assert stored.policy_of(tmp_path_factory.mktemp("none")) == {"name": "margin"}
