@@ -92,6 +92,7 @@ def test_every_trained_row_is_a_committed_result(name, cells):
     expected = [
         *(f"{100 * figures['accuracy']:.2f}" for figures in values["exits"]),
         f"{100 * balanced['accuracy']:.2f}",
+        f"{balanced['mean_cost']['ops'] / 1e6:.2f}",
         f"{100 * balanced['relative_cost']['ops']:.1f}",
         f"{100 * balanced['relative_time']['native']:.1f}",
         f"{values['file']['bytes'] / 1000:.0f}",
@@ -99,8 +100,16 @@ def test_every_trained_row_is_a_committed_result(name, cells):
     assert re.findall(r"\d+(?:\.\d+)?", cells.split("|", 1)[1]) == expected
 
 
-def test_the_results_are_there():
-    assert {name for name, _ in trained_rows()} == {"words-small", "words-large"}
+def test_every_measured_file_for_words_has_a_row():
+    results = (ROOT / "benchmarks" / "results" / "accuracy").glob("words-*.json")
+    files = {path.stem for path in results if "file" in json.loads(path.read_text(encoding="utf-8"))}
+    assert {name for name, _ in trained_rows()} == files > {"words-small", "words-large"}
+
+
+def test_the_figures_of_networks_without_a_file_are_those_of_the_results():
+    for name in ("words-teacher",):
+        values = json.loads((ROOT / "benchmarks" / "results" / "accuracy" / f"{name}.json").read_text(encoding="utf-8"))
+        assert f"{100 * values['exits'][-1]['accuracy']:.2f} % ([{name}]" in " ".join(TEXT.split())
 
 
 def test_the_mean_over_folds_is_that_of_the_summary():
