@@ -26,9 +26,9 @@ class Drift:
     """How clips from the field differ from those of calibration.
 
     Attributes:
-        p_values: of two tests: "score" (two-sample Kolmogorov-Smirnov on the first exit's score) and "exit_shares"
-            (chi-square on where clips leave); a small one says that the clips differ. The second is left out where the
-            clips are too few for it, or all leave at one exit.
+        p_values: of tests: "score_1", "score_2" and so on (two-sample Kolmogorov-Smirnov on the score of each exit
+            that compares one, over all clips) and "exit_shares" (chi-square on where clips leave); a small one says
+            that the clips differ. The last is left out where the clips are too few for it, or all leave at one exit.
         corrected: the same after Holm's correction for as many tests; never smaller.
         level: a corrected p-value at most this is an alarm; without drift that happens at most so often.
         calibration_shares, field_shares: of the clips, at each exit.
@@ -90,7 +90,8 @@ def drift(
     counts = np.stack([np.bincount(each, minlength=field.exits) for each in left])
     merged = _merged(counts)
     p_values = {
-        "score": float(stats.ks_2samp(scores[0][:, 0], scores[1][:, 0]).pvalue),
+        f"score_{index + 1}": float(stats.ks_2samp(scores[0][:, index], scores[1][:, index]).pvalue)
+        for index in range(max(1, field.exits - 1))
     }
     if merged.shape[1] > 1:
         p_values["exit_shares"] = float(stats.chi2_contingency(merged, correction=False).pvalue)
