@@ -23,7 +23,7 @@ from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
 from bnn_exit.command import Parser
 from bnn_exit.difficulty.score_clips import Heard
 from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
-from bnn_exit.policies import Policy, Sizes
+from bnn_exit.policies import Sizes
 
 DEFAULT_OPERATING_POINT = "balanced"
 FULL = "full"
@@ -89,8 +89,8 @@ def parser() -> argparse.ArgumentParser:
     wishes.add_argument(
         "--policy",
         metavar="NAME",
-        help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means read features that only "
-        "the network in Keras gives, so they can be measured, but not put into a file",
+        help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means need features, which "
+        "are asked of the network with TensorFlow, and as floats make a file larger",
     )
     wishes.add_argument(
         "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
@@ -129,7 +129,7 @@ def _main(argv: list[str] | None) -> int:
         options.policy = stored.policy_of(folder)["name"]
     kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
     chooses = bool(options.limits or options.minimise)
-    _check(options, kind)
+    _check(options)
     device = None if options.device is None else DeviceProfile.load(options.device)
     wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
     heard = Heard()
@@ -158,7 +158,7 @@ def _main(argv: list[str] | None) -> int:
     return 1 if heard.failed else 0
 
 
-def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
+def _check(options: argparse.Namespace) -> None:
     """Options that do not go together, and names that cannot be stored, before anything is searched for."""
     chosen = [f"--{name.replace('_', '-')}" for name in options.limits] or ["--minimise"] * bool(options.minimise)
     modes = ["--curve"] * options.curve + ["--drift"] * (options.drift is not None) + chosen[:1]
@@ -177,12 +177,6 @@ def _check(options: argparse.Namespace, kind: type[Policy]) -> None:
         raise ArgumentError("--name is '', but must have at least one letter")
     if options.name == FULL:
         raise ArgumentError(f"--name is {FULL!r}, which means that every clip runs to the end: choose another")
-    if options.name is not None and kind.needs_features:
-        in_files = ", ".join(name for name, each in policies.POLICIES.items() if not each.needs_features)
-        raise ArgumentError(
-            f"--policy is {kind.name!r}, which reads the features of every exit, but a file can hold policies that "
-            f"read logits alone: {in_files}; without --name it is measured"
-        )
 
 
 def _exits(text: str | None) -> str | tuple[int, ...] | None:

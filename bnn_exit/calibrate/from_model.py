@@ -16,7 +16,7 @@ from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
 from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, OperatingPoints, operating_points
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.models.heads import over_grid
+from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.network import Network
 from bnn_exit.policies import Policy, Sizes
 
@@ -108,6 +108,6 @@ def answers_of(model: Network, task: Task, *, split: str, features: bool = False
 
 
 def _features(model: MultiExitModel, log_mel: np.ndarray) -> tuple[np.ndarray, ...]:
-    flat = [keras.layers.Flatten()(over_grid(reached)) for reached in model.features]
+    flat = [flat_over_grid(reached) for reached in model.features]
     pooled = keras.Model(model.keras_model.inputs, flat)
     return tuple(pooled.predict(log_mel[..., None], batch_size=128, verbose=0))

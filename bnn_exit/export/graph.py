@@ -14,6 +14,7 @@ from bnn_exit._keras import convert_variables_to_constants_v2, keras, tf
 from bnn_exit.audio import tf_ops
 from bnn_exit.config import FeatureConfig
 from bnn_exit.export import scores
+from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy
 
@@ -64,7 +65,10 @@ def adaptive_graph(
         stage: int, source: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, ...]:
         reached = stages[stage](source)
-        answer = scores.answer(policy, stage, heads[stage](reached), memory, is_last=stage == last)
+        # Where the policy answers from features, the head is not run.
+        reads_features = policy.needs_features and stage < last
+        said = flat_over_grid(reached) if reads_features else heads[stage](reached)
+        answer = scores.answer(policy, stage, said, memory, is_last=stage == last)
         taken = (answer.probabilities, tf.constant([stage], tf.int32), answer.score)
         if stage == last:
             return taken

@@ -11,9 +11,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bnn_exit._keras import tf
-from bnn_exit.errors import ExportError
+from bnn_exit._keras import larq, tf
+from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import Policy
+from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
 from bnn_exit.policies.temperature import Scaled
@@ -38,35 +39,21 @@ class Answer:
     memory: tuple[tf.Tensor, ...] = ()
 
 
-def answer(
-    policy: Policy, exit_index: int, logits: tf.Tensor, memory: tuple[tf.Tensor, ...], *, is_last: bool
-) -> Answer:
+def answer(policy: Policy, exit_index: int, said: tf.Tensor, memory: tuple[tf.Tensor, ...], *, is_last: bool) -> Answer:
     """The answer of an exit under a fitted policy.
 
     Args:
         policy: fitted.
         exit_index: 0-based.
-        logits: `[1, classes]` of this exit.
+        said: logits `[1, classes]` of this exit; its features `[1, size]` where the policy answers from these.
         memory: of the exit before; empty at the first.
         is_last: the last exit's score is reported, though nothing is compared with it.
 
     Raises:
-        ExportError: a policy that reads more than the logits.
+        ArgumentError: a policy that was fitted to features of another size.
     """
-    for kind, make in _GRAPHS.items():
-        if isinstance(policy, kind):
-            return make(policy, exit_index, logits, memory, is_last)
-    raise ExportError(
-        f"policy {policy.name!r} reads the features of every exit, but a file can hold policies that read logits "
-        f"alone: {', '.join(exportable())}; measure it with bnn_exit.policies on the answers of a network"
-    )
-
-
-def exportable() -> list[str]:
-    """Names of the policies that a file can hold."""
-    from bnn_exit.policies import POLICIES
-
-    return [name for name, kind in POLICIES.items() if issubclass(kind, tuple(_GRAPHS))]
+    make = next(make for kind, make in _GRAPHS.items() if isinstance(policy, kind))
+    return make(policy, exit_index, said, memory, is_last)
 
 
 def _uncertainty(score: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Answer]:
@@ -137,6 +124,38 @@ def _ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tupl
     return Answer(probabilities, one_minus_largest(probabilities), said)
 
 
+def _class_means(policy: ClassMeans, exit_index: int, said: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+    if is_last:
+        probabilities = tf.nn.softmax(said)
+        return Answer(probabilities, one_minus_largest(probabilities))
+    means, size = np.asarray(policy.means[exit_index]), said.shape[-1]
+    if means.shape[1] != size:
+        raise ArgumentError(
+            f"policy {policy.name} was fitted to {means.shape[1]} features at exit {exit_index + 1}, but this network "
+            f"has {size}: fit it on answers of this one"
+        )
+    distances = _differing_bits if isinstance(policy, ClassMeans1Bit) else _distances
+    probabilities = tf.nn.softmax(distances(said, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
+    return Answer(probabilities, one_minus_largest(probabilities))
+
+
+def _distances(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
+    # Distances stay the same when all is moved, and squares of small numbers lose less to rounding.
+    middle = means.mean(axis=0)
+    moved, centred = features - middle.astype(np.float32), means - middle
+    squares = tf.reduce_sum(moved * moved, axis=-1, keepdims=True) + np.float32((centred**2).sum(axis=1))
+    squares -= tf.matmul(moved, tf.constant(2 * centred.T, tf.float32))
+    return tf.sqrt(tf.maximum(squares, 0.0))
+
+
+def _differing_bits(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
+    # A product of signs as a convolution of one place, which Larq Compute Engine does on bits.
+    classes, size = means.shape
+    signs = larq.math.sign(tf.reshape(features, [1, 1, 1, size]))
+    products = tf.nn.conv2d(signs, tf.constant(means.T.reshape(1, 1, size, classes), tf.float32), 1, "VALID")
+    return (size - tf.reshape(products, [1, classes])) / (2 * size)
+
+
 _OF = {
     Entropy: entropy,
     EntropyNats: entropy_nats,
@@ -148,4 +167,5 @@ _GRAPHS: dict[type[Policy], Callable[..., Answer]] = {
     Scaled: _scaled,
     Patience: _patience,
     Ensemble: _ensemble,
+    ClassMeans: _class_means,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from bnn_exit import policies
 from bnn_exit._keras import tf
@@ -17,6 +17,7 @@ from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
 from bnn_exit.export import flatbuffer_edit, graph
 from bnn_exit.export.audit import Audit, audit, require_computed_outputs
 from bnn_exit.files import write_bytes
+from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, Sizes
 from bnn_exit.runtime import flatbuffer
@@ -71,7 +72,7 @@ def export(
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
             front end into the file.
         policy: fitted, the one that the operating points were chosen for; None takes theirs, if they tell, or the
-            default. A file holds those that read nothing but logits.
+            default. Class means of floats may make the file twice as large: a value for each class and feature.
 
     Returns:
         The audit: every operator of the file with its bits and bytes.
@@ -79,7 +80,7 @@ def export(
     Raises:
         ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network or the operating
             points, or a network that is not binary.
-        ExportError: LCE refused the network, a binary layer went float, or a policy that reads features.
+        ExportError: LCE refused the network, or a binary layer went float.
     """
     one_of("input", input, INPUTS)
     if model.precision != "binary":
@@ -101,11 +102,16 @@ def export(
         policy = operating_points.policy
         if operating_points.kept is not None:
             model = model.with_exits(operating_points.kept)
-    data = convert(model, task=task, operating_points=operating_points, input=input, policy=policy)
+    chosen = policy or policies.fit(policies.DEFAULT)
+    data = convert(model, task=task, operating_points=operating_points, input=input, policy=chosen)
     parsed = flatbuffer.read(data)
     require_computed_outputs(parsed)
     report = audit(parsed, size=len(data))
-    report.require_binary(layers=model.num_binary_layers, binary_macs=model.costs()[-1].binary_macs)
+    sizes = _sizes(model, chosen)
+    own = [macs for index in range(model.num_exits - 1) if (macs := chosen.cost(index, sizes).binary_macs)]
+    report.require_binary(
+        layers=model.num_binary_layers + len(own), binary_macs=model.costs()[-1].binary_macs + sum(own)
+    )
     write_bytes(path, data)
     return report
 
@@ -135,7 +141,7 @@ def convert(
         clip_samples=task.clip_samples,
         features=task.features,
         policy=chosen.name,
-        exits=ExitCosts.of(model).with_policy(chosen, Sizes(model.num_classes)),
+        exits=ExitCosts.of(model).with_policy(chosen, _sizes(model, chosen)),
         operating_points=dict(operating_points),
         task=task.name,
         model=model.config.to_dict() if model.config else {},
@@ -143,7 +149,7 @@ def convert(
         licence=task.licence,
         attribution=task.attribution,
         writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",
-        policy_settings={name: value for name, value in chosen.to_dict().items() if name != "name"},
+        policy_settings=_settings(chosen),
     )
     return flatbuffer_edit.finish(
         _lce_flatbuffer(tensors, inputs, outputs),
@@ -151,6 +157,19 @@ def convert(
         outputs=tuple(OUTPUTS),
         metadata={METADATA_NAME: metadata.to_json()},
     )
+
+
+def _sizes(model: MultiExitModel, policy: Policy) -> Sizes:
+    """What the work of a policy depends on."""
+    flat = [flat_over_grid(reached) for reached in model.features] if policy.needs_features else []
+    return Sizes(model.num_classes, tuple(int(each.shape[-1]) for each in flat))
+
+
+def _settings(policy: Policy) -> dict[str, Any]:
+    """What the policy learned, for the metadata. Means of features stand in the network alone: they are too many."""
+    if policy.needs_features:
+        return {}
+    return {name: value for name, value in policy.to_dict().items() if name != "name"}
 
 
 def _lce_flatbuffer(tensors: tf.Graph, inputs: list[tf.Tensor], outputs: list[tf.Tensor]) -> bytes:

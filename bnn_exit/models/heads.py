@@ -35,6 +35,11 @@ def over_grid(features: keras.KerasTensor) -> keras.KerasTensor:
     return layers.AveragePooling2D((-(-height // 6), -(-width // 4)), padding="same")(features)
 
 
+def flat_over_grid(features: keras.KerasTensor) -> keras.KerasTensor:
+    """Those means as a list `[batch, cells * channels]`: the features that class means are taken of."""
+    return layers.Flatten()(over_grid(features))
+
+
 def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
     """ReLU, global average, dense: the smallest head, for sounds whose place in time and frequency says nothing."""
     features = layers.GlobalAveragePooling2D()(layers.ReLU()(features))

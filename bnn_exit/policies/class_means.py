@@ -9,7 +9,7 @@ import numpy as np
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import DataError
-from bnn_exit.policies.base import Floats, Policy, Sizes, softmax
+from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, softmax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,10 @@ class ClassMeans(Policy):
     def scores(self, answers: Answers) -> Floats:
         """See Policy."""
         return np.maximum(1 - self.probabilities(answers).max(axis=-1), 0.0)
+
+    def fits(self, *, exits: int, classes: int) -> bool:
+        """See Policy."""
+        return lengths(self.means) == lengths(self.spreads) == [classes] * (exits - 1)
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
         """See Policy: a distance, its division and an exponential for each class."""

@@ -99,6 +99,13 @@ def test_another_policy_gets_a_file_of_its_own(run, capsys):
     assert artifact.load(run / "model_sure.tflite").metadata.policy == "entropy"
 
 
+def test_class_means_get_a_file_that_answers_from_them(run, capsys):
+    assert command.main([str(run), "--max-mean-cost", "1", "--policy", "class_means_1bit", "--name", "near"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"wrote {run / 'model_near.tflite'}"
+    session = runtime.load(run / "model_near.tflite")
+    assert session.metadata.policy == "class_means_1bit" and "near" in session.operating_points
+
+
 def test_the_function_takes_the_same_options(model, tone_task):
     points = bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.1)
     assert list(points) == ["full", "accurate", "balanced", "fast", "custom"]

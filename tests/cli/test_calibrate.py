@@ -292,12 +292,6 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         ),
         (["--name", "", "--max-mean-cost", "0.9"], 2, "--name is '', but must have at least one letter"),
         (
-            ["--name", "mean", "--policy", "class_means", "--max-mean-cost", "0.9"],
-            2,
-            "--policy is 'class_means', which reads the features of every exit, but a file can hold policies that read "
-            "logits alone: entropy, entropy_nats, .*, ensemble; without --name it is measured",
-        ),
-        (
             ["--curve", "--drift", "a.wav"],
             2,
             "--curve and --drift are given together, but each is a question of its own",
@@ -329,7 +323,6 @@ def test_mistakes_are_found_before_the_answers_are_read(run, call):
     for options in (
         ["--name", "full"],
         ["--name", ""],
-        ["--name", "mean", "--policy", "class_means_1bit"],
         ["--curve"],
     ):
         assert "does not hold answers" not in call("--max-mean-cost", "0.9", *options, status=2)

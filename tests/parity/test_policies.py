@@ -1,5 +1,7 @@
 """Every policy that a file can hold says in the file, on every backend, what it says in NumPy."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from tiny import tiny_model
@@ -7,10 +9,11 @@ from tiny import tiny_model
 from bnn_exit import artifact, policies
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.answers import Answers
+from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
-from bnn_exit.errors import ArgumentError, ExportError
+from bnn_exit.errors import ArgumentError
 from bnn_exit.export import scores, to_lce
-from bnn_exit.policies import POLICIES, rule
+from bnn_exit.policies import POLICIES, Sizes, rule
 from bnn_exit.runtime.backends import BACKENDS
 
 EXITS = 3
@@ -24,15 +27,11 @@ def network(tone_task):
 
 @pytest.fixture(scope="module")
 def fitted(network, tone_task):
-    answers = answers_of(network, tone_task, split="validation")
-    return {name: policies.fit(name, answers) for name in scores.exportable()}
+    answers = answers_of(network, tone_task, split="validation", features=True)
+    return {name: policies.fit(name, answers) for name in POLICIES}
 
 
-def test_a_file_holds_every_policy_that_reads_logits_alone():
-    assert set(scores.exportable()) == {name for name, kind in POLICIES.items() if not kind.needs_features}
-
-
-@pytest.mark.parametrize("name", scores.exportable())
+@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if not kind.needs_features])
 def test_a_file_answers_and_scores_as_the_policy_does(name, network, fitted, tone_task, tmp_path):
     policy = fitted[name]
     to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
@@ -65,7 +64,47 @@ def _logits(network, task, log_mel, backend, folder):
     return Answers(np.log(np.maximum(said, 1e-38)))
 
 
-@pytest.mark.parametrize("name", scores.exportable())
+@pytest.mark.parametrize("name", ["class_means", "class_means_1bit"])
+def test_a_file_answers_from_the_means_of_features_on_every_backend(name, network, fitted, tone_task, tmp_path):
+    policy = fitted[name]
+    to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
+    file = artifact.load(tmp_path / "m.tflite")
+    assert (file.metadata.policy, file.metadata.policy_settings) == (name, {})
+    answers = answers_of(network, tone_task, split="test", features=True).part(range(20))
+    sizes = Sizes.of(answers)
+    assert file.metadata.exits == ExitCosts.of(network).with_policy(policy, sizes)
+    expected_scores, expected = policy.scores(answers), policy.probabilities(answers)
+    for backend, make in BACKENDS.items():
+        runner = make(file, threads=1)
+        for k in range(EXITS):
+            thresholds = rule.forcing_thresholds(k, exits=EXITS)
+            said = [runner.run(np.asarray(clip), thresholds) for clip in tone_task.log_mel("test")[:20]]
+            # The network on this backend may differ from Keras by a sign, so not every clip need agree.
+            close = [np.allclose(answer[0], expected[i, k], atol=1e-4) for i, answer in enumerate(said)]
+            assert np.mean(close) >= 0.8, (backend, k)
+            same = [abs(answer[2] - expected_scores[i, k]) < 1e-4 for i, answer in enumerate(said)]
+            assert np.mean(same) >= 0.8, (backend, k)
+            assert [answer[1] for answer in said] == [k] * len(said)
+
+
+@pytest.mark.parametrize("name", ["class_means", "class_means_1bit"])
+def test_the_graph_measures_distances_to_class_means(name):
+    generator = np.random.default_rng(4)
+    labels = np.arange(60) % 5
+    features = tuple(generator.normal(labels[:, None] * 0.3, 1, (60, 40 + k)).astype(np.float32) for k in range(EXITS))
+    features[0][0] = 0.0  # the sign of 0 is +1
+    answers = Answers(generator.normal(0, 3, (60, EXITS, 5)), labels, "validation", features=features)
+    policy = policies.fit(name, answers)
+    for k in range(EXITS):
+        for clip in range(60):
+            is_last = k == EXITS - 1
+            said = answers.logits[clip, k] if is_last else features[k][clip]
+            answer = scores.answer(policy, k, tf.constant(said[None]), (), is_last=is_last)
+            assert answer.probabilities.numpy()[0] == pytest.approx(policy.probabilities(answers)[clip, k], abs=1e-5)
+            assert answer.score.numpy() == pytest.approx([policy.scores(answers)[clip, k]], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if not kind.needs_features])
 def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
     generator = np.random.default_rng(2)
     logits = np.concatenate(
@@ -97,8 +136,14 @@ def test_a_policy_of_another_network_stays_out_of_files(network, tone_task, tmp_
     assert not (tmp_path / "m.tflite").exists()
 
 
-def test_a_policy_of_features_stays_out_of_files(network, tone_task, tmp_path):
-    policy = POLICIES["class_means"]()
-    with pytest.raises(ExportError, match="policy 'class_means' reads the features of every exit, but a file can hold"):
-        to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
+def test_means_of_other_features_stay_out_of_files(network, fitted, tone_task, tmp_path):
+    with pytest.raises(ArgumentError, match="policy class_means was fitted for another network than this one of 3"):
+        to_lce.export(
+            network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=POLICIES["class_means"]()
+        )
+    smaller = dataclasses.replace(
+        fitted["class_means"], means=tuple(tuple(row[:7] for row in mean) for mean in fitted["class_means"].means)
+    )
+    with pytest.raises(ArgumentError, match=r"policy class_means was fitted to 7 features at exit 1, but this network"):
+        to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=smaller)
     assert not (tmp_path / "m.tflite").exists()
