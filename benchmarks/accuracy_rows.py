@@ -17,7 +17,7 @@ GROUPS = {
     "backbones": "Four backbones on Arabic Speech Commands, from labels, fast recipe",
     "ablation": "What distillation and heads bring, on Arabic Speech Commands, fast recipe",
     "seeds": "The standard recipe with three seeds, on Arabic Speech Commands",
-    "twin": "A binary network beside its full-precision twin, both distilled from the same teacher",
+    "twin": "A binary network beside its full-precision twin, both distilled",
     "teacher": "Full-precision teachers",
     "other": "Other data",
 }
