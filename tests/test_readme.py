@@ -107,7 +107,7 @@ def test_every_measured_file_for_words_has_a_row():
 
 
 def test_the_figures_of_networks_without_a_file_are_those_of_the_results():
-    for name in ("words-teacher",):
+    for name in ("words-teacher", "words-float"):
         values = json.loads((ROOT / "benchmarks" / "results" / "accuracy" / f"{name}.json").read_text(encoding="utf-8"))
         assert f"{100 * values['exits'][-1]['accuracy']:.2f} % ([{name}]" in " ".join(TEXT.split())
 
