@@ -375,5 +375,5 @@ def test_the_help_teaches(capsys):
         command.main(["--help"])
     text = capsys.readouterr().out
     assert "--max-accuracy-drop 0.01 --confidence 0.95 --name safe" in text
-    assert "so they can be measured, but not put into a file" in " ".join(text.split())
+    assert "class means need features, which are asked of the network with TensorFlow" in " ".join(text.split())
     assert all(re.search(rf"\b{name}\b", text) for name in policies.POLICIES)
