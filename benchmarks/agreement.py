@@ -18,6 +18,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 import audio_tasks
 from bnn_exit import artifact, machine
@@ -53,7 +54,7 @@ def main() -> int:
         json.dumps(
             {
                 "question": __doc__.splitlines()[0],
-                "command": "python benchmarks/agreement.py RUN",
+                "command": called(__file__, None),
                 "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
                 "machine": machine.describe(),
                 "versions": machine.versions(),

@@ -29,6 +29,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 from bnn_exit import machine
 from bnn_exit.runtime import lce
@@ -84,7 +85,7 @@ def main() -> int:
         add_shares(row, isas, clock, bounds)
     result = {
         "question": "time of one binary convolution on each instruction set and in LCE",
-        "command": f"python benchmarks/binary_kernels.py --rounds {options.rounds}",
+        "command": called(__file__, None),
         "date": datetime.date.today().isoformat(),
         "machine": machine.describe(),
         "versions": machine.versions(),

@@ -19,6 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 from bnn_exit import machine
 from bnn_exit.audio import wav
@@ -115,7 +116,7 @@ def main() -> int:
         json.dumps(
             {
                 "question": __doc__.splitlines()[0],
-                "command": "python benchmarks/memory.py MODEL.tflite",
+                "command": called(__file__, None),
                 "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
                 "machine": machine.describe(),
                 "versions": machine.versions(),

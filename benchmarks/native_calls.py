@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 from bnn_exit import artifact, machine
 from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, Network, capabilities
@@ -119,7 +120,7 @@ def main() -> int:
     bars = [{"what": what, "figure": figure, "bar": bar, "met": figure <= bar} for what, figure, bar in figures]
     result = {
         "question": __doc__.splitlines()[0],
-        "command": f"python benchmarks/native_calls.py MODEL --rounds {options.rounds}",
+        "command": called(__file__, None),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "versions": machine.versions(),

@@ -25,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import plain_networks
+from command_line import called
 
 import audio_tasks
 from bnn_exit import artifact, machine
@@ -173,7 +174,7 @@ def main() -> int:
         show(name, graphs[name]["contestants"], "median_us")
     result = {
         "question": __doc__.splitlines()[0],
-        "command": f"python benchmarks/network_speed.py RUN --clips {len(clips)}",
+        "command": called(__file__, None),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "machine": machine.describe(),
         "versions": machine.versions(),

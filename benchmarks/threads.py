@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from command_line import called
 
 from bnn_exit import artifact, machine
 from bnn_exit.measure import time_us
@@ -48,7 +49,7 @@ def main() -> int:
         rows[f"{Path(options.model).name}, leaving at exit {k + 1}"] = measure(file.data, inputs)
     result = {
         "question": __doc__.splitlines()[0],
-        "command": f"python benchmarks/threads.py {options.model}",
+        "command": called(__file__, None),
         "date": datetime.date.today().isoformat(),
         "machine": machine.describe(),
         "versions": machine.versions(),
