@@ -19,14 +19,13 @@ from bnn_exit.calibrate.drift import drift, scipy_stats
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
-from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points, problem
+from bnn_exit.calibrate.operating_points import OperatingPoint, check_name, operating_points, problem
 from bnn_exit.command import Parser
 from bnn_exit.difficulty.score_clips import Heard
 from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
 from bnn_exit.policies import Sizes
 
 DEFAULT_OPERATING_POINT = "balanced"
-FULL = "full"
 
 EPILOG = """\
 examples:
@@ -173,10 +172,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError(f"--operating-point is {options.operating_point!r}, but goes with --drift alone")
     if options.drift is not None and options.policy != (own := stored.policy_of(Path(options.run))["name"]):
         raise ArgumentError(f"--policy is {options.policy!r}, but the thresholds of {options.run} are for {own!r}")
-    if options.name == "":
-        raise ArgumentError("--name is '', but must have at least one letter")
-    if options.name == FULL:
-        raise ArgumentError(f"--name is {FULL!r}, which means that every clip runs to the end: choose another")
+    if options.name is not None:
+        check_name("--name", options.name)
 
 
 def _exits(text: str | None) -> str | tuple[int, ...] | None:

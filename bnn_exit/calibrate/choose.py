@@ -9,7 +9,7 @@ from bnn_exit.answers import Answers
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes, check_device, check_mean_cost
 from bnn_exit.calibrate.guarantee import Guarantee, guarantee, halves, rising_path
-from bnn_exit.calibrate.operating_points import OperatingPoint, describe, problem
+from bnn_exit.calibrate.operating_points import OperatingPoint, check_name, describe, problem
 from bnn_exit.calibrate.subsets import ONE_EXIT, Choice, best_exits, check_kept, with_kept
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, nearest
@@ -61,7 +61,7 @@ def choose(
         answers: of all exits to labelled validation clips.
         costs: of the network with all exits.
         wishes: limits, and what is to be least.
-        name: of the operating point.
+        name: of the operating point: letters, digits, "_", "-" and "."; not "full", which every file has.
         policy_name: in POLICIES; fitted on `answers`.
         exits: those to keep, 0-based; CHOOSE to find out which; None for all.
         confidence: above 0 and below 1: max_accuracy_drop is then a promise for new clips.
@@ -70,6 +70,7 @@ def choose(
         ArgumentError: settings out of range or that do not go together, or limits that no thresholds keep.
         DataError: clips without labels or of one class, or too few of them for the promise.
     """
+    check_name("name", name)
     if answers.exits == 1:
         raise ArgumentError(ONE_EXIT)
     check_device(wishes.device, exits=answers.exits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,12 +17,25 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.policies import Policy, rule
 
-DROPS: dict[str, float | None] = {"full": None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
+FULL = "full"
+DROPS: dict[str, float | None] = {FULL: None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
 """Operating point -> accuracy on validation that it may lose against the last exit; None: every exit is off."""
 
 STANDARD_ERRORS = 1.645
 """Margin of the operating points, in standard errors of the accuracy lost: one-sided 95 % of a normal distribution.
 `benchmarks/threshold_margin.py` shows what happens without one when thresholds meet new speakers."""
+
+
+def check_name(argument: str, name: str) -> None:
+    """Of an operating point that someone chooses: it may stand in a file name, and "full" is taken.
+
+    Raises:
+        ArgumentError: naming `argument`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", name):
+        raise ArgumentError(f"{argument} is {name!r}, but must be of letters, digits, '_', '-' and '.'")
+    if name == FULL:
+        raise ArgumentError(f"{argument} is {FULL!r}, which means that every clip runs to the end: choose another")
 
 
 @dataclasses.dataclass(frozen=True)

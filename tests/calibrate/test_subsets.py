@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -122,6 +123,19 @@ def test_what_no_set_can_keep_is_one_line_with_the_nearest():
         ArgumentError, match=r"exits is 'chose', but must be 'choose' or numbers .* did you mean 'choose'"
     ):
         choose(answers, costs, Wishes({"max_mean_cost": 0.9}), exits="chose")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("full", "name is 'full', which means that every clip runs to the end: choose another"),
+        ("../full", "name is '../full', but must be of letters, digits, '_', '-' and '.'"),
+    ],
+)
+def test_a_name_that_no_operating_point_can_have(name, message):
+    costs = ExitCosts(whole().exits[:3], tuple(HEADS[:3]))
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        choose(made_up(count=40, exits=3), costs, Wishes({"max_accuracy_drop": 0.1}), name=name)
 
 
 def test_a_network_of_one_exit_leaves_nothing_to_choose():

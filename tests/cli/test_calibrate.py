@@ -284,13 +284,13 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (["--exits", "1,x", "--max-mean-cost", "0.9"], 2, "--exits is '1,x', but must be 'choose' or numbers of exits"),
         (["--exits", "chose", "--max-mean-cost", "0.9"], 2, "such as 1,3,4; did you mean 'choose'.$"),
         (["--exits", "3,9", "--max-mean-cost", "0.9"], 2, "exits is 3,9, but must be at least two of 1 to 3, rising"),
-        (["--name", "a/b", "--max-mean-cost", "0.9"], 2, "name is 'a/b', but must be of letters, digits"),
+        (["--name", "a/b", "--max-mean-cost", "0.9"], 2, "--name is 'a/b', but must be of letters, digits"),
         (
             ["--name", "full", "--max-mean-cost", "0.9"],
             2,
             "--name is 'full', which means that every clip runs to the end",
         ),
-        (["--name", "", "--max-mean-cost", "0.9"], 2, "--name is '', but must have at least one letter"),
+        (["--name", "", "--max-mean-cost", "0.9"], 2, "--name is '', but must be of letters, digits"),
         (
             ["--curve", "--drift", "a.wav"],
             2,
