@@ -16,8 +16,10 @@ from bnn_exit.errors import ArtifactError, describe_os_error
 from bnn_exit.metadata import FORMAT_VERSION, INPUTS, METADATA_NAME, Metadata
 from bnn_exit.runtime import flatbuffer
 
-__all__ = ["FORMAT_VERSION", "INPUTS", "METADATA_NAME", "OUTPUTS", "SIGNATURE", "Artifact", "Metadata", "load"]
+__all__ = ["FORMAT_VERSION", "INPUTS", "METADATA_NAME", "MODEL", "OUTPUTS", "SIGNATURE", "Artifact", "Metadata", "load"]
 
+MODEL = "model.tflite"
+"""The name of a run's own file; others of a run are model_NAME.tflite."""
 SIGNATURE = "serving_default"
 OUTPUTS = {"probabilities": "float32", "exit_index": "int32", "score": "float32"}
 """Name -> element type."""

@@ -13,6 +13,7 @@ import audio_tasks
 from audio_tasks.base import SPLITS, Task
 from bnn_exit import evaluation, files, pretrained
 from bnn_exit.answers import ANSWERS, Answers
+from bnn_exit.artifact import MODEL
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
@@ -25,11 +26,13 @@ examples:
   python -m bnn_exit.evaluate runs/words
   python -m bnn_exit.evaluate runs/words --data-dir DIR --backend reference --limit 50
   python -m bnn_exit.evaluate runs/words --split validation --json
+  python -m bnn_exit.evaluate runs/words/model_lean.tflite   (another file of the run, as calibrate makes)
   python -m bnn_exit.evaluate NAME --data-dir DIR            (a model of python -m bnn_exit.models)
 
 RUN is a folder that `python -m bnn_exit.train --out RUN` wrote. Every clip goes through RUN/model.tflite once for each
-exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/. Those of a model
-that comes with the package are only printed.
+exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/; those of
+RUN/model_NAME.tflite to RUN/metrics_NAME.json and RUN/plots_NAME/. Those of a model that comes with the package are
+only printed.
 """
 
 
@@ -47,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
 
 def add_split_options(arguments: argparse.ArgumentParser) -> None:
     """What commands that run a split through a model take: the model, and which clips on which backend."""
-    arguments.add_argument("run", metavar="RUN", help="folder of a training run, or a name of bnn_exit.models")
+    arguments.add_argument(
+        "run", metavar="RUN", help="folder of a training run, a model file in one, or a name of bnn_exit.models"
+    )
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     arguments.add_argument(
@@ -80,7 +85,7 @@ def _main(argv: list[str] | None) -> int:
     else:
         print(evaluation.table(report))
         if not is_shipped(options.run):
-            print(f"\nwrote {Path(options.run) / 'metrics.json'} and {Path(options.run) / 'plots'}")
+            print(f"\nwrote {beside_model(options.run, 'metrics.json')} and {beside_model(options.run, 'plots')}")
     return 0
 
 
@@ -98,8 +103,8 @@ def evaluate(
     What the exits say about a whole split is kept in RUN/answers/ as well, for `bnn_exit.calibrate`.
 
     Args:
-        run: folder of a training run, with config.json and model.tflite; or the name of a model that comes with the
-            package, for which nothing is written.
+        run: folder of a training run, with config.json and model.tflite; or another model file in one; or the name of a
+            model that comes with the package, for which nothing is written.
         split: "train", "validation" or "test".
         data_dir: takes the place of the data folder in the configuration; a model of the package has none.
         backend: "auto" or a name in `runtime.backends.BACKENDS`.
@@ -116,21 +121,33 @@ def evaluate(
     report |= {"seed": seed, "command": command}
     if is_shipped(run):
         return report
-    files.write_json(Path(run) / "metrics.json", report)
-    # Those of the validation split are the network's own, from its training.
-    if limit is None and split != "validation" and POLICIES[session.metadata.policy].keeps_answers():
+    files.write_json(beside_model(run, "metrics.json"), report)
+    # Those of the validation split are the network's own, from its training; other files of a run may lack exits.
+    own = model_of(run).name == MODEL and POLICIES[session.metadata.policy].keeps_answers()
+    if own and limit is None and split != "validation":
         names = tuple(task.split(split).ids)
         said = Answers.of_probabilities(measurement.exit_probabilities, labels=labels, split=split, names=names)
-        said.save(Path(run) / ANSWERS / f"{split}.npz")
+        said.save(model_of(run).parent / ANSWERS / f"{split}.npz")
     shown = "balanced" if "balanced" in measurement.points else list(measurement.points)[-1]
     curve = evaluation.sweep(measurement, labels, costs=session.metadata.exits)
-    evaluation.draw(Path(run) / "plots", report, curve, shown=shown)
+    evaluation.draw(beside_model(run, "plots"), report, curve, shown=shown)
     return report
 
 
 def is_shipped(run: str) -> bool:
     """Whether `run` names a model that comes with the package; a folder of that name goes first."""
     return not Path(run).exists() and run in pretrained.models()
+
+
+def model_of(run: str) -> Path:
+    """The model file that `run` means: itself, or model.tflite of the folder."""
+    return Path(run) if run.endswith(".tflite") else Path(run) / MODEL
+
+
+def beside_model(run: str, name: str) -> Path:
+    """Where a result about a model goes: `metrics.json` of model.tflite, `metrics_NAME.json` of model_NAME.tflite."""
+    model, plain = model_of(run), Path(name)
+    return model.with_name(plain.stem + model.stem.removeprefix(Path(MODEL).stem) + plain.suffix)
 
 
 def open_model(run: str, *, data_dir: str | None, backend: str = "auto") -> tuple[runtime.Session, Task, int | None]:
@@ -140,7 +157,7 @@ def open_model(run: str, *, data_dir: str | None, backend: str = "auto") -> tupl
     """
     if is_shipped(run):
         return _open_shipped(run, data_dir=data_dir, backend=backend)
-    folder = Path(run)
+    folder = model_of(run).parent
     config = read_config(folder)
     precision = config.get("model", {}).get("precision", "binary")
     if precision != "binary":
@@ -148,7 +165,7 @@ def open_model(run: str, *, data_dir: str | None, backend: str = "auto") -> tupl
             f"{folder} is a run of precision {precision!r}, which has no model.tflite to measure: give a binary run; "
             "accuracy on validation is in history.json and operating_points.json"
         )
-    session = runtime.load(_file(folder, "model.tflite"), backend=backend, threads=1)
+    session = runtime.load(_file(folder, model_of(run).name), backend=backend, threads=1)
     return session, load_task(config, data_dir=data_dir), config.get("training", {}).get("seed")
 
 
@@ -166,8 +183,10 @@ def _open_shipped(name: str, *, data_dir: str | None, backend: str) -> tuple[run
 def _file(folder: Path, name: str) -> Path:
     path = folder / name
     if not path.is_file():
-        made = {"config.json": f"--task TASK --out {folder}", "model.tflite": f"--resume {folder}"}[name]
-        raise DataError(f"{folder} has no {name}: python -m bnn_exit.train {made} makes it")
+        made = {"config.json": f"--task TASK --out {folder}", MODEL: f"--resume {folder}"}
+        others = " or ".join(str(path) for path in sorted(folder.glob("*.tflite"))) or "a run with model.tflite"
+        instead = f"python -m bnn_exit.train {made[name]} makes it" if name in made else f"give {others}"
+        raise DataError(f"{folder} has no {name}: {instead}")
     return path
 
 

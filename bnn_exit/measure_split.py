@@ -98,7 +98,9 @@ def _check_fit(session: Session, task: Task) -> None:
             f"{len(session.labels)} labels {_some(session.labels)}: give the data of the training with --data-dir"
         )
     if session.metadata.features != task.features or session.metadata.clip_samples != task.clip_samples:
-        raise ArtifactError("model.tflite was exported with other feature settings than config.json: export it again")
+        raise ArtifactError(
+            f"{session.artifact.path.name} was exported with other feature settings than config.json: export it again"
+        )
 
 
 def _some(labels: Iterable[str]) -> str:

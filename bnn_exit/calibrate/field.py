@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn_exit.answers import Answers
+from bnn_exit.artifact import MODEL
 from bnn_exit.difficulty.progress import Progress
 from bnn_exit.difficulty.score_clips import Heard, hear_all
 from bnn_exit.errors import ArgumentError, DataError
@@ -33,11 +34,11 @@ def field_answers(folder: Path, clips: Sequence[str], *, heard: Heard) -> Answer
     """
     if len(clips) == 1 and clips[0].endswith(".npz"):
         return Answers.load(clips[0])
-    session = runtime.load(folder / "model.tflite")
+    session = runtime.load(folder / MODEL)
     policy = session.metadata.policy
     if not POLICIES[policy].keeps_answers():
         raise ArgumentError(
-            f"{folder / 'model.tflite'} has the policy {policy}, which changes what the exits say, so its answers "
+            f"{folder / MODEL} has the policy {policy}, which changes what the exits say, so its answers "
             "cannot be compared with those of calibration: give an .npz file of the network's own"
         )
     progress, names, said = Progress(clips), [], []

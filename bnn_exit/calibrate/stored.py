@@ -7,7 +7,6 @@ them is changed, so that no other byte moves and neither TensorFlow nor a flatbu
 from __future__ import annotations
 
 import dataclasses
-import re
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,15 +14,15 @@ from typing import Any
 
 from bnn_exit import artifact, policies
 from bnn_exit.answers import Answers
+from bnn_exit.artifact import MODEL
 from bnn_exit.calibrate.choose import Outcome
 from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
-from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, DataError
+from bnn_exit.calibrate.operating_points import OperatingPoint, check_name, operating_points
+from bnn_exit.errors import ArtifactError, BnnExitError, DataError
 from bnn_exit.files import read_json, write_bytes, write_json
 from bnn_exit.metadata import METADATA_NAME
 
 POINTS = "operating_points.json"
-MODEL = "model.tflite"
 
 _ALIGNMENT = 16
 """Of the bytes of a buffer, in the public schema of TensorFlow Lite."""
@@ -76,8 +75,7 @@ def store_outcome(folder: Path, outcome: Outcome, answers: Answers, costs: ExitC
         DataError, ArtifactError, ExportError: a file of the run is missing or damaged, or cannot be made.
     """
     point = outcome.point
-    if not re.fullmatch(r"[A-Za-z0-9_.-]+", point.name):
-        raise ArgumentError(f"name is {point.name!r}, but must be of letters, digits, '_', '-' and '.'")
+    check_name("name", point.name)
     if len(outcome.kept) == answers.exits and outcome.policy.to_dict() == policy_of(folder):
         return store(folder, {point.name: point})
     path = folder / f"model_{point.name}.tflite"

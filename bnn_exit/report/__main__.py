@@ -23,6 +23,7 @@ examples:
   python -m bnn_exit.report runs/words
   python -m bnn_exit.report runs/words --split validation --out words.html
   python -m bnn_exit.report runs/words --data-dir DIR --limit 1000
+  python -m bnn_exit.report runs/words/model_lean.tflite     (another file of the run; writes report_lean.html)
   python -m bnn_exit.report NAME --data-dir DIR              (a model of python -m bnn_exit.models)
 
 Every clip goes through RUN/model.tflite once for each exit and once for each operating point, as evaluate does it. The
@@ -56,7 +57,7 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     one_of("--split", options.split, SPLITS)
     shipped = evaluate.is_shipped(options.run)
-    out = Path(options.out or (f"{options.run}.html" if shipped else Path(options.run) / "report.html"))
+    out = Path(options.out or (f"{options.run}.html" if shipped else evaluate.beside_model(options.run, "report.html")))
     if out.is_dir():
         raise ArgumentError(f"--out is {str(out)!r}, but that is a folder: give a file such as {out / 'report.html'}")
     plotting_library()  # before the clips are run: that takes minutes

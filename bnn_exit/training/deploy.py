@@ -52,7 +52,7 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
         write_json(folder / "parity.json", reports)
         for report in reports:
             parity.require(report)
-        candidate.replace(folder / "model.tflite")
+        candidate.replace(folder / artifact.MODEL)
     finally:
         candidate.unlink(missing_ok=True)
     return "\n".join([audit.table(), "", *tables, *map(_parity_line, reports)])

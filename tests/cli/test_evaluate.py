@@ -82,7 +82,11 @@ def world(tmp_path, monkeypatch):
             return task
 
     session = types.SimpleNamespace(
-        artifact=types.SimpleNamespace(probabilities=network(), inputs=np.asarray(task.log_mel("train"))),
+        artifact=types.SimpleNamespace(
+            path=tmp_path / "run" / "model.tflite",
+            probabilities=network(),
+            inputs=np.asarray(task.log_mel("train")),
+        ),
         backend="fake",
         labels=LABELS,
         exits=EXITS,
@@ -175,6 +179,30 @@ def test_what_the_exits_said_is_kept_for_calibration(world):
     assert len(Answers.load(world.run / "answers" / "test.npz")) == len(TRUE)
 
 
+def test_another_file_of_the_run_has_results_of_its_own(world, capsys, monkeypatch):
+    lean = world.run / "model_lean.tflite"
+    lean.write_bytes(b"stands in for a model with fewer exits")
+    loaded = []
+    monkeypatch.setattr(evaluate.runtime, "load", lambda path, **_: loaded.append(path) or world.session)
+    assert evaluate.main([str(lean)]) == 0
+    assert loaded == [lean]
+    assert capsys.readouterr().out.endswith(
+        f"\n\nwrote {world.run / 'metrics_lean.json'} and {world.run / 'plots_lean'}\n"
+    )
+    report = json.loads((world.run / "metrics_lean.json").read_text())
+    assert report["sample_count"] == CLIPS and report["seed"] == 7
+    assert list((world.run / "plots_lean").iterdir())
+    # Figures of model.tflite, and answers of all exits, are of that file alone.
+    assert not {"metrics.json", "plots", "answers"} & {path.name for path in world.run.iterdir()}
+
+
+def test_a_missing_file_of_the_run_is_told_with_those_that_there_are(world, capsys):
+    assert failing(world, capsys, model="model_lena.tflite") == (
+        1,
+        f"error: {world.run} has no model_lena.tflite: give {world.run / 'model.tflite'}",
+    )
+
+
 def test_answers_that_are_not_the_exits_own_are_not_kept(world):
     world.session.metadata.policy = "ensemble"
     assert evaluate.main([str(world.run)]) == 0
@@ -255,9 +283,9 @@ def test_a_file_without_operating_points_is_measured_at_full(world):
 # ----------------------------------------------------------------------------------------------------------- bad input
 
 
-def failing(world, capsys, *arguments):
+def failing(world, capsys, *arguments, model=""):
     """The one line and the status of a command that must fail."""
-    status = evaluate.main([str(world.run), *arguments])
+    status = evaluate.main([str(world.run / model), *arguments])
     printed = capsys.readouterr()
     assert printed.out == ""
     lines = [line for line in printed.err.splitlines() if not line.startswith("note: ")]

@@ -64,6 +64,13 @@ def held(path):
     return text, json.loads(re.search(r'id="data">(.*?)</script>', text, re.DOTALL)[1])
 
 
+def test_another_file_of_the_run_gets_a_page_of_its_own(run, capsys):
+    (run / "model.tflite").rename(run / "model_lean.tflite")
+    assert command.main([str(run / "model_lean.tflite"), "--backend", "reference"]) == 0
+    assert capsys.readouterr().out.startswith(f"wrote {run / 'report_lean.html'} (")
+    assert "<dd>toy</dd>" in held(run / "report_lean.html")[0]
+
+
 def test_a_run_gets_its_page(run, capsys):
     assert command.main([str(run), "--backend", "reference"]) == 0
     out = run / "report.html"
