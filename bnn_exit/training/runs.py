@@ -116,24 +116,32 @@ class RunConfig:
         return model
 
     @classmethod
-    def load(cls, folder: Path) -> RunConfig:
-        """Read config.json; DataError if the folder is no run, or its settings cannot be read."""
+    def load(cls, folder: Path, *, advice: str = "start the training again") -> RunConfig:
+        """Read config.json; DataError, which ends in `advice`, if the folder is no run or it cannot be read."""
         path = folder / "config.json"
         if not path.is_file():
             raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
 
         def made(values: dict[str, Any]) -> RunConfig:
+            if "model" not in values and "teacher" in values:
+                raise DataError(
+                    f"{str(folder)!r} is a teacher, not a run of a student: python -m distill.train_teacher --resume "
+                    f"{folder} goes on with it, and --teacher {folder} learns from it"
+                )
+            distillation = values.get("distillation")
+            if not isinstance(distillation, (dict, type(None))):
+                raise ArgumentError(f"distillation is {distillation!r}, but must be null or settings")
             return cls(
                 RunTask.from_dict(values["task"]),
                 ModelConfig.from_dict(values["model"]),
                 AugmentConfig.from_dict(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
-                values.get("distillation"),
+                distillation,
                 TeacherRecipe.from_dict(values.get("teacher", {})),
                 one_of("input", values.get("input", INPUTS[0]), INPUTS),
             )
 
-        return read_settings(path, made, advice="start the training again")
+        return read_settings(path, made, advice=advice)
 
 
 def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:

@@ -10,7 +10,7 @@ from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
 from bnn_exit.training.runs import RunConfig, RunTask
 from distill.teachers import files
-from distill.teachers.runs import TeacherRun
+from distill.teachers.runs import ADVICE, TeacherRun
 from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
 
 __all__ = ["MeanTeacher", "NetworkTeacher", "Teacher", "load_teacher"]
@@ -37,6 +37,7 @@ def load_teacher(
             teacher of waveforms of any length hears so many samples.
 
     Raises:
+        ArgumentError: an unknown kind, or an embedding of a student's run.
         DataError: nothing that can be read is there, or it does not fit.
     """
     if not isinstance(path, (str, os.PathLike)):
@@ -84,11 +85,13 @@ def _open(path: Path, *, kind: str, clip_samples: int | None) -> tuple[Teacher, 
     """The teacher, and what it was trained on where that is known."""
     if files.is_model_file(path):
         return files.FileTeacher(path, kind=kind, clip_samples=clip_samples), None
+    if not path.exists():
+        raise DataError(f"teacher {str(path)!r} does not exist: check the path")
     if not (path / "config.json").is_file():
         raise DataError(
             f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher or bnn_exit.train, a Keras "
             "file, a SavedModel or a TFLite file"
         )
     run: TeacherRun | RunConfig
-    run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path)
+    run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path, advice=ADVICE)
     return NetworkTeacher(run.network(path), kind=kind), run.task

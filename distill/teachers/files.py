@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bnn_exit._keras import keras, tf
-from bnn_exit.errors import DataError
+from bnn_exit.errors import DataError, one_of
+from bnn_exit.runtime import flatbuffer
 from distill.teachers.teacher import KINDS
 
 KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
@@ -27,16 +28,17 @@ class FileTeacher:
         clip_samples: what a model of waveforms of any length is given.
 
     Raises:
+        ArgumentError: an unknown kind.
         DataError: a file that is missing, damaged or of another format, or a model with other than one input and
-            output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor a waveform `[batch, samples]`,
-            or that does not answer silence with finite numbers.
+            output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor a waveform (`[batch, samples]`,
+            or `[samples]` of one clip), or that does not answer silence with finite numbers.
     """
 
     def __init__(self, path: Path, *, kind: str = "logits", clip_samples: int | None = None) -> None:
-        assert kind in KINDS
+        one_of("kind", kind, KINDS)
         self.path, self.kind = path, kind
         with self._one_line("read"):
-            self._call, shape, self.size, self.keras_model = _open(path)
+            self._call, shape, self.size, self.keras_model = _with_batch(_open(path))
         self._batch = _batch(path, shape)
         self.input_shape = _clip_shape(path, shape, clip_samples=clip_samples)
         self.input = "waveform" if len(self.input_shape) == 1 else "log_mel"
@@ -107,6 +109,17 @@ def _open(path: Path) -> _Opened:
     return _open_tflite(path) if path.suffix == ".tflite" else _open_saved_model(path)
 
 
+def _with_batch(opened: _Opened) -> _Opened:
+    """A model of one waveform `[samples]`, without a batch, is asked clip by clip."""
+    if len(opened.shape) != 1:
+        return opened
+
+    def call(batch: np.ndarray) -> np.ndarray:
+        return np.stack([opened.call(clip).reshape(-1) for clip in batch])
+
+    return opened._replace(call=call, shape=(1, *opened.shape))
+
+
 def _open_keras(path: Path) -> _Opened:
     if not path.is_file():
         raise DataError(f"teacher {str(path)!r} does not exist: check the path")
@@ -141,7 +154,9 @@ def _open_saved_model(path: Path) -> _Opened:
 def _open_tflite(path: Path) -> _Opened:
     if not path.is_file():
         raise DataError(f"teacher {str(path)!r} does not exist: check the path")
-    interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
+    data = path.read_bytes()
+    _check_whole(path, data)
+    interpreter = tf.lite.Interpreter(model_content=data)
     interpreter.allocate_tensors()
     inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
     _require_one(path, len(inputs), len(outputs))
@@ -149,15 +164,24 @@ def _open_tflite(path: Path) -> _Opened:
     if source["dtype"] != np.float32 or result["dtype"] != np.float32:
         raise DataError(f"teacher {str(path)!r} computes with integers, but must take and give float32")
 
+    def ask(clip: np.ndarray) -> np.ndarray:
+        interpreter.set_tensor(source["index"], clip.reshape(source["shape"]))
+        interpreter.invoke()
+        return interpreter.get_tensor(result["index"]).reshape(-1).copy()
+
     def call(batch: np.ndarray) -> np.ndarray:
-        found = []
-        for clip in batch:
-            interpreter.set_tensor(source["index"], clip.reshape(source["shape"]))
-            interpreter.invoke()
-            found.append(interpreter.get_tensor(result["index"]).reshape(-1).copy())
-        return np.stack(found)
+        return ask(batch) if batch.ndim == 1 else np.stack([ask(clip) for clip in batch])
 
     return _Opened(call, tuple(int(size) for size in source["shape"]), int(np.prod(result["shape"])))
+
+
+def _check_whole(path: Path, data: bytes) -> None:
+    """TensorFlow Lite does not check a file, and damage can end the process: our reader looks at it first."""
+    model = flatbuffer.read(data)
+    if any(operator.name.startswith("Lce") for graph in model.subgraphs for operator in graph.operators):
+        raise DataError(
+            f"teacher {str(path)!r} is a binary network for Larq Compute Engine: give the folder of its run"
+        )
 
 
 def _require_one(path: Path, inputs: int, outputs: int) -> None:
@@ -183,9 +207,9 @@ def _clip_shape(path: Path, shape: tuple[int | None, ...], *, clip_samples: int 
 
 def _size(path: Path, shape: object) -> int:
     sizes = list(shape)  # type: ignore[call-overload]
-    if len(sizes) != 2 or sizes[1] is None:
+    if len(sizes) not in (1, 2) or sizes[-1] is None:
         raise DataError(f"teacher {str(path)!r} gives {sizes}, but must give [batch, classes] or [batch, size]")
-    return int(sizes[1])
+    return int(sizes[-1])
 
 
 def _logits(found: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import Config
-from bnn_exit.errors import DataError, one_of
+from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.files import read_json, write_json
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
@@ -70,6 +70,10 @@ class TeacherRun:
     @classmethod
     def load(cls, folder: Path) -> TeacherRun:
         """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
+        if not (folder / "config.json").is_file():
+            raise ArgumentError(
+                f"{str(folder)!r} is no teacher: it has no config.json (distill.train_teacher makes it)"
+            )
 
         def made(values: dict[str, Any]) -> TeacherRun:
             if not _of_teacher(values):

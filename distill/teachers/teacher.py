@@ -9,11 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from bnn_exit._keras import keras
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.network import Network
-from distill.recording import layer_called
 
 KINDS = ("logits", "embedding")
+EMBEDDING = "embedding"
+"""The layer of `residual.residual` that gives one."""
 
 
 class Teacher(Protocol):
@@ -50,17 +51,23 @@ class NetworkTeacher:
         kind: "logits" or "embedding".
 
     Raises:
-        ArgumentError: an embedding of a network that has no layer of this name.
+        ArgumentError: an unknown kind, or an embedding of a network that has no layer of this name: a student.
     """
 
     input = "log_mel"
 
     def __init__(self, network: Network, *, kind: str = "logits") -> None:
+        one_of("kind", kind, KINDS)
         self.network, self.kind, self.size = network, kind, network.num_classes
         self.input_shape: tuple[int, ...] = network.input_shape
         self.keras_model = network.keras_model
         if kind == "embedding":
-            layer = layer_called(network.keras_model, "embedding", what="layer that gives the teacher's embedding")
+            if EMBEDDING not in {layer.name for layer in network.keras_model.layers}:
+                raise ArgumentError(
+                    "a student's run as a teacher gives no embedding: give a folder of distill.train_teacher or a "
+                    "model file that gives one"
+                )
+            layer = network.keras_model.get_layer(EMBEDDING)
             self._embed = keras.Model(network.keras_model.inputs, layer.output)
             self.size = int(layer.output.shape[-1])
 

@@ -1,10 +1,12 @@
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import distill
+from bnn_exit import pretrained
 from bnn_exit._keras import keras, set_seed, tf
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
@@ -62,7 +64,8 @@ def test_a_network_teaches_with_its_embedding():
     assert (teacher.kind, teacher.size, found.shape) == ("embedding", 64, (5, 64))
     np.testing.assert_allclose(found @ logits.kernel + logits.bias, network.logits(CLIPS)[:, 0], rtol=1e-4, atol=1e-5)
     with pytest.raises(
-        ArgumentError, match="layer that gives the teacher's embedding is 'embedding', but must be one of"
+        ArgumentError,
+        match=r"a student's run as a teacher gives no embedding: give a folder of distill.train_teacher or",
     ):
         NetworkTeacher(Network(dense_model()), kind="embedding")
 
@@ -226,6 +229,52 @@ def test_a_saved_model_of_waveforms_of_any_length_or_one_by_one(tmp_path, shape)
     np.testing.assert_allclose(teacher.outputs(waveforms), expected, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [[8], [None]])
+def test_a_saved_model_of_one_waveform_without_a_batch(tmp_path, shape):
+    save_function(tmp_path, lambda clip: summed(clip[None])[0], shape=shape)
+    teacher = load_teacher(tmp_path, kind="embedding", clip_samples=8)
+    waveforms = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
+    assert (teacher.input, teacher.input_shape, teacher.size) == ("waveform", (8,), 2)
+    np.testing.assert_allclose(teacher.outputs(waveforms), summed(waveforms).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_tflite_file_of_one_waveform_without_a_batch(tmp_path):
+    save_function(tmp_path / "saved", lambda clip: summed(clip[None]), shape=[8])
+    converted = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path / "saved")).convert()
+    (tmp_path / "one.tflite").write_bytes(converted)
+    teacher = load_teacher(tmp_path / "one.tflite", kind="embedding")
+    waveforms = np.random.default_rng(1).normal(size=(3, 8)).astype(np.float32)
+    assert (teacher.input, teacher.input_shape, teacher.size) == ("waveform", (8,), 2)
+    np.testing.assert_allclose(teacher.outputs(waveforms), summed(waveforms).numpy(), rtol=1e-4, atol=1e-6)
+
+
+def test_a_truncated_tflite_file_is_one_line_and_not_the_end_of_the_process(tmp_path):
+    path, _ = save_tflite(tmp_path)
+    whole = path.read_bytes()
+    for size in range(0, len(whole), len(whole) // 40):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataError, match=r"^teacher '.*teacher.tflite' cannot be read \(ArtifactError: .*\)$"):
+            load_teacher(path)
+
+
+def test_our_own_file_is_told_from_one_that_can_teach(tmp_path):
+    shipped = Path(pretrained.FOLDER, "esc10-small.tflite")
+    with pytest.raises(DataError, match="is a binary network for Larq Compute Engine: give the folder of its run"):
+        load_teacher(shipped)
+
+
+@pytest.mark.parametrize("name", ["a.keras", "folder"])
+def test_an_unknown_kind_is_named(tmp_path, tone_task, name):
+    if name == "folder":
+        save_teacher(tmp_path / name, tone_task)
+    else:
+        dense_model().save(tmp_path / name)
+    with pytest.raises(
+        ArgumentError, match="kind is 'logit', but must be one of embedding, logits; did you mean 'logits'"
+    ):
+        load_teacher(tmp_path / name, kind="logit")
+
+
 @pytest.mark.parametrize("name", ["damaged.keras", "damaged.h5", "damaged.tflite", "missing.keras", "missing.tflite"])
 def test_files_that_cannot_be_read(tmp_path, name):
     if name.startswith("damaged"):
@@ -237,6 +286,11 @@ def test_files_that_cannot_be_read(tmp_path, name):
 
 def test_a_folder_that_is_no_teacher(tmp_path):
     with pytest.raises(DataError, match="is no teacher: give a folder of "):
+        load_teacher(tmp_path)
+    with pytest.raises(DataError, match="gone' does not exist: check the path"):
+        load_teacher(tmp_path / "gone")
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(DataError, match=r"config.json cannot be read \(.*\): train the teacher again"):
         load_teacher(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"format": 1, "teacher": {"size": "base"}}))
     with pytest.raises(DataError, match="cannot be read"):
