@@ -88,6 +88,12 @@ class Plan(Config):
         names = [step.name for step in self.steps]
         if len(set(names)) < len(names):
             raise ArgumentError(f"steps are called {', '.join(names)}, but must have different names")
+        last = self.steps[-1]
+        if last.objective != "labels":
+            raise ArgumentError(
+                f"step {last.name!r} is the last and has objective {last.objective!r}, but must have 'labels': exits "
+                "that never learned them would answer by chance"
+            )
         for step in self.steps:
             if self.teacher_kind == "embedding" and step.objective == "labels" and step.teacher_weight:
                 raise ArgumentError(

@@ -97,6 +97,10 @@ def test_the_last_step_lives_in_the_run_itself():
             [{"name": "a", "objective": "embedding", "trainable": "heads"}],
             "trainable is 'heads', but must be 'all' where an",
         ),
+        (
+            [{"name": "a", "teacher_weight": 0}, {"name": "b", "objective": "embedding"}],
+            "step 'b' is the last and has objective 'embedding', but must have 'labels': exits that never learned them",
+        ),
     ],
 )
 def test_mistakes_in_a_plan(steps, message):
