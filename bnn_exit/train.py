@@ -12,7 +12,7 @@ from typing import Any
 import audio_tasks
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.errors import ArgumentError, nearest, one_of, run_command
 from bnn_exit.run_options import (
     RECIPE,
     add_data_options,
@@ -164,7 +164,7 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     from bnn_exit.training.runs import RunConfig, RunTask
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
+    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
     model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision"))
     distillation, precision = _distillation(options, recipe)
     _check_distributed(distillation, options)
@@ -201,7 +201,7 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
     usual = DistillConfig.from_dict(settings)
     chosen_teachers = usual_teachers if options.teacher is None else options.teacher
     # Resolved, so that the run can go on from another folder.
-    teachers = [path if path == "auto" else str(Path(path).resolve()) for path in chosen_teachers if path != "none"]
+    teachers = [_teacher_path(path) for path in chosen_teachers if path != "none"]
     names = ("temperature", "teacher_weight", "deepest_weight", "views")
     chosen = given(options, *names)
     source = usual_plan if options.plan is None else options.plan
@@ -223,6 +223,17 @@ def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, A
             return None, None
         how = dataclasses.replace(how, teacher_weight=0.0)
     return {"teachers": teachers, **how.to_dict()}, None
+
+
+def _teacher_path(path: str) -> str:
+    if path == "auto":
+        return path
+    if not Path(path).exists():
+        raise ArgumentError(
+            f"--teacher is {path!r}, which does not exist: give auto, none, a folder of distill.train_teacher or "
+            f"bnn_exit.train, a Keras file, a SavedModel or a TFLite file{nearest(path, ['auto', 'none'])}"
+        )
+    return str(Path(path).resolve())
 
 
 def _names_of(kind: type) -> list[str]:
@@ -262,7 +273,8 @@ def _resume(options: argparse.Namespace) -> int:
     from bnn_exit.training.runs import RunConfig
 
     fixed = {"data_dir", "cache_dir", "resume", "input", "tensorboard", "distribute"}
-    changed = [name for name, value in vars(options).items() if name not in fixed and value]
+    usual = parser().parse_args([])
+    changed = [name for name, value in vars(options).items() if name not in fixed and value != getattr(usual, name)]
     if changed:
         raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
     folder = Path(options.resume)

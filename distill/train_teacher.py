@@ -67,7 +67,8 @@ def _main(argv: list[str] | None) -> int:
     words = sys.argv[1:] if argv is None else argv
     if options.resume is not None:
         fixed = ("resume", "data_dir", "cache_dir")
-        changed = [name for name, value in vars(options).items() if value and name not in fixed]
+        usual = parser().parse_args([])
+        changed = [name for name, value in vars(options).items() if name not in fixed and value != getattr(usual, name)]
         if changed:
             raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a training that is resumed")
         return _train(Path(options.resume), options, resume=True)
@@ -82,7 +83,7 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
     from distill.teachers.runs import TeacherConfig, TeacherRun
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name)
+    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
     teacher = TeacherConfig.from_dict({"size": recipe.teacher.size, **given(options, "size")})
     features = feature_options(options, recipe.features)
     chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")

@@ -61,13 +61,18 @@ def test_a_path_that_exists_wins(shelf: Path) -> None:
         bnn_exit.load(NAME, backend="reference")
 
 
-@pytest.mark.parametrize("path", ["m.tflite", "runs/words", "./words", Path("words"), "Words", ""])
+@pytest.mark.parametrize("path", ["m.tflite", "runs/words", "./words", Path("words"), Path("")])
 def test_what_looks_like_a_path_is_one(shelf: Path, path: str | Path) -> None:
     assert pretrained.resolve(path) == Path(path)
 
 
 @pytest.mark.parametrize(
-    ("name", "hint"), [("toy-word-small", f"; did you mean '{NAME}'?"), ("zebra", "")], ids=["near", "far"]
+    ("name", "hint"),
+    [
+        *((name, f"; did you mean '{NAME}'?") for name in ("toy-word-small", "toy_words_small", "Toy-Words-Small")),
+        ("zebra", ""),
+        ("", ""),
+    ],
 )
 def test_an_unknown_name_gives_the_nearest(shelf: Path, name: str, hint: str) -> None:
     with pytest.raises(ArgumentError) as caught:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,7 +48,7 @@ class AugmentConfig(Config):
         self._require_kinds()
         self._require(self.time_shift_ms >= 0, "time_shift_ms", "at least 0")
         self._require(0 <= self.noise_probability <= 1, "noise_probability", "from 0 to 1")
-        self._require(len(self.snr_db) == 2 and self.snr_db[0] <= self.snr_db[1], "snr_db", "(lowest, highest)")
+        self._require(_is_range(self.snr_db), "snr_db", "two finite numbers, (lowest, highest)")
         self._require(self.gain_db >= 0, "gain_db", "at least 0")
         self._require(self.time_mask_frames >= 0, "time_mask_frames", "at least 0")
         self._require(self.frequency_mask_mels >= 0, "frequency_mask_mels", "at least 0")
@@ -63,6 +64,11 @@ class AugmentConfig(Config):
             time_mask_frames=round(self.time_mask_frames * usual.hop_ms / features.hop_ms),
             frequency_mask_mels=round(self.frequency_mask_mels * features.num_mels / usual.num_mels),
         )
+
+
+def _is_range(value: object) -> bool:
+    numbers = isinstance(value, (tuple, list)) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+    return numbers and -math.inf < value[0] <= value[1] < math.inf  # type: ignore[index]
 
 
 class Augmenter:

@@ -12,9 +12,11 @@ from bnn_exit import artifact, train
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import ModelConfig
 from bnn_exit.models.network import Network
 from bnn_exit.training import TrainConfig, fit
 from bnn_exit.training.loss import joint_loss
+from bnn_exit.training.runs import RunConfig, RunTask
 from distill import train_teacher
 from distill.losses import soft_label_loss
 from distill.objective import Distillation, DistillConfig
@@ -267,3 +269,18 @@ def test_mistakes_of_the_commands_are_one_line(teacher_folder, tmp_path, capsys)
         shutil.rmtree(tmp_path / "run", ignore_errors=True)
     assert train_teacher.main(["--resume", str(teacher_folder), "--epochs", "3"]) == 2
     assert "--epochs cannot change in a training that is resumed" in capsys.readouterr().err
+    assert train_teacher.main(["--resume", str(teacher_folder), "--seed", "0"]) == 2
+    assert "--seed cannot change in a training that is resumed" in capsys.readouterr().err
+    assert train_teacher.main(["--resume", str(tmp_path / "gone")]) == 2
+    assert "gone' is no teacher: it has no config.json (distill.train_teacher makes it)" in capsys.readouterr().err
+    assert train.main(["--resume", str(teacher_folder)]) == 1
+    told = f"'{teacher_folder}' is a teacher, not a run of a student: python -m distill.train_teacher --resume"
+    assert told in capsys.readouterr().err
+
+
+def test_settings_of_a_run_that_cannot_be_its_own(tmp_path, tone_task):
+    RunConfig(RunTask.of(tone_task), ModelConfig(), AugmentConfig(), TrainConfig()).save(tmp_path)
+    values = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**values, "distillation": 5}))
+    with pytest.raises(DataError, match=r"distillation is 5, but must be null or settings.*start the training again"):
+        RunConfig.load(tmp_path)

@@ -226,7 +226,17 @@ PAIR = {"student": "stage_1", "teacher": "maps"}
 @pytest.mark.parametrize(
     ("steps", "arguments", "message"),
     [
-        (None, ["--teacher", "TEACHERS/none.keras"], "teacher '.*none.keras' does not exist"),
+        (
+            None,
+            ["--teacher", "TEACHERS/none.keras"],
+            "--teacher is '.*none.keras', which does not exist: give auto, none, a",
+        ),
+        (None, ["--teacher", "Auto"], "--teacher is 'Auto', which does not exist: .*; did you mean 'auto'"),
+        (
+            [{"name": "a", "objective": "embedding"}],
+            ["--teacher", "TEACHERS/embedding.keras"],
+            "step 'a' is the last and has objective 'embedding', but must have 'labels'",
+        ),
         (None, ["--teacher", "TEACHERS"], "teacher '.*' is no teacher: give a folder of"),
         (None, ["--teacher", "TEACHERS/corrupt.keras"], "teacher '.*corrupt.keras' cannot be read"),
         (None, ["--teacher", "TEACHERS/five.keras"], "gives 5 logits, but must give logits of the student's 4 classes"),

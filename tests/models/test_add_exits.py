@@ -234,6 +234,7 @@ class Subclassed(keras.Model):
         (classifier, {"at": ["pool"]}, "'pool', but .* cut at are 'second' before it$"),
         (classifier, {"at": ["first", "first"]}, r"at is \['first', 'first'\], but must name each layer once"),
         (classifier, {"at": "first"}, "at is 'first', but must be a list of at least one layer name"),
+        (classifier, {"at": 5}, "at is 5, but must be a list of at least one layer name"),
         (classifier, {"at": []}, r"at is \[\], but must be a list of at least one layer name"),
         (classifier, {"at": ["second"]}, "no convolution stands between 'second' and 'its classifier'"),
         (classifier, {"at": ["stem", "stem_norm"]}, "no convolution stands between 'stem' and 'stem_norm'"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -103,14 +104,14 @@ def shipped() -> dict[str, Path]:
     return {path.stem: path for path in sorted(SHIPPED.glob("*.json"))}
 
 
-def load(source: str, *, task: str) -> Recipe:
+def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
     """The recipe of this name, or in this JSON file, for the task called `task`.
 
     A section of the task's name changes single settings of the section `default`; text in its place names the section
-    of another task.
+    of another task. `tasks` are the names that sections may have.
 
     Raises:
-        ArgumentError: an unknown name, or a setting that breaks a rule.
+        ArgumentError: an unknown name of a recipe or section, or a setting that breaks a rule.
         DataError: a file that is missing or no JSON.
     """
     known = shipped()
@@ -126,7 +127,7 @@ def load(source: str, *, task: str) -> Recipe:
     except ValueError as error:
         raise DataError(f"recipe {source!r} is no JSON ({error}): {_names()} in {SHIPPED} show the form") from error
     try:
-        return Recipe.from_dict(_section(values, task) | {"about": values.get("about", "")})
+        return Recipe.from_dict(_section(values, task, tasks) | {"about": values.get("about", "")})
     except ArgumentError as error:
         raise ArgumentError(f"recipe {source!r}: {error}") from error
 
@@ -135,9 +136,11 @@ def _names() -> str:
     return ", ".join(shipped())
 
 
-def _section(values: Any, task: str) -> dict[str, Any]:
+def _section(values: Any, task: str, tasks: Collection[str]) -> dict[str, Any]:
     if not isinstance(values, dict) or not isinstance(values.get("default"), dict):
         raise ArgumentError('it must be of the form {"default": {"training": {...}, ...}}')
+    for name in values:
+        one_of("section", name, ["about", "default", *tasks])
     own = values.get(task, {})
     own = values.get(own) if isinstance(own, str) else own
     if not isinstance(own, dict):
