@@ -42,7 +42,7 @@ def add_exits(
         UserWarning: one line on quantized layers that LCE leaves in float (they are counted so), or runs slowly.
     """
     one_of("head", head, HEADS)
-    if isinstance(at, str) or not at:
+    if not isinstance(at, (list, tuple)) or not at:
         raise ArgumentError(f"at is {at!r}, but must be a list of at least one layer name")
     model = _logits_model(keras_model)
     classes = _num_classes(model, num_classes)

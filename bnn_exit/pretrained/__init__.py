@@ -78,6 +78,10 @@ def models() -> dict[str, Pretrained]:
         raise ArtifactError(f"the list of shipped models {str(path)!r} is damaged ({error}): {AGAIN}") from error
 
 
+def _listed() -> str:
+    return ", ".join(sorted(models())) or "there are none"
+
+
 def resolve(model: str | os.PathLike[str]) -> Path:
     """The path of a model that is given as a path or by the name of a shipped one. A path that exists wins.
 
@@ -85,14 +89,16 @@ def resolve(model: str | os.PathLike[str]) -> Path:
         ArgumentError: it looks like a name, but there is neither such a file nor such a shipped model.
         ArtifactError: the shipped file is not the one that was shipped.
     """
+    if model == "":
+        raise ArgumentError(f"model is '', but must be a file or one of the shipped models: {_listed()}")
     place = Path(model)
-    if place.exists() or not isinstance(model, str) or not NAME.fullmatch(model):
+    meant = re.sub("[_ ]", "-", str(model).lower())
+    if place.exists() or not isinstance(model, str) or not NAME.fullmatch(meant):
         return place
     known = models()
     if model not in known:
         raise ArgumentError(
-            f"model is {model!r}, but must be a file or one of the shipped models: "
-            f"{', '.join(sorted(known)) or 'there are none'}{nearest(model, known)}"
+            f"model is {model!r}, but must be a file or one of the shipped models: {_listed()}{nearest(meant, known)}"
         )
     path = FOLDER / f"{model}.tflite"
     try:
