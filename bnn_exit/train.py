@@ -334,14 +334,16 @@ def _complete(
     except KeyboardInterrupt:
         print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
         return 130
-    if not distribution.writes:
-        return 0
-    if options.distribute:
-        # The same weights in ordinary variables, which can be exported.
-        network = config.network(folder)
-    print(deploy(network, task, folder, input=options.input or config.input))
-    if network.precision == "binary":
-        print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
+    if distribution.writes:
+        if options.distribute:
+            # The same weights in ordinary variables, which can be exported.
+            network = config.network(folder)
+        print(deploy(network, task, folder, input=options.input or config.input))
+        if network.precision == "binary":
+            print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
+    # Workers leave together: one that goes first looks lost to the others.
+    with distribution.naming_lost_workers():
+        distribution.wait()
     return 0
 
 

@@ -40,13 +40,17 @@ def surroundings():
     return {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE.parent), str(HERE.parents[1])])}
 
 
-def start(strategy, jobs, *, cluster=None, index=0):
+def start(script, *arguments, cluster=None, index=0):
     environment = surroundings()
     if cluster:
         task = {"type": "worker", "index": index}
         environment["TF_CONFIG"] = json.dumps({"cluster": {"worker": cluster}, "task": task})
-    command = [sys.executable, str(HERE / "train_replicas.py"), strategy, *map(json.dumps, jobs)]
+    command = [sys.executable, str(HERE / script), *arguments]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def start_jobs(strategy, jobs, **options):
+    return start("train_replicas.py", strategy, *map(json.dumps, jobs), **options)
 
 
 @contextmanager
@@ -73,7 +77,7 @@ def folders(tmp_path_factory):
     bop, more = {"optimizer": "bop", "weight_decay": 0.1}, {"epochs": 4, "resume": True}
     (root / "mirrored odd").mkdir()
     processes = [
-        start(
+        start_jobs(
             "mirrored",
             [
                 job("mirrored adam"),
@@ -85,7 +89,7 @@ def folders(tmp_path_factory):
     ]
     jobs = [job("workers adam"), job("workers resumed", "workers adam", **more)]
     cluster = [f"localhost:{port}" for port in free_ports(2)]
-    processes += [start("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
+    processes += [start_jobs("multiworker", jobs, cluster=cluster, index=index) for index in (0, 1)]
     with ended(processes):
         make_repeatable()
         alone = Distribution.start(None)
@@ -155,6 +159,23 @@ def test_the_command_trains_on_two_replicas_and_exports(tmp_path):
     assert "precision binary, 2 replicas\n" in done.stderr
     assert not (tmp_path / "odd").exists()
     assert artifact.load(tmp_path / "even" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
+
+
+@pytest.mark.timeout(600)
+def test_the_command_trains_with_two_workers_that_leave_together(tmp_path):
+    run = ["--task", "tones", "--head", "pooled", "--epochs", "1", "--batch-size", "16", "--deepest-weight", "0.3"]
+    arguments = json.dumps([*run, "--distribute", "multiworker", "--out", str(tmp_path / "run")])
+    cluster = [f"localhost:{port}" for port in free_ports(2)]
+    workers = [start("train_command.py", arguments, cluster=cluster, index=index) for index in (0, 1)]
+    with ended(workers):
+        (output, errors), (_, others) = [worker.communicate() for worker in workers]
+    for printed, worker in zip((errors, others), workers, strict=True):
+        assert worker.returncode == 0, printed
+        # A worker that leaves while the first one exports looks lost to it.
+        assert "heartbeat" not in printed and "UNAVAILABLE" not in printed, printed
+    assert "status 0" in output and "next: python -m bnn_exit.evaluate" in output
+    assert artifact.load(tmp_path / "run" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["distillation"]["deepest_weight"] == 0.3
 
 
 def test_a_process_alone_is_left_as_it_is():
