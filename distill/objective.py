@@ -32,8 +32,9 @@ class Distillation:
         student: what is trained.
         teacher: gives logits of the student's classes. None will do where `teacher_weight` is 0 and there are no pairs.
         task: gives the training split.
-        config: the weights of the parts.
-        training: gives the weights of the exits, the label smoothing and the seed.
+        config: the weights of the parts; None takes the defaults.
+        training: that of `bnn_exit.fit`: gives the weights of the exits, the label smoothing, the epochs and the seed;
+            None takes the defaults.
         folder: where the teacher's answers are kept; None means the folder of the training.
 
     Raises:
@@ -46,10 +47,11 @@ class Distillation:
         teacher: Teacher | None,
         task: Task,
         *,
-        config: DistillConfig,
-        training: TrainConfig,
+        config: DistillConfig | None = None,
+        training: TrainConfig | None = None,
         folder: Path | None = None,
     ) -> None:
+        config, training = config or DistillConfig(), training or TrainConfig()
         self._student, self._config = student, config
         self._weights = training.weights_of(student.num_exits)
         self._label_smoothing = training.label_smoothing

@@ -92,6 +92,17 @@ def test_the_teacher_is_asked_once_for_each_clip_and_view(tone_task, tmp_path, v
     assert teacher.asked == times * clips  # kept in the folder
 
 
+def test_from_python_a_teacher_is_an_objective_with_the_usual_settings(tone_task):
+    teacher, model, training = Oracle(tone_task.train.labels), student(tone_task), TrainConfig(epochs=1, batch_size=32)
+    fit(model, tone_task, config=training, objective=Distillation(model, teacher, tone_task), progress=False)
+    assert teacher.asked == DistillConfig().views * len(tone_task.train)
+    log_mel, labels = tf.constant(tone_task.log_mel("train")[:8, ..., None]), tf.one_hot([1] * 8, 4)
+    targets = tf.constant(np.eye(4, dtype=np.float32)[[0] * 8])
+    usual = Distillation(model, teacher, tone_task, config=DistillConfig(), training=TrainConfig())
+    losses = [float(each(log_mel, labels, targets)[0]) for each in (usual, Distillation(model, teacher, tone_task))]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+
+
 def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
     teacher = Oracle(tone_task.train.labels)
     model, distillation, config = objective(tone_task, teacher)
