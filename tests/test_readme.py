@@ -172,7 +172,7 @@ def test_the_times_of_whole_networks_are_those_of_the_result(row, network, bette
 @pytest.mark.parametrize(
     ("row", "setting"),
     [
-        ("an earlier words file, mean at `balanced`", "balanced"),
+        ("the words file, mean at `balanced`", "balanced"),
         ("the same file, every clip to the last exit, mean", "exit 3 of 3 forced"),
     ],
 )
