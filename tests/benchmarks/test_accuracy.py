@@ -13,6 +13,7 @@ import pytest
 import tiny_files
 
 import audio_tasks
+from audio_tasks import TASKS
 from audio_tasks.base import Split, Task
 from bnn_exit import artifact
 from bnn_exit.cost import Cost
@@ -65,7 +66,7 @@ def test_the_options_of_every_row_are_ones_that_its_training_takes(row: Row) -> 
     from distill.plan import read_plan
 
     accuracy.check_words(row)
-    recipe = recipes.load(row.options.get("recipe", recipes.DEFAULT), task=row.options["task"])
+    recipe = recipes.load(row.options.get("recipe", recipes.DEFAULT), task=row.options["task"], tasks=TASKS)
     changes = {name: row.options[name] for name in ("backbone", "size", "head", "precision") if name in row.options}
     if not row.is_teacher:
         ModelConfig.from_dict(recipe.model.to_dict() | changes)
