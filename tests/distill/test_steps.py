@@ -187,6 +187,31 @@ def test_an_embedding_is_learned_then_heads_then_all(tmp_path, teachers, tone_ta
     assert {path.name for path in run.rglob("teacher_outputs/*")} == {f"view_{view}.npz" for view in range(8)}
 
 
+def test_a_teacher_is_trained_first_and_goes_on_where_it_was_interrupted(tmp_path, monkeypatch):
+    short = {"size": "small", "training": {"epochs": 2, "batch_size": 96}}
+    (tmp_path / "recipe.json").write_text(json.dumps({"default": {"teacher": short}}))
+    run, save = tmp_path / "run", loop.checkpoint.save
+
+    def interrupted(path, **state):
+        save(path, **state)
+        if path.name == loop.LAST:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop.checkpoint, "save", interrupted)
+    arguments = [*BASIC, "--recipe", str(tmp_path / "recipe.json"), "--teacher", "auto", "--views", "1"]
+    assert train.main([*arguments, "--out", str(run)]) == 130
+    assert not (run / "teacher" / "teacher.json").exists() and not (run / loop.LAST).exists()
+    monkeypatch.setattr(loop.checkpoint, "save", save)
+    assert train.main(["--resume", str(run)]) == 0
+    history = json.loads((run / "teacher" / "history.json").read_text())
+    assert [epoch["epoch"] for epoch in history] == [1, 2]
+    assert (run / "teacher" / "teacher.json").is_file()
+    # The student heard the trained teacher, not the untrained one of the first check.
+    with np.load(run / "teacher_outputs" / "view_0.npz") as answers:
+        assert str(answers["teacher"]) == trainer.load_teacher(run / "teacher").digest()
+    assert len(json.loads((run / "history.json").read_text())) == 2
+
+
 def test_the_embedding_loss_is_that_of_a_dense_layer_over_pooled_features(tone_task, teachers):
     set_seed(0)
     student = small_build(num_classes=4, input_shape=tone_task.input_shape)
