@@ -219,10 +219,12 @@ def test_the_other_figures_of_difficulty_are_those_of_the_results():
 @pytest.mark.parametrize(
     ("row", "side", "network", "setting"),
     [
-        ("ours, words, every clip at exit 1", "ours", "benchmark-words", "exit 1"),
-        ("ours, words, `balanced`", "ours", "benchmark-words", "balanced"),
-        ("ours, words, `accurate`", "ours", "benchmark-words", "accurate"),
-        ("ours, coarser features (49 x 40), `balanced`", "ours", "words-49x40", "balanced"),
+        ("ours, words, every clip at exit 1", "ours", "words-standard-seed0", "exit 1"),
+        ("ours, words, `balanced`", "ours", "words-standard-seed0", "balanced"),
+        ("ours, words, `accurate`", "ours", "words-standard-seed0", "accurate"),
+        ("ours, words, `large`, `accurate`", "ours", "words-large", "accurate"),
+        ("ours, coarser features (49 x 40), `accurate`", "ours", "words-49x40", "accurate"),
+        ("ours, the same, every clip at exit 2", "ours", "words-49x40", "exit 2"),
         ("int8 DS-CNN S", "int8", "ds-cnn-S-mel10", "LiteRT"),
         ("int8 DS-CNN M", "int8", "ds-cnn-M-mel10", "LiteRT"),
         ("int8 DS-CNN L", "int8", "ds-cnn-L-mel10", "LiteRT"),
@@ -233,6 +235,16 @@ def test_the_comparison_with_int8_is_that_of_the_result(row, side, network, sett
     figures = file["settings"][setting]
     expected = [file["bytes"] / 1000, 100 * figures["accuracy"], figures["network"]["mean"]]
     assert cells(row) == [f"{expected[0]:.0f}", f"{expected[1]:.2f}", f"{expected[2]:.1f}"]
+
+
+def test_the_shares_of_the_time_of_int8_networks_are_those_of_the_result():
+    bars = result("int8_peers")["bars"]
+    assert all(bar["met"] for bar in bars)
+    shares = [float(re.search(r"(\d\.\d+) of the time", bar["figure"])[1]) for bar in bars]
+    assert f"in {min(shares):.2f} to {max(shares):.2f} of the time" in " ".join(TEXT.split())
+    networks = [*result("int8_peers")["ours"].values(), *result("int8_peers")["int8"].values()]
+    times = [network["front_end"]["native"]["mean"] for network in networks]
+    assert f"the front ends, {min(times):.0f} to {max(times):.0f} us, are" in " ".join(TEXT.split())
 
 
 def test_the_figures_of_the_report_are_a_committed_result():
