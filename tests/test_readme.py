@@ -100,6 +100,41 @@ def test_every_trained_row_is_a_committed_result(name, cells):
     assert re.findall(r"\d+(?:\.\d+)?", cells.split("|", 1)[1]) == expected
 
 
+@pytest.mark.parametrize(
+    ("backbone", "name"),
+    [
+        ("QuickNet", "quicknet"),
+        ("Bi-Real Net", "birealnet"),
+        ("Real-to-Binary Net", "real-to-binary"),
+        ("BinaryDenseNet", "binary-densenet"),
+    ],
+)
+def test_what_a_backbone_costs_is_that_of_the_result(backbone, name):
+    exits = result(f"accuracy/words-{name}")["exits"]
+    times = (" / ".join(f"{figures['time_us'][runtime]:.0f}" for figures in exits) for runtime in ("native", "lce"))
+    assert cells(backbone) == [" / ".join(f"{figures['ops'] / 1e6:.2f}" for figures in exits), *times]
+
+
+def test_the_means_over_trainings_are_those_of_the_summary():
+    groups = result("accuracy")["groups"]
+    for group in ("best", "seeds"):
+        spread = zip(groups[group]["mean"], groups[group]["deviation"], strict=True)
+        assert " / ".join(f"{100 * mean:.2f} ± {100 * each:.2f}" for mean, each in spread) + " %" in TEXT
+
+
+def test_what_the_trainings_of_large_lose_is_that_of_the_results():
+    rows = result("accuracy")["groups"]["best"]["rows"].values()
+    lost = {name: [100 * row["operating_points"][name]["drop"] for row in rows] for name in ("balanced", "accurate")}
+    ops = {name: [100 * row["operating_points"][name]["relative_cost"]["ops"] for row in rows] for name in lost}
+    text = " ".join(TEXT.split())
+    mean, mean_ops = (sum(values["balanced"]) / len(values["balanced"]) for values in (lost, ops))
+    assert f"`balanced` loses {mean:.2f} points at {mean_ops:.1f} % of the ops" in text
+    assert f"two of them lose {lost['balanced'][0]:.2f} and {lost['balanced'][1]:.2f}" in text
+    first, second, third = (f"{value:.2f}" for value in lost["accurate"])
+    between = f"{min(ops['accurate']):.1f} to {max(ops['accurate']):.1f} %"
+    assert f"`accurate`, which loses {first}, {second} and {third} at {between}" in text
+
+
 def test_every_measured_file_for_words_has_a_row():
     results = (ROOT / "benchmarks" / "results" / "accuracy").glob("words-*.json")
     files = {path.stem for path in results if "file" in json.loads(path.read_text(encoding="utf-8"))}
