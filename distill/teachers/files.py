@@ -38,7 +38,7 @@ class FileTeacher:
         one_of("kind", kind, KINDS)
         self.path, self.kind = path, kind
         with self._one_line("read"):
-            self._call, shape, self.size, self.keras_model = _with_batch(_open(path))
+            self._call, shape, self.size, self.keras_model = _open(path)
         self._batch = _batch(path, shape)
         self.input_shape = _clip_shape(path, shape, clip_samples=clip_samples)
         self.input = "waveform" if len(self.input_shape) == 1 else "log_mel"
@@ -109,15 +109,13 @@ def _open(path: Path) -> _Opened:
     return _open_tflite(path) if path.suffix == ".tflite" else _open_saved_model(path)
 
 
-def _with_batch(opened: _Opened) -> _Opened:
-    """A model of one waveform `[samples]`, without a batch, is asked clip by clip."""
-    if len(opened.shape) != 1:
-        return opened
+def _one_by_one(ask: _Call, shape: tuple[int | None, ...], size: int) -> _Opened:
+    """What runs one clip, also a waveform `[samples]` without a batch, for a batch."""
 
     def call(batch: np.ndarray) -> np.ndarray:
-        return np.stack([opened.call(clip).reshape(-1) for clip in batch])
+        return np.stack([ask(clip).reshape(-1) for clip in batch])
 
-    return opened._replace(call=call, shape=(1, *opened.shape))
+    return _Opened(call, shape if len(shape) > 1 else (1, *shape), size)
 
 
 def _open_keras(path: Path) -> _Opened:
@@ -148,7 +146,8 @@ def _open_saved_model(path: Path) -> _Opened:
         return run(**{given: tf.constant(batch)})[found].numpy()
 
     call.keep = model  # type: ignore[attr-defined]  # the signature does not keep its variables alive
-    return _Opened(call, tuple(spec.shape), _size(path, result.shape))
+    shape, size = tuple(spec.shape), _size(path, result.shape)
+    return _one_by_one(call, shape, size) if len(shape) == 1 else _Opened(call, shape, size)
 
 
 def _open_tflite(path: Path) -> _Opened:
@@ -167,12 +166,9 @@ def _open_tflite(path: Path) -> _Opened:
     def ask(clip: np.ndarray) -> np.ndarray:
         interpreter.set_tensor(source["index"], clip.reshape(source["shape"]))
         interpreter.invoke()
-        return interpreter.get_tensor(result["index"]).reshape(-1).copy()
+        return interpreter.get_tensor(result["index"])
 
-    def call(batch: np.ndarray) -> np.ndarray:
-        return ask(batch) if batch.ndim == 1 else np.stack([ask(clip) for clip in batch])
-
-    return _Opened(call, tuple(int(size) for size in source["shape"]), int(np.prod(result["shape"])))
+    return _one_by_one(ask, tuple(int(size) for size in source["shape"]), int(np.prod(result["shape"])))
 
 
 def _check_whole(path: Path, data: bytes) -> None:
