@@ -167,7 +167,7 @@ def test_masks_keep_their_time_and_their_share_of_the_bands():
     ("change", "message"),
     [
         ({"noise_probability": 1.5}, "noise_probability is 1.5, but must be from 0 to 1"),
-        ({"snr_db": (9.0, 3.0)}, r"snr_db is \(9.0, 3.0\), but must be \(lowest, highest\)"),
+        ({"snr_db": (9.0, 3.0)}, r"snr_db is \(9.0, 3.0\), but must be two finite numbers, \(lowest, highest\)"),
         ({"tempo_change": 1.0}, "tempo_change is 1.0, but must be at least 0 and below 1"),
         ({"frequency_warp": -0.1}, "frequency_warp is -0.1, but must be at least 0 and below 1"),
         ({"time_shift_ms": -1.0}, "time_shift_ms is -1.0, but must be at least 0"),

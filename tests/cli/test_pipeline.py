@@ -228,7 +228,7 @@ def recipes(tmp_path_factory):
             "--teacher is 'auto', but with --distribute multiworker it must be a path",
         ),
         (
-            ["--distribute", "mirrored", "--teacher", "some", "--plan", "features"],
+            ["--distribute", "mirrored", "--teacher", ".", "--plan", "features"],
             2,
             "step 'features' of the plan compares layers or embeddings, but --distribute takes plans of labels",
         ),
