@@ -67,8 +67,9 @@ class AugmentConfig(Config):
 
 
 def _is_range(value: object) -> bool:
-    numbers = isinstance(value, (tuple, list)) and len(value) == 2 and all(type(end) in (int, float) for end in value)
-    return numbers and -math.inf < value[0] <= value[1] < math.inf  # type: ignore[index]
+    if not isinstance(value, (tuple, list)) or len(value) != 2:
+        return False
+    return all(type(end) in (int, float) and math.isfinite(end) for end in value) and value[0] <= value[1]
 
 
 class Augmenter:
