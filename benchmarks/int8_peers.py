@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 import peer_timing
+from accuracy_measure import without_places
 
 import audio_tasks
 from bnn_exit import artifact, machine, measure, plots
@@ -122,6 +123,7 @@ def compare(options: argparse.Namespace) -> int:
         found = peer_timing.our_runners(file, tests.log_mel(file.metadata.features))
         runners |= {(folder.name, setting): runner for setting, runner in found.items()}
         ours[folder.name] = {"bytes": len(file.data), "front_end": tests.front_end(file.metadata.features)}
+        ours[folder.name] |= {"trained_by": without_places(read_json(folder / "environment.json")["command"])}
     int8: dict[str, dict] = {}
     for folder in options.peers:
         record, data = read_json(folder / "peer.json"), (folder / "model.tflite").read_bytes()
