@@ -46,35 +46,26 @@ def result(*accuracies: float, drop: float = 0.001, ops: float = 0.25, time: flo
     return found | {"file": {"bytes": size}, "operating_points": {"balanced": point}}
 
 
-def trainings(*results: dict) -> dict[str, dict]:
-    return dict(zip(accuracy_bars.BEST, results, strict=True))
-
-
 def bar(judged: list[dict], what: str) -> dict:
     (found,) = (entry for entry in judged if entry["what"] == what)
     return found
 
 
 def test_a_bar_is_met_at_its_limit_and_missed_beyond() -> None:
-    best = "words, best, mean of 3 trainings: accuracy of the final exit"
-    drop = "words, best, mean of 3 trainings: `balanced` below the final exit"
-    at = accuracy_bars.judge(trainings(*[result(0.96, 0.99, drop=0.993 - 0.990)] * 3))
+    best = "words, best: accuracy of the final exit"
+    drop = "words, best: `balanced` below the final exit"
+    at = accuracy_bars.judge({"words-large": result(0.96, 0.99, drop=0.993 - 0.990)})
     assert 0.993 - 0.990 > 0.003  # the rounding of floats
     assert bar(at, best) == {
-        **{"what": best, "rows": list(accuracy_bars.BEST), "bar": ">= 99.00 %", "figure": "99.00 %", "met": True}
+        **{"what": best, "rows": ["words-large"], "bar": ">= 99.00 %", "figure": "99.00 %", "met": True}
     }
     assert (bar(at, drop)["met"], bar(at, drop)["figure"]) == (True, "0.30 pp")
-    beyond = accuracy_bars.judge(
-        trainings(*(result(0.96, 0.98999, drop=0.0031 + d, size=500_100) for d in (0, 9e-4, -9e-4)))
-    )
-    assert [bar(beyond, name)["met"] for name in (best, drop, "words, best, mean of 3 trainings: file")] == [False] * 3
-    assert bar(beyond, "words, best, mean of 3 trainings: file")["figure"] == "500.1 KB"
+    beyond = accuracy_bars.judge({"words-large": result(0.96, 0.98999, drop=0.0031, size=500_100)})
+    assert [bar(beyond, name)["met"] for name in (best, drop, "words, best: file")] == [False] * 3
+    assert bar(beyond, "words, best: file")["figure"] == "500.1 KB"
     lines = accuracy_bars.lines(beyond)
-    assert (
-        "- MISSED: words, best, mean of 3 trainings: `balanced` below the final exit: 0.31 pp (bar: <= 0.30 pp)"
-        in lines
-    )
-    assert "- met: words, best, mean of 3 trainings: mean time of `balanced`: 28.00 % (bar: <= 30.00 %)" in lines
+    assert "- MISSED: words, best: `balanced` below the final exit: 0.31 pp (bar: <= 0.30 pp)" in lines
+    assert "- met: words, best: mean time of `balanced`: 28.00 % (bar: <= 30.00 %)" in lines
     assert "- not measured: words, small: file (bar: <= 150.0 KB)" in lines
 
 
@@ -84,15 +75,15 @@ def test_bars_over_rows_need_all_of_them() -> None:
         return found["figure"], found["met"]
 
     folds = {f"esc10-fold{k}": result(0.5, value) for k, value in enumerate((0.9, 0.85, 0.8, 0.95, 0.9), 1)}
-    assert verdict(folds, "ESC-10: accuracy, mean of five folds") == ("88.00 %", True)
+    assert verdict(folds, "ESC-10: mean accuracy of five folds") == ("88.00 %", True)
     del folds["esc10-fold4"]
-    assert verdict(folds, "ESC-10: accuracy, mean of five folds") == (None, None)
+    assert verdict(folds, "ESC-10: mean accuracy of five folds") == (None, None)
     twins = {"words-large": result(0.97, 0.990), "words-float": result(0.97, 0.994, size=0)}
     assert verdict(twins, "words: full-precision twin above the binary network") == ("0.40 pp", False)
-    exits = trainings(*[result(0.96, 0.98, 0.99, 0.99)] * 3)
-    assert verdict(exits, "words, best, mean of 3 trainings: accuracy of exit 1") == ("96.00 %", True)
-    assert verdict(exits, "words, best, mean of 3 trainings: ops of exit 1") == ("25.00 %", True)
-    assert verdict(exits, "words, best, mean of 3 trainings: time of exit 1") == ("25.00 %", True)
+    exits = {"words-large": result(0.96, 0.98, 0.99, 0.99)}
+    assert verdict(exits, "words, best: accuracy of exit 1") == ("96.00 %", True)
+    assert verdict(exits, "words, best: ops of exit 1") == ("25.00 %", True)
+    assert verdict(exits, "words, best: time of exit 1") == ("25.00 %", True)
 
 
 def test_a_line_of_a_table() -> None:
@@ -131,15 +122,13 @@ def test_the_summary_and_the_plot(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.setattr(accuracy, "RESULTS", tmp_path)
-    for name in accuracy_bars.BEST:
-        write_json(tmp_path / f"accuracy/{name}.json", result(0.97, 0.98))
+    write_json(tmp_path / "accuracy/words-large.json", result(0.97, 0.98))
     assert accuracy.main(["table"]) == 1  # a bar is missed
-    assert "- MISSED: words, best, mean of 3 trainings: accuracy of the final exit: 98.00 %" in capsys.readouterr().out
+    assert "- MISSED: words, best: accuracy of the final exit: 98.00 %" in capsys.readouterr().out
     summary = read_json(tmp_path / "accuracy.json")
-    assert list(summary["groups"]["best"]["rows"]) == list(accuracy_bars.BEST)
+    assert list(summary["groups"]["best"]["rows"]) == ["words-large"]
     assert summary["groups"]["best"]["rows"]["words-large"]["result"] == "accuracy/words-large.json"
     assert summary["groups"]["small"] == {**summary["groups"]["small"], "rows": {}, "not_measured": ["words-small"]}
     assert (tmp_path / "accuracy.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
-    for name in accuracy_bars.BEST:
-        write_json(tmp_path / f"accuracy/{name}.json", result(0.96, 0.98, 0.99, 0.99))
+    write_json(tmp_path / "accuracy/words-large.json", result(0.96, 0.98, 0.99, 0.99))
     assert accuracy.main(["table"]) == 0  # what is not measured is not missed
