@@ -105,7 +105,7 @@ def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, *
 _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
     _words("words-large", "QuickNet large", "best", "twin", **LARGE),
-    _words("words-large-seed1", "QuickNet large, seed 1", "best", **LARGE, seed=1),
+    *(_words(f"words-large-seed{seed}", f"QuickNet large, seed {seed}", "best", **LARGE, seed=seed) for seed in (1, 2)),
     # Seed 0, but with a teacher of an earlier training, which is gone.
     _words("words-large-earlier", "QuickNet large, earlier teacher", "best", **LARGE),
     _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, size="small", epochs=40),
