@@ -19,7 +19,14 @@ from bnn_exit.calibrate.drift import drift, scipy_stats
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
 from bnn_exit.calibrate.goals import LIMITS, MINIMISE, Wishes, check_device
-from bnn_exit.calibrate.operating_points import OperatingPoint, check_name, operating_points, problem
+from bnn_exit.calibrate.operating_points import (
+    STANDARD_ERRORS,
+    OperatingPoint,
+    check_name,
+    operating_points,
+    problem,
+)
+from bnn_exit.calibrate.search_goal import check_standard_errors
 from bnn_exit.command import Parser
 from bnn_exit.difficulty.score_clips import Heard
 from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
@@ -27,7 +34,7 @@ from bnn_exit.policies import Sizes
 
 DEFAULT_OPERATING_POINT = "balanced"
 
-EPILOG = """\
+EPILOG = f"""\
 examples:
   python -m bnn_exit.calibrate runs/words                        what can be had: full, accurate, balanced, fast
   python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --name mine
@@ -43,10 +50,10 @@ exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json
 missing it asks the network once, which takes TensorFlow and the data.
 
 Limits hold on the validation clips. Where two cannot be kept together, the one that stands first in the command counts
-more, and the message says how near the other can come. Without --confidence a margin of 1.645 standard errors goes on
-top of the accuracy lost. With it, max-accuracy-drop is a promise for new clips of the same kind: chosen thresholds
-break it with probability 1 - confidence at most (Learn then Test). That takes many clips: 299 at the least for 0.01 and
-0.95, and twice as many where half of them choose exits or teach a policy.
+more, and the message says how near the other can come. Without --confidence a margin goes on top of the accuracy lost,
+{STANDARD_ERRORS:g} standard errors of it or --standard-errors. With it, max-accuracy-drop is a promise for new clips
+of the same kind: chosen thresholds break it with probability 1 - confidence at most (Learn then Test). That takes many
+clips: 299 at the least for 0.01 and 0.95, and twice as many where half of them choose exits or teach a policy.
 
 --name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
 NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
@@ -79,6 +86,13 @@ def parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     limits.add_argument(
         "--confidence", type=float, metavar="C", help="make --max-accuracy-drop a promise for new clips, such as 0.95"
+    )
+    limits.add_argument(
+        "--standard-errors",
+        type=float,
+        metavar="X",
+        help="margin of the accuracy lost, because thresholds chosen on some clips lose more on others (default: "
+        f"{STANDARD_ERRORS:g}; larger is safer and slower, 0 takes the loss on the validation clips at its word)",
     )
     limits.add_argument("--device", metavar="FILE", help="times of a device: what bnn_exit.bench --json printed there")
     wishes = arguments.add_argument_group("choices")
@@ -130,7 +144,11 @@ def _main(argv: list[str] | None) -> int:
     chooses = bool(options.limits or options.minimise)
     _check(options)
     device = None if options.device is None else DeviceProfile.load(options.device)
-    wishes = Wishes(options.limits, minimise=options.minimise, device=device) if chooses else None
+    margin = STANDARD_ERRORS if options.standard_errors is None else options.standard_errors
+    check_standard_errors(margin)
+    wishes = None
+    if chooses:
+        wishes = Wishes(options.limits, minimise=options.minimise, device=device, standard_errors=margin)
     heard = Heard()
     answers, costs = run_answers.of_run(folder, features=kind.needs_features, data_dir=options.data_dir)
     if options.curve:
@@ -138,7 +156,7 @@ def _main(argv: list[str] | None) -> int:
     elif options.drift is not None:
         values, text = _drift(folder, answers, options, heard)
     elif wishes is None:
-        values, text = _usual(answers, costs, options.policy, device)
+        values, text = _usual(answers, costs, options.policy, device, standard_errors=margin)
     else:
         outcome = choose(
             answers,
@@ -165,6 +183,14 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError(f"{' and '.join(modes)} are given together, but each is a question of its own: ask one")
     if options.device is not None and modes and not chosen:
         raise ArgumentError(f"--device is given with {modes[0]}, but goes with operating points and limits alone")
+    if options.standard_errors is not None:
+        if options.confidence is not None:
+            raise ArgumentError("--standard-errors and --confidence are given together, but a promise needs no margin")
+        if modes and "max_accuracy_drop" not in options.limits:
+            raise ArgumentError(
+                f"--standard-errors is given with {modes[0]}, but goes with operating points and --max-accuracy-drop "
+                "alone"
+            )
     for name in ("confidence", "exits", "name"):
         if getattr(options, name) is not None and not chosen:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
@@ -188,11 +214,12 @@ def _exits(text: str | None) -> str | tuple[int, ...] | None:
 
 
 def _usual(
-    answers: Answers, costs: ExitCosts, policy_name: str, device: DeviceProfile | None
+    answers: Answers, costs: ExitCosts, policy_name: str, device: DeviceProfile | None, *, standard_errors: float
 ) -> tuple[dict[str, Any], str]:
     check_device(device, exits=answers.exits)
     policy = policies.fit(policy_name, answers)
-    points = operating_points(answers, costs.with_policy(policy, Sizes.of(answers)), policy=policy)
+    own_costs = costs.with_policy(policy, Sizes.of(answers))
+    points = operating_points(answers, own_costs, standard_errors=standard_errors, policy=policy)
     full = float(answers.correct[:, -1].mean())
     text = tables.points(points, full=costs.exits[-1], full_accuracy=full, policy=policy_name, device=device)
     return {name: point.to_dict() for name, point in points.items()}, text

@@ -14,7 +14,14 @@ from bnn_exit.calibrate.choose import CHOOSE, checked_exits, choose
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.goals import Wishes
-from bnn_exit.calibrate.operating_points import DROPS, OperatingPoint, OperatingPoints, operating_points
+from bnn_exit.calibrate.operating_points import (
+    DROPS,
+    STANDARD_ERRORS,
+    OperatingPoint,
+    OperatingPoints,
+    operating_points,
+)
+from bnn_exit.calibrate.search_goal import check_standard_errors
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.network import Network
@@ -32,6 +39,7 @@ def calibrate(
     split: str = "validation",
     drops: Mapping[str, float | None] = DROPS,
     policy: Policy | str | None = None,
+    standard_errors: float = STANDARD_ERRORS,
     minimise: str | None = None,
     device: DeviceProfile | None = None,
     exits: str | Sequence[int] | None = None,
@@ -46,6 +54,8 @@ def calibrate(
         split: "validation"; "train" is accepted but promises too much. Never "test": its figures are for reporting.
         drops: operating point -> accuracy that it may lose; None switches every early exit off.
         policy: fitted, or the name of one to fit; None means the default one. With limits, a name.
+        standard_errors: of the accuracy lost, which must fit into what may be lost as well; larger is safer and slower,
+            0 takes the loss on these clips at its word. A confidence goes without.
         minimise: "ops", "time" or "loss"; see `goals.Wishes`.
         device: whose times are limited.
         exits: those to keep, 0-based and at least two, or "choose" to find out which serve the limits best; None keeps
@@ -63,7 +73,10 @@ def calibrate(
     """
     if one_of("split", split, ("train", "validation", "test")) == "test":
         raise ArgumentError("split is 'test', but thresholds chosen on the test split would flatter every later figure")
-    wishes = Wishes(limits, minimise=minimise, device=device) if limits or minimise else None
+    check_standard_errors(standard_errors)
+    wishes = None
+    if limits or minimise:
+        wishes = Wishes(limits, minimise=minimise, device=device, standard_errors=standard_errors)
     if confidence is not None and wishes is None:
         raise ArgumentError(f"confidence is {confidence!r}, but max_accuracy_drop is missing: what is to be promised?")
     if exits == CHOOSE and wishes is None:
@@ -84,7 +97,7 @@ def calibrate(
         fitted = policy if isinstance(policy, Policy) else policies.fit(name, answers.of_exits(kept))
     part = answers.of_exits(kept)
     spent = costs.of_exits(kept).with_policy(fitted, Sizes.of(part))
-    points = operating_points(part, spent, drops=drops, policy=fitted)
+    points = operating_points(part, spent, drops=drops, standard_errors=standard_errors, policy=fitted)
     return OperatingPoints({**points, **custom}, policy=fitted, kept=None if exits is None else kept)
 
 

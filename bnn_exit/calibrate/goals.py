@@ -13,7 +13,14 @@ from bnn_exit.answers import Answers
 from bnn_exit.calibrate import threshold_search
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.operating_points import STANDARD_ERRORS, problem
-from bnn_exit.calibrate.search_goal import Goal, LostLimit, Problem, Thresholds, UseLimit
+from bnn_exit.calibrate.search_goal import (
+    Goal,
+    LostLimit,
+    Problem,
+    Thresholds,
+    UseLimit,
+    check_standard_errors,
+)
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.policies import Policy, rule
@@ -56,6 +63,7 @@ class Wishes:
             _check_range(name, value)
             if name.endswith("_us") and self.device is None:
                 raise ArgumentError(f"{name} is {value!r}, but no device is given to take times from")
+        check_standard_errors(self.standard_errors)
         if self.minimise is not None:
             one_of("minimise", self.minimise, MINIMISE)
             if self.minimise == "time" and self.device is None:

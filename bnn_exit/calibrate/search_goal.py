@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import rule
 
 Thresholds = tuple[float, ...]
@@ -70,16 +73,30 @@ class Problem:
         )
 
 
+def check_standard_errors(value: float) -> None:
+    """ArgumentError if a margin is no number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < math.inf:
+        raise ArgumentError(
+            f"standard_errors is {value!r}, but must be a number of at least 0 (larger is safer and slower)"
+        )
+
+
 @dataclasses.dataclass(frozen=True)
 class LostLimit:
     """What may be lost: the answers lost and `standard_errors` of their number together at most `answers`.
 
     The search picks the thresholds that look best on these clips, so on others they lose more than here; the margin
     takes that back. The standard error of a paired difference is the root of the number of clips that differ.
+
+    Raises:
+        ArgumentError: standard errors that are no number of at least 0.
     """
 
     answers: float
     standard_errors: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_standard_errors(self.standard_errors)
 
     def value(self, totals: Totals) -> npt.NDArray[np.float64]:
         """The number of answers that is limited."""

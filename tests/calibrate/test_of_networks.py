@@ -119,6 +119,8 @@ def test_the_function_takes_the_same_options(model, tone_task):
         bnn_exit.calibrate(model, tone_task, max_acuracy_drop=0.01)
     with pytest.raises(ArgumentError, match=r"confidence is 0.95, but max_accuracy_drop is missing"):
         bnn_exit.calibrate(model, tone_task, confidence=0.95)
+    with pytest.raises(ArgumentError, match=r"^standard_errors is '2', but must be a number of at least 0"):
+        bnn_exit.calibrate(model, tone_task, standard_errors="2")
     with pytest.raises(ArgumentError, match="split is 'test', but thresholds chosen on the test split would flatter"):
         bnn_exit.calibrate(model, tone_task, split="test")
     with pytest.raises(ArgumentError, match="policy is a fitted margin, but with limits it must be a name"):
@@ -154,3 +156,16 @@ def test_points_of_fewer_exits_make_a_file_without_the_others(model, tone_task, 
     assert len(file.metadata.exits) == 2 and file.metadata.operating_points == points
     chosen = bnn_exit.calibrate(model, tone_task, exits="choose", max_accuracy_drop=0.3)
     assert len(chosen.kept) == 1 + len(chosen["custom"].thresholds) == 1 + len(chosen["full"].thresholds)
+
+
+def test_a_margin_is_for_the_usual_points_and_for_limits(model, tone_task):
+    sure, unsure = (
+        bnn_exit.calibrate(
+            model, tone_task, drops={"full": None, "bold": 0.9}, standard_errors=margin, max_accuracy_drop=0.9
+        )
+        for margin in (1000.0, 0.0)
+    )
+    for name in ("bold", "custom"):
+        assert unsure[name].exit_shares[0] == 1.0
+        assert sure[name].exit_shares[0] < 1.0 and sure[name].accuracy == sure["full"].accuracy
+    assert sure["bold"].thresholds == sure["custom"].thresholds

@@ -9,7 +9,7 @@ from made_up_answers import ladder, made_up
 from bnn_exit import metrics, policies
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate import threshold_search
-from bnn_exit.calibrate.operating_points import search_thresholds
+from bnn_exit.calibrate.operating_points import STANDARD_ERRORS, search_thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.policies import rule
 
@@ -99,8 +99,8 @@ def test_the_result_keeps_the_accuracy_and_never_costs_more_than_the_full_networ
     ops, right = outcome(answers, costs, thresholds)
     full_ops, full = outcome(answers, costs, [0.0] * (exits - 1))
     assert right >= full - drop - 1e-9
-    # The margin on top is kept too: 1.645 standard errors unless the caller says otherwise.
-    assert loss_with_margin(answers, thresholds, 1.645) <= drop + 1e-9
+    # The margin on top is kept too, the usual one unless the caller says otherwise.
+    assert loss_with_margin(answers, thresholds, STANDARD_ERRORS) <= drop + 1e-9
     assert ops <= full_ops + 1e-9
 
 

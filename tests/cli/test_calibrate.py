@@ -18,6 +18,7 @@ from bnn_exit.calibrate import stored
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.field import field_answers
+from bnn_exit.calibrate.operating_points import STANDARD_ERRORS
 from bnn_exit.cost import Cost
 from bnn_exit.difficulty.score_clips import Heard
 from bnn_exit.metadata import METADATA_NAME
@@ -73,6 +74,18 @@ def test_a_cost_limit_gives_the_least_loss_for_it(call):
     assert cheap["share_of_full_ops"] <= 0.2 and dear["share_of_full_ops"] <= 0.5
     assert dear["accuracy_drop"] <= cheap["accuracy_drop"]
     assert cheap["operating_point"]["max_accuracy_drop"] == 1.0
+
+
+def test_a_larger_margin_is_safer_and_slower(call):
+    found = []
+    for margin in (["--standard-errors", "0"], [], ["--standard-errors", "50"]):
+        chosen = json.loads(call("--max-accuracy-drop", "0.03", *margin, "--json"))
+        usual = json.loads(call(*margin, "--json"))
+        found.append((chosen["share_of_full_ops"], usual["fast"]["mean_cost"]["ops"]))
+        assert chosen["accuracy_drop"] <= 0.03
+    assert found == sorted(found) and len({ops for ops, _ in found}) == len({ops for _, ops in found}) == 3
+    default = call("--max-accuracy-drop", "0.03", "--json")
+    assert call("--max-accuracy-drop", "0.03", "--standard-errors", str(STANDARD_ERRORS), "--json") == default
 
 
 def test_limits_count_in_the_order_of_the_command(call):
@@ -304,6 +317,24 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
             "--device is given with --curve, but goes with operating points and limits",
         ),
         (["--curve", "--confidence", "0.9"], 2, "--confidence is given without a limit"),
+        (
+            ["--standard-errors", "-1"],
+            2,
+            "standard_errors is -1.0, but must be a number of at least 0 .larger is safer",
+        ),
+        (["--standard-errors", "nan", "--max-accuracy-drop", "0.1"], 2, "standard_errors is nan, but must be a number"),
+        (["--standard-errors", "inf"], 2, "standard_errors is inf, but must be a number of at least 0"),
+        (
+            ["--standard-errors", "1", "--max-accuracy-drop", "0.01", "--confidence", "0.9"],
+            2,
+            "--standard-errors and --confidence are given together, but a promise needs no margin$",
+        ),
+        (
+            ["--standard-errors", "1", "--max-mean-cost", "0.9"],
+            2,
+            "--standard-errors is given with --max-mean-cost, but goes with operating points and --max-accuracy-drop",
+        ),
+        (["--standard-errors", "1", "--curve"], 2, "--standard-errors is given with --curve, but goes with operating"),
         (["--operating-point", "fast"], 2, "--operating-point is 'fast', but goes with --drift alone"),
         (["--curve", "--operating-point", ""], 2, "--operating-point is '', but goes with --drift alone"),
         (["--device", "gone.json", "--max-mean-us", "9"], 1, "no such file: 'gone.json'"),
