@@ -11,6 +11,7 @@ import pytest
 from audio_tasks import TASKS
 from bnn_exit import bench, evaluate, predict, train
 from bnn_exit.calibrate import __main__ as calibrate_command
+from bnn_exit.calibrate.operating_points import STANDARD_ERRORS
 from bnn_exit.difficulty import __main__ as difficulty_command
 from bnn_exit.export import __main__ as export_command
 from bnn_exit.models import __main__ as models_command
@@ -133,6 +134,20 @@ def test_what_the_trainings_of_large_lose_is_that_of_the_results():
     first, second, third = (f"{value:.2f}" for value in lost["accurate"])
     between = f"{min(ops['accurate']):.1f} to {max(ops['accurate']):.1f} %"
     assert f"`accurate`, which loses {first}, {second} and {third} at {between}" in text
+
+
+def test_what_margins_keep_is_that_of_the_result():
+    found = result("threshold_margin")
+    start = TEXT.index("| margin, standard errors |")
+    rows = TEXT[start:].split("\n\n")[0].splitlines()[2:]
+    assert len(rows) == len(found["margins"])
+    for line, row in zip(rows, found["margins"], strict=True):
+        name, *figures = (cell.strip() for cell in line.strip("|").split("|"))
+        default = " (default)" if row["margin"] == STANDARD_ERRORS else ""
+        assert name == f"{row['margin']:g}{default}"
+        assert figures == [f"{100 * value:.1f}" for value in (row["share"], *row["mean_relative_ops"].values())]
+    assert f"a margin of {STANDARD_ERRORS:g} standard errors of the loss" in " ".join(TEXT.split())
+    assert found["smallest_margin"] == STANDARD_ERRORS and len(found["networks"]) == 15
 
 
 def test_every_measured_file_for_words_has_a_row():

@@ -21,9 +21,11 @@ FULL = "full"
 DROPS: dict[str, float | None] = {FULL: None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
 """Operating point -> accuracy on validation that it may lose against the last exit; None: every exit is off."""
 
-STANDARD_ERRORS = 1.645
-"""Margin of the operating points, in standard errors of the accuracy lost: one-sided 95 % of a normal distribution.
-`benchmarks/threshold_margin.py` shows what happens without one when thresholds meet new speakers."""
+STANDARD_ERRORS = 3.5
+"""Margin of the operating points, in standard errors of the accuracy lost: the smallest, in steps of a half, with which
+thresholds keep nine of ten promises on speakers that they have not met (`benchmarks/threshold_margin.py`). It is larger
+than a normal distribution would have it, because clips of one speaker go wrong together and because thresholds are the
+best of many on the clips that choose them."""
 
 
 def check_name(argument: str, name: str) -> None:
