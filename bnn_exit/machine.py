@@ -87,16 +87,22 @@ def versions() -> dict[str, str]:
     return table
 
 
-def git_revision() -> str | None:
-    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout."""
+def git_revision(folder: Path = Path(__file__).parent) -> str | None:
+    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout.
+
+    Results of benchmarks are no code: one that was just written does not make the next one look changed.
+    """
     try:
-        result = subprocess.run(
-            ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
+        revision = _git(folder, "describe", "--always", "--abbrev=40")
+        changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", f":(top,exclude){_RESULTS}")
     except (OSError, subprocess.SubprocessError):
         return None
-    return result.stdout.strip()
+    return f"{revision}-dirty" if changed else revision
+
+
+_RESULTS = "benchmarks/results"
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(folder), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()

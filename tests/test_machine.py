@@ -1,6 +1,8 @@
 import getpass
 import json
 import platform
+import re
+import subprocess
 import sys
 
 import numpy as np
@@ -70,3 +72,25 @@ def test_the_clock_is_read_where_the_system_tells_it(tmp_path):
     (cpufreq / "scaling_cur_freq").write_text("1800000\n")
     (cpufreq / "scaling_governor").write_text("ondemand\n")
     assert machine.clock(cpuinfo, cpufreq) == {"mhz": 1800.0, "governor": "ondemand"}
+
+
+def test_results_do_not_make_the_code_look_changed(tmp_path):
+    def git(*arguments):
+        who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+
+    assert machine.git_revision(tmp_path) is None
+    code, result = tmp_path / "package" / "code.py", tmp_path / "benchmarks" / "results" / "speed.json"
+    for path in (code, result):
+        path.parent.mkdir(parents=True)
+        path.write_text("1")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "First")
+    clean = machine.git_revision(code.parent)
+    assert re.fullmatch("[0-9a-f]{40}", clean)
+    result.write_text("2")
+    (tmp_path / "benchmarks" / "more.py").write_text("untracked")
+    assert machine.git_revision(code.parent) == clean
+    code.write_text("2")
+    assert machine.git_revision(code.parent) == f"{clean}-dirty"
