@@ -106,8 +106,6 @@ _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
     _words("words-large", "QuickNet large", "best", "twin", **LARGE),
     *(_words(f"words-large-seed{seed}", f"QuickNet large, seed {seed}", "best", **LARGE, seed=seed) for seed in (1, 2)),
-    # Seed 0, but with a teacher of an earlier training, which is gone.
-    _words("words-large-earlier", "QuickNet large, earlier teacher", "best", **LARGE),
     _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, size="small", epochs=40),
     _words("words-float", "QuickNet large, full precision", "twin", **LARGE, precision="float"),
     *(
