@@ -76,8 +76,9 @@ def _main(argv: list[str] | None) -> int:
         options.model = options.file
     elif options.file is not None:
         options.clips.insert(0, options.file)
-    if options.model is None or not options.clips:
-        arguments.error("the following arguments are required: model, clip")
+    missing = [name for name, given in (("model", options.model), ("clip", options.clips)) if not given]
+    if missing:
+        arguments.error(f"the following arguments are required: {', '.join(missing)}")
     session = runtime.load(options.model, backend=options.backend)
     # Checked before the first clip, so that a mistake in an option is one line and not one for each clip.
     chosen: dict[str, Any] = {}

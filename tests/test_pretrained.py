@@ -135,11 +135,16 @@ def test_predict_takes_a_name_in_every_form(shelf: Path, clip: str, capsys: pyte
     assert capsys.readouterr().out == 2 * printed[0]
 
 
-@pytest.mark.parametrize("words", [[], ["m.tflite"], ["--model", NAME], ["--json"]])
-def test_predict_wants_a_model_and_clips(shelf: Path, capsys: pytest.CaptureFixture, words: list[str]) -> None:
+@pytest.mark.parametrize(
+    ("words", "missing"),
+    [([], "model, clip"), (["m.tflite"], "clip"), (["--model", NAME], "clip"), (["--json"], "model, clip")],
+)
+def test_predict_names_what_is_missing(
+    shelf: Path, capsys: pytest.CaptureFixture, words: list[str], missing: str
+) -> None:
     assert predict.main(words) == 2
     assert capsys.readouterr().err == (
-        "error: the following arguments are required: model, clip (see python -m bnn_exit.predict --help)\n"
+        f"error: the following arguments are required: {missing} (see python -m bnn_exit.predict --help)\n"
     )
 
 
