@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import random
 import warnings
 
 import numpy as np
@@ -21,6 +22,20 @@ with warnings.catch_warnings(), contextlib.suppress(ImportError):
 # The same examples every time: a test that fails fails for everybody. No deadline: no test checks the clock.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
+
+
+# Keras draws new weights from Python's generator: the same for a test and a fixture whatever ran before them.
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef) -> None:
+    """Give each fixture its own weights."""
+    random.seed(fixturedef.argname)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Give each test its own weights."""
+    random.seed(item.name)
+
 
 TONES_HZ = (300, 600, 1200, 2400)
 

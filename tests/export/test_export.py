@@ -96,12 +96,18 @@ def test_an_unknown_input_is_named(model, tone_task, tmp_path):
         to_lce.export(model, tmp_path / "m.tflite", task=tone_task, operating_points={}, input="wave")
 
 
-def test_parity_refuses_a_file_of_another_network(model, tone_task, tmp_path):
-    other = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
-    to_lce.export(other, tmp_path / "m.tflite", task=tone_task, operating_points={})
+def test_parity_refuses_a_file_of_another_network(tone_task, tmp_path):
+    network = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+    to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={})
+    logits = network.heads[0].layers[-1]
+    logits.set_weights([np.roll(weights, 1, axis=-1) for weights in logits.get_weights()])
     log_mel = np.asarray(tone_task.log_mel("validation")[:8])
-    report = parity.compare(model, artifact.load(tmp_path / "m.tflite"), log_mel, log_mel, backend="lce")
-    with pytest.raises(ExportError, match="exit 1 of the file differs from the trained network: median difference"):
+    report = parity.compare(network, artifact.load(tmp_path / "m.tflite"), log_mel, log_mel, backend="lce")
+    assert report["exits"][0]["top1_agreement"] == 0
+    assert [exit["top1_agreement"] for exit in report["exits"][1:]] == [1, 1]
+    with pytest.raises(
+        ExportError, match=r"exit 1 of the file .* median difference .*, same label for 0.0 % of 8 clips"
+    ):
         parity.require(report)
 
 
