@@ -49,7 +49,8 @@ class Answers:
         """Ask about every clip, in every view, unless the answers are there already.
 
         Raises:
-            DataError: answers in the folder are another teacher's, to other clips or damaged.
+            DataError: answers in the folder are another teacher's, to other clips or to clips that were changed in
+                another way, or damaged.
         """
         kept = self._folder or folder
         place = None if kept is None else kept / FOLDER
@@ -59,6 +60,7 @@ class Answers:
             return
         from tqdm import tqdm
 
+        key["changes"] = batches.changes
         views = tqdm(range(self.views), desc="teacher", unit="view", file=sys.stderr, disable=None)
         self._found = [
             _kept(place and place / f"view_{view}.npz", key, functools.partial(self._hear_view, batches, view))
@@ -98,6 +100,10 @@ def _read(path: Path, key: dict[str, str]) -> np.ndarray:
                 raise DataError(f"{str(path)!r} holds the answers of another teacher: start a new run for this one")
             if file["clips"] != key["clips"]:
                 raise DataError(f"{str(path)!r} holds answers to other clips: start a new run")
+            if "changes" in key and file["changes"] != key["changes"]:
+                raise DataError(
+                    f"{str(path)!r} holds answers to clips that another seed or augment changed: start a new run"
+                )
             return file["outputs"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{str(path)!r} cannot be read ({error}): delete it, and the teacher is asked again") from error

@@ -82,6 +82,9 @@ class Augmenter:
         fill: `[mels]` that a masked part shows: the mean of each band.
         noise: log-mel `[noise_frames, mels]` of background noise, longer than a clip, or None.
         seed: of the whole run.
+
+    Attributes:
+        identity: what decides the changes; the same clips are changed alike where it is the same.
     """
 
     def __init__(
@@ -96,6 +99,7 @@ class Augmenter:
         seed: int = 0,
     ) -> None:
         self._config, self._frames, self._seed = config, frames, seed
+        self.identity = f"{config} {features} seed={seed}"
         self._silence = float(np.log(features.log_offset))
         self._shift_frames = round(config.time_shift_ms / 1000 * features.sample_rate_hz / features.hop_samples)
         self._fill = tf.constant(fill, tf.float32)

@@ -24,6 +24,9 @@ class Batches:
         seed: of the order.
         mix_probability: share of clips that are mixed with another one of the batch (of its part, on a replica).
         distribution: who gets which part of a batch.
+
+    Attributes:
+        changes: what decides how clips are changed: `Augmenter.identity`.
     """
 
     def __init__(
@@ -40,7 +43,7 @@ class Batches:
     ) -> None:
         self._labels = np.eye(classes, dtype=np.float32)[labels]
         self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
-        self._distribution = distribution
+        self._distribution, self.changes = distribution, augmenter.identity
         shape = log_mel.shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])

@@ -151,6 +151,17 @@ def test_answers_to_other_clips_are_not_taken(tone_task, tmp_path, change, views
         fit(model, task, config=config, objective=distillation, folder=tmp_path, resume=True, progress=False)
 
 
+@pytest.mark.parametrize("change", ["seed", "augment"])
+def test_answers_to_clips_that_were_changed_in_another_way_are_not_taken(tone_task, tmp_path, change):
+    teacher = Oracle(tone_task.train.labels)
+    model, distillation, config = objective(tone_task, teacher, views=2)
+    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    config = dataclasses.replace(config, seed=config.seed + (change == "seed"))
+    augment = AugmentConfig(gain_db=8.0 + (change == "augment"))
+    with pytest.raises(DataError, match=r"view_0.npz' holds answers to clips that another seed or augment changed"):
+        fit(model, tone_task, config=config, augment=augment, objective=distillation, folder=tmp_path, progress=False)
+
+
 def test_a_student_hears_the_same_views_in_every_round(tone_task):
     heard = []
 
