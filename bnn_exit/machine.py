@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import importlib.metadata
 import os
 import platform
 import re
 import struct
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,12 +89,29 @@ def versions() -> dict[str, str]:
     return table
 
 
-def git_revision(folder: Path = Path(__file__).parent) -> str | None:
-    """Revision of the code, with "-dirty" if it was changed since; None outside a checkout.
+def provenance(more_versions: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """When, with which code and where a figure is made: `date` (UTC), `git_revision`, `machine` and `versions`.
 
-    Results of benchmarks are no code: one that was just written does not make the next one look changed.
+    Args:
+        more_versions: of what else has a part in it, by name.
     """
+    return {
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "git_revision": git_revision(),
+        "machine": describe(),
+        "versions": versions() | dict(more_versions or {}),
+    }
+
+
+def git_revision(file: Path = Path(__file__)) -> str | None:
+    """Revision of the checkout that `file` belongs to, with "-dirty" if its code was changed since; None without one.
+
+    Installed code has none, even below the checkout of another project. Results of benchmarks are no code: one that was
+    just written does not make the next one look changed.
+    """
+    folder = file.parent
     try:
+        _git(folder, "ls-files", "--error-unmatch", "--", file.name)
         revision = _git(folder, "describe", "--always", "--abbrev=40")
         changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", f":(top,exclude){_RESULTS}")
     except (OSError, subprocess.SubprocessError):

@@ -1,3 +1,4 @@
+import datetime
 import getpass
 import json
 import platform
@@ -74,23 +75,47 @@ def test_the_clock_is_read_where_the_system_tells_it(tmp_path):
     assert machine.clock(cpuinfo, cpufreq) == {"mhz": 1800.0, "governor": "ondemand"}
 
 
-def test_results_do_not_make_the_code_look_changed(tmp_path):
-    def git(*arguments):
-        who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        subprocess.run(["git", "-C", str(tmp_path), *who, *arguments], check=True, capture_output=True)
+def git(folder, *arguments):
+    who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 
-    assert machine.git_revision(tmp_path) is None
+
+def test_results_do_not_make_the_code_look_changed(tmp_path):
     code, result = tmp_path / "package" / "code.py", tmp_path / "benchmarks" / "results" / "speed.json"
     for path in (code, result):
         path.parent.mkdir(parents=True)
         path.write_text("1")
-    git("init")
-    git("add", ".")
-    git("commit", "-m", "First")
-    clean = machine.git_revision(code.parent)
+    assert machine.git_revision(code) is None
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "First")
+    clean = machine.git_revision(code)
     assert re.fullmatch("[0-9a-f]{40}", clean)
     result.write_text("2")
     (tmp_path / "benchmarks" / "more.py").write_text("untracked")
-    assert machine.git_revision(code.parent) == clean
+    assert machine.git_revision(code) == clean
     code.write_text("2")
-    assert machine.git_revision(code.parent) == f"{clean}-dirty"
+    assert machine.git_revision(code) == f"{clean}-dirty"
+
+
+def test_code_installed_below_another_project_has_not_its_revision(tmp_path):
+    installed = tmp_path / ".venv" / "package" / "code.py"
+    installed.parent.mkdir(parents=True)
+    for path in (installed, tmp_path / "project.py"):
+        path.write_text("1")
+    (tmp_path / ".gitignore").write_text(".venv\n")
+    git(tmp_path, "init")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "-m", "First")
+    assert machine.git_revision(tmp_path / "project.py") is not None
+    assert machine.git_revision(installed) is None
+
+
+def test_provenance_has_all_that_a_figure_depends_on(monkeypatch):
+    monkeypatch.setattr(machine, "git_revision", lambda: "abc")
+    before = datetime.datetime.now(datetime.timezone.utc).replace(microsecond=0)
+    found = machine.provenance({"chromium": "120"})
+    after = datetime.datetime.now(datetime.timezone.utc)
+    assert before <= datetime.datetime.fromisoformat(found.pop("date")) <= after
+    versions = {**machine.versions(), "chromium": "120"}
+    assert found == {"git_revision": "abc", "machine": machine.describe(), "versions": versions}
