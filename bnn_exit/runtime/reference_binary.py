@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.runtime.flatbuffer import Tensor
-from bnn_exit.runtime.reference_common import RANGES, Array, Kernel, Options, output_size, patches
+from bnn_exit.runtime.reference_common import RANGES, Array, Kernel, Options, patches, pooled
 
 WORD_BITS = 32
 
@@ -45,25 +45,9 @@ def _dequantize(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]
 
 
 def _max_pool(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    """The greatest of +1 and -1: a bit stays set only if it is set everywhere. Padding does not take part."""
+    """The greatest of +1 and -1: a bit stays set only if it is set everywhere."""
     (words,) = inputs
-    (height, top), (width, left) = (
-        output_size(
-            words.shape[1 + axis],
-            filter_size=options[f"filter_{side}"],
-            stride=options[f"stride_{side}"],
-            dilation=1,
-            padding=options["padding"],
-        )
-        for axis, side in enumerate(("height", "width"))
-    )
-    result = np.empty((len(words), height, width, words.shape[3]), np.int32)
-    for row in range(height):
-        for column in range(width):
-            y, x = row * options["stride_height"] - top, column * options["stride_width"] - left
-            window = words[:, max(y, 0) : y + options["filter_height"], max(x, 0) : x + options["filter_width"]]
-            result[:, row, column] = np.bitwise_and.reduce(window, axis=(1, 2))
-    return (result,)
+    return (pooled(words, options, np.bitwise_and.reduce),)
 
 
 def _convolution(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:

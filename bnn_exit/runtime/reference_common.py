@@ -50,6 +50,30 @@ def output_size(size: int, *, filter_size: int, stride: int, dilation: int, padd
     return length, max(0, (length - 1) * stride + reach - size) // 2
 
 
+def pooled(values: Array, options: Options, reduce: Callable[..., Any]) -> Array:
+    """`reduce(window, axis=(1, 2))` of each window: `[batch, out_height, out_width, channels]`, of the inputs' type.
+
+    Padding takes no part: a window at the edge holds fewer values.
+    """
+    (height, top), (width, left) = (
+        output_size(
+            values.shape[1 + axis],
+            filter_size=options[f"filter_{side}"],
+            stride=options[f"stride_{side}"],
+            dilation=1,
+            padding=options["padding"],
+        )
+        for axis, side in enumerate(("height", "width"))
+    )
+    result = np.empty((len(values), height, width, values.shape[3]), values.dtype)
+    for row in range(height):
+        for column in range(width):
+            y, x = row * options["stride_height"] - top, column * options["stride_width"] - left
+            window = values[:, max(y, 0) : y + options["filter_height"], max(x, 0) : x + options["filter_width"]]
+            result[:, row, column] = reduce(window, axis=(1, 2))
+    return result
+
+
 def patches(values: Array, filter_shape: Sequence[int], options: Options, *, pad_value: float) -> list[list[Array]]:
     """For each row and column of a filter, the inputs [batch, out_height, out_width, channels] that it meets."""
     rows, columns = (

@@ -16,8 +16,8 @@ from bnn_exit.runtime.reference_common import (
     Kernel,
     Options,
     activate,
-    output_size,
     patches,
+    pooled,
     require_size,
 )
 
@@ -82,34 +82,13 @@ def _with_bias(inputs: list[Any]) -> tuple[Array, Array, Array | None]:
     return values, weights, bias
 
 
-def _pool(inputs: list[Any], options: Options, reduce: Any) -> tuple[Array]:
-    """Padding takes no part: a window at the edge holds fewer values."""
-    (values,) = inputs
-    (height, top), (width, left) = (
-        output_size(
-            values.shape[1 + axis],
-            filter_size=options[f"filter_{side}"],
-            stride=options[f"stride_{side}"],
-            dilation=1,
-            padding=options["padding"],
-        )
-        for axis, side in enumerate(("height", "width"))
-    )
-    result = np.empty((len(values), height, width, values.shape[3]), np.float32)
-    for row in range(height):
-        for column in range(width):
-            y, x = row * options["stride_height"] - top, column * options["stride_width"] - left
-            window = values[:, max(y, 0) : y + options["filter_height"], max(x, 0) : x + options["filter_width"]]
-            result[:, row, column] = reduce(window.astype(np.float64), axis=(1, 2))
-    return (activate(result, options),)
+def _pool(reduce: Any) -> Kernel:
+    def pool(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+        (values,) = inputs
+        result = pooled(values, options, lambda window, axis: reduce(window.astype(np.float64), axis=axis))
+        return (activate(result, options),)
 
-
-def _average_pool_2d(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    return _pool(inputs, options, np.mean)
-
-
-def _max_pool_2d(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    return _pool(inputs, options, np.max)
+    return pool
 
 
 def _reduction(function: Any) -> Kernel:
@@ -146,8 +125,8 @@ OPERATORS: dict[str, Kernel] = {
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
     "BATCH_MATMUL": _batch_matmul,
-    "AVERAGE_POOL_2D": _average_pool_2d,
-    "MAX_POOL_2D": _max_pool_2d,
+    "AVERAGE_POOL_2D": _pool(np.mean),
+    "MAX_POOL_2D": _pool(np.max),
     "MEAN": _reduction(np.mean),
     "SUM": _reduction(np.sum),
     "REDUCE_PROD": _reduction(np.prod),
