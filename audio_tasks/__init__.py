@@ -13,7 +13,7 @@ from audio_tasks.base import SPLITS, Split, Task, check_task
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of
 
-__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load"]
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load", "load_again"]
 
 _COMMON = ("data_dir", "features", "cache_dir", "seed")
 
@@ -84,3 +84,31 @@ def load(
         reasons = ", ".join(f"{count} {reason}" for reason, count in task.skipped.items())
         print(f"note: {sum(task.skipped.values())} files skipped: {reasons}", file=sys.stderr)
     return task
+
+
+def load_again(
+    task: Any,
+    *,
+    data_dir: str | os.PathLike[str] | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+) -> Task:
+    """Load a task that was loaded before.
+
+    Args:
+        task: a Task, or what a run remembers of one: its `name`, `options`, `features` and `labels`.
+        data_dir: where the data is now; None if it is where it was.
+        cache_dir: as of `load`.
+
+    Raises:
+        ArgumentError: the data has other labels now.
+        DataError: as of `load`.
+    """
+    options = {**task.options, **({} if data_dir is None else {"data_dir": data_dir})}
+    found = load(task.name, features=task.features, cache_dir=cache_dir, **options)
+    if found.labels != task.labels:
+        different = ", ".join(sorted(set(found.labels) ^ set(task.labels))[:3]) or "their order"
+        raise ArgumentError(
+            f"the data has other labels than before (look at {different}): give its folder with --data-dir, or start "
+            "a new run"
+        )
+    return found

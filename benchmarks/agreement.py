@@ -13,8 +13,6 @@ clip differs that does not.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +20,7 @@ from command_line import called
 
 import audio_tasks
 from bnn_exit import artifact, machine
+from bnn_exit.files import write_json
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime.backends import BACKENDS
 from bnn_exit.training.runs import RunConfig
@@ -39,8 +38,7 @@ def main() -> int:
     arguments.add_argument("--data-dir")
     options = arguments.parse_args()
     config = RunConfig.load(options.run)
-    task_options = {**config.task.options, **({"data_dir": options.data_dir} if options.data_dir else {})}
-    task = audio_tasks.load(config.task.name, features=config.task.features, **task_options)
+    task = audio_tasks.load_again(config.task, data_dir=options.data_dir)
     file = artifact.load(options.run / "model.tflite")
     native, lce = (BACKENDS[name](file) for name in ("native", "lce"))
     clips, labels = task.log_mel("test"), task.test.labels
@@ -49,27 +47,21 @@ def main() -> int:
         rows.append(compare(native, lce, clips, labels, np.float32(file.metadata.operating_points[point].thresholds)))
         rows[-1] = {"operating_point": point, **rows[-1]}
         print({name: value for name, value in rows[-1].items() if name != "clips"})
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps(
-            {
-                "question": __doc__.splitlines()[0],
-                "command": called(__file__, None),
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "machine": machine.describe(),
-                "versions": machine.versions(),
-                "isa": capabilities()["isa"],
-                "task": task.name,
-                "split": "test",
-                "sample_count": len(clips),
-                "rounding": ROUNDING,
-                "noise": NOISE,
-                "trials": TRIALS,
-                "rows": rows,
-            },
-            indent=2,
-        )
-        + "\n"
+    write_json(
+        RESULT,
+        {
+            "question": __doc__.splitlines()[0],
+            "command": called(__file__, None),
+            **machine.provenance(),
+            "isa": capabilities()["isa"],
+            "task": task.name,
+            "split": "test",
+            "sample_count": len(clips),
+            "rounding": ROUNDING,
+            "noise": NOISE,
+            "trials": TRIALS,
+            "rows": rows,
+        },
     )
     return int(any(not clip["on_the_border"] for row in rows for clip in row["clips"]))
 

@@ -14,8 +14,6 @@ Writes results/network_speed.json and exits with 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import statistics
 import sys
@@ -30,6 +28,7 @@ from command_line import called
 import audio_tasks
 from bnn_exit import artifact, machine
 from bnn_exit.audio.logmel import log_mel
+from bnn_exit.files import write_json
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import Network, capabilities
 from bnn_exit.training.runs import RunConfig
@@ -155,8 +154,7 @@ def main() -> int:
     arguments.add_argument("--clips", type=int, default=200)
     options = arguments.parse_args()
     config = RunConfig.load(options.run)
-    task_options = {**config.task.options, **({"data_dir": options.data_dir} if options.data_dir else {})}
-    task = audio_tasks.load(config.task.name, features=config.task.features, **task_options)
+    task = audio_tasks.load_again(config.task, data_dir=options.data_dir)
     chosen = np.linspace(0, len(task.test) - 1, min(options.clips, len(task.test))).astype(int)
     clips = np.stack([log_mel(task.test.waveform(int(i)), task.features) for i in chosen])[:, None, ..., None]
     clips = np.ascontiguousarray(clips, np.float32)
@@ -175,9 +173,7 @@ def main() -> int:
     result = {
         "question": __doc__.splitlines()[0],
         "command": called(__file__, None),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "threads": 1,
         "time": "processor time of the process",
         "load_average": round(os.getloadavg()[0], 1),
@@ -189,8 +185,7 @@ def main() -> int:
         "adaptive_file": adaptive(options.run / "model.tflite", isas, clips),
         "bars": bars,
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULT, result)
     for bar in bars:
         print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']})")
     print(f"wrote {RESULT}")

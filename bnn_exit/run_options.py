@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import tempfile
 from pathlib import Path
@@ -78,6 +77,15 @@ def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
+def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentParser, *, free: tuple[str, ...]) -> None:
+    """ArgumentError for an option of a training that is resumed, save --resume, the places of data and those `free`."""
+    free = ("resume", "data_dir", "cache_dir", *free)
+    usual = arguments.parse_args([])
+    for name, value in vars(options).items():
+        if name not in free and value != getattr(usual, name):
+            raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a training that is resumed: leave it out")
+
+
 def check_new(folder: Path) -> None:
     """ArgumentError unless `folder` is new or empty and can be written, before anything takes time."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -101,10 +109,7 @@ def write_environment(folder: Path, *, command: str, seed: int) -> None:
         folder / "environment.json",
         {
             "command": command,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "git_revision": machine.git_revision(),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **machine.provenance(),
             "seed": seed,
         },
     )

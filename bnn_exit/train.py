@@ -12,17 +12,19 @@ from typing import Any
 import audio_tasks
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser
-from bnn_exit.errors import ArgumentError, nearest, one_of, run_command
+from bnn_exit.errors import one_of, run_command
 from bnn_exit.run_options import (
     RECIPE,
     add_data_options,
     add_training_options,
     check_new,
+    check_unchanged,
     data_options,
     feature_options,
     given,
     write_environment,
 )
+from distill.options import add_teacher_options, check_distributed, distillation_settings
 
 EPILOG = """\
 examples:
@@ -93,39 +95,7 @@ def parser() -> argparse.ArgumentParser:
         help="mirrored: share each batch among all GPUs of this machine; multiworker: among machines that all run this "
         "command with the same shared folder; the environment variable TF_CONFIG tells each of them who it is",
     )
-    teacher = arguments.add_argument_group("teacher")
-    teacher.add_argument(
-        "--teacher",
-        action="append",
-        metavar="PATH|auto",
-        help="learn from another network as well: a folder of distill.train_teacher or of this command, a Keras file, "
-        "a SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several "
-        f"({RECIPE})",
-    )
-    teacher.add_argument(
-        "--temperature", type=float, help=f"of soft labels: higher tells more about unlikely classes ({RECIPE})"
-    )
-    teacher.add_argument(
-        "--teacher-weight", type=float, help=f"from 0 (labels alone) to 1 (the teacher alone) ({RECIPE})"
-    )
-    teacher.add_argument(
-        "--deepest-weight",
-        type=float,
-        help="of the last exit as a teacher of the others, with or without another: higher makes them follow it more "
-        f"than the labels; 0 is off ({RECIPE})",
-    )
-    teacher.add_argument(
-        "--views",
-        type=int,
-        help="ways of changing each clip, at most one an epoch, that the teacher hears as well: more is more accurate, "
-        f"and takes a pass of the teacher each; 0: it hears clips as recorded ({RECIPE})",
-    )
-    teacher.add_argument(
-        "--plan",
-        metavar="NAME|FILE.json",
-        help="train in steps, each from the weights of the one before: two-step, features, embedding or a file of your "
-        "own (distill/plans shows the form); how a teacher is heard then stands in the steps",
-    )
+    add_teacher_options(arguments)
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
     result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
@@ -166,8 +136,8 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
     model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision"))
-    distillation, precision = _distillation(options, recipe)
-    _check_distributed(distillation, options)
+    distillation, precision = distillation_settings(options, recipe.distillation)
+    check_distributed(distillation, options.distribute)
     model = dataclasses.replace(model, precision=precision or model.precision)
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
@@ -187,76 +157,6 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     return folder, task, config, distribution
 
 
-def _distillation(options: argparse.Namespace, recipe: Any) -> tuple[dict[str, Any] | None, str | None]:
-    """The settings of teachers and plan, None without either, and the precision that a plan ends with."""
-    from distill.config import DistillConfig
-    from distill.plan import read_plan
-
-    settings = dict(recipe.distillation or {})
-    for name in settings:
-        one_of("setting of distillation in the recipe", name, ["teachers", "plan", *_names_of(DistillConfig)])
-    usual_teachers, usual_plan = settings.pop("teachers", []), settings.pop("plan", None)
-    if usual_plan is not None and settings:
-        raise ArgumentError(f"{next(iter(settings))} of the recipe stands in the steps of a plan: leave it out")
-    usual = DistillConfig.from_dict(settings)
-    chosen_teachers = usual_teachers if options.teacher is None else options.teacher
-    # Resolved, so that the run can go on from another folder.
-    teachers = [_teacher_path(path) for path in chosen_teachers if path != "none"]
-    names = ("temperature", "teacher_weight", "deepest_weight", "views")
-    chosen = given(options, *names)
-    source = usual_plan if options.plan is None else options.plan
-    if source is not None:
-        stated = given(options, "precision", *names)
-        if stated:
-            name = next(iter(stated)).replace("_", "-")
-            raise ArgumentError(f"--{name} stands in the steps of a --plan: leave it out")
-        plan = read_plan(source)
-        return {"teachers": teachers, "plan": plan.to_dict()}, plan.precision
-    how = dataclasses.replace(usual, **chosen)
-    if not teachers:
-        # The last exit teaches the others without a teacher as well.
-        needless = set(chosen) - ({"deepest_weight", "temperature"} if how.deepest_weight else set())
-        if needless:
-            name = next(name for name in names if name in needless)
-            raise ArgumentError(f"--{name.replace('_', '-')} is for training with a --teacher: add one")
-        if not how.deepest_weight:
-            return None, None
-        how = dataclasses.replace(how, teacher_weight=0.0)
-    return {"teachers": teachers, **how.to_dict()}, None
-
-
-def _teacher_path(path: str) -> str:
-    if path == "auto":
-        return path
-    if not Path(path).exists():
-        raise ArgumentError(
-            f"--teacher is {path!r}, which does not exist: give auto, none, a folder of distill.train_teacher or "
-            f"bnn_exit.train, a Keras file, a SavedModel or a TFLite file{nearest(path, ['auto', 'none'])}"
-        )
-    return str(Path(path).resolve())
-
-
-def _names_of(kind: type) -> list[str]:
-    return [field.name for field in dataclasses.fields(kind)]
-
-
-def _check_distributed(distillation: dict[str, Any] | None, options: argparse.Namespace) -> None:
-    """ArgumentError for what replicas cannot do."""
-    if distillation is None or options.distribute is None:
-        return
-    if "auto" in distillation["teachers"] and options.distribute == "multiworker":
-        raise ArgumentError(
-            "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
-            "python -m distill.train_teacher"
-        )
-    for step in distillation.get("plan", {}).get("steps", []):
-        if step["features"] or step["attention"] or step["objective"] == "embedding":
-            raise ArgumentError(
-                f"step {step['name']!r} of the plan compares layers or embeddings, but --distribute takes plans of "
-                "labels and soft labels only: leave it out"
-            )
-
-
 def _checked_teacher(config: Any, task: audio_tasks.Task) -> Any:
     """The teacher that the settings name, or None, once it is known to fit every step."""
     from bnn_exit._keras import set_seed
@@ -272,24 +172,13 @@ def _resume(options: argparse.Namespace) -> int:
     from bnn_exit.training.distribution import Distribution
     from bnn_exit.training.runs import RunConfig
 
-    fixed = {"data_dir", "cache_dir", "resume", "input", "tensorboard", "distribute"}
-    usual = parser().parse_args([])
-    changed = [name for name, value in vars(options).items() if name not in fixed and value != getattr(usual, name)]
-    if changed:
-        raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a run that is resumed: leave it out")
+    check_unchanged(options, parser(), free=("input", "tensorboard", "distribute"))
     folder = Path(options.resume)
     config = RunConfig.load(folder)
-    _check_distributed(config.distillation, options)
+    check_distributed(config.distillation, options.distribute)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
-    task_options = dict(config.task.options)
-    if options.data_dir:
-        task_options["data_dir"] = options.data_dir
-    task = audio_tasks.load(
-        config.task.name, features=config.task.features, cache_dir=options.cache_dir, **task_options
-    )
-    if task.labels != config.task.labels:
-        raise ArgumentError(f"the data now has {len(task.labels)} other labels than {folder} was started with")
+    task = audio_tasks.load_again(config.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
     distribution.check_batch(config.training.batch_size, clips=len(task.train))
     return _complete(folder, task, config, _checked_teacher(config, task), distribution, options, resume=True)
 

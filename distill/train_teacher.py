@@ -11,13 +11,14 @@ from typing import Any
 
 import audio_tasks
 from bnn_exit.command import Parser
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_json
 from bnn_exit.run_options import (
     RECIPE,
     add_data_options,
     add_training_options,
     check_new,
+    check_unchanged,
     data_options,
     feature_options,
     given,
@@ -66,11 +67,7 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     words = sys.argv[1:] if argv is None else argv
     if options.resume is not None:
-        fixed = ("resume", "data_dir", "cache_dir")
-        usual = parser().parse_args([])
-        changed = [name for name, value in vars(options).items() if name not in fixed and value != getattr(usual, name)]
-        if changed:
-            raise ArgumentError(f"--{changed[0].replace('_', '-')} cannot change in a training that is resumed")
+        check_unchanged(options, parser(), free=())
         return _train(Path(options.resume), options, resume=True)
     folder = _start(options, command=shlex.join(["python", "-m", "distill.train_teacher", *words]))
     return _train(folder, options, resume=False)
@@ -101,8 +98,7 @@ def _train(folder: Path, options: argparse.Namespace, *, resume: bool) -> int:
     from distill.teachers.runs import TeacherRun
 
     run = TeacherRun.load(folder)
-    task_options = {**run.task.options, **({"data_dir": options.data_dir} if options.data_dir else {})}
-    task = audio_tasks.load(run.task.name, features=run.task.features, cache_dir=options.cache_dir, **task_options)
+    task = audio_tasks.load_again(run.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
     try:
         print(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:

@@ -51,8 +51,7 @@ def _make(folder: Path, path: Path, costs_path: Path, *, features: bool, data_di
     from bnn_exit.training.runs import RunConfig
 
     config = RunConfig.load(folder)
-    options = {**config.task.options, **({} if data_dir is None else {"data_dir": data_dir})}
     model = config.network(folder)
-    task = audio_tasks.load(config.task.name, features=config.task.features, **options)
+    task = audio_tasks.load_again(config.task, data_dir=data_dir)
     answers_of(model, task, split=SPLIT, features=features).save(path)
     ExitCosts.of(model).save(costs_path)

@@ -243,9 +243,13 @@ def recipes(tmp_path_factory):
         (["--task", "esc10"], 2, "--data-dir"),
         (["--out", "/proc/nothing/run"], 2, "--out '/proc/nothing/run' cannot be written .*: choose a folder"),
         (["--resume", "/nowhere"], 2, "'/nowhere' is no run: it has no config.json"),
-        (["--resume", "/nowhere", "--epochs", "9"], 2, "--epochs cannot change in a run that is resumed"),
-        (["--resume", "/nowhere", "--seed", "0"], 2, "--seed cannot change in a run that is resumed"),
-        (["--resume", "/nowhere", "--teacher-weight", "0"], 2, "--teacher-weight cannot change in a run that is"),
+        (
+            ["--resume", "/nowhere", "--epochs", "9"],
+            2,
+            "--epochs cannot change in a training that is resumed: leave it out",
+        ),
+        (["--resume", "/nowhere", "--seed", "0"], 2, "--seed cannot change in a training that is resumed"),
+        (["--resume", "/nowhere", "--teacher-weight", "0"], 2, "--teacher-weight cannot change in a training that is"),
         (
             [*TASK, "--feature", "num_mels=20"],
             2,

@@ -316,7 +316,7 @@ def test_mistakes_get_one_line_and_leave_nothing(steps, arguments, message, teac
 
 def test_the_plan_of_a_run_cannot_change(tmp_path, capsys):
     assert train.main(["--resume", str(tmp_path), "--plan", "two-step"]) == 2
-    assert "--plan cannot change in a run that is resumed: leave it out" in capsys.readouterr().err
+    assert "--plan cannot change in a training that is resumed: leave it out" in capsys.readouterr().err
 
 
 def test_a_run_goes_on_from_another_folder_to_the_file_that_was_asked_for(tmp_path, teachers, monkeypatch):

@@ -48,9 +48,18 @@ def test_speakers_stay_together(by_speaker: Path, capsys: pytest.CaptureFixture[
     assert [len(split) for split in task.splits.values()] == [32, 4, 4]
     note = "note: split by speaker (the file name before the first underscore): 10 speakers\n"
     assert capsys.readouterr().err == note
-    again = audio_tasks.load("folder", **task.options)
+    again = audio_tasks.load_again(task)
     assert again.test.ids == task.test.ids
     assert check(task).faults == []
+
+
+def test_a_folder_that_was_moved_is_loaded_again_if_it_has_the_same_classes(by_speaker: Path, tmp_path: Path) -> None:
+    task = audio_tasks.load("folder", data_dir=by_speaker, seed=3)
+    moved = by_speaker.rename(tmp_path / "moved")
+    assert audio_tasks.load_again(task, data_dir=moved).test.ids == task.test.ids
+    (moved / "yes").rename(moved / "maybe")
+    with pytest.raises(ArgumentError, match=r"other labels than before \(look at maybe, yes\): give its folder with"):
+        audio_tasks.load_again(task, data_dir=moved)
 
 
 def test_a_prefix_that_repeats_the_class_is_no_speaker(by_file: Path) -> None:

@@ -1,0 +1,140 @@
+"""The options of `bnn_exit.train` that say how a student is taught, and the settings that they make with a recipe."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.errors import ArgumentError, nearest, one_of
+from bnn_exit.run_options import RECIPE, given
+from distill.config import DistillConfig
+
+_HOW = ("temperature", "teacher_weight", "deepest_weight", "views")
+"""The options that have a setting of their name."""
+
+
+def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
+    """The options; what is not given stands in the recipe."""
+    teacher = arguments.add_argument_group("teacher")
+    teacher.add_argument(
+        "--teacher",
+        action="append",
+        metavar="PATH|auto",
+        help="learn from another network as well: a folder of distill.train_teacher or of this command, a Keras file, "
+        "a SavedModel or a TFLite file; auto trains one first; none: labels alone; repeated: the mean of several "
+        f"({RECIPE})",
+    )
+    teacher.add_argument(
+        "--temperature", type=float, help=f"of soft labels: higher tells more about unlikely classes ({RECIPE})"
+    )
+    teacher.add_argument(
+        "--teacher-weight", type=float, help=f"from 0 (labels alone) to 1 (the teacher alone) ({RECIPE})"
+    )
+    teacher.add_argument(
+        "--deepest-weight",
+        type=float,
+        help="of the last exit as a teacher of the others, with or without another: higher makes them follow it more "
+        f"than the labels; 0 is off ({RECIPE})",
+    )
+    teacher.add_argument(
+        "--views",
+        type=int,
+        help="ways of changing each clip, at most one an epoch, that the teacher hears as well: more is more accurate, "
+        f"and takes a pass of the teacher each; 0: it hears clips as recorded ({RECIPE})",
+    )
+    teacher.add_argument(
+        "--plan",
+        metavar="NAME|FILE.json",
+        help="train in steps, each from the weights of the one before: two-step, features, embedding or a file of your "
+        "own (distill/plans shows the form); how a teacher is heard then stands in the steps",
+    )
+
+
+def distillation_settings(
+    options: argparse.Namespace, recipe: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, str | None]:
+    """How a run is taught, as `RunConfig.distillation` keeps it, and the precision that a plan ends with.
+
+    Args:
+        options: what the command was given.
+        recipe: the same of the recipe, with names of plans and paths of teachers; None: labels alone.
+
+    Returns:
+        The settings, None for labels alone; and the precision, None without a plan.
+
+    Raises:
+        ArgumentError: an unknown setting, a teacher that does not exist, an option that needs a teacher or that stands
+            in the steps of a plan.
+    """
+    from distill.plan import read_plan
+
+    usual = dict(recipe or {})
+    for name in usual:
+        one_of("setting of distillation in the recipe", name, ["teachers", "plan", *_names_of(DistillConfig)])
+    usual_teachers, usual_plan = usual.pop("teachers", []), usual.pop("plan", None)
+    if usual_plan is not None and usual:
+        raise ArgumentError(f"{next(iter(usual))} of the recipe stands in the steps of a plan: leave it out")
+    chosen = usual_teachers if options.teacher is None else options.teacher
+    teachers = [_resolved(path) for path in chosen if path != "none"]
+    source = usual_plan if options.plan is None else options.plan
+    if source is None:
+        how = _listening(options, DistillConfig.from_dict(usual), taught=bool(teachers))
+        return (None if how is None else {"teachers": teachers, **how.to_dict()}), None
+    stated = given(options, "precision", *_HOW)
+    if stated:
+        raise ArgumentError(f"--{_option(next(iter(stated)))} stands in the steps of a --plan: leave it out")
+    plan = read_plan(source)
+    return {"teachers": teachers, "plan": plan.to_dict()}, plan.precision
+
+
+def check_distributed(distillation: dict[str, Any] | None, distribute: str | None) -> None:
+    """ArgumentError for settings that replicas cannot follow."""
+    if distillation is None or distribute is None:
+        return
+    if "auto" in distillation["teachers"] and distribute == "multiworker":
+        raise ArgumentError(
+            "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
+            "python -m distill.train_teacher"
+        )
+    for step in distillation.get("plan", {}).get("steps", []):
+        if step["features"] or step["attention"] or step["objective"] == "embedding":
+            raise ArgumentError(
+                f"step {step['name']!r} of the plan compares layers or embeddings, but --distribute takes plans of "
+                "labels and soft labels only: leave it out"
+            )
+
+
+def _listening(options: argparse.Namespace, usual: DistillConfig, *, taught: bool) -> DistillConfig | None:
+    """Who is listened to without a plan; None for labels alone."""
+    chosen = given(options, *_HOW)
+    how = dataclasses.replace(usual, **chosen)
+    if taught:
+        return how
+    # The last exit teaches the others without a teacher as well.
+    of_use = ("deepest_weight", "temperature") if how.deepest_weight else ()
+    for name in chosen:
+        if name not in of_use:
+            raise ArgumentError(f"--{_option(name)} is for training with a --teacher: add one")
+    return dataclasses.replace(how, teacher_weight=0.0) if how.deepest_weight else None
+
+
+def _resolved(path: str) -> str:
+    """A teacher's whole path, so that the run can go on from another folder; "auto" as it is."""
+    if path == "auto":
+        return path
+    if not Path(path).exists():
+        raise ArgumentError(
+            f"--teacher is {path!r}, which does not exist: give auto, none, a folder of distill.train_teacher or "
+            f"bnn_exit.train, a Keras file, a SavedModel or a TFLite file{nearest(path, ['auto', 'none'])}"
+        )
+    return str(Path(path).resolve())
+
+
+def _option(name: str) -> str:
+    return name.replace("_", "-")
+
+
+def _names_of(kind: type) -> list[str]:
+    return [field.name for field in dataclasses.fields(kind)]
