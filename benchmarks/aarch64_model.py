@@ -13,8 +13,6 @@ they do, LCE's and our loads of four registers too. Needs Debian's g++-aarch64-l
 
 from __future__ import annotations
 
-import datetime
-import json
 import re
 import shutil
 import subprocess
@@ -23,6 +21,7 @@ import tempfile
 from pathlib import Path
 
 from bnn_exit import machine
+from bnn_exit.files import write_json
 
 HERE = Path(__file__).parent
 NATIVE = HERE.parent / "bnn_exit" / "runtime" / "native"
@@ -71,15 +70,13 @@ def main() -> int:
         "kind": "modelled: counted in an emulator and by llvm-mca, not measured on a board",
         "lce": "figures of a study of its published inline assembly, by the same methods",
         "command": "python benchmarks/aarch64_model.py",
-        "date": datetime.date.today().isoformat(),
-        "machine": machine.describe(),
-        "versions": machine.versions() | {name: version(tool) for name, tool in TOOLS.items()},
+        **machine.provenance({name: version(tool) for name, tool in TOOLS.items()}),
         "instructions_per_layer": layers,
         "inner_loop": {"macs": macs(loop), "instructions": loop, "macs_per_cycle": cores},
         "bars": bars(layers, cores),
     }
     path = HERE / "results" / "aarch64_model.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     for bar in result["bars"]:
         print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3f} (bar: {bar['bar']})")
     print(f"wrote {path}")

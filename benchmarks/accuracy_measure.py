@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import hashlib
 import os
 import shlex
@@ -53,10 +52,7 @@ def measure(row: Row, folder: Path, *, data_dir: str | None) -> dict[str, Any]:
     return {
         "row": row.name,
         "command": shlex.join(["python", "benchmarks/accuracy.py", "measure", row.name, "--data-dir", "DIR"]),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "git_revision": machine.git_revision(),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "task": task.name,
         "labels": task.num_classes,
         "licence": task.licence,

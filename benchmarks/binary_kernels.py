@@ -18,8 +18,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import ctypes
-import datetime
-import json
 import statistics
 import subprocess
 import sys
@@ -32,6 +30,7 @@ import numpy as np
 from command_line import called
 
 from bnn_exit import machine
+from bnn_exit.files import write_json
 from bnn_exit.runtime import lce
 
 HERE = Path(__file__).parent
@@ -86,9 +85,7 @@ def main() -> int:
     result = {
         "question": "time of one binary convolution on each instruction set and in LCE",
         "command": called(__file__, None),
-        "date": datetime.date.today().isoformat(),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "compiler": subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
         "clock_ghz": round(clock, 3),
         "bounds_macs_per_cycle": {isa: {"bound": bound, "why": why} for isa, (bound, why) in bounds.items()},
@@ -101,8 +98,7 @@ def main() -> int:
         "bars": bars(layers, isas, clock, bounds),
     }
     path = HERE / "results" / "binary_kernels.json"
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     for bar in result["bars"]:
         bound = f"; at this processor's bound: {bar['at_bound']:.3g}" if "at_bound" in bar else ""
         print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']}{bound})")

@@ -16,7 +16,6 @@ difficulty rises as noise is added. "Pooled" puts all clips together, so it is l
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
 from pathlib import Path
 
@@ -89,9 +88,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
             "question": __doc__.splitlines()[0],
             "command": command,
             "runs": {run.name: about(run) for run in options.runs},
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **machine.provenance(),
             "task": task.name,
             "attribution": task.attribution,
             "backend": next(iter(sessions.values())).backend,

@@ -10,7 +10,6 @@ grows by more than the bar.
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
 import json
 import os
@@ -75,9 +74,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
             "question": __doc__.splitlines()[0],
             "command": command,
             "run": options.run.name,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **machine.provenance(),
             "task": task.name,
             "split": "test, repeated",
             "files": "Ogg Vorbis of one second",

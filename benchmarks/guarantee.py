@@ -17,7 +17,6 @@ half. Writes results/guarantee.json and exits with 1 if a promise of the first t
 from __future__ import annotations
 
 import argparse
-import datetime
 import functools
 from pathlib import Path
 
@@ -59,9 +58,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
     result = {
         "question": __doc__.splitlines()[0],
         "command": command,
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "policy": policies.DEFAULT,
         "confidence": CONFIDENCE,
         "draws": options.draws,

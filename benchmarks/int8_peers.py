@@ -17,7 +17,6 @@ a setting of ours that is at least as accurate and takes less time on average.
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shlex
 import sys
@@ -145,9 +144,7 @@ def compare(options: argparse.Namespace) -> int:
     result = {
         "question": __doc__.splitlines()[0],
         "command": shlex.join([*command, "--data-dir", "DIR", "--rounds", str(options.rounds)]),
-        "date": datetime.date.today().isoformat(),
-        "machine": machine.describe(),
-        "versions": machine.versions() | {name: version for name, (_, version) in interpreters.items()},
+        **machine.provenance({name: version for name, (_, version) in interpreters.items()}),
         "isa": native_backend.capabilities()["isa"],
         "threads": 1,
         "split": "test",

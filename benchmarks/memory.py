@@ -10,8 +10,6 @@ processes. Writes results/memory.json and exits with 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import statistics
 import subprocess
 import sys
@@ -23,6 +21,7 @@ from command_line import called
 
 from bnn_exit import machine
 from bnn_exit.audio import wav
+from bnn_exit.files import write_json
 from bnn_exit.runtime import capabilities, native_backend, session
 
 RESULT = Path(__file__).parent / "results" / "memory.json"
@@ -111,25 +110,19 @@ def main() -> int:
     for name, bar in BARS_MB.items():
         print(f"{name:8s} {found[name]:6.1f} MB   bar {bar:.0f} MB   {'met' if found[name] < bar else 'MISSED'}")
     print({name: round(value, 1) for name, value in stages.items()})
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(
-        json.dumps(
-            {
-                "question": __doc__.splitlines()[0],
-                "command": called(__file__, None),
-                "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-                "machine": machine.describe(),
-                "versions": machine.versions(),
-                "isa": capabilities()["isa"],
-                "model_bytes": options.model.stat().st_size,
-                "processes": PROCESSES,
-                "bars_mb": BARS_MB,
-                "python_stages_mb": stages,
-                "c_example_mb": c,
-            },
-            indent=2,
-        )
-        + "\n"
+    write_json(
+        RESULT,
+        {
+            "question": __doc__.splitlines()[0],
+            "command": called(__file__, None),
+            **machine.provenance(),
+            "isa": capabilities()["isa"],
+            "model_bytes": options.model.stat().st_size,
+            "processes": PROCESSES,
+            "bars_mb": BARS_MB,
+            "python_stages_mb": stages,
+            "c_example_mb": c,
+        },
     )
     return int(any(found[name] >= bar for name, bar in BARS_MB.items()))
 

@@ -13,8 +13,6 @@ Writes results/native_calls.json and exits with 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import statistics
 import sys
 import tempfile
@@ -26,6 +24,7 @@ import numpy as np
 from command_line import called
 
 from bnn_exit import artifact, machine
+from bnn_exit.files import write_json
 from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, Network, capabilities
 
 HERE = Path(__file__).parent
@@ -121,9 +120,7 @@ def main() -> int:
     result = {
         "question": __doc__.splitlines()[0],
         "command": called(__file__, None),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "isa": capabilities()["isa"],
         "features": file.metadata.features.to_dict(),
         "threads": 1,
@@ -134,8 +131,7 @@ def main() -> int:
         "backend_run_adds_us": added,
         "bars": bars,
     }
-    RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(RESULT, result)
     for bar in bars:
         print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: at most {bar['bar']})")
     print(f"wrote {RESULT}")

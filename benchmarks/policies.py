@@ -13,7 +13,6 @@ more than the cheapest policy, on the mean over limits.
 from __future__ import annotations
 
 import argparse
-import datetime
 import statistics
 import sys
 from pathlib import Path
@@ -58,9 +57,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
         {
             "question": __doc__.splitlines()[0],
             "command": command,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **machine.provenance(),
             "thresholds_from": "validation",
             "split": "test",
             "networks": networks,

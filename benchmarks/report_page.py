@@ -13,7 +13,6 @@ exits with 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import datetime
 import importlib.metadata
 import os
 import shutil
@@ -111,10 +110,7 @@ def main() -> int:
         "bars": BARS,
         "load_average": os.getloadavg()[0],
         "nice": os.nice(0),
-        "machine": machine.describe(),
-        "versions": {**machine.versions(), "bokeh": importlib.metadata.version("bokeh"), "chromium": version},
-        "git_revision": machine.git_revision(),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **machine.provenance({"bokeh": importlib.metadata.version("bokeh"), "chromium": version}),
         "command": called(__file__, None),
     }
     files.write_json(RESULT, result)

@@ -9,8 +9,6 @@ that waits for a core gains nothing. Writes results/threads.json.
 from __future__ import annotations
 
 import argparse
-import datetime
-import json
 import os
 import sys
 import time
@@ -20,6 +18,7 @@ import numpy as np
 from command_line import called
 
 from bnn_exit import artifact, machine
+from bnn_exit.files import write_json
 from bnn_exit.measure import time_us
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
@@ -50,9 +49,7 @@ def main() -> int:
     result = {
         "question": __doc__.splitlines()[0],
         "command": called(__file__, None),
-        "date": datetime.date.today().isoformat(),
-        "machine": machine.describe(),
-        "versions": machine.versions(),
+        **machine.provenance(),
         "isa": capabilities()["isa"],
         "load_average_after": os.getloadavg()[0],
         "calls": ROUNDS * CALLS,
@@ -60,7 +57,7 @@ def main() -> int:
         "times": rows,
     }
     path = HERE / "results" / "threads.json"
-    path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    write_json(path, result)
     for name, row in rows.items():
         print(f"{name}: {row['1']['median']:.0f} us, 2 threads {row['2']['median']:.0f} us, {row['gain']:.2f} times")
     print(f"wrote {path}")

@@ -12,7 +12,6 @@ RUN/answers/validation.npz and RUN/costs.json, and of the data only who speaks. 
 from __future__ import annotations
 
 import argparse
-import datetime
 import itertools
 import sys
 from collections.abc import Iterator, Sequence
@@ -65,10 +64,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
         {
             "question": __doc__.splitlines()[0],
             "command": command,
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-            "git_revision": machine.git_revision(),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
+            **machine.provenance(),
             "split": "validation, speakers halved in every way",
             "margins": margins,
             "share_to_keep": KEPT,

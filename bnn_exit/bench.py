@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import shlex
 import sys
@@ -154,10 +153,8 @@ def bench(
         "exit_shares": {name: _shares(first, waveforms, thresholds) for name, thresholds in points.items()},
         "isa": capabilities()["isa"] if "native" in names else None,
         "warnings": _warnings(names, clocks[1]),
-        "machine": machine.describe(),
         "clock_before_and_after": clocks,
-        "versions": machine.versions(),
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        **machine.provenance(),
     }
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -67,9 +66,7 @@ def measure_split(
             "time_of": "one call of the backend on one clip, without reading the file and without the front end",
             "front_end_us": None if session.metadata.input == "waveform" else _front_end_us(task, chosen, indices),
             **evaluation.figures(measurement, labels, names=session.labels, costs=session.metadata.exits),
-            "machine": machine.describe(),
-            "versions": machine.versions(),
-            "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+            **machine.provenance(),
         },
     )
 
