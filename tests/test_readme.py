@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from audio_tasks import TASKS
@@ -132,6 +133,21 @@ def test_what_balanced_changes_in_the_trainings_of_large_is_that_of_the_results(
     assert len(points) == 3
     sentence = "`balanced` changes that of the last exit by {}, {} and {} points, at {}, {} and {} % of the ops"
     assert sentence.format(*changes, *ops) in " ".join(TEXT.split())
+
+
+def test_which_large_network_validation_puts_first_is_that_of_the_results():
+    groups = result("accuracy")["groups"]
+    rows = [result(f"accuracy/{name}") for group in ("best", "longer") for name in groups[group]["rows"]]
+    validation = {row["row"]: 100 * np.mean(row["training"]["steps"][-1]["best_validation_accuracy"]) for row in rows}
+    first, second, *others = sorted(validation, key=validation.get, reverse=True)
+    low, high = validation[others[-1]], validation[others[0]]
+    sentence = (
+        f"puts {first} first ({validation[first]:.2f} %; {second} {validation[second]:.2f} %, the others {low:.2f} to "
+        f"{high:.2f} %); on test the five are level at the last exit"
+    )
+    assert sentence in " ".join(TEXT.split()) and len(others) == 3
+    last = [row["exits"][-1] for row in rows]
+    assert np.ptp([figures["accuracy"] for figures in last]) < 3 * np.sqrt(0.01 * 0.99 / last[0]["total"])
 
 
 def test_what_margins_keep_is_that_of_the_result():
