@@ -171,16 +171,17 @@ print(json.dumps([status, next(int(line.split()[1]) for line in lines if line.st
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="peak memory is read from Linux's /proc")
 @pytest.mark.parametrize("command", ["as it is", "leaks"])
 def test_memory_does_not_grow_with_clips(model, words, tmp_path, command):
-    """Peak memory of processes of their own, from 100 to 2,000 clips: a command that keeps rows takes 2 MB more."""
+    """Peak memory of processes of their own: a command that keeps rows takes about 20 MB more for 20,000 clips."""
     peaks = []
-    for clips in (100, 2000):
+    for clips in (1000, 20000):
         (tmp_path / "list.txt").write_text("\n".join([str(words / "yes" / "0.wav")] * clips))
         arguments = [command, str(model), str(tmp_path / "list.txt"), "--csv", str(tmp_path / "d.csv")]
         done = subprocess.run([sys.executable, "-c", PEAK, *arguments], capture_output=True, text=True, check=True)
         status, peak = json.loads(done.stdout.splitlines()[-1])
         assert status == 0 and len(rows_of(tmp_path / "d.csv")) == clips
         peaks.append(peak)
-    assert (peaks[1] - peaks[0] > 1000) == (command == "leaks")  # KB
+    # KB; one process differs from another by a thousand.
+    assert (peaks[1] - peaks[0] > 5000) == (command == "leaks"), peaks
 
 
 def test_help_has_examples_and_needs_numpy_alone():
