@@ -1,6 +1,6 @@
 """Is our file faster than what a user would pick instead, at the same accuracy: an int8 DS-CNN in LiteRT?
 
-    python benchmarks/int8_peers.py train S --data-dir DIR [--input mel10]      (S, M or L; needs bnn_exit[train])
+    python benchmarks/int8_peers.py train S --data-dir DIR [--input mel10]      (S, M or L; needs the extra train)
     python benchmarks/int8_peers.py compare RUN [RUN...] --peers FOLDER [FOLDER...] --data-dir DIR
 
 `train` trains a DS-CNN with the pipeline that trains our networks (same clips, our log-mel, augmentation, loss and
@@ -8,7 +8,7 @@ schedule), makes an int8 file of the weights that were best on the validation sp
 
 `compare` measures the files of our runs in the native runtime, at each forced exit and operating point, and the int8
 files in LiteRT with XNNPACK (and in TensorFlow's own interpreter, where that is installed), on the test split. One
-process, one thread, all in turn; the front ends apart. It needs ai-edge-litert, matplotlib and bnn_exit[audio], best in
+process, one thread, all in turn; the front ends apart. It needs ai-edge-litert, matplotlib and the extra audio, best in
 an environment without TensorFlow, whose NumPy is older than the one that ai-edge-litert asks for.
 Writes results/int8_peers.json and results/int8_peers.png, and exits with 1 if the goal is missed: for each int8 network
 a setting of ours that is at least as accurate and takes less time on average.

@@ -15,7 +15,7 @@ import numpy as np
 from bnn_exit import machine
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, positive_int
-from bnn_exit.errors import ArgumentError, run_command
+from bnn_exit.errors import INSTALL, ArgumentError, run_command
 from bnn_exit.measure import WARM_UP_CALLS, time_us
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
@@ -222,7 +222,7 @@ def _warnings(backends: Sequence[str], clock: dict[str, Any]) -> list[str]:
     found = []
     can = capabilities()
     if "native" not in backends:
-        missing = "" if can["library"] else ", which is not installed: pip install bnn_exit builds it"
+        missing = "" if can["library"] else f", which is not installed: with a C++ compiler {INSTALL} builds it"
         found.append(f"these are not the times of the native runtime{missing}")
     elif not can["optimised"]:
         better = f"; this machine has {can['isas'][0]}" if can["isas"][0] != can["isa"] else ""

@@ -7,6 +7,10 @@ import errno
 import sys
 from collections.abc import Callable, Iterable
 
+OLDEST_TRAINING, NEWEST_TRAINING = (3, 10), (3, 12)
+"""The Pythons that the extra `train` has wheels for; the markers in pyproject.toml say the same."""
+_OF_TENSORFLOW = ("tensorflow", "larq", "larq-compute-engine")
+
 
 class BnnExitError(Exception):
     """Root of every error that bnn_exit raises for a caller's or a file's mistake."""
@@ -46,9 +50,31 @@ def nearest(value: str, choices: Iterable[str]) -> str:
     return f"; did you mean {found[0]!r}?" if found else ""
 
 
+INSTALL = "pip install . in the project's folder"
+"""How this package is installed. The index has none of this name, so every message says it so."""
+
+
 def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackageError:
-    """The error for an absent optional package, with the command that installs it."""
-    return MissingPackageError(f"{purpose} needs the package {package}: pip install 'bnn_exit[{extra}]'")
+    """The error for an absent optional package, with a command that installs it.
+
+    Args:
+        package: its name on the index.
+        purpose: what needs it; begins the message.
+        extra: the extra of this package that brings it.
+
+    Example:
+        >>> missing_package("soundfile", purpose="reading flac", extra="audio")
+        MissingPackageError("reading flac needs the package soundfile: pip install '.[audio]' in the project's folder")
+    """
+    command = INSTALL.replace(" . ", f" '.[{extra}]' ")
+    if package in _OF_TENSORFLOW and not OLDEST_TRAINING <= sys.version_info[:2] <= NEWEST_TRAINING:
+        running, newest = ("{}.{}".format(*version) for version in (sys.version_info, NEWEST_TRAINING))
+        return MissingPackageError(
+            f"{purpose} needs the package {package}, and there is none for Python {running} (TensorFlow 2.16 and Larq "
+            f"have wheels for {'{}.{}'.format(*OLDEST_TRAINING)} to {newest}): python{newest} -m venv .venv, "
+            f"then .venv/bin/{command}"
+        )
+    return MissingPackageError(f"{purpose} needs the package {package}: {command}")
 
 
 def run_command(main: Callable[[], int | None]) -> int:

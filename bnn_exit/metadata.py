@@ -11,7 +11,7 @@ from bnn_exit import policies
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError
+from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError
 
 FORMAT_VERSION = 1
 """Layout of the metadata. Raised when a reader of the older layout would misread a newer file."""
@@ -147,8 +147,7 @@ def _parse(data: bytes) -> dict[str, Any]:
         raise ArtifactError(f"the {METADATA_NAME} metadata has no format version: export the model again")
     if version > FORMAT_VERSION:
         raise ArtifactError(
-            f"this file is of format {version}, this bnn_exit reads up to {FORMAT_VERSION}: "
-            "pip install --upgrade bnn_exit"
+            f"this file is of format {version}, this bnn_exit reads up to {FORMAT_VERSION}: update it, then {INSTALL}"
         )
     return values
 

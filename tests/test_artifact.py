@@ -143,7 +143,7 @@ def test_a_tflite_file_that_is_not_ours(write):
 def test_a_newer_format(write):
     with pytest.raises(
         ArtifactError,
-        match=r"this file is of format 2, this bnn_exit reads up to 1: pip install --upgrade bnn_exit$",
+        match=r"this file is of format 2, this bnn_exit reads up to 1: update it, then pip install",
     ):
         artifact.load(write(tiny.adaptive_file(meta=edited(format=2, labels={"another": "layout"}))))
 

@@ -1,12 +1,16 @@
 import errno
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from bnn_exit import errors
 from bnn_exit.errors import (
+    NEWEST_TRAINING,
+    OLDEST_TRAINING,
     ArgumentError,
     ArtifactError,
     BnnExitError,
@@ -64,7 +68,30 @@ def test_one_of_survives_values_that_are_not_names(value):
 def test_missing_package_gives_the_pip_command():
     error = missing_package("soundfile", purpose="reading flac", extra="audio")
     assert isinstance(error, MissingPackageError)
-    assert str(error) == "reading flac needs the package soundfile: pip install 'bnn_exit[audio]'"
+    assert str(error) == "reading flac needs the package soundfile: pip install '.[audio]' in the project's folder"
+
+
+@pytest.mark.parametrize("running", [(3, 9), (3, 10), (3, 12), (3, 13), (4, 0)])
+@pytest.mark.parametrize("package", ["tensorflow", "larq", "larq-compute-engine"])
+def test_a_python_without_tensorflow_is_the_reason_that_is_named(monkeypatch, running, package):
+    monkeypatch.setattr(sys, "version_info", (*running, 0, "final", 0))
+    message = str(missing_package(package, purpose="training", extra="train"))
+    fits = (3, 10) <= running <= (3, 12)
+    assert message.endswith("pip install '.[train]' in the project's folder")
+    assert ("none for Python {}.{} ".format(*running) in message) == (not fits)
+    assert ("python3.12 -m venv .venv" in message) == (not fits)
+    assert "\n" not in message
+    assert "venv" not in str(missing_package("scipy", purpose="a guarantee", extra="train"))
+
+
+def test_the_markers_of_the_extra_name_the_same_pythons():
+    text = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    (oldest, newest) = ("{}.{}".format(*version) for version in (OLDEST_TRAINING, NEWEST_TRAINING))
+    marker = f"python_version >= '{oldest}' and python_version <= '{newest}'"
+    for package in ("tensorflow>", "tf-keras", "tensorflow-io", "larq=", "larq-compute-engine", "numpy<2"):
+        lines = re.findall(rf'^  "({re.escape(package)}.*)",$', text, re.MULTILINE)
+        lines += re.findall(rf'^\w+ = \["({re.escape(package)}.*)"\]$', text, re.MULTILINE)
+        assert lines and all(line.endswith(f"; {marker}") for line in lines), package
 
 
 # --------------------------------------------------------------------------------------------------------- run_command

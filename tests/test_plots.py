@@ -93,6 +93,6 @@ def test_many_exits_and_points_do_not_run_out_of_colours(tmp_path):
 
 def test_without_matplotlib_the_pip_command_is_given(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(MissingPackageError, match=r"drawing plots needs the package matplotlib: pip install 'bnn_exit"):
+    with pytest.raises(MissingPackageError, match=r"drawing plots needs the package matplotlib: pip install '"):
         plots.exit_histogram(tmp_path / "a.png", shares={"full": [1.0]}, title="t")
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ import bnn_exit
 from audio_tasks.base import Split, Task
 from bnn_exit import bench, evaluate, predict, pretrained
 from bnn_exit.audio import wav
-from bnn_exit.errors import ArgumentError, ArtifactError
+from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError
 from bnn_exit.files import read_json, write_json
 from bnn_exit.models import __main__ as models_command
 
@@ -97,7 +97,7 @@ def test_a_damaged_file_is_refused(shelf: Path, clip: str, capsys: pytest.Captur
     assert predict.main(["--model", NAME, clip]) == 1
     error = capsys.readouterr().err
     assert error.startswith(f"error: the shipped model {NAME} is damaged (its SHA-256 is ")
-    assert error.endswith("...): pip install --force-reinstall bnn_exit\n") and error.count("\n") == 1
+    assert error.endswith(f"...): {INSTALL} brings it anew\n") and error.count("\n") == 1
     path.unlink()
     with pytest.raises(ArtifactError, match=rf"the shipped model {NAME} cannot be read \(No such file or directory\)"):
         bnn_exit.load(NAME)
@@ -113,7 +113,7 @@ def test_a_damaged_list_is_one_line(shelf: Path, capsys: pytest.CaptureFixture, 
     assert models_command.main([]) == 1
     error = capsys.readouterr().err
     assert error.startswith("error: the list of shipped models '") and error.count("\n") == 1
-    assert error.endswith("): pip install --force-reinstall bnn_exit\n")
+    assert error.endswith(f"): {INSTALL} brings it anew\n")
 
 
 # ------------------------------------------------------------------------------------------------------------ commands

@@ -1,6 +1,7 @@
 """The rules of the layout: two halves, one direction, modules of one idea, one place for each list."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ TRAINING_HALF = (
     "evaluate",
     "report/__main__",
 )
+TEXTS = (".py", ".md", ".toml", ".js", ".html", ".css", ".c", ".h", ".cpp", ".json")
 HEAVY = {
     "tensorflow",
     "tf_keras",
@@ -95,3 +97,13 @@ def test_importing_the_package_loads_no_heavy_module():
     code = "import sys, bnn_exit, bnn_exit.predict; print(sorted(m for m in sys.modules if m.split('.')[0] in %r))"
     result = subprocess.run([sys.executable, "-c", code % HEAVY], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_no_text_installs_this_package_from_an_index_that_lacks_it():
+    """Only from its folder or a wheel's file: `bnn_exit.errors.INSTALL` is the one place that says how."""
+    wrong = re.compile(r"install\b[^\n]*[ '\"]bnn[_-]exit(?![\w./*+-]*\.whl)\b|bnn_exit\[\w+\]")
+    folders = ("bnn_exit", "audio_tasks", "distill", "benchmarks", ".ci")
+    texts = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in TEXTS]
+    for path in [*texts, *ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]:
+        found = wrong.search(path.read_text(encoding="utf-8"))
+        assert found is None, f"{path}: {found and found[0]}"

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.errors import ArgumentError, ArtifactError, nearest
+from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, nearest
 from bnn_exit.files import read_json
 
 FOLDER = Path(__file__).parent
@@ -21,7 +21,7 @@ INDEX = "index.json"
 FORMAT_VERSION = 1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 """What a name looks like: it is told from a path by what it lacks, separators and a suffix."""
-AGAIN = "pip install --force-reinstall bnn_exit"
+AGAIN = f"{INSTALL} brings it anew"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from bnn_exit.artifact import Artifact
 from bnn_exit.audio.waveform import check
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, MissingPackageError
+from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError, MissingPackageError
 
 LIBRARY = "libbnn_exit_native.so"
 _FOLDER = Path("bnn_exit", "runtime", "native")
@@ -66,13 +66,15 @@ def _library() -> Any:
     path = find_library()
     if path is None:
         raise MissingPackageError(
-            f"the native backend needs {LIBRARY}, which this installation lacks: pip install bnn_exit builds it"
+            f"the native backend needs {LIBRARY}, which this installation lacks: "
+            f"with a C++ compiler {INSTALL} builds it"
         )
     try:
         library = ctypes.CDLL(str(path))
     except OSError as error:
         raise MissingPackageError(
-            f"the native library does not load on this machine ({error}): install bnn_exit anew, or use another backend"
+            f"the native library does not load on this machine ({error}): "
+            f"{INSTALL} builds it anew, or use another backend"
         ) from error
     handle, text = ctypes.c_void_p, ctypes.c_char_p
     size, number = ctypes.c_size_t, ctypes.c_int32

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArgumentError, BnnExitError, DataError, one_of
+from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, DataError, one_of
 from bnn_exit.files import read_json, write_json
 from bnn_exit.metadata import INPUTS
 from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel, build
@@ -155,7 +155,7 @@ def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, ad
         if values["format"] > FORMAT_VERSION:
             raise DataError(
                 f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
-                "pip install --upgrade bnn_exit"
+                f"update it, then {INSTALL}"
             )
         return made(values)
     except DataError:

@@ -219,9 +219,7 @@ def test_drift_needs_scipy_before_clips_are_heard(run, call, monkeypatch):
     call("--max-accuracy-drop", "0.01", "--name", "balanced")
     monkeypatch.setattr(command, "field_answers", lambda *given, **more: pytest.fail("clips were heard"))
     monkeypatch.setitem(sys.modules, "scipy", None)
-    assert "a test for drift needs the package scipy: pip install 'bnn_exit[train]'" in (
-        call("--drift", "a.wav", status=1)
-    )
+    assert "a test for drift needs the package scipy: pip install '.[train]'" in (call("--drift", "a.wav", status=1))
 
 
 def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, monkeypatch):

@@ -9,7 +9,7 @@ import bnn_exit
 from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError, ArtifactError
 
-pytest.importorskip("apache_beam", reason="apache-beam is not installed: pip install 'bnn_exit[beam]'")
+pytest.importorskip("apache_beam", reason="apache-beam is not installed: pip install '.[beam]'")
 
 import apache_beam as beam
 from apache_beam.testing.util import assert_that, equal_to

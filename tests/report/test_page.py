@@ -185,7 +185,5 @@ def test_arrays_that_do_not_fit_are_named(changes, message):
 
 def test_without_bokeh_the_command_that_brings_it_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "bokeh.resources", None)
-    with pytest.raises(
-        MissingPackageError, match=r"the report needs the package bokeh: pip install 'bnn_exit\[report\]'"
-    ):
+    with pytest.raises(MissingPackageError, match=r"the report needs the package bokeh: pip install '\.\[report\]'"):
         pages.page(made_source())

@@ -249,7 +249,7 @@ def test_lce_that_is_missing_says_how_to_install_it(model_path, monkeypatch):
     monkeypatch.delitem(sys.modules, lce._MODULE, raising=False)
     monkeypatch.setattr(lce, "_find", lambda: None)
     assert not lce.is_installed()
-    with pytest.raises(MissingPackageError, match=r"the lce backend needs .*pip install 'bnn_exit\[lce\]'"):
+    with pytest.raises(MissingPackageError, match=r"the lce backend needs .*pip install '\.\[lce\]'"):
         session.load(model_path, backend="lce")
 
 

@@ -190,7 +190,7 @@ def test_a_worker_that_crashes_is_an_error(monkeypatch, tmp_path):
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    message = r"the task synthetic needs the package espeakng-loader: pip install 'bnn_exit\[synthetic\]'"
+    message = r"the task synthetic needs the package espeakng-loader: pip install '\.\[synthetic\]'"
     with pytest.raises(MissingPackageError, match=message):
         audio_tasks.load("synthetic", **SMALL)
 
