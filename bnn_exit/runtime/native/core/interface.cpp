@@ -1,9 +1,10 @@
-// The C interface: errors become a status and a line of text, and nothing is thrown across it.
+// The C interface: errors become a status and a line of text, nothing is thrown across it, and no locale gets in.
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <string>
 
+#include "c_locale.h"
 #include "classifier.h"
 #include "front_end.h"
 #include "network.h"
@@ -31,6 +32,7 @@ void tell(char* error, size_t size, const char* text) {
 template <typename Body>
 bnn_exit_status guarded(char* error, size_t size, Body body) {
   tell(error, size, "");
+  bnn_exit::CLocale locale;
   try {
     body();
     return BNN_EXIT_OK;

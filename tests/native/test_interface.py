@@ -1,0 +1,46 @@
+"""What bnn_exit.h promises to programs in other locales, with threads, and across forks."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bnn_exit.runtime import native_backend
+
+COMPILER = shutil.which("cc") or shutil.which("gcc")
+NATIVE = Path(native_backend.__file__).parent / "native"
+pytestmark = [
+    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
+    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
+]
+
+
+@pytest.fixture(scope="module")
+def check(tiny, tmp_path_factory):
+    """Run `interface_check` in a mode; it must find everything as the header says."""
+    folder = tmp_path_factory.mktemp("interface")
+    program, model = folder / "interface_check", folder / "model.tflite"
+    model.write_bytes(tiny.adaptive_file())
+    library = native_backend.find_library()
+    command = [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", NATIVE / "include"]
+    command += [Path(__file__).with_name("interface_check.c"), library, f"-Wl,-rpath,{library.parent}", "-o", program]
+    subprocess.run(command, check=True)
+
+    def run(mode, *arguments, **environment):
+        command = [program, mode, model, *arguments]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=60, env={**os.environ, **environment}, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    return run
+
+
+def test_a_locale_with_a_decimal_comma(check, tmp_path):
+    localedef = shutil.which("localedef")
+    if localedef is None or not Path("/usr/share/i18n/locales/de_DE").is_file():
+        pytest.skip("this system has no sources of locales (apt-get install locales)")
+    subprocess.run([localedef, "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True)
+    check("locale", "de_DE.UTF-8", LOCPATH=str(tmp_path))
