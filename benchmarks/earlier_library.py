@@ -1,0 +1,199 @@
+"""Is the native library as fast as that of an earlier revision, and does it answer the same?
+
+    git worktree add ../earlier REVISION
+    cmake -S ../earlier/bnn_exit/runtime/native -B build/earlier -G Ninja && ninja -C build/earlier
+    python benchmarks/earlier_library.py build/earlier/libbnn_exit_native.so --revision REVISION [MODEL ...]
+
+One process and one thread hold both libraries. On every instruction set of this machine it times the models that come
+with the package, and others that are given, with each exit forced, then plain networks of `plain_networks.residual`
+where the training half is installed, the log-mel front end and a call of a file with one addition. The two libraries
+take turns, and which begins alternates; a row is the median over the rounds of the ratio of a pair, so what slows the
+machine down for a while slows both. Outputs of the same inputs are compared to the last bit. Writes
+results/earlier_library.json and exits with 1 if a median ratio is above 1.02 (slower), or an output differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import os
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from command_line import called
+
+from bnn_exit import artifact, machine, pretrained
+from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import MissingPackageError
+from bnn_exit.files import write_json
+from bnn_exit.policies import rule
+from bnn_exit.runtime import native_backend
+from bnn_exit.runtime.native_backend import FrontEnd, Network
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+import tiny_files  # noqa: E402
+
+RESULT = HERE / "results" / "earlier_library.json"
+BAR = 1.02
+ROUND_S = 0.004
+"""About what one side of a pair takes: long beside the clock, short beside what disturbs it."""
+
+Contestant = Callable[[], object]
+
+
+def libraries(earlier: Path) -> dict[str, Callable[[], object]]:
+    """Functions that make this installation's library, or the earlier one, the one that new networks use."""
+    own = native_backend.find_library()
+
+    def choose(path: Path | None) -> Callable[[], object]:
+        def use() -> object:
+            native_backend.find_library = lambda: path
+            native_backend._library.cache_clear()
+            return native_backend._library()
+
+        return use
+
+    return {"earlier": choose(earlier), "now": choose(own)}
+
+
+def network(data: bytes, inputs: list[np.ndarray], isa: str) -> Network:
+    """A file that is loaded for one instruction set, with its inputs set."""
+    os.environ["BNN_EXIT_ISA"] = isa
+    made = Network(data)
+    del os.environ["BNN_EXIT_ISA"]
+    for own, given in zip(made.inputs, inputs, strict=True):
+        own[...] = given
+    made.run()
+    return made
+
+
+def ratio(earlier: Contestant, now: Contestant, rounds: int) -> dict[str, float]:
+    """Microseconds of a call of each, and the median and the middle half of the ratio now / earlier."""
+    start = time.perf_counter()
+    earlier()
+    calls = max(1, round(ROUND_S / max(time.perf_counter() - start, 1e-7)))
+
+    def timed(call: Contestant) -> float:
+        start = time.process_time()
+        for _ in range(calls):
+            call()
+        return (time.process_time() - start) / calls * 1e6
+
+    pairs = []
+    for index in range(rounds):
+        if index % 2:
+            after = timed(now)
+            pairs.append((timed(earlier), after))
+        else:
+            pairs.append((timed(earlier), timed(now)))
+    ratios = [after / before for before, after in pairs]
+    return {
+        "earlier_us": round(statistics.median(before for before, _ in pairs), 2),
+        "now_us": round(statistics.median(after for _, after in pairs), 2),
+        "ratio": round(statistics.median(ratios), 4),
+        "ratio_quartiles": [round(float(q), 4) for q in np.quantile(ratios, (0.25, 0.75))],
+    }
+
+
+def files(models: list[str]) -> dict[str, tuple[bytes, list[np.ndarray]]]:
+    """What is raced: a name, the file and its inputs."""
+    random = np.random.default_rng(0)
+    found = {}
+    for name in models:
+        file = artifact.load(name)
+        shape = file.model.subgraphs[0].tensors[file.model.subgraphs[0].inputs[file.inputs[file.metadata.input]]].shape
+        exits = len(file.metadata.exits)
+        clip = random.normal(size=shape)
+        for k in range(exits):
+            found[f"{Path(name).stem}, exit {k + 1}"] = (
+                file.data,
+                file.arguments(clip, rule.forcing_thresholds(k, exits=exits)),
+            )
+    try:
+        import plain_networks
+    except MissingPackageError:
+        print("TensorFlow is not installed: the plain networks are left out", flush=True)
+    else:
+        data = plain_networks.convert(plain_networks.residual())
+        found["residual network without exits"] = (data, [random.normal(size=(1, 98, 64, 1)).astype(np.float32)])
+    file = tiny_files.File()
+    graph = file.graph()
+    value = graph.input((1,))
+    graph.outputs(graph.operator("ADD", [value, value], [((1,), "float32")], "AddOptions"))
+    found["one addition"] = (file.bytes(), [np.ones(1, np.float32)])
+    return found
+
+
+def front_end(features: FeatureConfig) -> tuple[Contestant, np.ndarray]:
+    """A call of the bare front end on one second of noise, and where it writes."""
+    made = FrontEnd(features)
+    waveform = np.random.default_rng(0).normal(scale=0.1, size=features.sample_rate_hz).astype(np.float32)
+    out = np.zeros((features.num_frames(waveform.size), features.num_mels), np.float32)
+    arguments = made._handle, waveform.ctypes.data, waveform.size, out.ctypes.data
+    function: ctypes._FuncPointer = made._library.bnn_exit_log_mel
+    return (lambda keep=(made, waveform): function(*arguments)), out
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("library", type=Path, help="libbnn_exit_native.so of the earlier revision")
+    known = sorted(pretrained.models())
+    parser.add_argument("models", nargs="*", default=known, help="model files or names (default: the package's)")
+    parser.add_argument("--revision", required=True, help="git revision of the earlier library")
+    parser.add_argument("--rounds", type=int, default=101)
+    options = parser.parse_args()
+    use = libraries(options.library)
+    isas = native_backend.capabilities()["isas"]
+    rows: dict[str, dict[str, dict]] = {}
+    differing: list[str] = []
+    for name, (data, inputs) in files(options.models).items():
+        rows[name] = {}
+        for isa in isas:
+            pair = {}
+            for side, choose in use.items():
+                choose()
+                pair[side] = network(data, inputs, isa)
+            rows[name][isa] = ratio(pair["earlier"].run, pair["now"].run, options.rounds)
+            outputs = zip(pair["earlier"].outputs, pair["now"].outputs, strict=True)
+            if not all(np.array_equal(a, b, equal_nan=True) for a, b in outputs):
+                differing.append(f"{name}, {isa}")
+        print(f"{name}: " + ", ".join(f"{isa} {row['ratio']}" for isa, row in rows[name].items()), flush=True)
+    calls = {}
+    for side, choose in use.items():
+        choose()
+        calls[side] = front_end(FeatureConfig())
+    rows["front end, one second"] = {"auto": ratio(calls["earlier"][0], calls["now"][0], options.rounds)}
+    if not np.array_equal(calls["earlier"][1], calls["now"][1]):
+        differing.append("front end, one second")
+    figures = {f"{name}, {isa}": row["ratio"] for name, found in rows.items() for isa, row in found.items()}
+    slower = {name: figure for name, figure in figures.items() if figure > BAR}
+    result = {
+        "question": __doc__.splitlines()[0],
+        "command": called(__file__, None),
+        **machine.provenance(),
+        "earlier_revision": options.revision,
+        "threads": 1,
+        "rounds": options.rounds,
+        "time": "processor time of the process, pairs in turns",
+        "load_average_after": round(os.getloadavg()[0], 1),
+        "bar": f"the median of now / earlier is at most {BAR} in every row",
+        "rows": rows,
+        "slower": slower,
+        "outputs_that_differ": differing,
+    }
+    write_json(RESULT, result)
+    for name, found in slower.items():
+        print(f"MISSED {name}: {found} (bar: at most {BAR})")
+    for name in differing:
+        print(f"MISSED {name}: outputs differ")
+    print(f"wrote {RESULT}")
+    return 1 if slower or differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
