@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import functools
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from bnn_exit.artifact import Artifact
 from bnn_exit.audio.waveform import check
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError, MissingPackageError
+from bnn_exit.runtime.turns import TakesTurns
 
 LIBRARY = "libbnn_exit_native.so"
 _FOLDER = Path("bnn_exit", "runtime", "native")
@@ -95,7 +95,7 @@ def _library() -> Any:
         ("front_end_new", number, [ctypes.POINTER(_Features), ctypes.POINTER(handle), text, size]),
         ("front_end_free", None, [handle]),
         ("frames", size, [handle, size]),
-        ("log_mel", None, [handle, handle, size, handle]),
+        ("log_mel", number, [handle, handle, size, handle]),
     ):
         function = getattr(library, f"bnn_exit_{name}")
         function.restype, function.argtypes = result, arguments
@@ -235,7 +235,7 @@ class Network:
         return [array.copy() for array in self.outputs]
 
 
-class FrontEnd:
+class FrontEnd(TakesTurns):
     """The log-mel features of `bnn_exit.audio.logmel`, made by the native library.
 
     Args:
@@ -250,7 +250,7 @@ class FrontEnd:
         self._library = _library()
         self._features = features
         self._handle = ctypes.c_void_p()
-        self._lock = threading.Lock()
+        super().__init__()
         message = ctypes.create_string_buffer(_ERROR_BYTES)
         settings = _Features(**{field[0]: getattr(features, field[0]) for field in _Features._fields_})
         status = self._library.bnn_exit_front_end_new(
@@ -278,11 +278,13 @@ class FrontEnd:
             )
         result = np.empty((self._features.num_frames(samples.size), self._features.num_mels), np.float32)
         with self._lock:
-            self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
+            status = self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
+        if status != _OK:
+            raise ArtifactError("this front end is running in another thread: make one for each thread")
         return result
 
 
-class NativeBackend:
+class NativeBackend(TakesTurns):
     """Runs a file in the native library.
 
     Args:
@@ -310,7 +312,7 @@ class NativeBackend:
             np.reshape(self.network.outputs[artifact.outputs[name]], -1)
             for name in ("probabilities", "exit_index", "score")
         )
-        self._lock = threading.Lock()
+        super().__init__()
         artifact.answer(self.network.outputs)
 
     def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:

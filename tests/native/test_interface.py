@@ -44,3 +44,13 @@ def test_a_locale_with_a_decimal_comma(check, tmp_path):
         pytest.skip("this system has no sources of locales (apt-get install locales)")
     subprocess.run([localedef, "-i", "de_DE", "-f", "UTF-8", tmp_path / "de_DE.UTF-8"], check=True)
     check("locale", "de_DE.UTF-8", LOCPATH=str(tmp_path))
+
+
+@pytest.mark.parametrize("front_end", [0, 1])
+def test_several_threads_at_one_object(check, front_end):
+    check("threads", str(front_end))
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_child_runs_and_frees_what_its_parent_was_just_running(check, threads):
+    check("fork", str(threads))

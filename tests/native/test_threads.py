@@ -1,6 +1,9 @@
 """Several threads for one run: the same bits whatever their number, in any process."""
 
 import multiprocessing
+import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -123,3 +126,51 @@ def test_a_network_goes_on_in_a_forked_process(tiny):
     assert child.exitcode == 0
     assert found == expected
     assert [array.tobytes() for array in network([values])] == expected
+
+
+FORKS = """
+import os, signal, sys, threading
+import numpy as np
+from bnn_exit.runtime import session
+
+model = session.load(sys.argv[1], backend="native", threads=int(sys.argv[2]))
+clip = np.random.default_rng(0).normal(0, 0.1, model.metadata.clip_samples).astype(np.float32)
+expected = model.predict(clip).score
+stop = threading.Event()
+
+def keep_predicting():
+    while not stop.is_set():
+        model.predict(clip)
+
+threads = [threading.Thread(target=keep_predicting) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(8):
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        # Also from threads of the child's own, and it ends as programs do: everything is freed.
+        found = []
+        own = [threading.Thread(target=lambda: found.append(model.predict(clip).score)) for _ in range(2)]
+        for thread in own:
+            thread.start()
+        for thread in own:
+            thread.join()
+        sys.exit(0 if found == [expected] * 2 else 3)
+    status = os.waitpid(child, 0)[1]
+    if status:
+        stop.set()
+        raise SystemExit(f"the child ended with {status} (14 is a child that hung)")
+stop.set()
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_child_predicts_although_the_parent_was_just_predicting(tiny, tmp_path, threads):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny.adaptive_file())
+    # Python warns of forks beside threads, which is what is tested.
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, str(path), str(threads)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr

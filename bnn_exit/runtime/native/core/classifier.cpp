@@ -99,6 +99,7 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
 }
 
 void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
+  Turn turn(turns_, "classifier");
   for (size_t i = 0; i < samples; ++i) {
     if (!std::isfinite(waveform[i])) bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
   }

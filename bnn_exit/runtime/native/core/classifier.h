@@ -22,7 +22,7 @@ class Classifier {
   // Thresholds [exits - 1] of a named operating point; raises Error naming the ones there are.
   const std::vector<float>& thresholds(const char* operating_point) const;
 
-  // A shorter clip is centred between zeros, a longer one keeps its centre.
+  // A shorter clip is centred between zeros, a longer one keeps its centre. Raises Error while another thread runs it.
   void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
 
  private:
@@ -38,6 +38,7 @@ class Classifier {
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
   size_t thresholds_input_ = 0;
+  Turns turns_;
 };
 
 }  // namespace bnn_exit

@@ -97,6 +97,7 @@ size_t FrontEnd::frames(size_t samples) const {
 }
 
 void FrontEnd::run(const float* samples, size_t count, float* out) {
+  Turn turn(turns_, "front end");
   size_t total = frames(count);
   for (size_t first = 0; first < total; first += kRows) {
     size_t rows = std::min<size_t>(kRows, total - first);

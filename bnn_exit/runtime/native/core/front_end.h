@@ -7,6 +7,7 @@
 
 #include "bnn_exit.h"
 #include "fft.h"
+#include "turn.h"
 
 namespace bnn_exit {
 
@@ -23,7 +24,8 @@ class FrontEnd {
 
   size_t frames(size_t samples) const;
 
-  // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing; not for two threads at once.
+  // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing.
+  // Raises Error while another thread runs it.
   void run(const float* samples, size_t count, float* out);
 
  private:
@@ -40,6 +42,7 @@ class FrontEnd {
   std::vector<double> weights_;
   std::vector<double> memory_;
   double* work_;   // of the transform
+  Turns turns_;
 };
 
 }  // namespace bnn_exit

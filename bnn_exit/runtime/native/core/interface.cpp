@@ -151,8 +151,8 @@ void bnn_exit_front_end_free(bnn_exit_front_end* front_end) { delete front_end; 
 
 size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) { return front_end->front_end.frames(samples); }
 
-void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
-  front_end->front_end.run(waveform, samples, log_mel);
+bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
+  return guarded(nullptr, 0, [&] { front_end->front_end.run(waveform, samples, log_mel); });
 }
 
 bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_classifier** classifier,

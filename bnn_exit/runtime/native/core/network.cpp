@@ -84,13 +84,7 @@ const Bytes* Network::metadata(const std::string& name) const {
 }
 
 void Network::run(const void* const* inputs, void* const* outputs) {
-  if (busy_.test_and_set(std::memory_order_acquire)) {
-    throw Error(BNN_EXIT_BUSY, "this network is running in another thread: load the file once for each thread");
-  }
-  struct Release {
-    std::atomic_flag& flag;
-    ~Release() { flag.clear(std::memory_order_release); }
-  } release{busy_};
+  Turn turn(turns_, "network");
   for (size_t i = 0; i < inputs_.size(); ++i) {
     const Value& value = *inputs_[i].value;
     if (value.bytes()) copy_values(value.data, inputs[i], value);

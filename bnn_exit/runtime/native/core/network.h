@@ -1,13 +1,13 @@
 // A file that is ready to run: its operators as a list of runners, with one block of memory for all values.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "build.h"
 #include "group.h"
+#include "turn.h"
 #include "workers.h"
 
 namespace bnn_exit {
@@ -81,7 +81,7 @@ class Network {
   std::unique_ptr<Instance> main_;
   std::vector<Port> inputs_, outputs_;
   std::string plan_;
-  std::atomic_flag busy_ = ATOMIC_FLAG_INIT;
+  Turns turns_;
 };
 
 }  // namespace bnn_exit

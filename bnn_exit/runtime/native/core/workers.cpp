@@ -3,7 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
+#include <condition_variable>
+#include <mutex>
 #include <system_error>
+#include <thread>
+#include <vector>
 
 #include "error.h"
 
@@ -27,70 +32,79 @@ void pause_a_little() {
 
 }  // namespace
 
-Workers::Workers(int threads) : process_(getpid()) {
-  if (threads < 1 || threads > kMaxThreads) bad_argument("threads is %d, but must be from 1 to %d", threads, kMaxThreads);
-  threads_.reserve(static_cast<size_t>(threads - 1));
+struct Workers::Crew {
+  explicit Crew(int workers);
+
+  bool is_here() const { return getpid() == process; }
+  void run(int parts, void (*work)(void*, int), void* context);
+  bool claim_and_do();  // false if no part is left
+  void serve();
+  void stop();
+
+  const pid_t process = getpid();
+  std::vector<std::thread> threads;
+  void (*work)(void*, int) = nullptr;
+  void* context = nullptr;
+  std::atomic<uint64_t> unclaimed{0};  // parts in the lower half; the upper half counts runs, so that no claim mixes two
+  std::atomic<int> unfinished{0};
+  std::atomic<int> asleep{0};
+  std::atomic<bool> stopping{false};
+  std::mutex mutex;
+  std::condition_variable wake;
+  Crew* left_behind = nullptr;
+};
+
+Workers::Crew::Crew(int workers) {
+  threads.reserve(static_cast<size_t>(workers));
   try {
-    while (this->threads() < threads) threads_.emplace_back([this] { serve(); });
+    while (static_cast<int>(threads.size()) < workers) threads.emplace_back([this] { serve(); });
   } catch (const std::system_error&) {
     stop();
     throw Error(BNN_EXIT_MEMORY, "the system has no more threads: ask for fewer");
   }
 }
 
-Workers::~Workers() { stop(); }
-
-void Workers::stop() {
-  if (getpid() != process_) {
-    for (std::thread& worker : threads_) worker.detach();  // they are in the process that was forked
-    return;
-  }
+void Workers::Crew::stop() {
   {
-    std::lock_guard<std::mutex> lock(mutex_);
-    stopping_ = true;
+    std::lock_guard<std::mutex> lock(mutex);
+    stopping = true;
   }
-  wake_.notify_all();
-  for (std::thread& worker : threads_) worker.join();
+  wake.notify_all();
+  for (std::thread& worker : threads) worker.join();
 }
 
-void Workers::begin() { alone_ = threads_.empty() || getpid() != process_; }
-
-void Workers::run(int parts, void (*work)(void*, int), void* context) {
-  if (alone_ || parts == 1) {
-    for (int part = 0; part < parts; ++part) work(context, part);
-    return;
-  }
-  work_ = work;
-  context_ = context;
-  unfinished_.store(parts);
-  unclaimed_.store(((unclaimed_.load() | kParts) + 1) | static_cast<uint64_t>(parts));
-  if (asleep_.load()) {
+void Workers::Crew::run(int parts, void (*new_work)(void*, int), void* new_context) {
+  work = new_work;
+  context = new_context;
+  unfinished.store(parts);
+  unclaimed.store(((unclaimed.load() | kParts) + 1) | static_cast<uint64_t>(parts));
+  if (asleep.load()) {
     // A worker that is about to sleep holds the lock until it can be woken.
-    { std::lock_guard<std::mutex> lock(mutex_); }
-    wake_.notify_all();
+    { std::lock_guard<std::mutex> lock(mutex); }
+    wake.notify_all();
   }
   while (claim_and_do()) {
   }
-  for (int round = 0; unfinished_.load(); ++round) {
+  for (int round = 0; unfinished.load(); ++round) {
     pause_a_little();
     if (round > kRounds) std::this_thread::yield();
   }
 }
 
-bool Workers::claim_and_do() {
-  uint64_t seen = unclaimed_.load();
+bool Workers::Crew::claim_and_do() {
+  uint64_t seen = unclaimed.load();
   do {
     if (!(seen & kParts)) return false;
-  } while (!unclaimed_.compare_exchange_weak(seen, seen - 1));
+  } while (!unclaimed.compare_exchange_weak(seen, seen - 1));
   // The caller waits for this part, so its work stays what it is until the count below.
-  work_(context_, static_cast<int>((seen & kParts) - 1));
-  unfinished_.fetch_sub(1);
+  work(context, static_cast<int>((seen & kParts) - 1));
+  unfinished.fetch_sub(1);
   return true;
 }
 
-void Workers::serve() {
-  auto called = [this] { return stopping_.load() || (unclaimed_.load() & kParts) != 0; };
-  while (!stopping_.load()) {
+void Workers::Crew::serve() {
+  auto called = [this] { return stopping.load() || (unclaimed.load() & kParts) != 0; };
+  while (!stopping.load()) {
     while (claim_and_do()) {
     }
     for (int round = 0; round < kRounds && !called(); ++round) {
@@ -98,11 +112,36 @@ void Workers::serve() {
       std::this_thread::yield();
     }
     if (called()) continue;
-    std::unique_lock<std::mutex> lock(mutex_);
-    ++asleep_;
-    wake_.wait(lock, called);
-    --asleep_;
+    std::unique_lock<std::mutex> lock(mutex);
+    ++asleep;
+    wake.wait(lock, called);
+    --asleep;
   }
+}
+
+Workers::Workers(int threads) : threads_(threads) {
+  if (threads < 1 || threads > kMaxThreads) bad_argument("threads is %d, but must be from 1 to %d", threads, kMaxThreads);
+  if (threads > 1) crew_ = new Crew(threads - 1);
+}
+
+Workers::~Workers() {
+  if (!crew_) return;
+  if (crew_->is_here()) {
+    crew_->stop();
+    delete crew_;
+    return;
+  }
+  // In a child the threads are gone, but not their traces: a lock that one held is never released, and the condition waits
+  // for its sleepers before it goes. So all of it is left as it is, and only kept in reach of who looks for leaks.
+  static std::atomic<Crew*> left_behind{nullptr};
+  crew_->left_behind = left_behind.exchange(crew_);
+}
+
+void Workers::begin() { alone_ = !crew_ || !crew_->is_here(); }
+
+void Workers::run(int parts, void (*work)(void*, int), void* context) {
+  if (!alone_ && parts > 1) return crew_->run(parts, work, context);
+  for (int part = 0; part < parts; ++part) work(context, part);
 }
 
 RowSplit::RowSplit(Workers& workers, int32_t rows, uint64_t work) : workers_(&workers), rows_(rows) {

@@ -1,12 +1,7 @@
 // The threads of a network: workers that share the rows of a layer with the thread that runs it.
 #pragma once
 
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <mutex>
-#include <thread>
-#include <vector>
 
 namespace bnn_exit {
 
@@ -21,7 +16,7 @@ class Workers {
   Workers(const Workers&) = delete;
   Workers& operator=(const Workers&) = delete;
 
-  int threads() const { return static_cast<int>(threads_.size()) + 1; }
+  int threads() const { return threads_; }
 
   // To be called before the parts of a run: threads do not survive a fork.
   void begin();
@@ -30,22 +25,11 @@ class Workers {
   void run(int parts, void (*work)(void*, int), void* context);
 
  private:
-  void serve();
-  bool claim_and_do();  // false if no part is left
-  void stop();
+  struct Crew;  // the threads, and all that they touch
 
-  std::vector<std::thread> threads_;
-  long process_;
-  bool alone_ = false;
-
-  void (*work_)(void*, int) = nullptr;
-  void* context_ = nullptr;
-  std::atomic<uint64_t> unclaimed_{0};  // parts in the lower half; the upper half counts runs, so that no claim mixes two
-  std::atomic<int> unfinished_{0};
-  std::atomic<int> asleep_{0};
-  std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  std::condition_variable wake_;
+  int threads_;
+  Crew* crew_ = nullptr;  // none for a single thread
+  bool alone_ = true;
 };
 
 // How the rows of one layer are shared.

@@ -3,9 +3,14 @@
  * Ownership. What a function hands out by pointer (names, shapes, metadata) belongs to the network or classifier it came
  * from and lives as long as that. Bytes given to a function are copied if they are needed later; nothing is kept.
  *
- * Threads. Different networks may be used in different threads at once. One network is used by one thread at a time: a
- * second call while one runs is refused with BNN_EXIT_BUSY and changes nothing. Loading is safe from any thread. A
- * network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on one.
+ * Threads. Different networks, front ends and classifiers may be used in different threads at once, and loading is safe
+ * from any thread. One of them runs in one thread at a time: while bnn_exit_run, bnn_exit_log_mel or bnn_exit_classify
+ * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. What describes an object
+ * (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. An object is freed when no
+ * thread uses it any more.
+ *
+ * Forks. A network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on one.
+ * The child may use and free every object that the parent had, even one that another thread of the parent was just running.
  *
  * Errors. Functions return BNN_EXIT_OK or what went wrong; `error`, if not NULL, receives one line of text, cut to
  * `error_size` bytes with the final NUL. No function prints, exits, or throws. After an error in a run the network may
@@ -35,7 +40,7 @@ typedef enum bnn_exit_status {
   BNN_EXIT_ARGUMENT = 2, /* an argument breaks a rule */
   BNN_EXIT_LIMIT = 3,    /* the file asks for more memory or work than bnn_exit_settings allow */
   BNN_EXIT_MEMORY = 4,   /* the machine has no memory left */
-  BNN_EXIT_BUSY = 5,     /* the network is running in another thread */
+  BNN_EXIT_BUSY = 5,     /* another thread is running the network, front end or classifier */
   BNN_EXIT_RUN = 6       /* an operator met values that it cannot compute with, such as a division by zero */
 } bnn_exit_status;
 
@@ -108,7 +113,7 @@ typedef struct bnn_exit_features {
   double log_offset;         /* added before the logarithm */
 } bnn_exit_features;
 
-/* Makes features frame by frame or clip by clip. Used by one thread at a time. */
+/* Makes features frame by frame or clip by clip. */
 typedef struct bnn_exit_front_end bnn_exit_front_end;
 
 BNN_EXIT_API bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_exit_front_end** front_end,
@@ -119,12 +124,12 @@ BNN_EXIT_API void bnn_exit_front_end_free(bnn_exit_front_end* front_end); /* NUL
 BNN_EXIT_API size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples);
 
 /* Writes float [bnn_exit_frames(samples)][num_mels]; frame i begins at sample i * hop_samples. For streaming give one
- * window at a time: a frame has the same values however many are made at once. */
-BNN_EXIT_API void bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel);
+ * window at a time: a frame has the same values however many are made at once. BNN_EXIT_OK or BNN_EXIT_BUSY. */
+BNN_EXIT_API bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples,
+                                              float* log_mel);
 
 /* ---- Classifier: a model.tflite of bnn_exit with its front end and labels ---- */
 
-/* Used by one thread at a time, like a network. */
 typedef struct bnn_exit_classifier bnn_exit_classifier;
 
 typedef struct bnn_exit_answer {
@@ -132,7 +137,7 @@ typedef struct bnn_exit_answer {
   int32_t label_index;
   int32_t exit_index;         /* the exit that answered, 0-based */
   float score;                /* what the exit compared with its threshold; low = certain */
-  const float* probabilities; /* one for each label; the next call overwrites them */
+  const float* probabilities; /* one for each label; the next call overwrites them, in whatever thread */
 } bnn_exit_answer;
 
 BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings,
