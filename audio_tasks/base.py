@@ -12,6 +12,7 @@ import numpy as np
 from audio_tasks.cache import cached_log_mel
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError, one_of
+from bnn_exit.pairs import zip_strict
 
 SPLITS = ("train", "validation", "test")
 
@@ -138,7 +139,7 @@ def check_task(task: Task) -> Task:
         if not len(split):
             raise DataError(f"task {task.name}: the {name} split is empty: it needs clips of every class")
         present = np.bincount(split.labels, minlength=task.num_classes) > 0
-        absent = [label for label, found in zip(task.labels, present, strict=True) if not found]
+        absent = [label for label, found in zip_strict(task.labels, present) if not found]
         if absent:
             shown = ", ".join(absent[:5]) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
             raise DataError(

@@ -11,15 +11,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
-from tqdm import tqdm
 
 from bnn_exit.audio import logmel, wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
 from bnn_exit.files import read_json, replacing, write_json
+from bnn_exit.pairs import zip_strict
+from bnn_exit.progress import progress_bar
 
 if TYPE_CHECKING:
     from audio_tasks.base import Split
@@ -117,7 +118,7 @@ def _write_clips(
     # Written in sequence and not through a memory map, where a full disk would end the process without a message.
     with replacing(data) as file:
         results = _in_parallel(decode, list(files.values()), what="decoding audio", unit="file")
-        for key, result in zip(files, results, strict=True):
+        for key, result in zip_strict(files, results):
             if isinstance(result, str):
                 problems[key] = result
             else:
@@ -220,12 +221,11 @@ def _in_parallel(
     would start the caller's program again. Taken in blocks, so that results never pile up in memory.
     """
     block = 256
-    with ThreadPoolExecutor(os.cpu_count()) as pool, _bar(len(items), what, unit) as bar:
+    with (
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+        progress_bar(total=len(items), desc=what, unit=unit, leave=False) as bar,
+    ):
         for start in range(0, len(items), block):
             for result in pool.map(function, items[start : start + block]):
                 yield result
                 bar.update()
-
-
-def _bar(total: int, what: str, unit: str) -> tqdm[Any]:
-    return tqdm(total=total, desc=what, unit=unit, disable=None, leave=False)

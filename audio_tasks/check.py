@@ -13,6 +13,7 @@ import numpy as np
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import kind_of
 from bnn_exit.errors import DataError
+from bnn_exit.pairs import zip_strict
 
 _SHOWN = 5
 
@@ -68,7 +69,7 @@ def _count_table(task: Task) -> list[str]:
     width = max(len(label) for label in (*task.labels, "class"))
     heading = "".join(f"{name:>12}" for name in (*task.splits, "all"))
     rows = [("class".ljust(width), heading)]
-    for label, row in zip((*task.labels, "all"), np.vstack([counts, counts.sum(axis=0)]), strict=True):
+    for label, row in zip_strict((*task.labels, "all"), np.vstack([counts, counts.sum(axis=0)])):
         rows.append((label.ljust(width), "".join(f"{number:>12}" for number in (*row, row.sum()))))
     return [name + figures for name, figures in rows]
 
@@ -134,7 +135,7 @@ def _leaks(task: Task) -> list[str]:
     """What makes a test figure too good or a label worthless."""
     faults = []
     place = {key: name for name, split in task.splits.items() for key in split.ids}
-    label = {key: int(y) for split in task.splits.values() for key, y in zip(split.ids, split.labels, strict=True)}
+    label = {key: int(y) for split in task.splits.values() for key, y in zip_strict(split.ids, split.labels)}
     groups = _by_content(task).values()
     across = [keys for keys in groups if len({place[key] for key in keys}) > 1]
     if across:

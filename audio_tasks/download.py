@@ -20,9 +20,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from bnn_exit.errors import DataError
+from bnn_exit.progress import progress_bar
 
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 30
@@ -91,11 +90,9 @@ def _receive(url: str, part: Path, size: int) -> None:
             bar.update(len(block))
 
 
-def _bar(url: str, size: int, have: int) -> tqdm[Any]:
+def _bar(url: str, size: int, have: int) -> Any:
     name = url.rsplit("/", 1)[-1]
-    return tqdm(
-        total=size, initial=have, desc=f"downloading {name}", unit="B", unit_scale=True, disable=None, leave=False
-    )
+    return progress_bar(total=size, initial=have, desc=f"downloading {name}", unit="B", unit_scale=True, leave=False)
 
 
 def _sha256(path: Path) -> str:
@@ -122,7 +119,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
     after any interruption, `folder` does not exist.
     """
     with _filling(folder) as target, _damage_reported(archive), tarfile.open(archive) as tar:
-        for member in tqdm(tar, desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False):
+        for member in progress_bar(tar, desc=f"unpacking {archive.name}", unit="file", leave=False):
             place = _safe_place(target, member.name, archive)
             if member.isdir():
                 place.mkdir(parents=True, exist_ok=True)
@@ -140,7 +137,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
 def unpack_zip(archive: Path, folder: Path) -> None:
     """Unpack a zip archive to the new folder `folder`, with the rules of `unpack_tar`."""
     with _filling(folder) as target, _damage_reported(archive), zipfile.ZipFile(archive) as zipped:
-        for member in tqdm(zipped.infolist(), desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False):
+        for member in progress_bar(zipped.infolist(), desc=f"unpacking {archive.name}", unit="file", leave=False):
             place = _safe_place(target, member.filename, archive)
             kind = stat.S_IFMT(member.external_attr >> 16)
             if member.is_dir():

@@ -13,6 +13,7 @@ from audio_tasks.layout import AUDIO_SUFFIXES, open_data_dir
 from audio_tasks.splits import Member, split_of, split_stratified
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.pairs import zip_strict
 
 ARCHIVE = "https://github.com/karolpiczak/ESC-50/archive/master.zip"
 LAYOUT = "audio/{fold}-{id}-{take}-{target}.wav (or .ogg, .flac) and meta/esc50.csv, as in ESC-50"
@@ -110,7 +111,7 @@ def _load(
     )
     labels = {target: label for label, target in enumerate(sorted(targets))}
     members: dict[str, list[Member]] = {split: [] for split in SPLITS}
-    for clip, split in zip(table, _split_names(table, fold=fold, seed=seed), strict=True):
+    for clip, split in zip_strict(table, _split_names(table, fold=fold, seed=seed)):
         path = found.get(Path(clip.filename).stem)
         if path:
             members[split].append(Member(f"audio/{path.name}", labels[clip.target], clip.source))

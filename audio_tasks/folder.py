@@ -16,6 +16,7 @@ from audio_tasks.silence import read_noise
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
+from bnn_exit.pairs import zip_strict
 
 LAYOUT = "a folder for each class with its clips as .wav, .flac or .ogg"
 _NEEDED_SPEAKERS = 3
@@ -100,7 +101,7 @@ def read(
     names = _split_names(members, clips, by_speaker, validation=validation_fraction, test=test_fraction, seed=seed)
     splits = {}
     for name in SPLITS:
-        mine = [member for member, split in zip(members, names, strict=True) if split == name]
+        mine = [member for member, split in zip_strict(members, names) if split == name]
         splits[name] = split_of(name, mine, clips)
         if not by_speaker:
             splits[name].speakers = None  # what stands before the underscore is then no speaker

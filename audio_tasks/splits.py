@@ -12,6 +12,7 @@ import numpy as np
 
 from audio_tasks.base import SPLITS, Split
 from audio_tasks.cache import Clips, digest
+from bnn_exit.pairs import zip_strict
 
 _TRIALS = 100
 _NEAR_ENOUGH = 0.01
@@ -121,9 +122,9 @@ def split_stratified(
     asked = [(name, share) for name, share in (("validation", validation), ("test", test)) if share > 0]
     split_of_group: dict[str, str] = {}
     for label in sorted(set(labels)):
-        size = Counter(group for group, other in zip(groups, labels, strict=True) if other == label)
+        size = Counter(group for group, other in zip_strict(groups, labels) if other == label)
         free = stable_order((group for group in size if group not in split_of_group), seed=seed)
-        for still_to_come, (name, share) in zip(range(len(asked), 0, -1), asked, strict=True):
+        for still_to_come, (name, share) in zip_strict(range(len(asked), 0, -1), asked):
             wanted = share * size.total()
             have = sum(count for group, count in size.items() if split_of_group.get(group) == name)
             while len(free) > still_to_come and (have == 0 or have + size[free[0]] / 2 <= wanted):

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from audio_tasks.base import SPLITS, Split, Task, check_task
 from audio_tasks.cache import default_cache_dir, digest
@@ -18,6 +17,8 @@ from audio_tasks.speech_synthesis import Utterance, speak
 from bnn_exit.audio import wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.pairs import zip_strict
+from bnn_exit.progress import progress_bar
 
 # Part of the fingerprint. Raise it when the clips change for the same options.
 _VERSION = 1
@@ -194,14 +195,12 @@ def _record(
         spoken, rate = speak(speaker.voice, utterances)
         return {
             (word, speaker.name, take): _trimmed(samples, word, from_hz=rate, to_hz=features.sample_rate_hz)
-            for (word, take), samples in zip(keys, spoken, strict=True)
+            for (word, take), samples in zip_strict(keys, spoken)
         }
 
     takes: dict[tuple[str, str, int], np.ndarray] = {}
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for made in tqdm(
-            pool.map(one, cast), total=len(cast), desc="speaking", unit="voice", disable=None, leave=False
-        ):
+        for made in progress_bar(pool.map(one, cast), total=len(cast), desc="speaking", unit="voice", leave=False):
             takes.update(made)
     return takes
 

@@ -17,6 +17,7 @@ from bnn_exit.audio import wav
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.errors import INSTALL, ArgumentError, run_command
 from bnn_exit.measure import WARM_UP_CALLS, time_us
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime import session as runtime
@@ -181,7 +182,7 @@ def _take_turns(
     seconds: dict[str, dict[str, list[float]]] = {name: {row: [] for row in rows} for name in sessions}
     inputs = [next(iter(sessions.values())).inputs(waveform) for waveform in waveforms]
     for turn in range(-1, rounds):
-        for waveform, data in zip(waveforms, inputs, strict=True):
+        for waveform, data in zip_strict(waveforms, inputs):
             for row, call in rows.items():
                 for name, session in sessions.items():
                     for _ in range(WARM_UP_CALLS if turn < 0 else 1):
@@ -268,7 +269,7 @@ def text(report: dict[str, Any], *, markdown: bool = False) -> str:
     else:
         widths = [max(len(cells[column]) for cells in (head, *body)) for column in range(len(head))]
         for cells in (head, *body):
-            rest = (cell.rjust(width) for cell, width in zip(cells[1:], widths[1:], strict=True))
+            rest = (cell.rjust(width) for cell, width in zip_strict(cells[1:], widths[1:]))
             lines.append("  ".join([cells[0].ljust(widths[0]), *rest]).rstrip())
     if report["exit_shares"]:
         lines.append("")

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from bnn_exit import metrics, plots
 from bnn_exit.cost import Cost
 from bnn_exit.measure import Measurement, Passes, time_us
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 
 SWEEP_STEPS = 200
@@ -32,7 +33,7 @@ def figures(
     """
     full = metrics.accuracy(measurement.forced[-1].predictions, labels)
     exits = []
-    for k, (passes, cost) in enumerate(zip(measurement.forced, costs, strict=True)):
+    for k, (passes, cost) in enumerate(zip_strict(measurement.forced, costs)):
         exits.append(
             {
                 "exit_index": k,

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.errors import ArtifactError
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import Backend
 
@@ -118,7 +119,7 @@ def measure(
             scores=np.array([answer[2] for answer in found], np.float32),
             seconds=seconds[index],
         )
-        for index, (values, found) in enumerate(zip(settings, answers, strict=True))
+        for index, (values, found) in enumerate(zip_strict(settings, answers))
     ]
     for k, passes in enumerate(done[:exits]):
         wrong = passes.exit_indices != k
@@ -128,7 +129,7 @@ def measure(
                 f"forced to exit {k}, the model answers clip {clip} at exit {passes.exit_indices[clip]} "
                 f"(score {passes.scores[clip]:g}): export it again"
             )
-    return Measurement(forced=done[:exits], points=dict(zip(thresholds, done[exits:], strict=True)))
+    return Measurement(forced=done[:exits], points=dict(zip_strict(thresholds, done[exits:])))
 
 
 def time_us(seconds: npt.ArrayLike) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ import numpy as np
 
 from bnn_exit import evaluation, machine, measure
 from bnn_exit.audio import logmel
-from bnn_exit.errors import ArtifactError, DataError, missing_package
+from bnn_exit.errors import ArtifactError, DataError
+from bnn_exit.progress import progress_bar
 from bnn_exit.runtime.backends import BACKENDS
 from bnn_exit.runtime.session import Session
 
@@ -47,7 +49,7 @@ def measure_split(
         _Clips(task, split, indices, waveform=session.metadata.input == "waveform"),
         points or {"full": (0.0,) * (session.exits - 1)},
         exits=session.exits,
-        progress=_progress,
+        progress=functools.partial(progress_bar, desc="clips", unit="clip"),
     )
     labels = np.asarray(chosen.labels, np.int64)[indices]
     return (
@@ -123,11 +125,3 @@ def _front_end_us(task: Task, split: Split, indices: np.ndarray) -> dict[str, fl
         logmel.log_mel(waveform, task.features)
         seconds.append(time.perf_counter() - begin)
     return measure.time_us(seconds)
-
-
-def _progress(clips: Iterable[int]) -> Iterable[int]:
-    try:
-        import tqdm
-    except ImportError:
-        raise missing_package("tqdm", purpose="the progress bar of an evaluation", extra="train") from None
-    return tqdm.tqdm(clips, desc="clips", unit="clip", disable=None)

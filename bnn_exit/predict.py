@@ -11,6 +11,7 @@ from typing import Any
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, numbers
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, one_of, run_command
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import session as runtime
 
@@ -138,7 +139,7 @@ def _json(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         "exit_index": int(prediction.exit_index),
         "exits": session.exits,
         "score": float(prediction.score),
-        "probabilities": dict(zip(session.labels, map(float, prediction.probabilities), strict=True)),
+        "probabilities": dict(zip_strict(session.labels, map(float, prediction.probabilities))),
     }
     if prediction.steps is not None:
         table["steps"] = prediction.steps

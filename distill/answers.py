@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 from audio_tasks.base import Task
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import replacing
+from bnn_exit.progress import progress_bar
 from bnn_exit.training.data import Batches
 from distill.teachers.teacher import Teacher
 
@@ -58,10 +58,8 @@ class Answers:
         if not self.views:
             self._found = [_kept(place and place / "recordings.npz", key, self._hear_recordings)]
             return
-        from tqdm import tqdm
-
         key["changes"] = batches.changes
-        views = tqdm(range(self.views), desc="teacher", unit="view", file=sys.stderr, disable=None)
+        views = progress_bar(range(self.views), desc="teacher", unit="view")
         self._found = [
             _kept(place and place / f"view_{view}.npz", key, functools.partial(self._hear_view, batches, view))
             for view in views

@@ -107,3 +107,18 @@ def test_no_text_installs_this_package_from_an_index_that_lacks_it():
     for path in [*texts, *ROOT.glob("*.md"), ROOT / "Makefile", ROOT / "pyproject.toml"]:
         found = wrong.search(path.read_text(encoding="utf-8"))
         assert found is None, f"{path}: {found and found[0]}"
+
+
+# The task packages have files that only training uses; here nothing is gained by telling them apart.
+DEVICE_FILES = [path for path in modules("bnn_exit") if is_device_half(path)] + modules("audio_tasks")
+
+
+@pytest.mark.parametrize("path", DEVICE_FILES, ids=str)
+def test_the_device_half_is_python_3_9(path):
+    """What a parser of 3.9 refuses, and the calls that it would let through."""
+    tree = ast.parse(path.read_text(encoding="utf-8"), feature_version=(3, 9))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            named = {(ast.unparse(node.func), keyword.arg) for keyword in node.keywords}
+            younger = {("zip", "strict"), ("dataclasses.dataclass", "slots"), ("dataclasses.dataclass", "kw_only")}
+            assert path.name == "pairs.py" or not named & younger, f"line {node.lineno}: see bnn_exit.pairs"

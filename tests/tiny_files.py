@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 
+SCHEMA_VARIABLE = "BNN_EXIT_TFLITE_SCHEMA"
 DTYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "complex64": 8, "int8": 9}
 VERSIONS = {"FULLY_CONNECTED": 6, "BROADCAST_TO": 2}
 """Operators of which the first version lacks something that a test uses: a missing bias."""
@@ -23,9 +25,17 @@ VERSIONS = {"FULLY_CONNECTED": 6, "BROADCAST_TO": 2}
 
 @functools.cache
 def schema() -> Any:
-    """`schema_py_generated` as a file of its own: importing it by its full name would import TensorFlow."""
-    folder = importlib.util.find_spec("tensorflow").submodule_search_locations[0]
-    spec = importlib.util.spec_from_file_location("tflite_schema", Path(folder, "lite/python/schema_py_generated.py"))
+    """`schema_py_generated` as a file of its own: importing it by its full name would import TensorFlow.
+
+    SCHEMA_VARIABLE in the environment names a copy of it, for Pythons that have no TensorFlow.
+    """
+    path = os.environ.get(SCHEMA_VARIABLE)
+    if path is None:
+        package = importlib.util.find_spec("tensorflow")
+        if package is None:
+            raise ModuleNotFoundError(f"tensorflow is not installed: give {SCHEMA_VARIABLE}", name="tensorflow")
+        path = Path(package.submodule_search_locations[0], "lite/python/schema_py_generated.py")
+    spec = importlib.util.spec_from_file_location("tflite_schema", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

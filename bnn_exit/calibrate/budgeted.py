@@ -87,7 +87,7 @@ def thresholds_of_shares(scores: npt.NDArray[np.float32], shares: Sequence[float
         shares: of the clips for each exit; where fewer clips are left, or less than one is due, the exit is off.
     """
     left, found = np.ones(len(scores), np.bool_), []
-    for values, share in zip(scores.T[:-1], shares, strict=False):
+    for values, share in zip(scores.T[:-1], shares):
         due = math.floor(len(scores) * share)
         waiting = np.sort(values[left])
         if not 0 < due <= len(waiting):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import read_json, write_json
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import Policy, Sizes
 
 if TYPE_CHECKING:
@@ -44,14 +45,12 @@ class ExitCosts:
 
     def _stages(self) -> list[Cost]:
         before = [Cost(0, 0), *self.exits]
-        return [
-            _less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads, strict=False)
-        ]
+        return [_less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads)]
 
     def of_exits(self, kept: Sequence[int]) -> ExitCosts:
         """Of the network without the other exits: their heads are not run, stages behind the last kept one neither."""
         total, exits = Cost(0, 0), []
-        for index, (stage, head) in enumerate(zip(self._stages(), self.heads, strict=True)):
+        for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
             total = total + stage
             if index in kept:
                 total = total + head
@@ -64,7 +63,7 @@ class ExitCosts:
         A policy that answers from features spares the heads of the exits before.
         """
         total, costs, last = Cost(0, 0), [], len(self.exits) - 1
-        for index, (stage, head) in enumerate(zip(self._stages(), self.heads, strict=True)):
+        for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
             total = total + stage
             if index == last or not policy.needs_features:
                 total = total + head

@@ -9,6 +9,7 @@ from bnn_exit.calibrate.choose import Outcome
 from bnn_exit.calibrate.device import DeviceProfile
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.cost import Cost
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 
 
@@ -79,7 +80,7 @@ def curves(
 
 
 def _times(point: OperatingPoint, device: DeviceProfile) -> str:
-    mean = sum(share * time for share, time in zip(point.exit_shares, device.mean_us, strict=True))
+    mean = sum(share * time for share, time in zip_strict(point.exit_shares, device.mean_us))
     # An exit that no clip reached may still be reached, unless an earlier one takes whatever comes.
     always = [index for index, threshold in enumerate(point.thresholds) if threshold >= rule.ALWAYS]
     reachable = device.worst_us[: always[0] + 1] if always else device.worst_us

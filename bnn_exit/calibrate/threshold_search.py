@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.calibrate.search_goal import Goal, Problem, Thresholds
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 
 GRID_CELLS = 1_000_000
@@ -68,7 +69,8 @@ def distinct_thresholds(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float
         return np.zeros(1, np.float32)
     above = 1.0 if values[-1] < 1 else float(values[-1]) + 1.0
     found = [0.0]
-    for low, high in itertools.pairwise([*values.tolist(), above]):
+    ends = [*values.tolist(), above]
+    for low, high in zip(ends, ends[1:]):
         found.append(_between(low, high))
     return np.array(found, np.float32)
 
@@ -112,7 +114,7 @@ def _best_block(
     final = rule.exit_indices(problem.scores, held)
     # Bin b: the number of grid thresholds that keep the clip in, so it leaves at grid place j exactly if b <= j.
     bins = []
-    for k, grid in zip(block, grids, strict=True):
+    for k, grid in zip_strict(block, grids):
         kept = np.searchsorted(grid, problem.scores[:, k], side="right")
         bins.append(np.where(final < k, len(grid), kept))
 
@@ -127,7 +129,7 @@ def _best_block(
         totals[name] = total
     place = np.unravel_index(goal.best(totals), [len(grid) for grid in grids])
     chosen = list(thresholds)
-    for k, grid, index in zip(block, grids, place, strict=True):
+    for k, grid, index in zip_strict(block, grids, place):
         chosen[k] = float(grid[index])
     return tuple(chosen)
 

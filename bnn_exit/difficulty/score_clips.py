@@ -6,7 +6,7 @@ import dataclasses
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,7 @@ from bnn_exit.runtime.session import Session
 BATCH = 64
 """Clips in a table of a stream: what is held in memory at once, beside one waveform."""
 
-Clip = str | os.PathLike[str] | tuple[str, npt.ArrayLike] | BnnExitError
+Clip = Union[str, "os.PathLike[str]", tuple[str, npt.ArrayLike], BnnExitError]
 """A path; a name and a waveform [samples] at the model's sample rate; or why there is no clip in this place."""
 
 

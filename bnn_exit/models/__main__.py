@@ -9,6 +9,7 @@ import json
 from bnn_exit import pretrained
 from bnn_exit.command import Parser
 from bnn_exit.errors import run_command
+from bnn_exit.pairs import zip_strict
 
 EPILOG = """\
 examples:
@@ -69,7 +70,7 @@ def text(known: dict[str, pretrained.Pretrained]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for first, *middle, last in rows:
-        cells = (cell.rjust(width) for cell, width in zip(middle, widths[1:-1], strict=True))
+        cells = (cell.rjust(width) for cell, width in zip_strict(middle, widths[1:-1]))
         lines.append("  ".join([first.ljust(widths[0]), *cells, last]))
     return "\n".join([*lines, "", *(f"{name}: {model.attribution}" for name, model in known.items())])
 

@@ -9,6 +9,7 @@ import numpy as np
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import DataError
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, softmax
 
 
@@ -66,7 +67,7 @@ class ClassMeans(Policy):
         """See Policy."""
         found = [
             softmax(-self._distances(features, np.asarray(mean)) / np.asarray(spread))
-            for features, mean, spread in zip(self._features(answers)[:-1], self.means, self.spreads, strict=True)
+            for features, mean, spread in zip_strict(self._features(answers)[:-1], self.means, self.spreads)
         ]
         return np.stack([*found, softmax(answers.logits[:, -1])], axis=1)
 

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
+from bnn_exit.pairs import zip_strict
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
 
 _STEPS = 400
@@ -48,7 +49,7 @@ class Ensemble(Policy):
         said = log_softmax(answers.logits)
         together = [
             np.einsum("nmc,m->nc", said[:, : len(w)], np.asarray(w)) / len(w) + np.asarray(b)
-            for w, b in zip(self.weights, self.biases, strict=True)
+            for w, b in zip_strict(self.weights, self.biases)
         ]
         return softmax(np.stack([*together, said[:, -1]], axis=1))
 

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import metrics
+from bnn_exit.pairs import zip_strict
 from bnn_exit.report import hard_clips
 from bnn_exit.report.gallery import gallery
 from bnn_exit.report.reliability import Reliability, reliability
@@ -40,7 +41,7 @@ def contents(source: Source, *, room: int) -> dict[str, Any]:
                 "ops": cost.ops,
                 "time_us": row["time_us"]["mean"],
             }
-            for row, cost in zip(source.report["exits"], source.costs, strict=True)
+            for row, cost in zip_strict(source.report["exits"], source.costs)
         ],
         "points": {
             name: {

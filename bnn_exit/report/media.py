@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.audio import riff
+from bnn_exit.pairs import zip_strict
 
 MAX_FRAMES = 500
 """Columns of the widest picture: more cannot be told apart on a page."""
@@ -48,7 +49,7 @@ def _png(levels: npt.NDArray[np.uint8]) -> bytes:
     rows = np.zeros((height, width + 1), np.uint8)  # each row begins with its filter: none
     rows[:, 1:] = levels
     places = np.linspace(0, len(_COLOURS) - 1, 256)
-    palette = np.stack([np.interp(places, range(len(_COLOURS)), channel) for channel in zip(*_COLOURS, strict=True)], 1)
+    palette = np.stack([np.interp(places, range(len(_COLOURS)), channel) for channel in zip_strict(*_COLOURS)], 1)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         _chunk(kind, body)
         for kind, body in (

@@ -7,6 +7,7 @@ and the logarithm of its width in the lower two. The last three bytes of the buf
 from __future__ import annotations
 
 import struct
+from typing import Union
 
 from bnn_exit.runtime.tables import Buffer, damaged
 
@@ -16,7 +17,7 @@ _REAL = {4: "<f", 8: "<d"}
 
 _NULL, _INT, _UINT, _FLOAT, _KEY, _STRING, _MAP, _BOOL = 0, 1, 2, 3, 4, 5, 9, 26
 
-Value = int | float | bool | str | None
+Value = Union[int, float, bool, str, None]
 
 
 def read_map(data: bytes) -> dict[str, Value]:

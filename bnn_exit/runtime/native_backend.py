@@ -16,6 +16,7 @@ from bnn_exit.artifact import Artifact
 from bnn_exit.audio.waveform import check
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError, MissingPackageError
+from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.turns import TakesTurns
 
 LIBRARY = "libbnn_exit_native.so"
@@ -224,7 +225,7 @@ class Network:
         """The outputs for inputs of the network's shapes and types, as arrays that nothing else refers to."""
         if len(inputs) != len(self.inputs):
             raise ArgumentError(f"inputs has {len(inputs)} arrays, but this network takes {len(self.inputs)}")
-        for own, given in zip(self.inputs, inputs, strict=True):
+        for own, given in zip_strict(self.inputs, inputs):
             array = np.asarray(given)
             if (array.shape, array.dtype) != (own.shape, own.dtype):
                 raise ArgumentError(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.errors import ArtifactError
+from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime import (
     flatbuffer,
     reference_binary,
@@ -72,7 +73,7 @@ class Interpreter:
         values: list[Any] = list(self._constants[index])
         if len(inputs) != len(subgraph.inputs):
             raise ArtifactError(f"subgraph {index} takes {len(subgraph.inputs)} inputs, but got {len(inputs)}")
-        for position, value in zip(subgraph.inputs, inputs, strict=True):
+        for position, value in zip_strict(subgraph.inputs, inputs):
             mismatch = _mismatch(subgraph.tensors[position], value)
             if mismatch:
                 raise ArtifactError(f"an input of subgraph {index} {mismatch}")
@@ -82,7 +83,7 @@ class Interpreter:
             results = self._step(index, operator, arguments, observe)
             if observe is not None:
                 observe(index, operator, results)
-            for position, value in zip(operator.outputs, results, strict=True):
+            for position, value in zip_strict(operator.outputs, results):
                 mismatch = _mismatch(subgraph.tensors[position], value)
                 if mismatch:
                     raise damaged(f"an output of {operator.name} in subgraph {index} {mismatch}")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.flatbuffer import Tensor
 from bnn_exit.runtime.reference_common import RANGES, Array, Kernel, Options, patches, pooled
 
@@ -95,7 +96,7 @@ def _products(signs: Array, weights: Array, options: Options, *, groups: int, pa
         for column, patch in enumerate(columns):
             parts = np.split(patch, groups, axis=-1)
             kernels = np.split(weights[:, row, column], groups, axis=0)
-            pairs = zip(parts, kernels, strict=True)
+            pairs = zip_strict(parts, kernels)
             total = total + np.concatenate([part @ kernel.T for part, kernel in pairs], axis=-1)
     return np.asarray(total).astype(np.int64)
 

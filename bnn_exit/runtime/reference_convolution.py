@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.flatbuffer import Tensor
 from bnn_exit.runtime.reference_common import (
     Array,
@@ -38,9 +39,7 @@ def _conv_2d(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -
     total: Any = 0
     for row, columns in enumerate(taps):
         for column, patch in enumerate(columns):
-            pairs = zip(
-                np.split(patch, groups, axis=-1), np.split(filters[:, row, column], groups, axis=0), strict=True
-            )
+            pairs = zip_strict(np.split(patch, groups, axis=-1), np.split(filters[:, row, column], groups, axis=0))
             total = total + np.concatenate([part @ kernel.T.astype(np.float64) for part, kernel in pairs], axis=-1)
     return _finish(total, bias, options)
 
@@ -71,7 +70,7 @@ def _fully_connected(inputs: list[Any], options: Options, outputs: tuple[Tensor,
 def _batch_matmul(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     left, right = (
         np.swapaxes(value, -1, -2).astype(np.float64) if flipped else value.astype(np.float64)
-        for value, flipped in zip(inputs, (options["adj_x"], options["adj_y"]), strict=True)
+        for value, flipped in zip_strict(inputs, (options["adj_x"], options["adj_y"]))
     )
     require_size((*np.broadcast_shapes(left.shape[:-2], right.shape[:-2]), left.shape[-2], right.shape[-1]))
     return ((left @ right).astype(np.float32),)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.flatbuffer import MAX_ELEMENTS, Tensor
 from bnn_exit.runtime.reference_common import Array, Kernel, Options, activate, require_size
 
@@ -72,7 +73,7 @@ def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) ->
 def _slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, begin, size = inputs
     where = []
-    for start, length, limit in zip(_whole(begin), _whole(size), values.shape, strict=True):
+    for start, length, limit in zip_strict(_whole(begin), _whole(size), values.shape):
         stop = limit if length == -1 else start + length
         if not 0 <= start <= stop <= limit:
             raise IndexError(f"the slice [{start}, {stop}) is outside the {limit} values")
@@ -84,7 +85,7 @@ def _strided_slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, .
     """Bit i of a mask concerns entry i of begin, end and strides."""
     values, begin, end, strides = inputs
     where: list[Any] = []
-    for entry, (start, stop, step) in enumerate(zip(_whole(begin), _whole(end), _whole(strides), strict=True)):
+    for entry, (start, stop, step) in enumerate(zip_strict(_whole(begin), _whole(end), _whole(strides))):
 
         def marked(name: str, entry: int = entry) -> bool:
             return bool(options[f"{name}_mask"] >> entry & 1)
@@ -114,7 +115,7 @@ def _mirror_pad(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]
     values, margins = inputs
     pairs = _pairs(values, margins)
     reach = 1 if options["mode"] == "REFLECT" else 0
-    if any(max(pair) > size - reach for pair, size in zip(pairs, values.shape, strict=True)):
+    if any(max(pair) > size - reach for pair, size in zip_strict(pairs, values.shape)):
         raise ValueError(f"margins of {pairs} are wider than the values they mirror")
     if options["mode"] == "REFLECT":
         return (np.pad(values, pairs, mode="reflect"),)
@@ -125,7 +126,7 @@ def _pairs(values: Array, margins: Array) -> list[tuple[int, int]]:
     pairs = [(int(before), int(after)) for before, after in margins]
     if any(min(pair) < 0 for pair in pairs):
         raise ValueError(f"margins are {pairs}, but must be at least 0")
-    require_size([size + sum(pair) for size, pair in zip(values.shape, pairs, strict=True)])
+    require_size([size + sum(pair) for size, pair in zip_strict(values.shape, pairs)])
     return pairs
 
 
@@ -157,7 +158,7 @@ def _shape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> 
 
 def _tile(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, times = inputs[0], _whole(inputs[1])
-    require_size([size * count for size, count in zip(values.shape, times, strict=True)])
+    require_size([size * count for size, count in zip_strict(values.shape, times)])
     return (np.tile(values, times),)
 
 

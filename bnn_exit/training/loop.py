@@ -16,6 +16,7 @@ from bnn_exit.audio import logmel
 from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.network import Network
+from bnn_exit.progress import progress_bar
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.data import Batches
@@ -245,9 +246,7 @@ class _Fit:
             )
 
     def _bar(self, epoch: int) -> Any:
-        from tqdm import tqdm
-
-        return tqdm(
+        return progress_bar(
             total=self.batches.steps,
             desc=f"epoch {epoch + 1}/{self.config.epochs}",
             unit="batch",
