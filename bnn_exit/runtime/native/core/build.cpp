@@ -8,11 +8,12 @@
 
 namespace bnn_exit {
 
-void BitLayout::widen(int64_t new_top, int64_t new_left, int64_t new_bottom, int64_t new_right) {
-  top = std::max(top, new_top);
-  left = std::max(left, new_left);
-  bottom = std::max(bottom, new_bottom);
-  right = std::max(right, new_right);
+void Value::widen(int64_t top, int64_t left, int64_t bottom, int64_t right) {
+  if (data) broken("a border is widened after its value was allocated");
+  bits->top = std::max(bits->top, top);
+  bits->left = std::max(bits->left, left);
+  bits->bottom = std::max(bits->bottom, bottom);
+  bits->right = std::max(bits->right, right);
 }
 
 Value* Workshop::make_value() {

@@ -106,6 +106,14 @@ struct Build {
 
 using Builder = std::unique_ptr<Runner> (*)(Build&);
 
+// Clips of rows of pixels.
+struct Image {
+  int64_t batch;
+  int32_t height, width, channels;
+  int64_t floats() const { return int64_t{height} * width * channels; }  // of one clip
+  Shape shape() const { return {batch, height, width, channels}; }
+};
+
 // A layer that a tail may follow. Its builder gives the output its shape; `finish` makes what runs, once the tail is known.
 class Layer {
  public:
@@ -113,6 +121,7 @@ class Layer {
   virtual std::unique_ptr<Runner> finish(Tail tail) = 0;
 
   std::vector<Tail::Item> items;  // the layer's own: bias and fused activation
+  Image pixels = {};              // of its result, as its kernel writes it: an image of that shape, or any that holds as much
   bool takes_tail = true;
 };
 using LayerBuilder = std::unique_ptr<Layer> (*)(Build&);

@@ -40,6 +40,10 @@ void damaged(const char* format, ...) {
   raise(BNN_EXIT_FILE, "this file is damaged (", "): copy it again, or export it again", format, arguments);
 }
 
+void broken(const char* fault) {
+  unsupported("the native backend made a wrong plan of this file (%s): choose another backend, and report it", fault);
+}
+
 void bad_argument(const char* format, ...) {
   std::va_list arguments;
   va_start(arguments, format);

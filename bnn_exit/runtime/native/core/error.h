@@ -24,6 +24,9 @@ class Error : public std::exception {
 // Bytes that no writer would have produced.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void damaged(const char* format, ...);
 
+// What no file should be able to bring about: the plan that was made of it would give wrong results.
+[[noreturn]] void broken(const char* fault);
+
 // A caller's mistake.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void bad_argument(const char* format, ...);
 

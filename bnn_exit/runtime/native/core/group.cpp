@@ -78,31 +78,28 @@ class PointwiseRunner : public Runner {
 // Float values as an image: of four axes if they have them, otherwise of one column.
 class PointwiseLayer : public Layer {
  public:
-  PointwiseLayer(const Workshop& shop, Value& in, int64_t period) : shop_(shop), in_(in), period_(period) {}
+  PointwiseLayer(const Workshop& shop, Value& in, int64_t period) : shop_(shop), in_(in) {
+    auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
+    pixels = {1, narrow(in.count() / period), 1, narrow(period)};
+    const Shape& shape = in.shape;
+    if (shape.size() == 4 && shape[3] == period) pixels = {shape[0], narrow(shape[1]), narrow(shape[2]), narrow(period)};
+  }
 
   std::unique_ptr<Runner> finish(Tail tail) override {
-    auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
-    Elementwise layer = {narrow(in_.count() / period_), 1, narrow(period_), narrow(period_), nullptr, {}};
-    int64_t batch = 1;
-    if (in_.shape.size() == 4 && in_.shape[3] == period_) {
-      batch = in_.shape[0];
-      layer.height = narrow(in_.shape[1]);
-      layer.width = narrow(in_.shape[2]);
-    }
-    BoundTail bound(std::move(tail), int64_t{layer.height} * layer.width * period_, layer.channels);
-    return std::make_unique<PointwiseRunner>(shop_, layer, batch, in_, std::move(bound));
+    Elementwise layer = {pixels.height, pixels.width, pixels.channels, pixels.channels, nullptr, {}};
+    return std::make_unique<PointwiseRunner>(shop_, layer, pixels.batch, in_, BoundTail(std::move(tail), pixels));
   }
 
  private:
   const Workshop& shop_;
   Value& in_;
-  int64_t period_;
 };
 
 }  // namespace
 
 bool Group::absorb(Build& build) {
-  if (!layer->takes_tail || build.out.size() != 1) return false;
+  // Signs come last: who reads them must find those of this result, and find them written.
+  if (!layer->takes_tail || tail.bits || build.out.size() != 1) return false;
   const std::string& name = build.op.name;
   if (name == "LceQuantize") return absorb_signs(build);
   if (uses != 1) return false;
@@ -115,11 +112,11 @@ bool Group::absorb(Build& build) {
 
 bool Group::absorb_signs(Build& build) {
   Value& out = *build.out[0];
-  if (!out.bits || tail.bits || build.in.size() != 1 || current->shape.size() != 4 || current->shape[3] != period) return false;
+  if (!out.bits || build.in.size() != 1 || current->shape != layer->pixels.shape()) return false;
   Shape shape = current->shape;
   shape[3] = (shape[3] + 31) / 32;
   build.result(Type::int32, shape);
-  BitOutput(build, out, static_cast<int>(period));  // lays the value out
+  BitOutput(build, out, layer->pixels.channels);  // lays the value out
   tail.bits = &out;
   return true;
 }
@@ -136,6 +133,7 @@ bool Group::absorb_clamp(Build& build, float low, float high) {
 
 bool Group::absorb_operand(Build& build, size_t side) {
   Operand operand;
+  const int64_t period = layer->pixels.channels;
   Value& other = *build.in[1 - side];
   if (!operand_of(build.op.name, side, &operand) || other.type != Type::float32) return false;
   bool activates = build.op.name != "PRELU" && build.activates();
@@ -188,7 +186,6 @@ bool start_pointwise(Build& build, Group& group) {
       if (main->count() % period) continue;
     }
     group.current = main;
-    group.period = period;
     group.uses = 1;
     group.reads = {main};
     group.layer = std::make_unique<PointwiseLayer>(build.shop, *main, period);

@@ -9,7 +9,6 @@ struct Group {
   std::unique_ptr<Layer> layer;
   Tail tail;
   Value* current = nullptr;   // the result so far
-  int64_t period = 1;         // values that channel steps repeat after: the channels of an image
   size_t slot = 0;            // operator in whose place the group runs
   int64_t uses = 0;           // readers of `current` that are not part of the group
   std::vector<Value*> reads;

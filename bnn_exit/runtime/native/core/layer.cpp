@@ -8,26 +8,28 @@ namespace {
 
 constexpr int64_t kMaxReach = 1 << 16;  // of a filter, stride or dilation: far above any network
 
-// A value of its own in the kernels' layout, for one that the plan left in the file's.
-Value* make_bits(Build& build, const BitLayout& layout) {
-  Value* value = build.shop.make_value();
-  value->type = Type::int32;
-  value->bits = std::make_unique<BitLayout>(layout);
-  value->kept = true;
-  build.scratch.push_back(value);
-  return value;
+// Lays a value out for the kernels; `size` has its shape.
+void lay_out(Build& build, const Value& size, int channels, Value& value) {
+  Image pixels = image(build, size);
+  if ((channels + 31) / 32 != pixels.channels) build.refuse("%d words do not hold %d channels", pixels.channels, channels);
+  BitLayout layout;
+  layout.words = bit_words(channels);
+  layout.batch = pixels.batch;
+  layout.height = pixels.height;
+  layout.width = pixels.width;
+  if (value.data) broken("bits are laid out after their value was allocated");
+  value.bits = std::make_unique<BitLayout>(layout);
+  value.channels = channels;
 }
 
-BitLayout layout_of(Build& build, const Value& value, int channels) {
-  Image size = image(build, value);
-  if ((channels + 31) / 32 != size.channels) build.refuse("%d words do not hold %d channels", size.channels, channels);
-  BitLayout layout;
-  layout.channels = channels;
-  layout.words = bit_words(channels);
-  layout.batch = size.batch;
-  layout.height = size.height;
-  layout.width = size.width;
-  return layout;
+// A value of its own in the kernels' layout, for one that has another.
+Value* make_bits(Build& build, const Value& size, int channels) {
+  Value* value = build.shop.make_value();
+  value->type = Type::int32;
+  value->kept = true;
+  lay_out(build, size, channels, *value);
+  build.scratch.push_back(value);
+  return value;
 }
 
 }  // namespace
@@ -124,60 +126,67 @@ Output BoundTail::output(int64_t clip) const {
   return output;
 }
 
-void copy_in(const int32_t* words, const BitLayout& layout, uint64_t* bits) {
-  int64_t count = (layout.channels + 31) / 32;
-  uint64_t last = layout.channels % 64 ? (uint64_t{1} << layout.channels % 64) - 1 : ~uint64_t{0};
+void copy_in(const Value& from, const Value& to) {
+  const BitLayout& layout = *to.bits;
+  const int64_t count = (to.channels + 31) / 32;  // of LCE's words
+  const uint64_t last = to.channels % 64 ? (uint64_t{1} << to.channels % 64) - 1 : ~uint64_t{0};
+  const auto* words = from.as<const uint32_t>();
   for (int64_t clip = 0; clip < layout.batch; ++clip) {
     for (int64_t y = 0; y < layout.height; ++y) {
-      uint64_t* to = bits + clip * layout.image() + layout.origin() + y * layout.row();
-      for (int64_t x = 0; x < layout.width; ++x, to += layout.words, words += count) {
+      uint64_t* target = to.as<uint64_t>() + clip * layout.image() + layout.origin() + y * layout.row();
+      const uint64_t* source = nullptr;
+      if (from.bits) source = from.as<const uint64_t>() + clip * from.bits->image() + from.bits->origin() + y * from.bits->row();
+      for (int64_t x = 0; x < layout.width; ++x, target += layout.words) {
         for (int64_t word = 0; word < layout.words; ++word) {
-          uint64_t low = static_cast<uint32_t>(words[2 * word]);
-          uint64_t high = 2 * word + 1 < count ? static_cast<uint32_t>(words[2 * word + 1]) : 0;
-          to[word] = low | high << 32;
+          if (source) {
+            target[word] = *source++;
+          } else {
+            target[word] = *words++;
+            if (2 * word + 1 < count) target[word] |= uint64_t{*words++} << 32;
+          }
         }
-        to[layout.words - 1] &= last;  // a file may set bits beyond the last channel
+        target[layout.words - 1] &= last;
       }
     }
   }
 }
 
-void copy_out(const uint64_t* bits, const BitLayout& layout, int32_t* words) {
-  int64_t count = (layout.channels + 31) / 32;
+void copy_out(const Value& from, const Value& to) {
+  const BitLayout& layout = *from.bits;
+  const int64_t count = (from.channels + 31) / 32;
+  auto* words = to.as<uint32_t>();
   for (int64_t clip = 0; clip < layout.batch; ++clip) {
     for (int64_t y = 0; y < layout.height; ++y) {
-      const uint64_t* from = bits + clip * layout.image() + layout.origin() + y * layout.row();
-      for (int64_t x = 0; x < layout.width; ++x, from += layout.words) {
-        for (int64_t word = 0; word < count; ++word) *words++ = static_cast<int32_t>(from[word / 2] >> 32 * (word % 2));
+      const uint64_t* source = from.as<const uint64_t>() + clip * layout.image() + layout.origin() + y * layout.row();
+      for (int64_t x = 0; x < layout.width; ++x, source += layout.words) {
+        for (int64_t word = 0; word < count; ++word) *words++ = static_cast<uint32_t>(source[word / 2] >> 32 * (word % 2));
       }
     }
   }
 }
 
 BitInput::BitInput(Build& build, Value& value, int channels) : value_(&value), bits_(&value) {
-  if ((channels + 31) / 32 != image(build, value).channels) {
-    build.refuse("%d words do not hold %d channels", image(build, value).channels, channels);
-  }
-  if (!value.bits) bits_ = make_bits(build, layout_of(build, value, channels));
+  if (!value.bits || value.channels != channels) bits_ = make_bits(build, value, channels);
 }
 
 const uint64_t* BitInput::get() {
-  if (bits_ != value_) copy_in(value_->as<const int32_t>(), layout(), bits_->as<uint64_t>());
+  if (bits_ != value_) copy_in(*value_, *bits_);
   return bits_->as<const uint64_t>() + layout().origin();
 }
 
 BitOutput::BitOutput(Build& build, Value& value, int channels) : value_(&value), bits_(&value) {
   if (value.bits) {
-    *value.bits = layout_of(build, value, channels);
+    lay_out(build, value, channels, value);
   } else {
-    bits_ = make_bits(build, layout_of(build, value, channels));
+    bits_ = make_bits(build, value, channels);
+    value.channels = channels;
   }
 }
 
 uint64_t* BitOutput::get() { return bits_->as<uint64_t>() + layout().origin(); }
 
 void BitOutput::done() {
-  if (bits_ != value_) copy_out(bits_->as<const uint64_t>(), layout(), value_->as<int32_t>());
+  if (bits_ != value_) copy_out(*bits_, *value_);
 }
 
 }  // namespace bnn_exit

@@ -15,12 +15,7 @@ struct Window {
 // The window along "height" or "width", by TFLite's rule: an uneven rest of SAME padding goes behind the input.
 Window window(const Build& build, const char* side, int64_t in, int64_t kernel);
 
-// The shape of a value as clips of height x width x channels; refused unless it has four axes, none of them empty.
-struct Image {
-  int64_t batch;
-  int32_t height, width, channels;
-  int64_t floats() const { return int64_t{height} * width * channels; }
-};
+// The shape of a value as an image; refused unless it has four axes, none of them empty.
 Image image(const Build& build, const Value& value);
 
 // A constant of floats, one for each channel, padded with zeros to a multiple of kLanes.
@@ -46,7 +41,7 @@ class Scratch {
 // A tail with its addresses, ready for clip after clip.
 class BoundTail {
  public:
-  BoundTail(Tail tail, int64_t floats, int32_t pitch) : tail_(std::move(tail)), floats_(floats), pitch_(pitch) {}
+  BoundTail(Tail tail, const Image& pixels) : tail_(std::move(tail)), floats_(pixels.floats()), pitch_(pixels.channels) {}
   void bind();                       // when every value has its address
   Output output(int64_t clip) const;
 
@@ -57,16 +52,17 @@ class BoundTail {
   Output first_ = {};
 };
 
-// LCE's int32 words from and to the kernels' layout.
-void copy_in(const int32_t* words, const BitLayout& layout, uint64_t* bits);
-void copy_out(const uint64_t* bits, const BitLayout& layout, int32_t* words);
+// From LCE's int32 words or the kernels' layout to the kernels', and back to LCE's. Bits beyond the channels of `to` are left out.
+void copy_in(const Value& from, const Value& to);
+void copy_out(const Value& from, const Value& to);
 
-// Values that hold bits: those of an input in the kernels' layout. If the plan has not laid the value out like this, they
-// are copied before each run.
+// The bits of a value as a reader of so many channels sees them, in the kernels' layout. If the value is not laid out like
+// this, or has other channels, they are copied before each run: what lies beyond a reader's channels has no effect.
 class BitInput {
  public:
   BitInput(Build& build, Value& value, int channels);
-  BitLayout& layout() { return *bits_->bits; }
+  const BitLayout& layout() const { return *bits_->bits; }
+  void widen(int64_t top, int64_t left, int64_t bottom, int64_t right) { bits_->widen(top, left, bottom, right); }
   const uint64_t* get();  // during a run: pixel (0, 0) of the first clip
 
  private:
@@ -77,7 +73,7 @@ class BitInput {
 class BitOutput {
  public:
   BitOutput(Build& build, Value& value, int channels);  // the value has its shape
-  BitLayout& layout() { return *bits_->bits; }
+  const BitLayout& layout() const { return *bits_->bits; }
   Value* value() { return bits_; }
   uint64_t* get();  // during a run: pixel (0, 0) of the first clip
   void done();      // during a run, after the last bit was written

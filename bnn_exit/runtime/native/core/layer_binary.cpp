@@ -58,6 +58,7 @@ class BinaryLayer : public Layer {
     rows_ = window(build, "height", in.height, filters.height);
     columns_ = window(build, "width", in.width, filters.width);
     batch_ = in.batch;
+    pixels = {in.batch, rows_.out, columns_.out, static_cast<int32_t>(filters.batch)};
     int channels = channels_in(build), groups = in.channels / filters.channels;
     int64_t outputs = filters.batch;
     if (in.channels % filters.channels || channels % groups || outputs % groups ||
@@ -68,7 +69,7 @@ class BinaryLayer : public Layer {
                    rows_.dilation, columns_.dilation, rows_.out, columns_.out};
     int64_t largest = int64_t{rows_.kernel} * columns_.kernel * (channels / groups);  // every product is +1
     if (largest >= 1 << 24) build.refuse("a filter has more than 2^24 values");
-    in_.layout().widen(rows_.before, columns_.before, rows_.after, columns_.after);
+    in_.widen(rows_.before, columns_.before, rows_.after, columns_.after);
 
     auto* words = static_cast<const int32_t*>(constant_data(build, 1, Type::int32));
     void* packed = build.shop.allocate(kernels_.binary_weights_bytes(conv_.shape));
@@ -92,12 +93,11 @@ class BinaryLayer : public Layer {
   }
 
   std::unique_ptr<Runner> finish(Tail tail) override {
-    int32_t outputs = conv_.shape.out_channels;
     if (bits_) {
       tail = {};
       tail.bits = bits_->value();
     }
-    BoundTail bound(std::move(tail), int64_t{rows_.out} * columns_.out * outputs, outputs);
+    BoundTail bound(std::move(tail), pixels);
     return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
   }
 

@@ -50,6 +50,7 @@ class ConvLayer : public Layer {
         split_(build.shop.workers, shape.out_h, steps(build, shape) / static_cast<uint64_t>(batch)) {
     bool conv = kind == Kind::kConv;
     conv_.shape = shape;
+    pixels = {batch, shape.out_h, shape.out_w, shape.out_channels};
     auto* filters = static_cast<const float*>(constant_data(build, 1, Type::float32));
     size_t bytes = conv ? kernels_.conv_weights_bytes(shape) : kernels_.depthwise_weights_bytes(shape);
     auto* packed = static_cast<float*>(build.shop.allocate(bytes));
@@ -66,8 +67,7 @@ class ConvLayer : public Layer {
   }
 
   std::unique_ptr<Runner> finish(Tail tail) override {
-    const ConvShape& shape = conv_.shape;
-    BoundTail bound(std::move(tail), int64_t{shape.out_h} * shape.out_w * shape.out_channels, shape.out_channels);
+    BoundTail bound(std::move(tail), pixels);
     return std::make_unique<ConvRunner>(kernels_, kind_, conv_, batch_, in_, split_, scratch_, std::move(bound));
   }
 
@@ -109,7 +109,7 @@ std::unique_ptr<Layer> convolution(Build& build, Kind kind) {
 std::unique_ptr<Layer> conv_2d(Build& build) { return convolution(build, Kind::kConv); }
 std::unique_ptr<Layer> depthwise_conv_2d(Build& build) { return convolution(build, Kind::kDepthwise); }
 
-// A dense layer is a 1x1 convolution of an image of one row.
+// A dense layer is a 1x1 convolution: of its own image if its result has four axes, otherwise of one row of pixels.
 std::unique_ptr<Layer> fully_connected(Build& build) {
   Value &in = build.input(0, Type::float32), &weights = build.input(1, Type::float32);
   if (build.op.options.whole("weights_format") != 0) {
@@ -125,10 +125,11 @@ std::unique_ptr<Layer> fully_connected(Build& build) {
     shape = in.shape;
     shape.back() = weights.shape[0];
   }
-  build.result(Type::float32, shape);
-  int32_t inputs = narrow(weights.shape[1]), width = narrow(rows);
-  ConvShape conv = {1, width, inputs, inputs, 1, width, narrow(weights.shape[0]), 1, 1, 1, 1, 1, 1, 1, 0, 0};
-  return std::make_unique<ConvLayer>(build, Kind::kConv, conv, 1);
+  int32_t inputs = narrow(weights.shape[1]), outputs = narrow(weights.shape[0]);
+  Value& out = build.result(Type::float32, shape);
+  Image pixels = shape.size() == 4 ? image(build, out) : Image{1, 1, narrow(rows), outputs};
+  ConvShape conv = {pixels.height, pixels.width, inputs, inputs, pixels.height, pixels.width, outputs, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+  return std::make_unique<ConvLayer>(build, Kind::kConv, conv, pixels.batch);
 }
 
 class PoolLayer : public Layer {
@@ -139,6 +140,7 @@ class PoolLayer : public Layer {
     Window columns = window(build, "width", in.width, build.op.options.whole("filter_width"));
     build.result(Type::float32, {in.batch, rows.out, columns.out, in.channels});
     batch_ = in.batch;
+    pixels = {in.batch, rows.out, columns.out, in.channels};
     pool_ = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, rows.kernel, columns.kernel,
              rows.stride, columns.stride, rows.before, columns.before, nullptr, {}};
     add_activation(build, *this);
@@ -182,7 +184,7 @@ class PoolRunner : public Runner {
 };
 
 std::unique_ptr<Runner> PoolLayer::finish(Tail tail) {
-  BoundTail bound(std::move(tail), int64_t{pool_.out_h} * pool_.out_w * pool_.channels, pool_.channels);
+  BoundTail bound(std::move(tail), pixels);
   return std::make_unique<PoolRunner>(kernel_, pool_, batch_, in_, split_, std::move(bound));
 }
 

@@ -80,7 +80,6 @@ bool Network::build_grouped(Instance& instance, size_t index, Build& build) {
     group.layer = builder(build);
     group.current = build.out.empty() ? nullptr : build.out[0];
     group.tail.items = std::move(group.layer->items);
-    group.period = build.output().shape.back();
     for (Value* value : build.in) {
       if (value && !value->constant) group.reads.push_back(value);
     }
@@ -112,6 +111,8 @@ void Network::close_groups(Instance& instance) {
 
 void Network::build_alone(Instance& instance, size_t index, Build& build, bool fold) {
   Node& node = instance.nodes[index];
+  // A constant gets its memory now, before later operators have said what borders they need.
+  if (fold) std::for_each(build.out.begin(), build.out.end(), [](Value* value) { value->use_file_layout(); });
   if (LayerBuilder builder = find_layer_builder(build.op.name)) {
     std::unique_ptr<Layer> layer = builder(build);
     Tail tail;

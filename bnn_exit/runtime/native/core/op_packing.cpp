@@ -17,7 +17,8 @@ std::unique_ptr<Runner> quantize(Build& build) {
   shape.back() = words;
   Value& out = build.result(Type::int32, shape);
   build.work += static_cast<uint64_t>(in.count());
-  out.bits = nullptr;
+  out.use_file_layout();
+  out.channels = static_cast<int>(channels);
   return make_runner([=, &in, &out] {
     auto* to = out.as<uint32_t>();
     for (int64_t row = 0; row < rows; ++row) {
@@ -48,11 +49,11 @@ std::unique_ptr<Runner> dequantize(Build& build) {
     return make_runner([&kernels = build.shop.kernels, bits, &out]() mutable {
       const BitLayout& layout = bits.layout();
       const uint64_t* from = bits.get();
-      int32_t height = static_cast<int32_t>(layout.height), width = static_cast<int32_t>(layout.width);
-      for (int64_t clip = 0; clip < layout.batch; ++clip) {
-        Unpack unpack = {height, width, layout.channels, layout.channels, from + clip * layout.image(), layout.row(),
-                         out.as<float>() + clip * height * width * layout.channels};
-        kernels.unpack_signs(unpack, 0, height);
+      auto size = [&out](size_t axis) { return static_cast<int32_t>(out.shape[axis]); };
+      for (int64_t clip = 0; clip < out.shape[0]; ++clip) {
+        Unpack unpack = {size(1), size(2), size(3), size(3), from + clip * layout.image(), layout.row(),
+                         out.as<float>() + clip * size(1) * size(2) * size(3)};
+        kernels.unpack_signs(unpack, 0, size(1));
       }
     });
   }
@@ -68,7 +69,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
 std::unique_ptr<Runner> max_pool(Build& build) {
   Value& value = build.input(0, Type::int32);
   Image size = image(build, value);
-  int channels = value.bits ? value.bits->channels : 32 * size.channels;
+  int channels = value.channels ? value.channels : 32 * size.channels;
   Window rows = window(build, "height", size.height, build.op.options.whole("filter_height"));
   Window columns = window(build, "width", size.width, build.op.options.whole("filter_width"));
   Value& out = build.result(Type::int32, {size.batch, rows.out, columns.out, size.channels});
