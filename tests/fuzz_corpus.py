@@ -9,6 +9,7 @@ FOLDER/words is libFuzzer's dictionary.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -44,16 +45,20 @@ def binary_files() -> dict[str, bytes]:
     return {f"binary_{name}": convolution(tiny_files, **shape)[0] for name, shape in shapes.items()}
 
 
+def sources(models: Sequence[Path] = ()) -> dict[str, bytes]:
+    """All of them by name, with the files of `models`."""
+    files = {**operator_files(), **binary_files(), "everything": tiny_files.everything_file()}
+    for name in ("log_mel", "waveform"):
+        files[f"adaptive_{name}"] = tiny_files.adaptive_file(input=name)
+    return {**files, **{path.stem: path.read_bytes() for path in models}}
+
+
 def main() -> int:
     """Write the folder."""
     folder = Path(sys.argv[1])
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
-    files = {**operator_files(), **binary_files(), "everything": tiny_files.everything_file()}
-    for name in ("log_mel", "waveform"):
-        files[f"adaptive_{name}"] = tiny_files.adaptive_file(input=name)
-    for path in map(Path, sys.argv[2:]):
-        files[path.stem] = path.read_bytes()
+    files = sources([Path(argument) for argument in sys.argv[2:]])
     meta = tiny_files.metadata().to_json()
     files["metadata"] = meta
     for name, data in files.items():

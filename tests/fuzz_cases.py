@@ -1,0 +1,224 @@
+"""One case of fuzzing, from its number to what was found: a random graph or a changed file, tried and judged.
+
+Cases are the same for the same number. A crash, a hang, a broken promise or a disagreement with the reference is a
+finding, never an error of the one who asks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import judge
+import native_answers
+import numpy as np
+from native_answers import CLASSIFIER, FORK, TWO_THREADS, Native
+from random_graphs import SPECIAL, random_graph
+from structural_changes import changed
+
+from bnn_exit import artifact
+from bnn_exit.errors import BnnExitError
+from bnn_exit.runtime import flatbuffer
+
+MAX_BYTES = 1 << 24
+MAX_OPERATIONS = {"sanitized": 1 << 21, "plain": 1 << 26}
+NS_A_STEP = 2.0
+"""What is slower, by the file's own count, is a hang in the making; measured where there are at least MANY_STEPS."""
+MANY_STEPS = 100_000
+NS_TO_LOAD = 2e9
+ROOM_TO_LOAD = 4 << 20
+"""Bytes beside `max_bytes` and twice the file that loading may take."""
+REFERENCE_SECONDS = 5
+MOST_INPUTS = 1 << 19
+"""Values; what asks for more is loaded, but not run."""
+
+
+@dataclasses.dataclass
+class Case:
+    name: str
+    file: bytes
+    rounds: list[list[Any]]
+    threads: int
+    flags: int
+
+
+@dataclasses.dataclass
+class Finding:
+    kind: str
+    text: str
+
+
+@dataclasses.dataclass
+class Outcome:
+    """What a case gave: findings, verdicts by kind, the slowest step and the most memory beside the file."""
+
+    findings: list[Finding] = dataclasses.field(default_factory=list)
+    verdicts: dict[str, int] = dataclasses.field(default_factory=dict)
+    ns_a_step: float = 0.0
+    peak_bytes: int = 0
+
+    def count(self, kind: str) -> None:
+        self.verdicts[kind] = self.verdicts.get(kind, 0) + 1
+
+
+def graph_case(number: int) -> Case:
+    """A random valid graph."""
+    graph = random_graph(number)
+    return Case(f"graph-{number}", graph.data, graph.inputs, *_manner(number))
+
+
+def file_case(number: int, sources: Mapping[str, bytes]) -> Case:
+    """A changed file: every other one from a random graph, the others from files that are given."""
+    random = np.random.default_rng([number, 1])
+    if random.random() < 0.5:
+        name, data = "graph", random_graph(10**9 + number).data
+    else:
+        name = list(sources)[int(random.integers(len(sources)))]
+        data = sources[name]
+    data = changed(data, number)
+    threads, flags = _manner(number)
+    try:
+        model = flatbuffer.read(data)
+        flags |= CLASSIFIER if artifact.METADATA_NAME in model.metadata else 0
+        rounds = _inputs(model, random)
+    except BnnExitError:
+        rounds = []
+    return Case(f"file-{number}-{name}", data, rounds, threads, flags)
+
+
+def _manner(number: int) -> tuple[int, int]:
+    """Threads and flags: a fork now and then, two threads on one network, one to three threads of its own."""
+    flags = (FORK if number % 50 == 7 else 0) | (TWO_THREADS if number % 20 == 3 else 0)
+    return (1, 1, 1, 2, 1, 1, 3)[number % 7], flags
+
+
+def _inputs(model: flatbuffer.Model, random: np.random.Generator) -> list[list[Any]]:
+    tensors = [model.subgraphs[0].tensors[index] for index in model.subgraphs[0].inputs]
+    sizes = [int(np.prod(tensor.shape, dtype=object)) for tensor in tensors]
+    if sum(sizes) > MOST_INPUTS or any(max(tensor.shape, default=0) > MOST_INPUTS for tensor in tensors):
+        return []
+    special = random.random() < 0.2
+    rounds = []
+    for _ in range(2):
+        inputs = []
+        for tensor in tensors:
+            if tensor.dtype not in flatbuffer.schema.NUMPY_TYPES:
+                return []
+            values: Any = random.integers(0 if tensor.dtype[0] == "u" else -9, 10, tensor.shape)
+            if tensor.dtype.startswith(("float", "complex")):
+                values = values / 4
+                if special:
+                    values = np.where(random.random(tensor.shape) < 0.1, random.choice(SPECIAL, tensor.shape), values)
+            with np.errstate(all="ignore"):
+                inputs.append(np.asarray(values > 0 if tensor.dtype == "bool" else values).astype(tensor.dtype))
+        rounds.append(inputs)
+    return rounds
+
+
+class _TooLong(Exception):
+    pass
+
+
+def _judged(case: Case, answers: Sequence[native_answers.Answer]) -> list[judge.Verdict]:
+    def stop(*_: object) -> None:
+        raise _TooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, REFERENCE_SECONDS)
+    try:
+        return judge.judge(case.file, case.rounds, answers)
+    except (_TooLong, MemoryError, RecursionError):
+        return [judge.Verdict("too much for the reference") for _ in answers]
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def try_case(case: Case, programs: Mapping[str, Native]) -> Outcome:
+    """Ask each program: one called "plain" has no sanitizers and is timed, the others watch memory."""
+    outcome = Outcome()
+    for name, native in programs.items():
+        plain = name.startswith("plain")
+        try:
+            answers = _ask(native, case, plain)
+        except native_answers.Died as error:
+            outcome.findings.append(Finding("crash or hang", f"{name}: {error}"))
+            outcome.count("crash or hang")
+            continue
+        outcome.findings += [Finding("broken promise", f"{name}: {what}") for what in answers.broken]
+        shown = set()
+        for answer, verdict in zip(answers.isas, _judged(case, answers.isas)):
+            outcome.count(verdict.kind)
+            if not verdict.good and verdict.kind not in shown:
+                shown.add(verdict.kind)
+                outcome.findings.append(Finding(verdict.kind, f"{name}, {answer.isa}: {verdict.text}"))
+        if plain:
+            outcome.findings += _timed(native, case, answers, outcome)
+        else:
+            _weigh(case, answers, outcome)
+        if answers.classifier is not None:
+            _judge_classifier(case, answers.classifier, outcome)
+    return outcome
+
+
+def _ask(native: Native, case: Case, plain: bool) -> native_answers.Answers:
+    most = MAX_OPERATIONS["plain" if plain else "sanitized"]
+    return native.ask(
+        case.file, case.rounds, max_bytes=MAX_BYTES, max_operations=most, threads=case.threads, flags=case.flags
+    )
+
+
+def _steps(answers: native_answers.Answers) -> dict[str, float]:
+    """Nanoseconds a step of each instruction set's fastest run."""
+    return {
+        answer.isa: min(found.ns for found in answer.rounds) / answer.operations
+        for answer in answers.isas
+        if answer.rounds and answer.operations >= MANY_STEPS
+    }
+
+
+def _timed(native: Native, case: Case, answers: native_answers.Answers, outcome: Outcome) -> list[Finding]:
+    """What is too slow; believed only if it is so again, for others use the machine, too."""
+    slow, load = _steps(answers), {answer.isa: answer.load_ns for answer in answers.isas}
+    for _ in range(4):
+        if max(slow.values(), default=0) <= NS_A_STEP and max(load.values(), default=0) <= NS_TO_LOAD:
+            break
+        try:
+            again = _ask(native, dataclasses.replace(case, flags=0, threads=1), True)
+        except native_answers.Died as error:
+            return [Finding("crash or hang", f"timed again: {error}")]
+        slow = {isa: min(value, _steps(again).get(isa, value)) for isa, value in slow.items()}
+        load = {answer.isa: min(answer.load_ns, load.get(answer.isa, answer.load_ns)) for answer in again.isas}
+    outcome.ns_a_step = max(slow.values(), default=0.0)
+    findings = [Finding("slow steps", f"{isa}: {value:.1f} ns") for isa, value in slow.items() if value > NS_A_STEP]
+    findings += [Finding("slow to load", f"{isa}: {ns / 1e9:.1f} s") for isa, ns in load.items() if ns > NS_TO_LOAD]
+    return findings[:1]
+
+
+def _weigh(case: Case, answers: native_answers.Answers, outcome: Outcome) -> None:
+    most = max((answer.peak_bytes for answer in answers.isas), default=0)
+    outcome.peak_bytes = max(outcome.peak_bytes, most - len(case.file))
+    if most > MAX_BYTES + 2 * len(case.file) + ROOM_TO_LOAD:
+        outcome.findings.append(Finding("memory beyond the limit", f"{most} bytes with a limit of {MAX_BYTES}"))
+
+
+def _judge_classifier(case: Case, found: tuple[int, str], outcome: Outcome) -> None:
+    """The package's reader and the library's classifier take the same files."""
+    status, text = found
+    if status in (native_answers.LIMIT, native_answers.MEMORY):
+        return
+    try:
+        artifact.decode(case.file, place=Path("file"))
+    except BnnExitError as error:
+        if status == native_answers.OK:
+            outcome.findings.append(Finding("only native reads the metadata", str(error)))
+        return
+    except Exception as error:  # a traceback for a file is what this is about
+        outcome.findings.append(Finding("an error of the reader", repr(error)))
+        return
+    loads = any(verdict in outcome.verdicts for verdict in ("same", "within the tolerance"))
+    if status != native_answers.OK and loads:
+        outcome.findings.append(Finding("only native refuses the metadata", text))

@@ -1,0 +1,254 @@
+"""The reference backend as the judge of the native library, for any file and any inputs.
+
+Either both refuse a file or a run, or both give the same. What is not a sum of floats or a function of them must be the
+same to the last bit, NaN and -0 included. For the rest ERROR is what one operator may be off by; what that may come to
+at the outputs is found by running the reference again with such errors made on purpose.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import native_answers
+import numpy as np
+
+from bnn_exit.errors import BnnExitError
+from bnn_exit.runtime import flatbuffer, reference
+from bnn_exit.runtime.flatbuffer import Operator
+from bnn_exit.runtime.reference import Interpreter
+
+ERROR = 2.0**-21
+"""What one result of such an operator may be off by, as a share of what its sum is with all signs positive."""
+SUMS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "AVERAGE_POOL_2D", "MEAN", "SUM", "RFFT2D"}
+EXACT = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SUM"}
+"""Those that are exact while their sums are: the others divide, or turn."""
+FUNCTIONS = {
+    *("SOFTMAX", "LOG_SOFTMAX", "ELU", "HARD_SWISH", "LOGISTIC", "TANH", "EXP", "LOG", "SIN", "COS", "RSQRT", "POW"),
+    *("COMPLEX_ABS", "REDUCE_PROD"),
+}
+DRAWS = (8, 56)
+"""Runs with errors made on purpose: first some, and more before a difference is believed."""
+WILD = np.float32([np.nan, np.inf, -np.inf, 1e33, -1e33])
+GRID = 2.0**-8
+"""Sums of products of multiples of it are exact while they are small: then no error is allowed."""
+
+ONLY_REFERENCE = (
+    r"is only known during a run",
+    r"values of \w+ are not supported",
+    r"a result of \w+ is not supported",
+    r"which this library does not take",
+    r"only transforms of one axis|is no power of two",
+    r"must be a constant",
+)
+"""What the native library may refuse although the reference runs it."""
+
+
+@dataclasses.dataclass
+class Verdict:
+    """`kind` is "same" or what is wrong; `text` says more."""
+
+    kind: str
+    text: str = ""
+
+    @property
+    def good(self) -> bool:
+        return self.kind in GOOD
+
+
+GOOD = {
+    "same",
+    "within the tolerance",
+    "both refuse",
+    "beyond a limit",
+    "only the reference runs it",
+    "too much for the reference",
+}
+
+
+class Erring(Interpreter):
+    """The reference with errors of a size that the native library's sums and functions may have."""
+
+    def __init__(self, model: flatbuffer.Model, seed: int) -> None:
+        super().__init__(model)
+        self._random = np.random.default_rng(seed)
+
+    def _step(self, index: int, operator: Operator, arguments: list[Any], observe: Any) -> tuple[Any, ...]:
+        results = super()._step(index, operator, arguments, observe)
+        if operator.name not in SUMS | FUNCTIONS or results[0].dtype.kind not in "fc":
+            return results
+        if operator.name in EXACT and _exact(arguments):
+            return results
+        scale = self._scale(index, operator, arguments, results[0])
+        with np.errstate(all="ignore"):
+            shifted = results[0] + self._random.uniform(-1, 1, scale.shape) * ERROR * np.where(
+                np.isfinite(scale), scale, 0
+            )
+        wild = self._random.choice(WILD, scale.shape)
+        return (np.where(np.isfinite(scale), shifted, wild).astype(results[0].dtype),)
+
+    def _scale(self, index: int, operator: Operator, arguments: list[Any], result: Any) -> Any:
+        """What an error of a result is a share of; not finite where float32 may overflow on the way to it."""
+        if operator.name == "LOG_SOFTMAX":
+            return np.abs(result) + np.max(np.abs(arguments[0]), axis=-1, keepdims=True, initial=1) * 2.0**-28
+        if operator.name not in SUMS:
+            return np.where(np.isfinite(result), np.abs(result), 0)
+        plain = {**operator.options, "fused_activation_function": "NONE"}
+        # What is not finite is so in any order.
+        positive = [
+            value if value is None or value.dtype.kind != "f" else np.where(np.isfinite(value), np.abs(value), 0)
+            for value in arguments
+        ]
+        tensors = self._model.subgraphs[index].tensors
+        outputs = tuple(tensors[position] for position in operator.outputs)
+        scale = np.abs(reference.OPERATORS[operator.name](positive, plain, outputs)[0])
+        if operator.name == "RFFT2D":
+            finite = np.all(np.isfinite(arguments[0]), axis=-1, keepdims=True)
+            return np.where(finite, np.max(scale, axis=-1, keepdims=True), np.inf) + np.zeros(scale.shape)
+        return scale
+
+
+def _exact(arguments: Sequence[Any]) -> bool:
+    """Whether every sum of products of these is exact in float32."""
+    product = 1.0
+    for value in arguments[:2]:
+        if value is None or value.dtype.kind != "f":
+            continue
+        finite = value[np.isfinite(value)]
+        if np.any(finite * 256 != np.round(finite * 256)):
+            return False
+        product *= float(np.max(np.abs(finite), initial=0)) * max(1.0, value.size**0.5)
+    return product < 2.0**24 * GRID * GRID * 256
+
+
+def judge(file: bytes, rounds: Sequence[Sequence[Any]], answers: Sequence[native_answers.Answer]) -> list[Verdict]:
+    """Compare each instruction set's answer to a file with the reference's."""
+    try:
+        model = flatbuffer.read(file)
+        interpreter = Interpreter(model)
+    except BnnExitError as error:
+        loads = Verdict("only native loads it", str(error))
+        return [loads if answer.status == native_answers.OK else Verdict("both refuse") for answer in answers]
+    limits = native_answers.LIMIT, native_answers.MEMORY
+    expected: list[tuple[Any, ...] | BnnExitError] = []
+    if not all(answer.status in limits for answer in answers):
+        for inputs in rounds:
+            try:
+                expected.append(interpreter.run(inputs))
+            except BnnExitError as error:
+                expected.append(error)
+    verdicts: list[Verdict] = []
+    for position, answer in enumerate(answers):
+        same = [k for k in range(position) if _alike(answers[k], answer)]
+        if same:
+            verdicts.append(verdicts[same[0]])
+        elif answer.status in limits:
+            verdicts.append(Verdict("beyond a limit"))
+        else:
+            verdicts.append(_judge(model, rounds, expected, answer))
+    return verdicts
+
+
+def _alike(a: native_answers.Answer, b: native_answers.Answer) -> bool:
+    """Whether two instruction sets gave the same to the last bit."""
+    return (a.status, a.text, len(a.rounds)) == (b.status, b.text, len(b.rounds)) and all(
+        (x.status, x.text) == (y.status, y.text)
+        and all(v.tobytes() == w.tobytes() for v, w in zip(x.outputs, y.outputs))
+        for x, y in zip(a.rounds, b.rounds)
+    )
+
+
+def _judge(
+    model: flatbuffer.Model, rounds: Sequence[Sequence[Any]], expected: Sequence[Any], answer: native_answers.Answer
+) -> Verdict:
+    verdict = Verdict("same" if answer.status == native_answers.OK else "both refuse")
+    for index, inputs in enumerate(rounds):
+        wanted = expected[index]
+        loaded = answer.status == native_answers.OK
+        if loaded and index >= len(answer.rounds):
+            return Verdict("the inputs are described differently", str(answer.inputs))
+        status, text = (
+            (answer.rounds[index].status, answer.rounds[index].text) if loaded else (answer.status, answer.text)
+        )
+        if isinstance(wanted, BnnExitError):
+            if status == native_answers.OK:
+                return Verdict("only native runs it", str(wanted))
+            continue
+        if status != native_answers.OK:
+            return _only_reference(text)
+        found = _compare(model, inputs, wanted, answer.rounds[index].outputs)
+        if not found.good:
+            return dataclasses.replace(found, text=f"{answer.isa}, run {index}: {found.text}")
+        verdict = verdict if found.kind == "same" else found
+    return verdict
+
+
+def _only_reference(text: str) -> Verdict:
+    if any(re.search(pattern, text) for pattern in ONLY_REFERENCE):
+        return Verdict("only the reference runs it", text)
+    return Verdict("only native refuses it", text)
+
+
+def _compare(model: flatbuffer.Model, inputs: Sequence[Any], expected: Sequence[Any], found: Sequence[Any]) -> Verdict:
+    described = [(value.dtype, value.shape) for value in expected], [(value.dtype, value.shape) for value in found]
+    if described[0] != described[1]:
+        return Verdict("the outputs are described differently", f"{described[0]} {described[1]}")
+    expected, found = _real(expected), _real(found)
+    doubtful = [_differs(a, b) for a, b in zip(expected, found)]
+    if not any(np.any(where) for where in doubtful):
+        return Verdict("same")
+    least, most = [_wide(value) for value in expected], [_wide(value) for value in expected]
+    odd = [np.zeros(value.shape, bool) for value in expected]  # NaN or a zero of the other sign is among the draws
+    for count in DRAWS:
+        for seed in range(count):
+            try:
+                drawn = _real(Erring(model, seed + 1000 * count).run(inputs))
+            except BnnExitError:
+                return Verdict("within the tolerance", "an error decides whether it can be computed")
+            for k, value in enumerate(drawn):
+                if value.shape != expected[k].shape:
+                    return Verdict("within the tolerance", "an error decides the shape")
+                wide = _wide(value)
+                least[k], most[k] = np.fmin(least[k], wide), np.fmax(most[k], wide)
+                odd[k] |= ~_differs(value, found[k]) | (np.isnan(wide) != np.isnan(_wide(expected[k])))
+        bad = [
+            where & ~odd[k] & ~_between(found[k], least[k], most[k], expected[k]) for k, where in enumerate(doubtful)
+        ]
+        if not any(np.any(where) for where in bad):
+            return Verdict("within the tolerance")
+    k = next(k for k, where in enumerate(bad) if np.any(where))
+    place = tuple(int(axis[0]) for axis in np.nonzero(bad[k])) if bad[k].ndim else ()
+    return Verdict(
+        "the results differ",
+        f"output {k} at {list(place)} is {found[k][place]!r}, but must be {expected[k][place]!r} "
+        f"({int(np.sum(bad[k]))} of {bad[k].size} values)",
+    )
+
+
+def _real(values: Sequence[Any]) -> list[Any]:
+    return [np.stack([value.real, value.imag]) if value.dtype.kind == "c" else value for value in values]
+
+
+def _wide(value: Any) -> Any:
+    return value.astype(np.float64)
+
+
+def _differs(a: Any, b: Any) -> Any:
+    """Where two arrays are not the same to the last bit; every NaN counts as the same."""
+    if a.dtype.kind != "f":
+        return np.asarray(a != b)
+    same = (a == b) & (np.signbit(a) == np.signbit(b)) | (np.isnan(a) & np.isnan(b))
+    return np.asarray(~same)
+
+
+def _between(found: Any, least: Any, most: Any, expected: Any) -> Any:
+    """Where a value lies in what errors made of it, or a little outside, since draws seldom reach the ends."""
+    if np.all(least == most):
+        return np.zeros(found.shape, bool)
+    wide = _wide(found)
+    with np.errstate(all="ignore"):
+        room = np.where(np.isfinite(most - least), most - least, 0)
+        inside = (wide >= least - room) & (wide <= most + room) & (least < most)
+    return inside
