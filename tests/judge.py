@@ -22,6 +22,8 @@ from bnn_exit.runtime.reference import Interpreter
 
 ERROR = 2.0**-21
 """What one result of such an operator may be off by, as a share of what its sum is with all signs positive."""
+LEAST_ERROR = 2.0**-142
+"""The same where results are so small that float32 has fewer digits for them."""
 SUMS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "AVERAGE_POOL_2D", "MEAN", "SUM", "RFFT2D"}
 EXACT = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "BATCH_MATMUL", "SUM"}
 """Those that are exact while their sums are: the others divide, or turn."""
@@ -29,6 +31,7 @@ FUNCTIONS = {
     *("SOFTMAX", "LOG_SOFTMAX", "ELU", "HARD_SWISH", "LOGISTIC", "TANH", "EXP", "LOG", "SIN", "COS", "RSQRT", "POW"),
     *("COMPLEX_ABS", "REDUCE_PROD"),
 }
+PADDED = {"CONV_2D", "DEPTHWISE_CONV_2D"}
 DRAWS = (8, 56)
 """Runs with errors made on purpose: first some, and more before a difference is believed."""
 WILD = np.float32([np.nan, np.inf, -np.inf, 1e33, -1e33])
@@ -81,13 +84,18 @@ class Erring(Interpreter):
             return results
         if operator.name in EXACT and _exact(arguments):
             return results
-        scale = self._scale(index, operator, arguments, results[0])
+        result = results[0]
+        scale = self._scale(index, operator, arguments, result)
+        if result.dtype.kind == "c":
+            parts = [self._shifted(part, scale) for part in (result.real, result.imag)]
+            return (np.stack(parts, axis=-1).view(result.dtype)[..., 0],)
+        return (self._shifted(result, scale),)
+
+    def _shifted(self, result: Any, scale: Any) -> Any:
         with np.errstate(all="ignore"):
-            shifted = results[0] + self._random.uniform(-1, 1, scale.shape) * ERROR * np.where(
-                np.isfinite(scale), scale, 0
-            )
-        wild = self._random.choice(WILD, scale.shape)
-        return (np.where(np.isfinite(scale), shifted, wild).astype(results[0].dtype),)
+            error = ERROR * np.where(np.isfinite(scale), scale, 0) + LEAST_ERROR
+            shifted = result + self._random.uniform(-1, 1, scale.shape) * error
+        return np.where(np.isfinite(scale), shifted, self._random.choice(WILD, scale.shape)).astype(result.dtype)
 
     def _scale(self, index: int, operator: Operator, arguments: list[Any], result: Any) -> Any:
         """What an error of a result is a share of; not finite where float32 may overflow on the way to it."""
@@ -95,6 +103,8 @@ class Erring(Interpreter):
             return np.abs(result) + np.max(np.abs(arguments[0]), axis=-1, keepdims=True, initial=1) * 2.0**-28
         if operator.name not in SUMS:
             return np.where(np.isfinite(result), np.abs(result), 0)
+        if operator.name in PADDED and not np.all(np.isfinite(arguments[1])):
+            return np.full(result.shape, np.inf)  # padding is skipped, or it is a zero that makes NaN of such a weight
         plain = {**operator.options, "fused_activation_function": "NONE"}
         # What is not finite is so in any order.
         positive = [
@@ -104,6 +114,9 @@ class Erring(Interpreter):
         tensors = self._model.subgraphs[index].tensors
         outputs = tuple(tensors[position] for position in operator.outputs)
         scale = np.abs(reference.OPERATORS[operator.name](positive, plain, outputs)[0])
+        with np.errstate(over="ignore"):
+            if operator.name == "AVERAGE_POOL_2D":  # its sum may overflow, though the mean does not
+                scale = scale * np.float32(operator.options["filter_height"] * operator.options["filter_width"])
         if operator.name == "RFFT2D":
             finite = np.all(np.isfinite(arguments[0]), axis=-1, keepdims=True)
             return np.where(finite, np.max(scale, axis=-1, keepdims=True), np.inf) + np.zeros(scale.shape)
