@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import schema
+from bnn_exit.runtime import arity, schema
 from bnn_exit.runtime.options import builtin_options, custom_options
 from bnn_exit.runtime.tables import Buffer, Table, damaged, pick
 
@@ -106,6 +106,17 @@ class Model:
     metadata: Mapping[str, bytes] = dataclasses.field(repr=False)
 
 
+def is_allowed(shape: Sequence[int]) -> bool:
+    """Whether a tensor may have that shape: asked of those in a file and of all that operators make of them.
+
+    The product of the axes that are not 0 is bounded, for loops and strides are made of these also where there is no
+    value.
+    """
+    if len(shape) > MAX_DIMENSIONS or any(size < 0 for size in shape):
+        return False
+    return math.prod(size for size in shape if size) <= MAX_ELEMENTS
+
+
 def read(data: bytes) -> Model:
     """The network in the bytes of a TFLite file.
 
@@ -148,7 +159,11 @@ def _operator_code(table: Table) -> tuple[str, bool]:
     # Files from before 2020 hold the code in a single byte, the only field that old readers know.
     code = max(table.scalar(0, "int8", 0), table.scalar(3, "int32", 0))
     if code == schema.CUSTOM:
-        return table.text(1), True
+        # Operators go by their names from here on.
+        name = table.text(1)
+        if name in schema.OPERATOR_NAMES:
+            raise damaged(f"a custom operator is called {name}, as a builtin one")
+        return name, True
     if not 0 <= code < len(schema.OPERATOR_NAMES):
         return f"builtin operator {code}", False
     return schema.OPERATOR_NAMES[code], False
@@ -163,13 +178,14 @@ def _subgraph(table: Table, buffers: list[memoryview], codes: list[tuple[str, bo
     for operator in operators:
         _check_indices([index for index in operator.inputs if index != -1], tensors, f"an input of {operator.name}")
         _check_indices(operator.outputs, tensors, f"an output of {operator.name}")
+        arity.check(operator.name, operator.options, len(operator.inputs), len(operator.outputs))
     return Subgraph(table.text(4), tensors, inputs, outputs, operators)
 
 
 def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
     name, shape = table.text(3), table.int32s(0)
     dtype = pick(schema.ELEMENT_TYPES, table.scalar(1, "int8", 0), "an element type")
-    if len(shape) > MAX_DIMENSIONS or any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
+    if not is_allowed(shape):
         raise damaged(f"tensor {name!r} has the shape {list(shape[: MAX_DIMENSIONS + 1])}")
     data = pick(buffers, table.scalar(2, "uint32", 0), "a buffer")
     if len(data) and dtype in schema.NUMPY_TYPES:
@@ -224,6 +240,10 @@ def _check_branches(subgraphs: tuple[Subgraph, ...]) -> None:
         for operator in subgraphs[index].operators:
             choices = branches(operator)
             _check_indices(choices, subgraphs, f"a branch of an IF in subgraph {index}")
+            for choice in choices:
+                target = subgraphs[choice]
+                if (len(target.inputs) + 1, len(target.outputs)) != (len(operator.inputs), len(operator.outputs)):
+                    raise damaged(f"an IF in subgraph {index} does not fit its branch, subgraph {choice}")
             total += 1 + max((longest_run(choice) for choice in choices), default=0)
         if total > MAX_STEPS:
             raise damaged(f"subgraph {index} unfolds into {total} steps")

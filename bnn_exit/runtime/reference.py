@@ -30,6 +30,9 @@ OPERATORS: dict[str, Kernel] = {
 """Operator -> function(inputs, options, outputs): the arrays that it reads (None for an optional one that is not
 given), its options, and the tensors that it writes. It returns one array an output."""
 
+MAX_BYTES = 2**32
+"""Of the values of one subgraph."""
+
 Observer = Callable[[int, Operator, tuple[Array, ...]], None]
 """Called after each operator with the number of the subgraph, the operator and what it wrote."""
 
@@ -77,7 +80,8 @@ class Interpreter:
             mismatch = _mismatch(subgraph.tensors[position], value)
             if mismatch:
                 raise ArtifactError(f"an input of subgraph {index} {mismatch}")
-            values[position] = value
+            values[position] = _read_only(value)
+        taken = 0
         for operator in subgraph.operators:
             arguments = [None if position < 0 else values[position] for position in operator.inputs]
             results = self._step(index, operator, arguments, observe)
@@ -87,7 +91,10 @@ class Interpreter:
                 mismatch = _mismatch(subgraph.tensors[position], value)
                 if mismatch:
                     raise damaged(f"an output of {operator.name} in subgraph {index} {mismatch}")
-                values[position] = value
+                values[position] = _read_only(value)
+                taken += value.nbytes
+            if taken > MAX_BYTES:
+                raise ArtifactError(f"subgraph {index} needs more than {MAX_BYTES} bytes: export a smaller network")
         return tuple(values[position] for position in subgraph.outputs)
 
     def _step(
@@ -95,7 +102,10 @@ class Interpreter:
     ) -> tuple[Array, ...]:
         if operator.name == "IF":
             taken, skipped = flatbuffer.branches(operator)
-            branch = taken if np.asarray(arguments[0]).reshape(-1)[0] else skipped
+            condition = np.ravel(arguments[0])
+            if condition.dtype != np.bool_ or condition.size < 1:
+                raise damaged(f"the condition of an IF in subgraph {index} is {condition.size} {condition.dtype}")
+            branch = taken if condition[0] else skipped
             return self._run(branch, tuple(arguments[1:]), observe)
         tensors = self._model.subgraphs[index].tensors
         outputs = tuple(tensors[position] for position in operator.outputs)
@@ -127,8 +137,8 @@ class Interpreter:
                     f"the reference backend lacks the operator {operator.name}, which subgraph {index} "
                     f"({subgraph.name or 'unnamed'}) uses: choose the lce backend, or export the model without it"
                 )
-            if operator.name == "IF":
-                self._check_if(index, operator)
+            if operator.name == "IF" and -1 in operator.inputs:
+                raise damaged(f"an IF in subgraph {index} lacks an input")
             if not ready.issuperset(position for position in operator.inputs if position >= 0):
                 raise damaged(f"{operator.name} in subgraph {index} reads what no earlier step writes")
             if not ready.isdisjoint(operator.outputs) or len(set(operator.outputs)) < len(operator.outputs):
@@ -137,17 +147,17 @@ class Interpreter:
         if not ready.issuperset(subgraph.outputs):
             raise damaged(f"an output of subgraph {index} is never written")
 
-    def _check_if(self, index: int, operator: Operator) -> None:
-        if not operator.inputs or -1 in operator.inputs:
-            raise damaged(f"an IF in subgraph {index} lacks an input")
-        for branch in flatbuffer.branches(operator):
-            target = self._model.subgraphs[branch]
-            if (len(target.inputs), len(target.outputs)) != (len(operator.inputs) - 1, len(operator.outputs)):
-                raise damaged(f"an IF in subgraph {index} does not fit its branch, subgraph {branch}")
+
+def _read_only(value: Array) -> Array:
+    """The array, for reading alone: no operator may change a value of the network, nor one of the caller's."""
+    view = value.view()
+    view.flags.writeable = False
+    return view
 
 
 def _mismatch(tensor: Tensor, value: Array) -> str | None:
     """How a value differs from what the file announces, or None if it does not."""
-    if value.dtype == tensor.dtype and (value.shape == tensor.shape or tensor.dynamic):
+    dynamic = tensor.dynamic and flatbuffer.is_allowed(value.shape)
+    if value.dtype == tensor.dtype and (value.shape == tensor.shape or dynamic):
         return None
     return f"is {value.dtype} {list(value.shape)}, but must be {tensor.dtype} {list(tensor.shape)}"

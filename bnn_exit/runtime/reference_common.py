@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.runtime.flatbuffer import MAX_ELEMENTS, Tensor
+from bnn_exit.runtime.flatbuffer import MAX_DIMENSIONS, Tensor, is_allowed
 
 Array = npt.NDArray[Any]
 Options = Mapping[str, Any]
@@ -24,16 +24,83 @@ RANGES = {
 """Fused activation -> the range that it clamps to."""
 
 
+FLOATS = ("float32",)
+NUMBERS = ("float32", "int32", "int64")
+
+MAX_NUMBERS = 2**12
+"""Sizes, axes and the like that one operator may be given as values."""
+
+MAX_REACH = 2**16
+"""Of a filter, stride or dilation: far above any network."""
+
+MAX_WORK = 2**35
+"""Multiplications of one operator: as many as the native backend allows a whole network by default."""
+
+
+def operands(
+    inputs: Sequence[Any], count: int, types: tuple[str, ...], *, beside: tuple[int, ...] = ()
+) -> Sequence[Any]:
+    """The inputs, after a check that they are so many, all of one of the types, and may be broadcast together.
+
+    `beside` is the shape of another operand, of another type.
+    """
+    if len(inputs) != count or any(value is None for value in inputs):
+        raise ValueError(f"it takes {count} inputs")
+    names = {value.dtype.name for value in inputs}
+    if len(names) > 1 or not names.issubset(types):
+        raise TypeError(f"values of {' and '.join(sorted(names))} are not supported")
+    require_size(np.broadcast_shapes(beside, *(value.shape for value in inputs)))
+    return inputs
+
+
+def whole(values: Any) -> list[int]:
+    """The whole numbers that an operator is given as values: sizes, axes, margins."""
+    if values is None or values.dtype.name not in ("int32", "int64") or values.size > MAX_NUMBERS:
+        raise ValueError(f"it takes at most {MAX_NUMBERS} whole numbers")
+    return [int(value) for value in np.ravel(values)]
+
+
+def axis_of(number: int, rank: int) -> int:
+    """An axis, counted from the end if negative."""
+    if not -rank <= number < rank:
+        raise IndexError(f"axis {number} of {rank}")
+    return number % rank
+
+
+def clamp(values: Array, low: float, high: float) -> Array:
+    """The values within the range. What is not outside stays as it is: NaN, and -0 at a bound of 0, as in TFLite."""
+    if low > -math.inf:
+        values = np.where(values < low, values.dtype.type(low), values)
+    if high < math.inf:
+        values = np.where(values > high, values.dtype.type(high), values)
+    return values
+
+
 def activate(values: Array, options: Options) -> Array:
     """The values after the fused activation of an operator."""
     low, high = RANGES[options["fused_activation_function"]]
-    return np.clip(values, low, high).astype(values.dtype) if (low, high) != RANGES["NONE"] else values
+    if (low, high) != RANGES["NONE"] and values.dtype.name not in NUMBERS:
+        raise TypeError(f"values of {values.dtype} with a fused activation are not supported")
+    return clamp(values, low, high)
 
 
 def require_size(shape: Sequence[int]) -> None:
-    """Raise ValueError if an array would be larger than any network needs: a damaged file may ask for anything."""
-    if any(size < 0 for size in shape) or math.prod(shape) > MAX_ELEMENTS:
-        raise ValueError(f"it asks for an array of shape {list(shape)}")
+    """Raise ValueError if no tensor may have that shape. To be asked before NumPy makes it: a damaged file may ask for
+    anything."""
+    if not is_allowed(shape):
+        raise ValueError(f"it asks for an array of shape {list(shape[: MAX_DIMENSIONS + 1])}")
+
+
+def require_work(*factors: int) -> None:
+    """Raise ValueError if the multiplications of an operator, the product of the factors, would take hours."""
+    if math.prod(factors) > MAX_WORK:
+        raise ValueError(f"it asks for {math.prod(factors)} multiplications")
+
+
+def require_image(values: Array) -> None:
+    """Raise ValueError unless there are four axes, [batch, height, width, channels], none of them empty."""
+    if values.ndim != 4 or values.size == 0:
+        raise ValueError(f"an image has the shape {list(values.shape)}")
 
 
 def output_size(size: int, *, filter_size: int, stride: int, dilation: int, padding: str) -> tuple[int, int]:
@@ -43,9 +110,13 @@ def output_size(size: int, *, filter_size: int, stride: int, dilation: int, padd
     """
     if min(filter_size, stride, dilation) < 1:
         raise ValueError(f"filter {filter_size}, stride {stride} and dilation {dilation} must be at least 1")
+    if max(filter_size, stride, dilation, (filter_size - 1) * dilation) > MAX_REACH:
+        raise ValueError(f"its filter asks for an array of more than {MAX_REACH} values")
     reach = (filter_size - 1) * dilation + 1
     if padding == "VALID":
-        return max(0, (size - reach) // stride + 1), 0
+        if size < reach:
+            raise ValueError("its filter is larger than its input")
+        return (size - reach) // stride + 1, 0
     length = -(-size // stride)
     return length, max(0, (length - 1) * stride + reach - size) // 2
 
@@ -55,6 +126,7 @@ def pooled(values: Array, options: Options, reduce: Callable[..., Any]) -> Array
 
     Padding takes no part: a window at the edge holds fewer values.
     """
+    require_image(values)
     (height, top), (width, left) = (
         output_size(
             values.shape[1 + axis],
@@ -65,6 +137,10 @@ def pooled(values: Array, options: Options, reduce: Callable[..., Any]) -> Array
         )
         for axis, side in enumerate(("height", "width"))
     )
+    taps = [
+        min(size, options[f"filter_{side}"]) for size, side in ((values.shape[1], "height"), (values.shape[2], "width"))
+    ]
+    require_work(len(values), height, width, values.shape[3], *taps)
     result = np.empty((len(values), height, width, values.shape[3]), values.dtype)
     for row in range(height):
         for column in range(width):
@@ -74,16 +150,30 @@ def pooled(values: Array, options: Options, reduce: Callable[..., Any]) -> Array
     return result
 
 
-def patches(values: Array, filter_shape: Sequence[int], options: Options, *, pad_value: float) -> list[list[Array]]:
-    """For each row and column of a filter, the inputs [batch, out_height, out_width, channels] that it meets."""
+def patches(
+    values: Array, filters: Array, options: Options, *, channels: int, inputs: int, pad_value: float
+) -> Iterator[tuple[int, int, Array]]:
+    """Row and column of each tap of the filters [., height, width, .], and the values
+    [batch, out_height, out_width, channels] that it meets.
+
+    `channels` of output are to be made of so many `inputs` a tap each: the limits are asked before anything is made.
+    """
+    require_image(values)
+    require_image(filters)
+    filter_shape = filters.shape[1:3]
     rows, columns = (
         _taps(values.shape[1 + axis], filter_shape[axis], options, side)
         for axis, side in enumerate(("height", "width"))
     )
     require_size((len(values), rows[2], columns[2], values.shape[3]))
+    pixels = len(values), *(len(range(*taps[0].indices(length))) for taps, _, length in (rows, columns))
+    require_size((*pixels, channels))
+    require_work(*pixels, channels, inputs, *filter_shape)
     padded = np.full((len(values), rows[2], columns[2], values.shape[3]), pad_value, values.dtype)
     padded[:, rows[1] : rows[1] + values.shape[1], columns[1] : columns[1] + values.shape[2]] = values
-    return [[padded[:, row, column] for column in columns[0]] for row in rows[0]]
+    for row, vertical in enumerate(rows[0]):
+        for column, horizontal in enumerate(columns[0]):
+            yield row, column, padded[:, vertical, horizontal]
 
 
 def _taps(size: int, filter_size: int, options: Options, side: str) -> tuple[list[slice], int, int]:

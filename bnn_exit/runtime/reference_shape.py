@@ -9,15 +9,20 @@ import numpy as np
 
 from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.flatbuffer import MAX_ELEMENTS, Tensor
-from bnn_exit.runtime.reference_common import Array, Kernel, Options, activate, require_size
-
-
-def _whole(values: Any) -> list[int]:
-    return [int(value) for value in np.ravel(values)]
+from bnn_exit.runtime.reference_common import (
+    Array,
+    Kernel,
+    Options,
+    activate,
+    axis_of,
+    operands,
+    require_size,
+    whole,
+)
 
 
 def _reshape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    shape = _whole(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else list(options["new_shape"])
+    shape = whole(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else list(options["new_shape"])
     return (inputs[0].reshape(shape),)
 
 
@@ -26,25 +31,35 @@ def _squeeze(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -
 
 
 def _expand_dims(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    return (np.expand_dims(inputs[0], _whole(inputs[1])[0]),)
+    return (np.expand_dims(inputs[0], whole(inputs[1])[0]),)
 
 
 def _transpose(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    return (inputs[0].transpose(_whole(inputs[1])),)
+    return (inputs[0].transpose(whole(inputs[1])),)
 
 
 def _concatenation(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    return (activate(np.concatenate(inputs, axis=options["axis"]), options),)
+    _require_one_type(inputs)
+    axis = axis_of(options["axis"], inputs[0].ndim)
+    shape = list(inputs[0].shape)
+    shape[axis] = sum(value.shape[axis] for value in inputs)
+    require_size(shape)
+    return (activate(np.concatenate(inputs, axis=axis), options),)
+
+
+def _require_one_type(inputs: list[Any]) -> None:
+    if len({value.dtype for value in inputs}) > 1:
+        raise TypeError("its inputs differ in type")
 
 
 def _split(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
     axis, values = inputs
-    return tuple(np.split(values, len(outputs), axis=_whole(axis)[0]))
+    return tuple(np.split(values, len(outputs), axis=whole(axis)[0]))
 
 
 def _split_v(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
     values, sizes, axis = inputs
-    where, lengths = _whole(axis)[0], _whole(sizes)
+    where, lengths = whole(axis)[0], whole(sizes)
     rest = values.shape[where] - sum(length for length in lengths if length != -1)
     lengths = [rest if length == -1 else length for length in lengths]
     if sum(lengths) != values.shape[where] or min(lengths) < 0:
@@ -53,10 +68,14 @@ def _split_v(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -
 
 
 def _pack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    _require_one_type(inputs)
+    require_size((len(inputs), *inputs[0].shape))
     return (np.stack(inputs, axis=options["axis"]),)
 
 
 def _unpack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
+    if inputs[0].shape[options["axis"]] != len(outputs):
+        raise ValueError(f"{inputs[0].shape[options['axis']]} values for {len(outputs)} outputs")
     return tuple(np.moveaxis(inputs[0], options["axis"], 0))
 
 
@@ -73,7 +92,7 @@ def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) ->
 def _slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, begin, size = inputs
     where = []
-    for start, length, limit in zip_strict(_whole(begin), _whole(size), values.shape):
+    for start, length, limit in zip_strict(whole(begin), whole(size), values.shape):
         stop = limit if length == -1 else start + length
         if not 0 <= start <= stop <= limit:
             raise IndexError(f"the slice [{start}, {stop}) is outside the {limit} values")
@@ -85,7 +104,7 @@ def _strided_slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, .
     """Bit i of a mask concerns entry i of begin, end and strides."""
     values, begin, end, strides = inputs
     where: list[Any] = []
-    for entry, (start, stop, step) in enumerate(zip_strict(_whole(begin), _whole(end), _whole(strides))):
+    for entry, (start, stop, step) in enumerate(zip_strict(whole(begin), whole(end), whole(strides))):
 
         def marked(name: str, entry: int = entry) -> bool:
             return bool(options[f"{name}_mask"] >> entry & 1)
@@ -106,7 +125,10 @@ def _strided_slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, .
 
 def _pad(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, margins = inputs[:2]
-    fill = np.ravel(inputs[2])[0] if len(inputs) > 2 and inputs[2] is not None else 0
+    fill: Any = 0
+    if len(inputs) > 2 and inputs[2] is not None:
+        _require_one_type([values, inputs[2]])
+        fill = np.ravel(inputs[2])[0]
     pairs = _pairs(values, margins)
     return (np.pad(values, pairs, constant_values=fill).astype(values.dtype),)
 
@@ -122,8 +144,17 @@ def _mirror_pad(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]
     return (np.pad(values, pairs, mode="symmetric"),)
 
 
+def _by_two(numbers: Any) -> list[tuple[int, int]]:
+    flat = whole(numbers)
+    if len(flat) % 2:
+        raise ValueError(f"{len(flat)} margins")
+    return [(flat[index], flat[index + 1]) for index in range(0, len(flat), 2)]
+
+
 def _pairs(values: Array, margins: Array) -> list[tuple[int, int]]:
-    pairs = [(int(before), int(after)) for before, after in margins]
+    pairs = _by_two(margins)
+    if len(pairs) != values.ndim:
+        raise ValueError(f"{len(pairs)} margins for {values.ndim} axes")
     if any(min(pair) < 0 for pair in pairs):
         raise ValueError(f"margins are {pairs}, but must be at least 0")
     require_size([size + sum(pair) for size, pair in zip_strict(values.shape, pairs)])
@@ -133,10 +164,12 @@ def _pairs(values: Array, margins: Array) -> list[tuple[int, int]]:
 def _space_to_batch(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     """Each of the `block` phases of height and width becomes a part of the batch (TensorFlow's dilated layers)."""
     values, block, margins = inputs
-    pairs = [(0, 0), *((int(a), int(b)) for a, b in margins), (0, 0)]
-    values = np.pad(values, _pairs(values, np.array(pairs)))
+    rows, columns = whole(block)
+    if values.ndim != 4 or min(rows, columns) < 1 or rows * columns > MAX_ELEMENTS:
+        raise ValueError(f"it asks for blocks of {rows} x {columns} of {list(values.shape)}")
+    pairs = [(0, 0), *_by_two(margins), (0, 0)]
+    values = np.pad(values, _pairs(values, np.array(pairs, np.int64)))
     batch, height, width, channels = values.shape
-    rows, columns = _whole(block)
     parts = values.reshape(batch, height // rows, rows, width // columns, columns, channels)
     moved = parts.transpose(2, 4, 0, 1, 3, 5)
     return (moved.reshape(rows * columns * batch, height // rows, width // columns, channels),)
@@ -144,45 +177,60 @@ def _space_to_batch(inputs: list[Any], options: Options, outputs: tuple[Tensor, 
 
 def _batch_to_space(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, block, crops = inputs
-    rows, columns = _whole(block)
-    (top, bottom), (left, right) = [(int(a), int(b)) for a, b in crops]
+    rows, columns = whole(block)
+    (top, bottom), (left, right) = _by_two(crops)
     batch, height, width, channels = values.shape
+    if min(rows, columns) < 1 or max(rows, columns) > MAX_ELEMENTS:
+        raise ValueError(f"it asks for blocks of {rows} x {columns}")
+    require_size((batch // (rows * columns), height * rows, width * columns, channels))
+    if min(top, bottom, left, right) < 0 or top + bottom > height * rows or left + right > width * columns:
+        raise ValueError("it crops more than there is")
     parts = values.reshape(rows, columns, batch // (rows * columns), height, width, channels)
     merged = parts.transpose(2, 3, 0, 4, 1, 5).reshape(-1, height * rows, width * columns, channels)
     return (merged[:, top : height * rows - bottom, left : width * columns - right],)
 
 
 def _shape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    if outputs[0].dtype not in ("int32", "int64"):
+        raise TypeError(f"a result of {outputs[0].dtype} is not supported")
     return (np.array(inputs[0].shape, outputs[0].dtype),)
 
 
 def _tile(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    values, times = inputs[0], _whole(inputs[1])
+    values, times = inputs[0], whole(inputs[1])
     require_size([size * count for size, count in zip_strict(values.shape, times)])
     return (np.tile(values, times),)
 
 
 def _broadcast_to(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    require_size(_whole(inputs[1]))
-    return (np.broadcast_to(inputs[0], _whole(inputs[1])),)
+    require_size(whole(inputs[1]))
+    return (np.broadcast_to(inputs[0], whole(inputs[1])),)
 
 
 def _fill(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    require_size(_whole(inputs[0]))
-    return (np.full(_whole(inputs[0]), inputs[1]),)
+    require_size(whole(inputs[0]))
+    if inputs[1].size != 1:
+        raise ValueError(f"it has {inputs[1].size} values to fill with")
+    return (np.full(whole(inputs[0]), inputs[1].reshape(-1)[0]),)
 
 
 def _range(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    _require_one_type(inputs)
+    if inputs[0].dtype.name not in ("float32", "int32"):
+        raise TypeError(f"values of {inputs[0].dtype} are not supported")
     start, limit, delta = (np.ravel(value)[0] for value in inputs)
     count = max(0, math.ceil((float(limit) - float(start)) / float(delta)))
     if count > MAX_ELEMENTS:
         raise ValueError(f"it asks for {count} values")
-    return ((start + np.arange(count) * delta).astype(outputs[0].dtype),)
+    return ((float(start) + np.arange(count) * float(delta)).astype(start.dtype),)
 
 
 def _arg(function: Any) -> Kernel:
     def find(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-        return (np.asarray(function(inputs[0], axis=_whole(inputs[1])[0])).astype(outputs[0].dtype),)
+        (values,) = operands(inputs[:1], 1, ("float32", "int32"))
+        if values.size == 0 or outputs[0].dtype not in ("int32", "int64"):
+            raise ValueError(f"its input is {list(values.shape)} and its result {outputs[0].dtype}")
+        return (np.asarray(function(values, axis=whole(inputs[1])[0])).astype(outputs[0].dtype),)
 
     return find
 

@@ -93,10 +93,12 @@ int64_t Build::constant(size_t index) const {
   return numbers[0];
 }
 
+void Build::require(const Shape& shape) const {
+  if (!allowed(shape)) refuse("it asks for an array of shape %s", to_text(shape).c_str());
+}
+
 Value& Build::result(size_t index, Type type, const Shape& shape) {
-  if (shape.size() > kMaxDimensions || elements(shape) > kMaxElements) {
-    refuse("it asks for an array of shape %s", to_text(shape).c_str());
-  }
+  require(shape);
   Value& value = output(index);
   value.type = type;
   value.shape = shape;

@@ -85,7 +85,10 @@ struct Build {
   std::vector<int64_t> constants(size_t index) const;
   int64_t constant(size_t index) const;
 
-  // Gives an output its shape and type, checking its size.
+  // Refuses a shape that no tensor may have. To be asked before anything is made of it.
+  void require(const Shape& shape) const;
+
+  // Gives an output its shape and type, which it requires.
   Value& result(size_t index, Type type, const Shape& shape);
   Value& result(Type type, const Shape& shape) { return result(0, type, shape); }
 

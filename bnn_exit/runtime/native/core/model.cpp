@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "arity.h"
 #include "error.h"
 
 namespace bnn_exit {
@@ -26,7 +27,12 @@ Bytes read_buffer(const Table& table) {
 std::string read_code(const Table& table) {
   // Files from before 2020 hold the code in a single byte, the only field that old readers know.
   int32_t code = std::max<int32_t>(table.number<int8_t>(0, 0), table.number<int32_t>(3, 0));
-  if (code == kCustom) return table.text(1);
+  if (code == kCustom) {
+    // Operators go by their names from here on.
+    std::string name = table.text(1);
+    if (is_operator_name(name)) damaged("a custom operator is called %s, as a builtin one", name.c_str());
+    return name;
+  }
   const char* name = operator_name(code);
   return name ? name : "builtin operator " + std::to_string(code);
 }
@@ -38,7 +44,7 @@ TensorInfo read_tensor(const Table& table, const std::vector<Bytes>& buffers) {
   int8_t type = table.number<int8_t>(1, 0);
   if (type < 0 || type >= kTypes) damaged("an element type is number %d of %d", type, kTypes);
   tensor.type = static_cast<Type>(type);
-  if (tensor.shape.size() > kMaxDimensions || elements(tensor.shape) > kMaxElements) {
+  if (!allowed(tensor.shape)) {
     damaged("tensor '%s' has the shape %s", tensor.name.c_str(), to_text(tensor.shape).c_str());
   }
   tensor.data = pick(buffers, table.number<uint32_t>(2, 0), "a buffer");
@@ -79,6 +85,7 @@ Subgraph read_subgraph(const Table& table, const std::vector<Bytes>& buffers, co
     op.outputs = entry.int32s(2);
     check_indices(op.inputs, subgraph.tensors, "an input of an operator", true);
     check_indices(op.outputs, subgraph.tensors, "an output of an operator");
+    check_arity(op);
     subgraph.operators.push_back(std::move(op));
   }
   return subgraph;
@@ -105,18 +112,16 @@ Signature read_signature(const Table& table, const std::vector<Subgraph>& subgra
 
 int64_t elements(const Shape& shape) {
   int64_t count = 1;
+  bool empty = false;
   for (int64_t size : shape) {
-    if (size < 0) return kMaxElements + 1;
+    if (size < 0 || size > kMaxElements / count) return kMaxElements + 1;
+    if (size == 0) empty = true;
+    else count *= size;
   }
-  for (int64_t size : shape) {
-    if (size == 0) return 0;
-  }
-  for (int64_t size : shape) {
-    if (size > kMaxElements / count) return kMaxElements + 1;
-    count *= size;
-  }
-  return count;
+  return empty ? 0 : count;
 }
+
+bool allowed(const Shape& shape) { return shape.size() <= kMaxDimensions && elements(shape) <= kMaxElements; }
 
 std::string to_text(const Shape& shape) {
   std::string text = "[";

@@ -17,8 +17,11 @@ constexpr size_t kMaxSubgraphs = 256;
 
 using Shape = std::vector<int64_t>;
 
-// Their product, or more than kMaxElements if it is larger than that or a dimension is negative.
+// Their product, or more than kMaxElements if a dimension is negative or the product of those that are not 0 is larger
+// than that: strides and loops are made of these, also where there is no value.
 int64_t elements(const Shape& shape);
+// May a tensor have it? Of the shapes in a file and of all that operators make of them.
+bool allowed(const Shape& shape);
 std::string to_text(const Shape& shape);
 
 struct TensorInfo {

@@ -28,6 +28,7 @@ Broadcast broadcast(const Build& build, const Shape& left, const Shape& right) {
     if (a != b && a != 1 && b != 1) build.refuse("shapes %s and %s do not go together", to_text(left).c_str(), to_text(right).c_str());
     shape[rank - back] = a == 1 ? b : a;
   }
+  build.require(shape);
   plan.shape = shape;
   plan.rank = 0;
   // Axes that run through both sides without a jump become one.

@@ -34,7 +34,7 @@ Axes axes_of(Build& build) {
     if (reduced[axis]) {
       axes.gone[axes.gone_rank] = in.shape[axis];
       axes.gone_strides[axes.gone_rank++] = strides[axis];
-      axes.size *= in.shape[axis];
+      axes.size *= in.shape[axis];  // no overflow: the product of the axes that are not 0 is bounded
       if (keep) axes.shape.push_back(1);
     } else {
       axes.kept[axes.kept_rank] = in.shape[axis];
@@ -65,6 +65,10 @@ std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine
   return make_runner([=, &in, &out] {
     const T* from = in.as<const T>();
     T* to = out.as<T>();
+    if (in.count() == 0) {
+      std::fill_n(to, out.count(), finish(start, axes.size));
+      return;
+    }
     // Results that lie side by side, such as the channels of an image, are made several at a time.
     int outer = axes.kept_rank;
     int64_t across = outer && axes.kept_strides[outer - 1] == 1 ? axes.kept[--outer] : 1;

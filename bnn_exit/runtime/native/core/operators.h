@@ -21,6 +21,8 @@ const std::vector<NamedBuilder>& arithmetic_operators();   // two values
 const std::vector<NamedBuilder>& function_operators();     // one value
 const std::vector<NamedBuilder>& choice_operators();       // select, cast, arg max
 const std::vector<NamedBuilder>& move_operators();         // values go elsewhere, unchanged
+const std::vector<NamedBuilder>& slice_operators();        // parts of a value
+const std::vector<NamedBuilder>& space_operators();        // margins, copies, space as batch
 const std::vector<NamedBuilder>& join_operators();         // concatenate, gather, fill
 const std::vector<NamedBuilder>& reduction_operators();
 const std::vector<NamedBuilder>& spectrum_operators();

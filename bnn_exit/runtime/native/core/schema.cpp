@@ -1,5 +1,8 @@
 #include "schema.h"
 
+#include <algorithm>
+#include <iterator>
+
 namespace bnn_exit {
 namespace {
 
@@ -44,6 +47,10 @@ size_t size_of(Type type) { return kTypeSizes[static_cast<int>(type)]; }
 const char* operator_name(int32_t code) {
   constexpr int32_t count = sizeof kOperators / sizeof *kOperators;
   return code >= 0 && code < count ? kOperators[code] : nullptr;
+}
+
+bool is_operator_name(const std::string& name) {
+  return std::find(std::begin(kOperators), std::end(kOperators), name) != std::end(kOperators);
 }
 
 }  // namespace bnn_exit

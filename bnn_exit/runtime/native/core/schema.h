@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
 
 namespace bnn_exit {
 
@@ -19,6 +20,7 @@ size_t size_of(Type type);
 
 // The name of a builtin operator, nullptr for a code that is not known.
 const char* operator_name(int32_t code);
+bool is_operator_name(const std::string& name);
 constexpr int32_t kCustom = 32;
 
 }  // namespace bnn_exit
