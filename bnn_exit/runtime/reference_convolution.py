@@ -140,6 +140,12 @@ def _without_minus_zero(function: Any) -> Any:
     return wrapped
 
 
+def _mean(values: Array, **arguments: Any) -> Array:
+    """np.mean, but NaN without a warning where there is no value."""
+    total = np.sum(values, **arguments)
+    return total / np.float64(values.size / total.size if total.size else 1)
+
+
 def _softmax(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values = operands(inputs, 1, FLOATS)[0].astype(np.float64) * options["beta"]
     exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
@@ -170,7 +176,7 @@ OPERATORS: dict[str, Kernel] = {
     "BATCH_MATMUL": _batch_matmul,
     "AVERAGE_POOL_2D": _pool(_without_minus_zero(np.mean)),
     "MAX_POOL_2D": _pool(_without_minus_zero(np.max)),
-    "MEAN": _reduction(_without_minus_zero(np.mean), FLOATS),
+    "MEAN": _reduction(_without_minus_zero(_mean), FLOATS),
     "SUM": _reduction(_without_minus_zero(np.sum)),
     "REDUCE_PROD": _reduction(np.prod),
     "REDUCE_MAX": _reduction(_without_minus_zero(np.max)),

@@ -31,6 +31,7 @@ def _squeeze(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -
 
 
 def _expand_dims(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
+    require_size((1, *inputs[0].shape))
     return (np.expand_dims(inputs[0], whole(inputs[1])[0]),)
 
 
