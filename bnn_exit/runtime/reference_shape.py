@@ -86,8 +86,9 @@ def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) ->
         raise ValueError("batch_dims other than 0 are not supported")
     if indices.size and not 0 <= indices.min() <= indices.max() < values.shape[options["axis"]]:
         raise IndexError(f"an index is outside the {values.shape[options['axis']]} values")
-    require_size((indices.size, values.size // max(1, values.shape[options["axis"]])))
-    return (np.take(values, indices, axis=options["axis"]),)
+    axis = axis_of(options["axis"], values.ndim)
+    require_size((*values.shape[:axis], *indices.shape, *values.shape[axis + 1 :]))
+    return (np.take(values, indices, axis=axis),)
 
 
 def _slice(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
