@@ -8,14 +8,6 @@
 
 namespace bnn_exit {
 
-void Value::widen(int64_t top, int64_t left, int64_t bottom, int64_t right) {
-  if (data) broken("a border is widened after its value was allocated");
-  bits->top = std::max(bits->top, top);
-  bits->left = std::max(bits->left, left);
-  bits->bottom = std::max(bits->bottom, bottom);
-  bits->right = std::max(bits->right, right);
-}
-
 Value* Workshop::make_value() {
   values.emplace_back();
   return &values.back();
@@ -110,7 +102,7 @@ std::unique_ptr<Runner> Build::share(Value& from, const Shape& shape) {
   if (elements(shape) != from.count()) {
     refuse("%lld values do not fit the shape %s", static_cast<long long>(from.count()), to_text(shape).c_str());
   }
-  result(from.type, shape).same_as = &from;
+  result(from.type, shape).same_as = from.root();
   return nullptr;
 }
 

@@ -129,6 +129,10 @@ class Layer {
 };
 using LayerBuilder = std::unique_ptr<Layer> (*)(Build&);
 
+// Does it take bits in the kernels' layout as its first input, or as its result?
+bool reads_bits(const OperatorInfo& op);
+bool writes_bits(const OperatorInfo& op);
+
 // nullptr if there is none.
 Builder find_builder(const std::string& name);
 LayerBuilder find_layer_builder(const std::string& name);

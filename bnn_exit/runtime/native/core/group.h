@@ -9,9 +9,9 @@ struct Group {
   std::unique_ptr<Layer> layer;
   Tail tail;
   Value* current = nullptr;   // the result so far
-  size_t slot = 0;            // operator in whose place the group runs
+  size_t node = 0;            // in whose place the group runs
   int64_t uses = 0;           // readers of `current` that are not part of the group
-  std::vector<Value*> reads;
+  std::vector<Value*> reads, scratch;
   std::string names;          // of its operators
 
   // Takes an operator that reads `current` into the group, if it is of a kind that a tail can hold. A float operator

@@ -35,50 +35,60 @@ class Network {
   void run(const void* const* inputs, void* const* outputs);
 
  private:
-  struct Instance;
+  enum class Kind { kOperator, kIf, kEndOfThen, kEndOfElse };
 
+  // An operator, alone or with others in a group. The nodes of all branches stand in one list, in the order of the file: those
+  // of an IF are the IF itself, its first branch, the end of that, its second branch, the end of that. The ends copy results.
   struct Node {
-    std::unique_ptr<Runner> runner;
+    Kind kind = Kind::kOperator;
+    std::unique_ptr<Runner> runner;  // none if nothing is left to do
     std::vector<Value*> reads, writes, scratch;
-    std::unique_ptr<Instance> then_branch, else_branch;  // of an IF, whose runner is empty
+    size_t next = 0;       // runs after it
+    size_t otherwise = 0;  // runs after an IF whose condition is false
     std::string text;
   };
 
-  // A subgraph at one place where it is run. Branches share the values that they are given with the subgraph around them.
+  // A subgraph while it is built, at one place where it is run. Branches share the values that they are given with the
+  // subgraph around them.
   struct Instance {
     const Subgraph* graph;
     std::vector<Value*> values;
     std::vector<int64_t> uses;
-    std::vector<bool> known;
-    std::vector<Node> nodes;
     std::vector<Group> groups;
-    std::vector<Value*> results;
+    std::vector<size_t> group_of;  // by tensor: 1 + the number of the group whose result it is or was
+    size_t next = 0;               // operator
+    size_t node_of_if = 0, end_of_then = 0;  // nodes of the IF whose branch is being built
   };
 
-  std::unique_ptr<Instance> build(size_t subgraph, const std::vector<Value*>& arguments);
+  std::vector<Value*> build(const std::vector<Value*>& arguments);
+  std::unique_ptr<Instance> start(size_t subgraph, const std::vector<Value*>& arguments);
+  std::unique_ptr<Instance> start_if(Instance& instance);
+  std::unique_ptr<Instance> end_branch(Instance& instance, std::vector<Value*> results);
+  std::unique_ptr<Instance> start_branch(Instance& instance, const char* side);
+  std::vector<Value*> finish(Instance& instance);
   void make_values(Instance& instance, const std::vector<Value*>& arguments);
-  void lay_out_bits(Instance& instance);
-  void build_operator(Instance& instance, size_t index);
-  void build_if(Instance& instance, size_t index, Build& build);
-  bool build_grouped(Instance& instance, size_t index, Build& build);
-  void build_alone(Instance& instance, size_t index, Build& build, bool fold);
-  void close_groups(Instance& instance);
-  void check_result(Instance& instance, size_t index);
   Value* make_constant(const TensorInfo& tensor);
+  void lay_out_bits(Instance& instance);
 
-  void assign_times(Instance& instance, int64_t& time);
+  Node& append(Kind kind);
+  void connect(Instance& instance, Build& build);
+  void build_operator(Instance& instance);
+  bool build_grouped(Instance& instance, Build& build);
+  bool absorb(Instance& instance, Build& build);
+  void build_alone(Build& build, bool fold);
+  void check_result(Instance& instance);
+
+  void assign_times();
   void place();
-  void bind(Instance& instance);
-  void run(Instance& instance);
-  void describe(const Instance& instance, const std::string& indent);
+  void check_plan() const;
+  void describe();
 
   Workers workers_;
   Workshop shop_;
   Bytes file_;
   Model model_;
-  std::vector<size_t> path_;  // subgraphs that are being built, to notice circles
-  size_t operators_ = 0;
-  std::unique_ptr<Instance> main_;
+  size_t operators_ = 0, parts_ = 0;  // that were built
+  std::vector<Node> nodes_;
   std::vector<Port> inputs_, outputs_;
   std::string plan_;
   Turns turns_;

@@ -25,92 +25,98 @@ LayerBuilder find_layer_builder(const std::string& name) {
   return nullptr;
 }
 
-void Network::build_operator(Instance& instance, size_t index) {
-  const OperatorInfo& op = instance.graph->operators[index];
-  Build build(op, shop_);
-  bool constant = true;
-  for (int32_t input : op.inputs) {
-    if (input >= 0 && !instance.known[static_cast<size_t>(input)]) damaged("%s reads what no earlier step writes", op.name.c_str());
-    build.in.push_back(input < 0 ? nullptr : instance.values[static_cast<size_t>(input)]);
-    constant &= input < 0 || build.in.back()->constant;
-  }
-  for (int32_t output : op.outputs) {
-    Value* value = instance.values[static_cast<size_t>(output)];
-    bool twice = std::find(build.out.begin(), build.out.end(), value) != build.out.end();
-    if (twice || instance.known[static_cast<size_t>(output)]) damaged("%s writes what is already there", op.name.c_str());
-    build.out.push_back(value);
-  }
-  if (op.name == "IF") {
-    build_if(instance, index, build);
-  } else if (!find_builder(op.name) && !find_layer_builder(op.name)) {
-    unsupported("the native backend lacks the operator %s, which subgraph %zu (%s) uses: choose another backend, or export the "
-                "model without it", op.name.c_str(), path_.back(), instance.graph->name.empty() ? "unnamed" : instance.graph->name.c_str());
-  } else if (constant || !build_grouped(instance, index, build)) {
-    build_alone(instance, index, build, constant || op.name == "SHAPE");
-  }
-  check_result(instance, index);
-  shop_.count_work(build.work + 1);
+bool reads_bits(const OperatorInfo& op) { return op.name == "LceBconv2d" || op.name == "LceBMaxPool2d" || op.name == "LceDequantize"; }
+bool writes_bits(const OperatorInfo& op) { return op.name == "LceBconv2d" || op.name == "LceBMaxPool2d" || op.name == "LceQuantize"; }
+
+Network::Node& Network::append(Kind kind) {
+  nodes_.emplace_back();
+  nodes_.back().kind = kind;
+  nodes_.back().next = nodes_.size();
+  return nodes_.back();
 }
 
-bool Network::build_grouped(Instance& instance, size_t index, Build& build) {
-  const OperatorInfo& op = build.op;
-  auto adopt = [&](Group& group, bool new_result) {
-    if (new_result) {
-      group.slot = index;
-      group.uses = op.outputs.size() == 1 ? instance.uses[static_cast<size_t>(op.outputs[0])] : 1;
-    } else {
-      --group.uses;
+void Network::connect(Instance& instance, Build& build) {
+  for (int32_t input : build.op.inputs) {
+    build.in.push_back(input < 0 ? nullptr : instance.values[static_cast<size_t>(input)]);
+    if (build.in.back() && build.in.back()->bits && (build.in.size() > 1 || !reads_bits(build.op))) {
+      broken("an operator reads bits in the kernels' layout");
     }
-    group.names += (group.names.empty() ? "" : " + ") + op.name;
-    // Signs are packed by the group, even before the operator's own place in the list.
-    Node& node = instance.nodes[group.slot];
-    node.scratch.insert(node.scratch.end(), build.scratch.begin(), build.scratch.end());
-  };
-  for (auto group = instance.groups.rbegin(); group != instance.groups.rend(); ++group) {
-    if (std::find(build.in.begin(), build.in.end(), group->current) == build.in.end()) continue;
-    Value* before = group->current;
-    size_t slot = group->slot;
-    if (!group->absorb(build)) continue;
-    adopt(*group, group->current != before);
-    if (group->slot != slot) instance.nodes[slot].scratch.swap(instance.nodes[group->slot].scratch);
+  }
+  for (int32_t output : build.op.outputs) build.out.push_back(instance.values[static_cast<size_t>(output)]);
+}
+
+void Network::build_operator(Instance& instance) {
+  const OperatorInfo& op = instance.graph->operators[instance.next];
+  Build build(op, shop_);
+  connect(instance, build);
+  append(Kind::kOperator);
+  bool constant = std::all_of(build.in.begin(), build.in.end(), [](Value* value) { return !value || value->constant; });
+  if (constant || !build_grouped(instance, build)) build_alone(build, constant || op.name == "SHAPE");
+  check_result(instance);
+  shop_.count_work(build.work + 1);
+  ++instance.next;
+}
+
+// The newest group first: it may run at this operator's place without waiting for others.
+bool Network::absorb(Instance& instance, Build& build) {
+  if (build.in.size() > 2) return false;
+  std::vector<size_t> candidates;
+  for (int32_t input : build.op.inputs) {
+    size_t number = input < 0 ? 0 : instance.group_of[static_cast<size_t>(input)];
+    if (number && instance.groups[number - 1].current == instance.values[static_cast<size_t>(input)]) candidates.push_back(number);
+  }
+  std::sort(candidates.rbegin(), candidates.rend());
+  for (size_t number : candidates) {
+    Group& group = instance.groups[number - 1];
+    Value* before = group.current;
+    if (!group.absorb(build)) continue;
+    group.names += " + " + build.op.name;
+    if (group.current == before) {  // signs, which the group packs even before the operator's own place in the list
+      --group.uses;
+      return true;
+    }
+    size_t output = static_cast<size_t>(build.op.outputs[0]);
+    group.node = nodes_.size() - 1;
+    group.uses = instance.uses[output];
+    instance.group_of[output] = number;
     return true;
   }
+  return false;
+}
+
+bool Network::build_grouped(Instance& instance, Build& build) {
+  const OperatorInfo& op = build.op;
+  if (absorb(instance, build)) return true;
   Group group;
   if (LayerBuilder builder = find_layer_builder(op.name)) {
     group.layer = builder(build);
-    group.current = build.out.empty() ? nullptr : build.out[0];
+    group.current = &build.output();
     group.tail.items = std::move(group.layer->items);
     for (Value* value : build.in) {
       if (value && !value->constant) group.reads.push_back(value);
     }
-    adopt(group, true);
-  } else if (start_pointwise(build, group)) {
-    bool new_result = op.name != "LceQuantize";
-    group.slot = index;
-    adopt(group, new_result);
-    if (!new_result) group.layer->takes_tail = false;  // its float result is its input, which others may extend
-    if (!new_result) group.current = nullptr;
-  } else {
+  } else if (!start_pointwise(build, group)) {
     return false;
+  }
+  group.node = nodes_.size() - 1;
+  group.names = op.name;
+  group.scratch = build.scratch;
+  if (group.tail.bits) {
+    // Signs alone: the result is the input, which others may extend.
+    group.layer->takes_tail = false;
+    group.current = nullptr;
+    group.uses = 0;
+  } else {
+    size_t output = static_cast<size_t>(op.outputs[0]);
+    group.uses = instance.uses[output];
+    instance.group_of[output] = instance.groups.size() + 1;
   }
   instance.groups.push_back(std::move(group));
   return true;
 }
 
-void Network::close_groups(Instance& instance) {
-  for (Group& group : instance.groups) {
-    Node& node = instance.nodes[group.slot];
-    node.reads = group.reads;
-    if (group.tail.bits) node.writes.push_back(group.tail.bits);
-    if (group.current && (group.uses > 0 || !group.tail.bits)) node.writes.push_back(group.current);
-    node.text = group.names;
-    node.runner = group.finish();
-  }
-  instance.groups.clear();
-}
-
-void Network::build_alone(Instance& instance, size_t index, Build& build, bool fold) {
-  Node& node = instance.nodes[index];
+void Network::build_alone(Build& build, bool fold) {
+  Node& node = nodes_.back();
   // A constant gets its memory now, before later operators have said what borders they need.
   if (fold) std::for_each(build.out.begin(), build.out.end(), [](Value* value) { value->use_file_layout(); });
   if (LayerBuilder builder = find_layer_builder(build.op.name)) {
@@ -122,13 +128,15 @@ void Network::build_alone(Instance& instance, size_t index, Build& build, bool f
   } else {
     node.runner = find_builder(build.op.name)(build);
   }
-  for (Value* value : build.in) {
-    if (value) node.reads.push_back(value);
+  if (!fold) {
+    for (Value* value : build.in) {
+      if (value) node.reads.push_back(value);
+    }
+    node.writes = build.out;
+    node.scratch = build.scratch;
+    node.text = build.op.name;
+    return;
   }
-  node.writes = build.out;
-  node.scratch = build.scratch;
-  node.text = build.op.name;
-  if (!fold) return;
   // All is known: the result becomes a constant now, and there is nothing left to run.
   shop_.count_work(build.work);
   for (Value* value : build.out) {
@@ -139,41 +147,20 @@ void Network::build_alone(Instance& instance, size_t index, Build& build, bool f
   if (node.runner) {
     node.runner->bind();
     node.runner->run();
+    node.runner = nullptr;
   }
-  node = Node();
 }
 
-void Network::build_if(Instance& instance, size_t index, Build& build) {
-  const Options& options = build.op.options;
-  int64_t choices[2] = {options.whole("then_subgraph_index"), options.whole("else_subgraph_index")};
-  Value& condition = build.input(0, Type::boolean);
-  if (condition.count() < 1) build.refuse("its condition is empty");
-  std::vector<Value*> arguments(build.in.begin() + 1, build.in.end());
-  if (std::find(arguments.begin(), arguments.end(), nullptr) != arguments.end()) damaged("an IF lacks an input");
-  std::unique_ptr<Instance> branches[2];
-  for (int side = 0; side < 2; ++side) {
-    if (choices[side] < 0 || choices[side] >= static_cast<int64_t>(model_.subgraphs.size())) {
-      damaged("a branch of an IF is number %lld of %zu", static_cast<long long>(choices[side]), model_.subgraphs.size());
+void Network::check_result(Instance& instance) {
+  const OperatorInfo& op = instance.graph->operators[instance.next];
+  for (int32_t output : op.outputs) {
+    const TensorInfo& tensor = instance.graph->tensors[static_cast<size_t>(output)];
+    const Value& value = *instance.values[static_cast<size_t>(output)];
+    if (value.type != tensor.type || (value.shape != tensor.shape && !tensor.dynamic)) {
+      damaged("an output of %s is %s %s, but must be %s %s", op.name.c_str(), name_of(value.type), to_text(value.shape).c_str(),
+              name_of(tensor.type), to_text(tensor.shape).c_str());
     }
-    const Subgraph& target = model_.subgraphs[static_cast<size_t>(choices[side])];
-    if (target.inputs.size() != arguments.size() || target.outputs.size() != build.out.size()) {
-      damaged("an IF does not fit its branch, subgraph %lld", static_cast<long long>(choices[side]));
-    }
-    branches[side] = this->build(static_cast<size_t>(choices[side]), arguments);
   }
-  for (size_t i = 0; i < build.out.size(); ++i) {
-    const Value &first = *branches[0]->results[i], &second = *branches[1]->results[i];
-    if (first.type != second.type || first.shape != second.shape || first.bits || second.bits) {
-      unsupported("the branches of an IF give results of different shapes, which the native backend does not run");
-    }
-    build.result(i, first.type, first.shape);
-  }
-  Node& node = instance.nodes[index];
-  node.reads = {&condition};
-  node.writes = build.out;
-  node.then_branch = std::move(branches[0]);
-  node.else_branch = std::move(branches[1]);
-  node.text = "IF";
 }
 
 }  // namespace bnn_exit

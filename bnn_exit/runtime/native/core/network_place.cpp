@@ -1,5 +1,6 @@
 // Where values lie: those that are never in use at the same time share memory.
 #include <algorithm>
+#include <unordered_set>
 
 #include "network.h"
 
@@ -44,27 +45,21 @@ uint64_t pack(std::vector<Block>& blocks) {
 
 }  // namespace
 
-void Network::assign_times(Instance& instance, int64_t& time) {
-  auto use = [](Value* value, int64_t now) {
+// Times are those of the nodes, counted from 1: inputs are written before the first, outputs read behind the last.
+void Network::assign_times() {
+  auto use = [](Value* value, size_t time) {
     Value* root = value->root();
-    if (root->born < 0) root->born = now;
-    root->dies = std::max(root->dies, now);
+    if (root->born < 0) root->born = static_cast<int64_t>(time);
+    root->dies = std::max(root->dies, static_cast<int64_t>(time));
   };
-  for (Node& node : instance.nodes) {
-    int64_t now = time++;
-    for (Value* value : node.reads) use(value, now);
-    for (Value* value : node.scratch) use(value, now);
-    if (!node.then_branch) {
-      for (Value* value : node.writes) use(value, now);
-      continue;
-    }
-    for (Instance* branch : {node.then_branch.get(), node.else_branch.get()}) {
-      assign_times(*branch, time);
-      now = time++;
-      for (Value* value : branch->results) use(value, now);
-      for (Value* value : node.writes) use(value, now);
+  for (const Port& port : inputs_) use(port.value, 0);
+  for (size_t index = 0; index < nodes_.size(); ++index) {
+    const Node& node = nodes_[index];
+    for (const auto* values : {&node.reads, &node.scratch, &node.writes}) {
+      for (Value* value : *values) use(value, index + 1);
     }
   }
+  for (const Port& port : outputs_) use(port.value, nodes_.size() + 1);
 }
 
 void Network::place() {
@@ -91,26 +86,65 @@ void Network::place() {
   }
 }
 
-void Network::bind(Instance& instance) {
-  for (Node& node : instance.nodes) {
-    if (node.runner) node.runner->bind();
-    if (!node.then_branch) continue;
-    bind(*node.then_branch);
-    bind(*node.else_branch);
+// Every value that a node reads was written before, on every way that leads there: a plan that breaks this gives what an
+// earlier clip left behind.
+void Network::check_plan() const {
+  std::unordered_set<const Value*> written;
+  std::vector<const Value*> in_order;  // those that nodes have written, to forget what the other branch wrote
+  std::vector<size_t> branches;        // how many there were before it
+  auto require = [&](const Value* value) {
+    if (!value->data) broken("a value has no memory");
+    if (!value->root()->constant && !written.count(value->root())) broken("a value is read before it is written");
+  };
+  auto write = [&](const Value* value) {
+    if (value->same_as) return require(value);
+    if (!value->data) broken("a value has no memory");
+    if (value->constant || !written.insert(value).second) broken("a value is written twice");
+    in_order.push_back(value);
+  };
+  auto forget = [&] {
+    for (; in_order.size() > branches.back(); in_order.pop_back()) written.erase(in_order.back());
+  };
+  for (const Port& port : inputs_) write(port.value);
+  for (const Node& node : nodes_) {
+    for (const Value* value : node.reads) require(value);
+    if (node.kind == Kind::kIf) branches.push_back(in_order.size());
+    if (node.kind == Kind::kEndOfThen || node.kind == Kind::kEndOfElse) forget();
+    if (node.kind == Kind::kEndOfElse) branches.pop_back();
+    if (node.kind == Kind::kEndOfThen) continue;  // the same are written at the end of the other
+    for (const Value* value : node.writes) write(value);
   }
+  for (const Port& port : outputs_) require(port.value);
 }
 
-void Network::describe(const Instance& instance, const std::string& indent) {
-  for (const Node& node : instance.nodes) {
-    if (node.text.empty() || (!node.runner && !node.then_branch)) continue;
-    plan_ += indent + node.text;
-    for (const Value* value : node.writes) plan_ += std::string(" -> ") + name_of(value->type) + to_text(value->shape) + (value->bits ? " bits" : "");
+void Network::describe() {
+  std::string indent;
+  auto line = [&](const std::string& text, const std::vector<Value*>& writes) {
+    size_t before = plan_.size();
+    plan_ += indent + text;
+    for (const Value* value : writes) plan_ += std::string(" -> ") + name_of(value->type) + to_text(value->shape) + (value->bits ? " bits" : "");
     plan_ += "\n";
-    if (!node.then_branch) continue;
-    plan_ += indent + "then\n";
-    describe(*node.then_branch, indent + "  ");
-    plan_ += indent + "else\n";
-    describe(*node.else_branch, indent + "  ");
+    shop_.count_bytes(plan_.size() - before);
+  };
+  for (const Node& node : nodes_) {
+    switch (node.kind) {
+      case Kind::kOperator:
+        if (node.runner) line(node.text, node.writes);
+        break;
+      case Kind::kIf:
+        line(node.text, nodes_[node.otherwise - 1].writes);
+        line("then", {});
+        indent += "  ";
+        break;
+      case Kind::kEndOfThen:
+        indent.resize(indent.size() - 2);
+        line("else", {});
+        indent += "  ";
+        break;
+      case Kind::kEndOfElse:
+        indent.resize(indent.size() - 2);
+        break;
+    }
   }
 }
 

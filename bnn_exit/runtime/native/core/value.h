@@ -24,7 +24,7 @@ struct Value {
   Shape shape;
   void* data = nullptr;      // set once the plan is complete, at load time for constants
   bool constant = false;     // known at load time
-  Value* same_as = nullptr;  // shares the memory of another value, such as the input of a RESHAPE
+  Value* same_as = nullptr;  // shares the memory of that value, which shares none, as the result of a RESHAPE does
   std::unique_ptr<BitLayout> bits;  // if set, the memory is laid out like this instead of as the file's int32 words
   int channels = 0;          // of a value that holds bits, in either layout: none beyond them is set; 0 if nobody knows
 
@@ -35,7 +35,11 @@ struct Value {
 
   int64_t count() const { return elements(shape); }
   size_t bytes() const { return bits ? bits->bytes() : static_cast<size_t>(count()) * size_of(type); }
-  Value* root() { return same_as ? same_as->root() : this; }
+  Value* root() { return same_as ? same_as : this; }
+  const Value* root() const { return same_as ? same_as : this; }
+
+  // Copies values from outside, where any byte but 0 is true.
+  void take(const void* values);
 
   void use_file_layout() { bits = nullptr, kept = false; }
 
