@@ -34,11 +34,10 @@ from bnn_exit.runtime import capabilities
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
-import fuzz_cases  # noqa: E402
 import fuzz_corpus  # noqa: E402
-import native_answers  # noqa: E402
+from fuzzing import answers, cases  # noqa: E402
 
-NATIVE = native_answers.SOURCE
+NATIVE = answers.SOURCE
 MODELS = sorted((HERE.parent / "bnn_exit" / "pretrained").glob("*.tflite"))
 COPIES = 6
 """Of each real model and each adaptive file among those that are changed: operators and layers have a file each."""
@@ -79,13 +78,13 @@ def build(options: argparse.Namespace) -> dict[str, Path]:
     options.build.mkdir(parents=True, exist_ok=True)
     compiler = shutil.which("clang++") or "g++"
     if options.plain:
-        return {"plain": native_answers.build(options.build, compiler)}
+        return {"plain": answers.build(options.build, compiler)}
     folder = options.build / ("coverage" if options.coverage else "sanitized")
     settings = [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DBNN_EXIT_COVERAGE={'ON' if options.coverage else 'OFF'}"]
     subprocess.run(["cmake", "-S", NATIVE / "fuzz", "-B", folder, "-G", "Ninja", *settings], check=True)
     subprocess.run(["ninja", "-C", folder, "answers", "answers_apart"], check=True)
     checked = {"shared": folder / "answers", "apart": folder / "answers_apart"}
-    return checked if options.coverage else {**checked, "plain": native_answers.build(options.build, compiler)}
+    return checked if options.coverage else {**checked, "plain": answers.build(options.build, compiler)}
 
 
 def identity(options: argparse.Namespace) -> list[Any]:
@@ -105,24 +104,24 @@ def sources() -> dict[str, bytes]:
     return {**files, **{f"{name}_{copy}": files[name] for name in often for copy in range(COPIES)}}
 
 
-def numbered(options: argparse.Namespace, index: int, files: dict[str, bytes]) -> fuzz_cases.Case:
+def numbered(options: argparse.Namespace, index: int, files: dict[str, bytes]) -> cases.Case:
     """The case of that index: graphs and files in turn, as their shares are."""
     total = options.files + options.graphs
     is_graph = index * options.graphs // total != (index + 1) * options.graphs // total
     number = options.first + index
-    return fuzz_cases.graph_case(number) if is_graph else fuzz_cases.file_case(number, files)
+    return cases.graph_case(number) if is_graph else cases.file_case(number, files)
 
 
-def started(programs: dict[str, Path]) -> dict[str, native_answers.Native]:
-    return {name: native_answers.Native(path, ENVIRONMENT) for name, path in programs.items()}
+def started(programs: dict[str, Path]) -> dict[str, answers.Native]:
+    return {name: answers.Native(path, ENVIRONMENT) for name, path in programs.items()}
 
 
 def try_only(names: list[str], programs: dict[str, Path]) -> int:
     natives, files, found = started(programs), sources(), 0
     for name in names:
         kind, number = name.split("-")[:2]
-        case = fuzz_cases.graph_case(int(number)) if kind == "graph" else fuzz_cases.file_case(int(number), files)
-        outcome = fuzz_cases.try_case(case, natives)
+        case = cases.graph_case(int(number)) if kind == "graph" else cases.file_case(int(number), files)
+        outcome = cases.try_case(case, natives)
         Path(f"{case.name}.tflite").write_bytes(case.file)
         print(f"{case.name}.tflite: {outcome.verdicts}, {outcome.ns_a_step:.2f} ns a step, {outcome.peak_bytes} bytes")
         for finding in outcome.findings:
@@ -186,7 +185,7 @@ def work_through(options: argparse.Namespace, programs: dict[str, Path], work: P
     for index in indices[state["done"] :]:
         (work / f"at-{k}").write_text(str(index))
         case = numbered(options, index, files)
-        keep(work, state, case, fuzz_cases.try_case(case, natives))
+        keep(work, state, case, cases.try_case(case, natives))
         if state["done"] % EVERY == 0 or state["done"] == len(indices):
             write_json(work / f"worker-{k}", state)
     write_json(work / f"worker-{k}", state)
@@ -194,7 +193,7 @@ def work_through(options: argparse.Namespace, programs: dict[str, Path], work: P
         native.close()
 
 
-def keep(work: Path, state: dict[str, Any], case: fuzz_cases.Case, outcome: fuzz_cases.Outcome) -> None:
+def keep(work: Path, state: dict[str, Any], case: cases.Case, outcome: cases.Outcome) -> None:
     state["done"] += 1
     kind = case.name.split("-")[0]
     state["cases"][kind] = state["cases"].get(kind, 0) + 1
@@ -217,7 +216,7 @@ def note_death(options: argparse.Namespace, work: Path, k: int, status: int) -> 
     """Count the case that ended a worker as a finding, and go on behind it."""
     state, index = read(work / f"worker-{k}", new_state()), int((work / f"at-{k}").read_text())
     case = numbered(options, index, sources())
-    outcome = fuzz_cases.Outcome([fuzz_cases.Finding("the judge died", f"status {status}")])
+    outcome = cases.Outcome([cases.Finding("the judge died", f"status {status}")])
     keep(work, state, case, outcome)
     state["done"] = (index - k) // options.processes + 1
     write_json(work / f"worker-{k}", state)
@@ -242,12 +241,12 @@ def report(options: argparse.Namespace, work: Path, seconds: float) -> int:
         "programs": ["without sanitizers"]
         if options.plain
         else ["sanitizers, shared memory", "sanitizers, each value apart", "without sanitizers"],
-        "limits": {"max_bytes": fuzz_cases.MAX_BYTES, "max_operations": fuzz_cases.MAX_OPERATIONS},
+        "limits": {"max_bytes": cases.MAX_BYTES, "max_operations": cases.MAX_OPERATIONS},
         "seconds": round(seconds),
         "cases": total["cases"],
         "verdicts": total["verdicts"],
         "findings": total["findings"],
-        "slowest_step": {"ns": round(slowest[0], 3), "case": slowest[1], "hang_beyond_ns": fuzz_cases.NS_A_STEP},
+        "slowest_step": {"ns": round(slowest[0], 3), "case": slowest[1], "hang_beyond_ns": cases.NS_A_STEP},
         "most_memory_to_load": {"bytes_beside_the_file": largest[0], "case": largest[1]},
     }
     path = HERE / "results" / "fuzz.json"

@@ -5,13 +5,13 @@ Short and with fixed numbers; benchmarks/results/fuzz.json tells of the long run
 
 import shutil
 
-import fuzz_cases
 import fuzz_corpus
-import native_answers
 import numpy as np
 import pytest
-from file_parts import flexbuffer, parts_of
-from random_graphs import random_graph
+from fuzzing import answers, cases
+from fuzzing.flex import flexbuffer
+from fuzzing.graphs import random_graph
+from fuzzing.parts import parts_of
 
 from bnn_exit.runtime import flatbuffer, native_backend
 from bnn_exit.runtime.flexbuffer import read_map
@@ -27,15 +27,15 @@ GRAPHS, FILES, PARTS = 500, 400, 5
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    program = native_answers.build(tmp_path_factory.mktemp("answers"), COMPILER)
-    with native_answers.Native(program) as native:
+    program = answers.build(tmp_path_factory.mktemp("answers"), COMPILER)
+    with answers.Native(program) as native:
         yield {"plain": native}
 
 
-def findings(cases, programs):
+def findings(tried, programs):
     found = {}
-    for case in cases:
-        outcome = fuzz_cases.try_case(case, programs)
+    for case in tried:
+        outcome = cases.try_case(case, programs)
         # The machine may be busy with other tests: times are for the long run.
         told = [
             f"{finding.kind}: {finding.text}" for finding in outcome.findings if not finding.kind.startswith("slow")
@@ -50,11 +50,11 @@ class TestAgainstTheReference:
     pytestmark = needs_native
 
     def test_random_graphs(self, plain, part):
-        assert findings(map(fuzz_cases.graph_case, range(part, GRAPHS, PARTS)), plain) == {}
+        assert findings(map(cases.graph_case, range(part, GRAPHS, PARTS)), plain) == {}
 
     def test_changed_files(self, plain, part, sources):
-        cases = (fuzz_cases.file_case(number, sources) for number in range(part, FILES, PARTS))
-        assert findings(cases, plain) == {}
+        tried = (cases.file_case(number, sources) for number in range(part, FILES, PARTS))
+        assert findings(tried, plain) == {}
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def test_graphs_have_every_operator():
 
 def test_the_same_number_makes_the_same_case(sources):
     assert random_graph(7).data == random_graph(7).data
-    assert fuzz_cases.file_case(8, sources).file == fuzz_cases.file_case(8, sources).file
+    assert cases.file_case(8, sources).file == cases.file_case(8, sources).file
 
 
 def test_the_parts_of_a_file_are_all_that_is_read(sources):

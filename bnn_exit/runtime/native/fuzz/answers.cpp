@@ -1,5 +1,5 @@
 // Gives a judge what the library makes of files: reads cases from the standard input, writes answers to the standard output.
-// The other end is tests/native_answers.py. All numbers are in the machine's own byte order.
+// The other end is tests/fuzzing/answers.py. All numbers are in the machine's own byte order.
 //
 // A case: file, max_bytes and max_operations (u64), instruction sets (text; "" for all), threads, flags, then rounds of inputs.
 // Answers to a case: for each instruction set the status and text of loading, nanoseconds, most memory in use at once,

@@ -12,16 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import judge
-import native_answers
 import numpy as np
-from native_answers import CLASSIFIER, FORK, TWO_THREADS, Native
-from random_graphs import SPECIAL, random_graph
-from structural_changes import changed
 
 from bnn_exit import artifact
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import flatbuffer
+from fuzzing import answers as native_answers
+from fuzzing import judge
+from fuzzing.answers import CLASSIFIER, FORK, TWO_THREADS, Native
+from fuzzing.changes import changed
+from fuzzing.graphs import random_graph
+from fuzzing.maker import SPECIAL
 
 MAX_BYTES = 1 << 24
 MAX_OPERATIONS = {"sanitized": 1 << 21, "plain": 1 << 26}

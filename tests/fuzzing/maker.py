@@ -1,26 +1,29 @@
-"""Random valid graphs, executed as they are made by the reference's operators: whatever comes next fits what is there.
-
-random_graph(seed) -> RandomGraph: a file, two sets of inputs, and what the file gives for the first
-"""
+"""A subgraph in the making: values with what they hold, and operators that are executed as they are added."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from file_parts import TYPES, FileParts, GraphPart, OperatorPart, TensorPart, flexbuffer
 
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import schema
 from bnn_exit.runtime.flatbuffer import Tensor
 from bnn_exit.runtime.reference import OPERATORS
+from fuzzing.flex import flexbuffer
+from fuzzing.parts import TYPES, FileParts, GraphPart, OperatorPart, TensorPart
 
 MOST_VALUES = 6000
+
 """Of one tensor; what is larger takes long and shows nothing more."""
-MOST_BRANCHES = 3
+
+
 SPECIAL = np.float32([np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-42, -1e-42, 3e38, -3e38, 1e-30, 2**31, -1.5e9, 300, -1])
+
+
 LCE_ENUMS = {"padding": schema.PADDINGS, "fused_activation_function": schema.ACTIVATIONS}
 
 
@@ -45,25 +48,16 @@ class Value:
     channels: int = 0
 
 
-@dataclasses.dataclass
-class RandomGraph:
-    """A file, inputs for two runs, and what the first gives."""
-
-    data: bytes
-    inputs: list[list[Any]]
-    outputs: list[Any]
-    operators: list[str]
-
-
 class Maker:
     """One subgraph in the making. Functions of random_operators.py add to it."""
 
-    def __init__(self, file: FileParts, random: np.random.Generator, *, style: str, depth: int = 0) -> None:
-        self.file, self.random, self.style, self.depth = file, random, style, depth
+    def __init__(
+        self, file: FileParts, random: np.random.Generator, adders: Adders, *, style: str, depth: int = 0
+    ) -> None:
+        self.file, self.random, self.adders, self.style, self.depth = file, random, adders, style, depth
         self.graph = GraphPart(f"subgraph{len(file.graphs)}")
         file.graphs.append(self.graph)
         self.values: list[Value] = []
-        self.used: list[str] = []
 
     # ---- chance
 
@@ -235,62 +229,35 @@ class Maker:
                 if part.options[field] == default and self.chance(0.5):
                     del part.options[field]
         self.graph.operators.append(part)
-        self.used.append(name)
         self.values += outputs
 
     def end(self, outputs: list[Value]) -> None:
         self.graph.outputs = [value.index for value in outputs]
 
+    def grow(self, count: int) -> None:
+        """Add about so many operators."""
+        weights = np.array([weight for weight, _ in self.adders])
+        picks = iter(self.random.choice(len(self.adders), size=6 * count + 6, p=weights / weights.sum()))
+        while len(self.graph.operators) < count:
+            pick = next(picks, None)
+            if pick is None:
+                return
+            with contextlib.suppress(Unfit):
+                self.adders[pick][1](self)
 
-def random_graph(seed: int) -> RandomGraph:
-    """The graph of that number."""
-    from random_operators import ADDERS  # which imports this module
-
-    random = np.random.default_rng(seed)
-    file = FileParts()
-    file.alignment = int(random.choice([16, 16, 16, 4, 1]))
-    maker = Maker(file, random, style=str(random.choice(["grid", "grid", "grid", "spread", "special", "dynamic"])))
-    for _ in range(maker.between(1, 2)):
-        maker.values.append(maker.image() if maker.chance(0.7) else maker.fresh(maker.shape(), "float32"))
-    grow(maker, maker.one_of([1, 2, 3, 5, 8, 12, 20]), ADDERS)
-    outputs = choose_outputs(maker)
-    maker.end(outputs)
-    first = _inputs(maker)
-    second = [maker.numbers(array.shape, array.dtype.name) for array in first]
-    names = [custom or schema.OPERATOR_NAMES[code] for code, custom in file.codes]
-    used = [names[operator.code] for graph in file.graphs for operator in graph.operators]
-    return RandomGraph(file.to_bytes(), [first, second], [value.array for value in outputs], used)
-
-
-def _inputs(maker: Maker) -> list[Any]:
-    known = {value.index: value.array for value in maker.values}
-    return [known[index] for index in maker.graph.inputs]
-
-
-def grow(maker: Maker, count: int, adders: Sequence[tuple[float, Callable[[Maker], Any]]]) -> None:
-    """Add about so many operators."""
-    weights = np.array([weight for weight, _ in adders])
-    weights /= weights.sum()
-    picks = iter(maker.random.choice(len(adders), size=6 * count + 6, p=weights))
-    while len(maker.graph.operators) < count:
-        pick = next(picks, None)
-        if pick is None:
-            return
-        try:
-            adders[pick][1](maker)
-        except Unfit:
-            continue
+    def choose_outputs(self) -> list[Value]:
+        """Most of what nobody reads, and now and then anything else: inputs, constants, the same twice."""
+        read = {index for operator in self.graph.operators for index in operator.inputs}
+        written = [value for value in self.values if not value.constant and value.index not in self.graph.inputs]
+        found = [value for value in written if value.index not in read and self.chance(0.9)]
+        found += [value for value in written if value.index in read and self.chance(0.15)]
+        if self.chance(0.1):
+            found.append(self.one_of(self.values))
+        if found and self.chance(0.05):
+            found.append(self.one_of(found))
+        self.random.shuffle(found)
+        return found or [self.values[-1]]
 
 
-def choose_outputs(maker: Maker) -> list[Value]:
-    """Most of what nobody reads, and now and then anything else: inputs, constants, the same twice."""
-    read = {index for operator in maker.graph.operators for index in operator.inputs}
-    written = [value for value in maker.values if not value.constant and value.index not in maker.graph.inputs]
-    found = [value for value in written if value.index not in read and maker.chance(0.9)]
-    found += [value for value in written if value.index in read and maker.chance(0.15)]
-    if maker.chance(0.1):
-        found.append(maker.one_of(maker.values))
-    if found and maker.chance(0.05):
-        found.append(maker.one_of(found))
-    maker.random.shuffle(found)
-    return found or [maker.values[-1]]
+Adders = Sequence[tuple[float, Callable[[Maker], Any]]]
+"""How often, and what adds to a subgraph."""
