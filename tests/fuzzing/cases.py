@@ -133,6 +133,8 @@ def _judged(case: Case, answers: Sequence[native_answers.Answer]) -> list[judge.
         return judge.judge(case.file, case.rounds, answers)
     except (_TooLong, MemoryError, RecursionError):
         return [judge.Verdict("too much for the reference") for _ in answers]
+    except Exception as error:  # its errors are BnnExitError: this is a finding, too
+        return [judge.Verdict("an error of the reference", repr(error)) for _ in answers]
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
