@@ -35,7 +35,10 @@ def custom_options(operator: Table, name: str) -> dict[str, Any]:
     data = bytes(operator.bytes(_CUSTOM_OPTIONS))
     if not data or not name.startswith("Lce"):
         return {}
-    values: dict[str, Any] = dict(flexbuffer.read_map(data))
+    # Texts are no settings of these: an operator that needs a number in their place lacks it.
+    values: dict[str, Any] = {
+        field: value for field, value in flexbuffer.read_map(data).items() if isinstance(value, (bool, int, float))
+    }
     for field, names in (("padding", schema.PADDINGS), ("fused_activation_function", schema.ACTIVATIONS)):
         if field in values:
             values[field] = pick(names, values[field], f"{field} of {name}")

@@ -150,7 +150,7 @@ class Interpreter:
 
 def _read_only(value: Array) -> Array:
     """The array, for reading alone: no operator may change a value of the network, nor one of the caller's."""
-    view = value.view()
+    view = np.asarray(value).view()  # a single number may be no array
     view.flags.writeable = False
     return view
 

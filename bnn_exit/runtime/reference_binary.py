@@ -69,6 +69,8 @@ def _max_pool(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) 
 def _convolution(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     words, filters, multiplier, bias, thresholds = inputs
     channels = options["channels_in"]
+    if {words.dtype.name, filters.dtype.name} != {"int32"}:
+        raise TypeError(f"bits of {words.dtype} and {filters.dtype} are not supported")
     require_image(words)
     require_image(filters)
     groups, rest = divmod(words.shape[-1], filters.shape[-1])
@@ -77,16 +79,17 @@ def _convolution(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...
         raise ValueError(f"{channels} channels of input do not fit filters of {filters.shape[-1]} words")
     signs = unpack(words, channels)
     weights = unpack(filters, channels // groups)
-    for value in (multiplier, bias, thresholds):
-        if value is not None and value.size != len(filters):
-            raise ValueError(f"{value.size} values do not fit {len(filters)} filters")
+    packed = outputs[0].dtype == "int32"
+    for value in (thresholds,) if packed else (multiplier, bias):
+        if value.size != len(filters) or value.dtype != ("int32" if packed else "float32"):
+            raise ValueError(f"{value.size} {value.dtype} do not fit {len(filters)} filters")
     # What a dot product is when every product is +1.
     largest = weights[0].size
     same_zero = options["padding"] == "SAME" and options["pad_values"] == 0
     products = _products(signs, weights, options, groups=groups, pad_value=1)
     # LCE's accumulator counts the products that are -1, so twice the count is `largest - products`.
     twice_count = largest - products
-    if outputs[0].dtype == "int32":
+    if packed:
         if same_zero:
             raise ValueError("bit-packed output with padding by zeros is not defined")
         return (pack(twice_count // 2 > thresholds.reshape(-1)),)

@@ -23,6 +23,8 @@ from bnn_exit.runtime.reference_common import (
 
 def _reshape(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     shape = whole(inputs[1]) if len(inputs) > 1 and inputs[1] is not None else list(options["new_shape"])
+    if min(shape, default=0) < -1:  # NumPy takes any negative size for one to be found out
+        raise ValueError(f"a size of {min(shape)}")
     return (inputs[0].reshape(shape),)
 
 

@@ -74,7 +74,7 @@ GOOD = {
 
 
 class Thorough(Interpreter):
-    """The reference that also computes the branches that are not taken, which the native library checks when it loads."""
+    """The reference that also computes the branches not taken, which the native library checks when it loads."""
 
     def _step(self, index: int, operator: Operator, arguments: list[Any], observe: Any) -> tuple[Any, ...]:
         if operator.name == "IF":

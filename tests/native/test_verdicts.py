@@ -1,0 +1,80 @@
+"""What one backend refuses the other refuses, too: cases that random graphs and changed files brought up."""
+
+import numpy as np
+import pytest
+from operator_cases import floats, whole
+
+from bnn_exit.errors import ArtifactError
+from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.reference import Interpreter
+
+pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+
+
+def on_native(data, values):
+    return Network(data)(values)
+
+
+def on_reference(data, values):
+    return Interpreter(flatbuffer.read(data)).run(values)
+
+
+BACKENDS = pytest.mark.parametrize("run", [on_native, on_reference])
+
+
+def binary(single, *, packed, settings=None, filters=None, parts=None):
+    """A binary convolution of 3 filters, packed or not."""
+    words, rest = np.zeros((1, 4, 4, 1), np.int32), np.int32([1, 2, 3]) if packed else np.float32([1, 2, 3])
+    constants = [None, None, (rest,)] if packed else [(rest,), (rest,), None]
+    options = {
+        **{"channels_in": 5, "padding": 0, "pad_values": 1, "fused_activation_function": 0},
+        **{"stride_height": 1, "stride_width": 1, "dilation_height_factor": 1, "dilation_width_factor": 1},
+        **(settings or {}),
+    }
+    filters = np.ones((3, 2, 2, 1), np.int32) if filters is None else filters
+    output = ((1, 4, 4, 1), "int32") if packed else ((1, 4, 4, 3), "float32")
+    return single("LceBconv2d", [words, (filters,), *(parts or constants)], [output], **options)
+
+
+@BACKENDS
+def test_one_size_alone_may_be_left_to_be_found_out(single, run):
+    with pytest.raises(ArtifactError, match="RESHAPE"):
+        run(*single("RESHAPE", [floats(7, 4), whole(-3, 7, 4)], [((1, 7, 4), "float32")], "ReshapeOptions"))
+
+
+@BACKENDS
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"settings": {"pad_values": "x"}},
+        {"settings": {"channels_in": 33}},
+        {"filters": np.ones((3, 2, 2, 1), np.float32)},
+        {"parts": [None, None, None]},
+        {"parts": [(np.float32([1]),), (np.float32([1]),), (np.int32([1]),)]},
+        {"parts": [(np.int32([1, 2, 3]),), (np.int32([1, 2, 3]),), (np.float32([1, 2, 3]),)]},
+    ],
+)
+def test_binary_convolutions_of_parts_that_do_not_fit(single, run, packed, change):
+    with pytest.raises(ArtifactError):
+        run(*binary(single, packed=packed, **change))
+
+
+@BACKENDS
+def test_what_bits_do_not_need_may_be_anything(single, run):
+    parts = [(np.int32([1]),), (np.float32([1]),), (np.int32([1, 2, 3]),)]
+    assert run(*binary(single, packed=True, parts=parts))[0].shape == (1, 4, 4, 1)
+
+
+@BACKENDS
+def test_a_single_number_goes_through_every_step(tiny, run):
+    file = tiny.File()
+    graph = file.graph()
+    (total,) = graph.operator(
+        "SUM", [graph.input((3,)), graph.constant([0], "int32")], [((), "float32")], "ReducerOptions"
+    )
+    (part,) = graph.operator("ABS", [total], [((), "float32")])
+    (real,) = graph.operator("REAL", [graph.input((), "complex64")], [((), "float32")])
+    graph.outputs(graph.operator("ADD", [part, real], [((), "float32")], "AddOptions"))
+    assert run(file.bytes(), [np.float32([1, -2, -4]), np.array(2 + 1j, np.complex64)])[0] == 7
