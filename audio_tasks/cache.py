@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from audio_tasks.base import Split
 
 # Part of every key. Raise it when decoding or the features change: then nobody trains on what an older version wrote.
-_VERSION = 1
+_VERSION = 2
 _FULL_SCALE = 32768
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -107,11 +107,12 @@ def _write_clips(
     files: Mapping[str, Path], data: Path, record: Path, *, clip_samples: int, sample_rate_hz: int
 ) -> None:
     def decode(path: Path) -> tuple[bytes, int] | str:
-        waveform = read_or_reason(path, sample_rate_hz=sample_rate_hz)
-        if isinstance(waveform, str):
-            return waveform
-        clip = np.clip(np.rint(wav.fit_length(waveform, clip_samples) * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-        return clip.astype("<i2").tobytes(), len(waveform)
+        read = load_or_reason(path, sample_rate_hz=sample_rate_hz, max_samples=clip_samples)
+        if isinstance(read, str):
+            return read
+        waveform = wav.fit_length(read.waveform, clip_samples)
+        clip = np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
+        return clip.astype("<i2").tobytes(), read.samples
 
     usable: list[tuple[str, int, str]] = []
     problems: dict[str, str] = {}
@@ -161,10 +162,10 @@ def _forget_others(folder: Path, fingerprint: str) -> None:
                 path.unlink()
 
 
-def read_or_reason(path: Path, *, sample_rate_hz: int) -> np.ndarray | str:
-    """The waveform in a file or, without its path and without advice, why the file cannot be used."""
+def load_or_reason(path: Path, *, sample_rate_hz: int, max_samples: int | None = None) -> wav.Recording | str:
+    """What `wav.load` gives of a file or, without its path and without advice, why the file cannot be used."""
     try:
-        return wav.read(path, sample_rate_hz=sample_rate_hz)
+        return wav.load(path, sample_rate_hz=sample_rate_hz, max_samples=max_samples)
     except DataError as error:
         message = str(error).replace(repr(str(path)), "").replace(str(path), "")
         return " ".join(message.split(";")[0].split()).strip(" :,-") or "cannot be read"

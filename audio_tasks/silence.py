@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from audio_tasks.base import Split
-from audio_tasks.cache import digest, read_or_reason
+from audio_tasks.cache import digest, load_or_reason
 from audio_tasks.layout import audio_files
 from audio_tasks.splits import Member, stable_order
 from bnn_exit.errors import DataError
@@ -26,11 +26,11 @@ def read_noise(root: Path, *, sample_rate_hz: int) -> tuple[tuple[np.ndarray, ..
     folder = root / NOISE_FOLDER
     recordings, problems = [], {}
     for path in audio_files(folder) if folder.is_dir() else []:
-        result = read_or_reason(path, sample_rate_hz=sample_rate_hz)
+        result = load_or_reason(path, sample_rate_hz=sample_rate_hz)
         if isinstance(result, str):
             problems[f"{NOISE_FOLDER}/{path.name}"] = result
         else:
-            recordings.append(result)
+            recordings.append(result.waveform)
     return tuple(recordings), problems
 
 

@@ -163,7 +163,7 @@ def _waveforms(clips: Sequence[str], session: runtime.Session) -> list[np.ndarra
     features, samples = session.metadata.features, session.metadata.clip_samples
     if not clips:
         return [np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)]
-    read = [wav.read(path, sample_rate_hz=features.sample_rate_hz) for path in clips]
+    read = [wav.read(path, sample_rate_hz=features.sample_rate_hz, max_samples=samples) for path in clips]
     return [wav.fit_length(waveform, samples) for waveform in read]
 
 

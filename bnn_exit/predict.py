@@ -104,7 +104,7 @@ def _main(argv: list[str] | None) -> int:
 
 def _line(session: runtime.Session, path: str, *, options: argparse.Namespace, chosen: dict[str, Any]) -> str:
     rate = session.metadata.features.sample_rate_hz
-    waveform = wav.read(path, sample_rate_hz=rate)
+    waveform = wav.read(path, sample_rate_hz=rate, max_samples=session.metadata.clip_samples)
     prediction = session.predict(waveform, sample_rate_hz=rate, explain=options.explain, **chosen)
     return (_json if options.json else _text)(session, path, prediction)
 

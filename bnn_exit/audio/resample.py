@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import numbers
-from functools import lru_cache
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,10 @@ ZERO_CROSSINGS = 64
 KAISER_BETA = 7.857
 CUTOFF = 0.961
 
+_PIECE = 1 << 22  # samples that are read or made at once where a waveform is not in memory
+_KEPT_BYTES = 1 << 25
+_kept: OrderedDict[tuple[int, int, int, int], NDArray[np.float32]] = OrderedDict()
+_lock = threading.Lock()
 _BLOCK_ELEMENTS = 1 << 20  # of the largest temporary, so that an hour of audio needs no more than a second
 
 
@@ -41,6 +47,54 @@ def resample(waveform: Any, *, from_hz: int, to_hz: int) -> NDArray[np.float32]:
     return _polyphase(samples, up, down)
 
 
+def resampled_length(samples: int, *, from_hz: int, to_hz: int) -> int:
+    """How many samples `resample` makes of so many."""
+    return -(-samples * to_hz // from_hz)
+
+
+def resample_part(
+    read: Callable[[int, int], NDArray[np.float32]],
+    size: int,
+    *,
+    from_hz: int,
+    to_hz: int,
+    first: int,
+    last: int,
+) -> NDArray[np.float32]:
+    """`resample(waveform)[first:last]` of a waveform that need not be in memory: only what these samples need is read.
+
+    Args:
+        read: (start, stop) -> samples of the waveform, float32 [stop - start].
+        size: samples of the waveform.
+        from_hz, to_hz: whole numbers above 0.
+        first, last: 0 <= first < last <= resampled_length(size).
+    """
+    divisor = math.gcd(from_hz, to_hz)
+    up, down = to_hz // divisor, from_hz // divisor
+    step = max(1, min(_PIECE, _PIECE * up // down))
+    pieces = range(first, last, step)
+    if len(pieces) == 1:
+        return _piece(read, size, up, down, first, last)
+    result = np.empty(last - first, np.float32)
+    for start in pieces:
+        stop = min(start + step, last)
+        result[start - first : stop - first] = _piece(read, size, up, down, start, stop)
+    return result
+
+
+def _piece(
+    read: Callable[[int, int], NDArray[np.float32]], size: int, up: int, down: int, first: int, last: int
+) -> NDArray[np.float32]:
+    if up == down:
+        return read(first, last)
+    reach = half_width(up, down)
+    # From a whole period on, so that output `first` lies between its inputs as it does in the whole.
+    periods = max(0, first * down // up - reach) // down
+    stop = min(size, (last - 1) * down // up + reach + 2)
+    made = _polyphase(read(periods * down, stop), up, down)
+    return made[first - periods * up : last - periods * up]
+
+
 def check_rate(name: str, rate: Any) -> int:
     """`rate` as an int, or ArgumentError naming the argument."""
     if not isinstance(rate, numbers.Integral) or isinstance(rate, bool) or rate < 1:
@@ -53,8 +107,11 @@ def kernel(offsets: NDArray[np.int64], up: int, down: int) -> NDArray[np.float64
     cutoff = CUTOFF * min(1.0, up / down)
     time = offsets / up
     inside = np.clip(1 - (time * cutoff / ZERO_CROSSINGS) ** 2, 0, None)
-    taper = np.where(inside > 0, np.i0(KAISER_BETA * np.sqrt(inside)) / np.i0(KAISER_BETA), 0)
-    return cutoff * np.sinc(cutoff * time) * taper
+    within = inside > 0
+    result = np.zeros(inside.shape)
+    taper = np.i0(KAISER_BETA * np.sqrt(inside[within])) / np.i0(KAISER_BETA)
+    result[within] = cutoff * np.sinc(cutoff * time[within]) * taper
+    return result
 
 
 def half_width(up: int, down: int) -> int:
@@ -86,9 +143,25 @@ def _polyphase(samples: NDArray[np.float32], up: int, down: int) -> NDArray[np.f
     return result.reshape(-1)[:total]
 
 
-@lru_cache(maxsize=128)
 def _coefficients(up: int, down: int, start: int, stop: int) -> NDArray[np.float32]:
-    """[width, stop - start]: what each output takes of the inputs from `reach` before the first output's time on."""
+    """[width, stop - start]: what each output takes of the inputs from `reach` before the first output's time on.
+
+    Those of the last calls are kept, up to _KEPT_BYTES: odd rates need hundreds of megabytes of them.
+    """
+    key = up, down, start, stop
+    with _lock:
+        if key in _kept:
+            _kept.move_to_end(key)
+            return _kept[key]
+    made = _made_coefficients(up, down, start, stop)
+    with _lock:
+        _kept[key] = made
+        while sum(each.nbytes for each in _kept.values()) > _KEPT_BYTES:
+            _kept.popitem(last=False)
+    return made
+
+
+def _made_coefficients(up: int, down: int, start: int, stop: int) -> NDArray[np.float32]:
     reach = half_width(up, down)
     first, last = start * down // up - reach, (stop - 1) * down // up + reach + 1
     inputs = np.arange(first, last + 1)[:, None]

@@ -1,13 +1,24 @@
-"""WAV files as bytes: a RIFF reader and writer in NumPy, which trusts nothing that a header says."""
+"""WAV files: a RIFF reader and writer in NumPy, which trusts nothing that a header says."""
 
 from __future__ import annotations
 
+import dataclasses
+import io
+import os
 import struct
+from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn_exit.errors import DataError
+
+MIN_RATE_HZ, MAX_RATE_HZ = 1_000, 768_000
+"""Sample rates that a file may have."""
+
+BLOCK_VALUES = 1 << 20
+"""Values (frames times channels) that are decoded at once."""
 
 _PCM, _FLOAT, _EXTENSIBLE = 1, 3, 0xFFFE
 _OTHER_FORMATS = {2: "MS ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "GSM 6.10", 85: "MP3"}
@@ -15,33 +26,135 @@ _OTHER_FORMATS = {2: "MS ADPCM", 6: "A-law", 7: "mu-law", 17: "IMA ADPCM", 49: "
 _GUID_TAIL = bytes.fromhex("000000001000800000aa00389b71")
 # A program that writes into a pipe cannot know the size; it leaves one at or above this value (ffmpeg, sox, arecord).
 _UNKNOWN_SIZE = 0x7FFFF000
+_MAX_CHUNKS = 1000
+_NAMES = (b"fmt ", b"data", b"LIST", b"fact")
 _AGAIN = "copy or download it again"
 _CONVERT = "convert it to 16-bit PCM"
 
 
-def decode(data: bytes) -> tuple[NDArray[np.floating], int]:
-    """The samples of a WAV file, float [frames, channels], integers scaled to [-1, 1), and the sample rate in Hz.
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """How samples are stored.
 
-    PCM of 8 to 32 bits, float of 32 and 64 bits, plain or extensible, any number of channels.
+    Attributes:
+        is_float: IEEE floats; else integers.
+        bits: that a sample has, 1 to 32, or 32 or 64 of a float.
+        width: bytes that it takes, padding included.
+        channels: interleaved samples of one frame.
+        rate_hz: frames per second, MIN_RATE_HZ to MAX_RATE_HZ.
+    """
+
+    is_float: bool
+    bits: int
+    width: int
+    channels: int
+    rate_hz: int
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return self.width * self.channels
+
+    @property
+    def is_padded(self) -> bool:
+        """Whether four bytes hold an integer of at most 24 bits."""
+        return not self.is_float and self.width == 4 and self.bits <= 24
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    """The samples of a WAV file whose header has been read.
+
+    Attributes:
+        encoding: of the samples.
+        frames: whole frames that the file holds, at least 1.
+    """
+
+    encoding: Encoding
+    frames: int
+    _file: BinaryIO
+    _offset: int
+
+    @property
+    def rate_hz(self) -> int:
+        """Frames per second."""
+        return self.encoding.rate_hz
+
+    @property
+    def channels(self) -> int:
+        """Samples of one frame."""
+        return self.encoding.channels
+
+    def blocks(self, start: int, stop: int) -> Iterator[NDArray[np.floating]]:
+        """The frames from `start` to `stop`, float [frames, channels] with integers scaled to [-1, 1), in blocks.
+
+        DataError if the file has become shorter.
+        """
+        encoding = self.encoding
+        high = encoding.is_padded and _fills_high_bytes(self._raw(start, stop), encoding.bits)
+        for raw in self._raw(start, stop):
+            yield _samples(raw, encoding, high).reshape(-1, self.channels)
+
+    def _raw(self, start: int, stop: int) -> Iterator[bytes]:
+        size = self.encoding.frame_bytes
+        step = max(1, BLOCK_VALUES // self.channels)
+        for first in range(start, stop, step):
+            wanted = (min(first + step, stop) - first) * size
+            self._file.seek(self._offset + first * size)
+            raw = self._file.read(wanted)
+            if len(raw) < wanted:
+                raise DataError(f"the wav file became shorter while it was read; {_AGAIN}")
+            yield raw
+
+
+def open_wav(file: BinaryIO) -> Reader:
+    """The reader of a WAV file; only its header is read.
+
+    PCM of 8 to 32 bits, float of 32 and 64 bits, plain or extensible, any number of channels. What recorders get wrong
+    is put right, as libsndfile does: a last frame that is cut, a size of the samples that was never filled in or counts
+    the header too, a wrong size of frames, 24 bits in four bytes (`arecord -f S24_LE`), a chunk of odd size without
+    its padding.
 
     Raises:
         DataError: truncated, damaged, empty or of another encoding; worded to follow "PATH: ".
     """
-    chunks = _chunks(data)
-    if b"fmt " not in chunks:
-        raise DataError(f"damaged wav file: it has no format chunk; {_AGAIN}")
-    if b"data" not in chunks:
-        raise DataError(f"truncated wav file: it has no data chunk; {_AGAIN}")
-    encoding, channels, rate, width = _format(bytes(chunks[b"fmt "]))
-    body = chunks[b"data"]
-    if len(body) == 0:
-        raise DataError("the wav file holds no samples; record it again or remove it")
-    if len(body) % (channels * width):
+    end = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    head = file.read(12)
+    if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+        raise DataError(f"not a wav file, or cut off within its first 12 bytes; {_AGAIN}")
+    encoding = None
+    for name, offset, size in _chunks(file, 12, end):
+        if name == b"fmt " and encoding is None:
+            if offset + size > end:
+                raise _cut("fmt", size, end - offset)
+            file.seek(offset)
+            encoding = _encoding(file.read(min(size, 40)))
+        elif name == b"data":
+            if encoding is None:
+                raise DataError(f"damaged wav file: it has no fmt chunk before data; {_AGAIN}")
+            frames = _data_size(file, offset, size, end) // encoding.frame_bytes
+            if frames == 0:
+                raise DataError("the wav file holds no samples; record it again or remove it")
+            return Reader(encoding, frames, file, offset)
+    if encoding is None:
+        raise DataError(f"damaged wav file: it has no fmt chunk; {_AGAIN}")
+    raise DataError(f"truncated wav file: it has no data chunk; {_AGAIN}")
+
+
+def decode(data: bytes) -> tuple[NDArray[np.floating], int]:
+    """All samples of a WAV file, float [frames, channels], and the sample rate in Hz; errors as `open_wav`."""
+    reader = open_wav(io.BytesIO(data))
+    return np.concatenate(list(reader.blocks(0, reader.frames))), reader.rate_hz
+
+
+def check_rate(rate_hz: int, kind: str) -> None:
+    """DataError if a header's sample rate is none that audio has; `kind` is of the file, such as "wav"."""
+    if not MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
         raise DataError(
-            f"damaged wav file: {len(body)} bytes of samples are no whole number of frames of "
-            f"{channels * width} bytes; {_AGAIN}"
+            f"damaged {kind} file: its sample rate is {rate_hz} Hz, but must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}; "
+            "record it again or correct its header"
         )
-    return _samples(body, encoding, width).reshape(-1, channels), rate
 
 
 def encode(samples: NDArray[np.float32], *, sample_rate_hz: int) -> bytes:
@@ -59,63 +172,99 @@ def encode(samples: NDArray[np.float32], *, sample_rate_hz: int) -> bytes:
     )
 
 
-def _chunks(data: bytes) -> dict[bytes, memoryview]:
-    """The first chunk of each kind, without copying; a chunk that runs past the end of the file is an error."""
-    if len(data) < 12 or data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        raise DataError(f"not a wav file, or cut off within its first 12 bytes; {_AGAIN}")
-    view = memoryview(data)
-    chunks: dict[bytes, memoryview] = {}
-    position = 12
-    while position + 8 <= len(data):
-        name, size = struct.unpack_from("<4sI", data, position)
+def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and promised size of each chunk from `start` to the end of the file, or to what is no chunk."""
+    position = start
+    for _ in range(_MAX_CHUNKS):
+        if position + 8 > end:
+            return
+        file.seek(position)
+        name, size = struct.unpack("<4sI", file.read(8))
+        if not all(32 <= letter < 127 for letter in name):
+            return
         position += 8
-        present = len(data) - position
-        if size > present:
-            if name == b"data" and size >= _UNKNOWN_SIZE and present:
-                size = present
-            elif name == b"data" or name == b"fmt ":
-                raise DataError(
-                    f"truncated wav file: its header promises {size} bytes of {name.decode().strip()}, "
-                    f"but {present} follow; {_AGAIN}"
-                )
-            else:
-                break  # a cut or careless trailing comment harms no sample
-        chunks.setdefault(name, view[position : position + size])
-        position += size + size % 2
-    return chunks
+        yield name, position, size
+        position += size
+        # A byte of padding follows a chunk of odd size. Some writers leave it out.
+        if size % 2 and position < end:
+            file.seek(position)
+            position += file.read(4) not in _NAMES
 
 
-def _format(chunk: bytes) -> tuple[int, int, int, int]:
-    """Encoding (_PCM or _FLOAT), channels, sample rate in Hz, and bytes of one sample."""
+def _cut(what: str, promised: int, present: int) -> DataError:
+    return DataError(
+        f"truncated wav file: its header promises {promised} bytes of {what}, but {present} follow; {_AGAIN}"
+    )
+
+
+def _data_size(file: BinaryIO, offset: int, promised: int, end: int) -> int:
+    """Bytes of samples at `offset`, of which the header promises `promised`."""
+    present = end - offset
+    if promised == 0:
+        return 0 if _only_chunks(file, offset, end) else present
+    # A size that counts the header too is too large by no more than what lies before the samples.
+    if promised <= present or (present and (promised >= _UNKNOWN_SIZE or promised - present <= offset)):
+        return min(promised, present)
+    raise _cut("data", promised, present)
+
+
+def _only_chunks(file: BinaryIO, offset: int, end: int) -> bool:
+    """Whether chunks follow to the end, and not samples behind a size that was never filled in."""
+    reached = offset
+    for _, place, size in _chunks(file, offset, end):
+        reached = place + size
+    return end - 1 <= reached <= end
+
+
+def _encoding(chunk: bytes) -> Encoding:
     if len(chunk) < 16:
-        raise DataError(f"damaged wav file: its format chunk has {len(chunk)} bytes, not 16 or more; {_AGAIN}")
-    encoding, channels, rate, _, block, bits = struct.unpack_from("<HHIIHH", chunk)
-    if encoding == _EXTENSIBLE:
+        raise DataError(f"damaged wav file: its fmt chunk has {len(chunk)} bytes, not 16 or more; {_AGAIN}")
+    code, channels, rate, byte_rate, block, bits = struct.unpack_from("<HHIIHH", chunk)
+    if code == _EXTENSIBLE:
         if len(chunk) < 40:
-            raise DataError(f"damaged wav file: its extensible format chunk has {len(chunk)} bytes, not 40; {_AGAIN}")
+            raise DataError(f"damaged wav file: its extensible fmt chunk has {len(chunk)} bytes, not 40; {_AGAIN}")
         if chunk[26:40] != _GUID_TAIL:
             raise DataError(f"the wav file has an unknown encoding ({chunk[24:40].hex()}); {_CONVERT}")
-        (encoding,) = struct.unpack_from("<H", chunk, 24)
-    if encoding not in (_PCM, _FLOAT):
-        name = _OTHER_FORMATS.get(encoding, f"encoding {encoding}")
+        (code,) = struct.unpack_from("<H", chunk, 24)
+    if code not in (_PCM, _FLOAT):
+        name = _OTHER_FORMATS.get(code, f"encoding {code}")
         raise DataError(f"the wav file holds {name}, not PCM or float samples; {_CONVERT}")
     width = (bits + 7) // 8
-    if width not in ((1, 2, 3, 4) if encoding == _PCM else (4, 8)):
+    if width not in ((1, 2, 3, 4) if code == _PCM else (4, 8)):
         raise DataError(f"the wav file has samples of {bits} bits, which are not read; {_CONVERT}")
-    if channels == 0 or rate == 0 or block != channels * width:
-        raise DataError(
-            f"damaged wav file: {channels} channels of {bits} bits at {rate} Hz in frames of {block} bytes; {_AGAIN}"
-        )
-    return encoding, channels, rate, width
+    if channels == 0:
+        raise DataError(f"damaged wav file: its header says 0 channels; {_AGAIN}")
+    check_rate(rate, "wav")
+    # The size of a frame follows from the other fields, and recorders get it wrong. It is believed in one case: 24 bits
+    # in four bytes, unless the bytes per second are those of three.
+    if width == 3 and block == 4 * channels and byte_rate != 3 * channels * rate:
+        width = 4
+    return Encoding(code == _FLOAT, bits, width, channels, rate)
 
 
-def _samples(body: memoryview, encoding: int, width: int) -> NDArray[np.floating]:
-    if encoding == _FLOAT:
-        return np.frombuffer(body, f"<f{width}")
+def _samples(raw: bytes, encoding: Encoding, high: bool) -> NDArray[np.floating]:
+    width = encoding.width
+    if encoding.is_float:
+        return np.frombuffer(raw, f"<f{width}")
     if width == 1:  # the only unsigned one
-        return (np.frombuffer(body, np.uint8).astype(np.float32) - 128) * np.float32(1 / 128)
+        return (np.frombuffer(raw, np.uint8).astype(np.float32) - 128) * np.float32(1 / 128)
     if width == 3:
-        packed = np.zeros((len(body) // 3, 4), np.uint8)
-        packed[:, 1:] = np.frombuffer(body, np.uint8).reshape(-1, 3)
+        packed = np.zeros((len(raw) // 3, 4), np.uint8)
+        packed[:, 1:] = np.frombuffer(raw, np.uint8).reshape(-1, 3)
         return packed.view("<i4")[:, 0].astype(np.float32) * np.float32(2.0**-31)
-    return np.frombuffer(body, f"<i{width}").astype(np.float32) * np.float32(2.0 ** (1 - 8 * width))
+    values = np.frombuffer(raw, f"<i{width}")
+    if encoding.is_padded and not high:
+        values = values << (32 - encoding.bits)
+    return values.astype(np.float32) * np.float32(2.0 ** (1 - 8 * width))
+
+
+def _fills_high_bytes(raws: Iterable[bytes], bits: int) -> bool:
+    """Whether samples of `bits` bits in four bytes fill the high ones (as the format asks) or the low ones (as ALSA
+    does, whose fourth byte then only repeats the sign): the header is the same for both."""
+    repeats_sign = True
+    for raw in raws:
+        values = np.frombuffer(raw, "<i4")
+        if (values & 0xFF).any():
+            return False
+        repeats_sign &= bool((values << (32 - bits) >> (32 - bits) == values).all())
+    return not repeats_sign

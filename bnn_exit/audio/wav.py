@@ -2,66 +2,84 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import os
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn_exit import files
-from bnn_exit.audio import riff
-from bnn_exit.audio.resample import check_rate, resample
+from bnn_exit.audio import compressed, riff
+from bnn_exit.audio.resample import check_rate, resample, resample_part, resampled_length
 from bnn_exit.audio.waveform import check, fault, fit_length
-from bnn_exit.errors import DataError, describe_os_error, missing_package
+from bnn_exit.errors import DataError, describe_os_error
 
-__all__ = ["check", "decode", "fit_length", "read", "read_bytes", "resample", "write"]
+__all__ = ["Recording", "check", "decode", "fit_length", "load", "read", "resample", "write"]
 
 
-def read(path: str | os.PathLike[str], *, sample_rate_hz: int = 16000) -> NDArray[np.float32]:
+MAX_SAMPLES = 1 << 28
+"""Samples that reading a file may give: 4.6 hours at 16 kHz, one GiB."""
+
+MAX_VALUES = 1 << 31
+"""Values (samples of all channels) that may be decoded for them."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Recording:
+    """What was read of an audio file.
+
+    Attributes:
+        waveform: float32 [samples] in [-1, 1], the mean of the channels, at the rate that was asked for.
+        rate_hz: sample rate of the file itself.
+        samples: of the whole file at the rate that was asked for; more than those of `waveform` if only the middle was
+            read.
+    """
+
+    waveform: NDArray[np.float32]
+    rate_hz: int
+    samples: int
+
+
+def read(
+    path: str | os.PathLike[str], *, sample_rate_hz: int = 16000, max_samples: int | None = None
+) -> NDArray[np.float32]:
     """The audio file as float32 [samples] in [-1, 1], the mean of its channels, at `sample_rate_hz`.
 
     WAV (PCM of 8 to 32 bits, float, extensible) needs NumPy only; FLAC and Ogg need the package soundfile. The kind is
     told by the file's first bytes, not by its name. A silent file is valid.
 
+    Args:
+        path: a regular file.
+        sample_rate_hz: of the result, whatever the file has.
+        max_samples: of a file that gives more, only the middle is decoded, as `fit_length` keeps it: an hour then
+            takes no longer than a clip. None reads all, up to MAX_SAMPLES.
+
     Raises:
-        DataError: the file is missing, empty, truncated, damaged, of another kind, or has NaN or infinite samples.
+        DataError: the file is missing, not a regular file, empty, truncated, damaged, of another kind, too long, or has
+            NaN or infinite samples; or there is too little memory for it.
         MissingPackageError: a FLAC or Ogg file, and soundfile is not installed.
         ArgumentError: a rate that is not a whole number above 0.
+
+    Example:
+        `wav.read("hour.wav", max_samples=16000)` is the second in the middle of that hour.
     """
+    return load(path, sample_rate_hz=sample_rate_hz, max_samples=max_samples).waveform
+
+
+def load(path: str | os.PathLike[str], *, sample_rate_hz: int, max_samples: int | None = None) -> Recording:
+    """As `read`, with what else is known of the file."""
     target = check_rate("sample_rate_hz", sample_rate_hz)
-    return decode(read_bytes(path), name=os.fspath(path), sample_rate_hz=target)[0]
+    name = os.fspath(path)
+    with _open(name) as file:
+        return _decode(file, name=name, target=target, max_samples=max_samples)
 
 
-def decode(data: bytes, *, name: str, sample_rate_hz: int) -> tuple[NDArray[np.float32], int]:
-    """As `read`, from the bytes of a file that may lie anywhere; also the sample rate in Hz that it has itself.
-
-    Args:
-        data: the whole file.
-        name: what errors call it.
-        sample_rate_hz: of the result.
-    """
+def decode(data: bytes, *, name: str, sample_rate_hz: int, max_samples: int | None = None) -> Recording:
+    """As `load`, from the bytes of a file that may lie anywhere; errors call it `name`."""
     target = check_rate("sample_rate_hz", sample_rate_hz)
-    try:
-        if not data:
-            raise DataError("the file is empty; copy or download it again")
-        if data[:4] == b"RIFF":
-            frames, rate = riff.decode(data)
-        elif data[:4] in (b"fLaC", b"OggS"):
-            frames, rate = _decode_with_soundfile(data)
-        else:
-            raise DataError(
-                f"not a wav, flac or ogg file (it starts with {data[:4]!r}); convert it to 16-bit PCM wav or remove it"
-            )
-        problem = fault(frames)
-        if problem:
-            raise DataError(f"the audio {problem}")
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    mono = frames.mean(axis=1, dtype=np.float64).astype(np.float32)
-    # Resampling, and floats that a mixer let run over, exceed full scale by a little.
-    return np.clip(resample(mono, from_hz=rate, to_hz=target), -1, 1), rate
+    return _decode(io.BytesIO(data), name=name, target=target, max_samples=max_samples)
 
 
 def write(path: str | os.PathLike[str], waveform: Any, *, sample_rate_hz: int) -> None:
@@ -74,45 +92,68 @@ def write(path: str | os.PathLike[str], waveform: Any, *, sample_rate_hz: int) -
     files.write_bytes(path, riff.encode(check(waveform), sample_rate_hz=rate))
 
 
-def read_bytes(path: str | os.PathLike[str]) -> bytes:
-    """A file's bytes, for `decode`; DataError, one line with the path, if it cannot be read."""
+def _open(name: str) -> BinaryIO:
+    """A regular file, open for reading: a pipe or a device may have no end, or nobody at its other end."""
     try:
-        return Path(path).read_bytes()
+        return files.open_regular(name)
     except FileNotFoundError as error:
-        raise DataError(f"{os.fspath(path)}: no such audio file; check the path") from error
+        raise DataError(f"{name}: no such audio file; check the path") from error
     except IsADirectoryError as error:
-        raise DataError(f"{os.fspath(path)}: a folder, not an audio file; give the files in it") from error
+        raise DataError(f"{name}: a folder, not an audio file; give the files in it") from error
     except OSError as error:
-        raise DataError(f"{os.fspath(path)}: {describe_os_error(error)}") from error
+        raise DataError(f"{name}: {describe_os_error(error)}") from error
     except ValueError as error:  # a null byte, from a list of files that is none
-        raise DataError(f"{os.fspath(path)}: no path of a file: {error}") from error
+        raise DataError(f"{name}: no path of a file: {error}") from error
 
 
-def _decode_with_soundfile(data: bytes) -> tuple[NDArray[np.floating], int]:
+def _decode(file: BinaryIO, *, name: str, target: int, max_samples: int | None) -> Recording:
     try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the package is there, its shared library is not
-        raise missing_package("soundfile", purpose="reading flac and ogg files", extra="audio") from error
-    kind = "flac" if data[:4] == b"fLaC" else "ogg"
-    if kind == "ogg" and not _ends_an_ogg_stream(data):
-        raise DataError("truncated ogg file: the last page is missing or cut; copy or download it again")
-    try:
-        with soundfile.SoundFile(io.BytesIO(data)) as file:
-            rate = file.samplerate
-            frames = file.read(dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, ValueError) as error:
-        raise DataError(f"damaged {kind} file ({' '.join(str(error).split())}); copy or download it again") from error
-    if len(frames) == 0:
-        raise DataError(f"the {kind} file holds no samples; record it again or remove it")
-    return frames, rate
+        reader = _reader(file)
+        total = resampled_length(reader.frames, from_hz=reader.rate_hz, to_hz=target)
+        count = total if max_samples is None else min(total, max_samples)
+        if count > MAX_SAMPLES or count * reader.rate_hz // target * reader.channels > MAX_VALUES:
+            raise DataError(
+                f"it holds {reader.frames / reader.rate_hz:.0f} s of sound in {reader.channels} channels at "
+                f"{reader.rate_hz} Hz, more than is read at once; cut it into parts"
+            )
+        first = (total - count) // 2
+        waveform = resample_part(
+            lambda start, stop: _mono(reader, start, stop),
+            reader.frames,
+            from_hz=reader.rate_hz,
+            to_hz=target,
+            first=first,
+            last=first + count,
+        )
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{name}: {describe_os_error(error)}") from error
+    except MemoryError as error:
+        raise DataError(f"{name}: there is too little free memory to read it; cut it into parts") from error
+    # Resampling, and floats that a mixer let run over, exceed full scale by a little.
+    return Recording(np.clip(waveform, -1, 1, out=waveform), reader.rate_hz, total)
 
 
-def _ends_an_ogg_stream(data: bytes) -> bool:
-    """Whether the last page of an Ogg file is whole and marked as the last; a decoder stops at a cut without a word."""
-    page = data.rfind(b"OggS")
-    if len(data) < page + 27:
-        return False
-    segments = data[page + 26]
-    lengths = data[page + 27 : page + 27 + segments]
-    is_last = bool(data[page + 5] & 4)
-    return is_last and len(lengths) == segments and len(data) >= page + 27 + segments + sum(lengths)
+def _reader(file: BinaryIO) -> riff.Reader | compressed.Reader:
+    kind = file.read(4)
+    if not kind:
+        raise DataError("the file is empty; copy or download it again")
+    if kind == b"RIFF":
+        return riff.open_wav(file)
+    if kind in compressed.KINDS:
+        return compressed.Reader(file, compressed.KINDS[kind])
+    raise DataError(f"not a wav, flac or ogg file (it starts with {kind!r}); convert it to 16-bit PCM wav or remove it")
+
+
+def _mono(reader: riff.Reader | compressed.Reader, start: int, stop: int) -> NDArray[np.float32]:
+    """The mean of the channels from frame `start` to `stop`, float32 [stop - start]."""
+    result = np.empty(stop - start, np.float32)
+    done = 0
+    for frames in reader.blocks(start, stop):
+        problem = fault(frames)
+        if problem:
+            raise DataError(f"the audio {problem}")
+        result[done : done + len(frames)] = frames.mean(axis=1, dtype=np.float64)
+        done += len(frames)
+    return result

@@ -200,8 +200,9 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         name, waveform, rate = str(clip[0]), clip[1], own_rate
     else:
         name = os.fspath(clip)
-        data = wav.read_bytes(name) if data is None else data
-        waveform, rate = wav.decode(data, name=name, sample_rate_hz=own_rate)
+        wanted = {"sample_rate_hz": own_rate, "max_samples": session.metadata.clip_samples}
+        recording = wav.load(name, **wanted) if data is None else wav.decode(data, name=name, **wanted)
+        waveform, rate = recording.waveform, recording.rate_hz
     inputs = session.inputs(waveform)
     probabilities, scores = [], []
     for index in range(session.exits):

@@ -193,19 +193,20 @@ BAD_FILES = {
     "header only": (b"RIFF\0\0", "cut off within its first 12 bytes; copy or download it again"),
     "not wave": (b"RIFF\4\0\0\0AVI ....", "not a wav file"),
     "other kind": (b"ID3\x03 and so on", r"not a wav, flac or ogg file \(it starts with b'ID3\\x03'\); convert it"),
-    "no format": (b"RIFF\4\0\0\0WAVE", "no format chunk"),
+    "no format": (b"RIFF\4\0\0\0WAVE", "it has no fmt chunk"),
     "no data": (wav_bytes(b"")[:-8], "no data chunk"),
     "zero length": (wav_bytes(b""), "holds no samples; record it again"),
     "truncated": (wav_bytes(BODY, data_size=32000), "promises 32000 bytes of data, but 8 follow"),
     "cut in the format": (wav_bytes(BODY)[:30], "promises 16 bytes of fmt, but 10 follow"),
-    "half frame": (wav_bytes(BODY[:7], channels=2), "7 bytes of samples are no whole number of frames of 4 bytes"),
+    "less than a frame": (wav_bytes(BODY[:3], channels=2), "holds no samples"),
+    "format after the samples": (wav_bytes(BODY)[:12] + wav_bytes(BODY)[36:] + wav_bytes(BODY)[12:36], "no fmt chunk"),
     "mu-law": (wav_bytes(BODY, encoding=7, bits=8), "holds mu-law, not PCM or float samples; convert it"),
     "unknown encoding": (wav_bytes(BODY, encoding=4660), "holds encoding 4660, not PCM"),
     "64-bit integers": (wav_bytes(BODY, bits=64), "samples of 64 bits, which are not read; convert it"),
     "16-bit floats": (wav_bytes(BODY, encoding=3, bits=16), "samples of 16 bits, which are not read"),
-    "no channels": (wav_bytes(BODY, channels=0), "damaged wav file: 0 channels"),
-    "no rate": (wav_bytes(BODY, rate=0), "at 0 Hz"),
-    "short extensible": (wav_bytes(BODY, encoding=0xFFFE), "extensible format chunk has 16 bytes, not 40"),
+    "no channels": (wav_bytes(BODY, channels=0), "damaged wav file: its header says 0 channels"),
+    "no rate": (wav_bytes(BODY, rate=0), "its sample rate is 0 Hz, but must be from 1000 to 768000"),
+    "short extensible": (wav_bytes(BODY, encoding=0xFFFE), "extensible fmt chunk has 16 bytes, not 40"),
     "foreign extensible": (wav_bytes(BODY, encoding=0xFFFE, extra=EXTENSIBLE[:-1] + b"?"), "unknown encoding"),
     "NaN": (wav_bytes(struct.pack("<3f", 0, np.nan, np.inf), encoding=3, bits=32), "2 NaN or infinite samples"),
     "off scale": (wav_bytes(struct.pack("<2d", 0, -20000), encoding=3, bits=64), "reaches 20000, but full scale is 1"),
@@ -349,8 +350,8 @@ def test_fit_length_there_and_back_is_the_clip(long, short):
 
 def test_bytes_are_decoded_as_a_file_is_read_and_tell_their_rate(tmp_path, tone):
     wav.write(tmp_path / "a.wav", tone, sample_rate_hz=8000)
-    waveform, rate = wav.decode(wav.read_bytes(tmp_path / "a.wav"), name="b", sample_rate_hz=16000)
-    assert rate == 8000
-    assert np.array_equal(waveform, wav.read(tmp_path / "a.wav", sample_rate_hz=16000))
+    read = wav.decode((tmp_path / "a.wav").read_bytes(), name="b", sample_rate_hz=16000)
+    assert (read.rate_hz, read.samples) == (8000, 1600)
+    assert np.array_equal(read.waveform, wav.read(tmp_path / "a.wav", sample_rate_hz=16000))
     with pytest.raises(DataError, match=r"^b: the file is empty; copy or download it again$"):
         wav.decode(b"", name="b", sample_rate_hz=16000)

@@ -14,7 +14,7 @@ import pytest
 from audio_tasks import cache as cache_module
 from audio_tasks.cache import Clips, cached_log_mel, count_reasons, decode_clips
 from audio_tasks.splits import Member, split_of
-from bnn_exit.audio import logmel
+from bnn_exit.audio import logmel, wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError, MissingPackageError
 
@@ -33,13 +33,13 @@ def decode(files: dict[str, Path], cache: Path, clip_samples: int = 1600) -> Cli
 
 def count_decoding(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The paths that are read from now on."""
-    read, paths = cache_module.wav.read, []
+    load, paths = cache_module.wav.load, []
 
-    def counting(path: Path, **options: int) -> np.ndarray:
+    def counting(path: Path, **options: int) -> wav.Recording:
         paths.append(path)
-        return read(path, **options)
+        return load(path, **options)
 
-    monkeypatch.setattr(cache_module.wav, "read", counting)
+    monkeypatch.setattr(cache_module.wav, "load", counting)
     return paths
 
 
@@ -146,10 +146,10 @@ def test_a_damaged_cache_is_made_again(files: dict[str, Path], cache: Path) -> N
 def test_interrupted_decoding_leaves_nothing(
     files: dict[str, Path], cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(path: Path, **options: int) -> np.ndarray:
+    def interrupt(path: Path, **options: int) -> wav.Recording:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cache_module.wav, "read", interrupt)
+    monkeypatch.setattr(cache_module.wav, "load", interrupt)
     with pytest.raises(KeyboardInterrupt):
         decode(files, cache)
     assert [path for path in cache.rglob("*") if path.is_file()] == []
