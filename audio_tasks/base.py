@@ -13,6 +13,7 @@ from audio_tasks.cache import cached_log_mel
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError, one_of
 from bnn_exit.pairs import zip_strict
+from bnn_exit.text import text_fault
 
 SPLITS = ("train", "validation", "test")
 
@@ -124,12 +125,22 @@ class Task:
 
 
 def check_task(task: Task) -> Task:
-    """Return `task` if a classifier can be trained and tested on it; DataError says what is missing."""
+    """Return `task` if a classifier can be trained, tested and written to a file; DataError says what is in the way."""
     if task.num_classes < 2:
         only = f"only {task.labels[0]!r}" if task.labels else "none"
         raise DataError(f"task {task.name}: a classifier needs at least two classes, but the data has {only}")
     if len(set(task.labels)) != task.num_classes:
         raise DataError(f"task {task.name}: a label is there twice in {', '.join(task.labels)}")
+    # All of them are written into the model file, at the end of a training.
+    for what, text, remedy in (
+        *(("label", label, "rename its folder") for label in task.labels),
+        ("name", task.name, "rename it"),
+        ("licence", task.licence, "write it anew"),
+        ("attribution", task.attribution, "write it anew"),
+    ):
+        fault = text_fault(text)
+        if fault:
+            raise DataError(f"task {task.name!r}: the {what} {text!r} {fault}, which no model file may hold: {remedy}")
     if task.input_shape[0] < 1:
         raise DataError(
             f"task {task.name}: a clip of {task.clip_samples} samples is shorter than one window "

@@ -5,12 +5,22 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import math
+import sys
 from typing import Any, TypeVar
 
 from bnn_exit.errors import ArgumentError, one_of
 
 _Config = TypeVar("_Config", bound="Config")
+
+# What a log-mel may ask for, so that a file cannot ask for everything. bnn_exit.h has the same numbers under the same
+# names; a test compares them.
+MIN_SAMPLE_RATE_HZ = 1000
+MAX_SAMPLE_RATE_HZ = 192000
+MAX_FFT_SIZE = 1 << 20
+MAX_HOP_SAMPLES = 1 << 20
+MAX_MELS = 4096
+MAX_MEL_WEIGHTS = 1 << 24
+"""Bands times bins of the spectrum."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Config:
             if field.type == "int":
                 self._require(number and isinstance(value, int), field.name, "a whole number")
             elif field.type == "float":
-                self._require(number and math.isfinite(value), field.name, "a finite number")
+                self._require(number and abs(value) <= sys.float_info.max, field.name, "a finite number")
                 # 25 and 25.0 are equal, so they must have one digest.
                 object.__setattr__(self, field.name, float(value))
 
@@ -61,8 +71,9 @@ class FeatureConfig(Config):
         sample_rate_hz: samples per second of the waveform the features are made from.
         window_ms: length of one frame. Longer resolves frequency better, time worse.
         hop_ms: distance between frames. Smaller gives more frames, so more detail and more work.
-        fft_size: points of the FFT, at least the window; the frame is padded with zeros at its end.
-        num_mels: mel bands; triangles of height 1 (HTK mel scale, no area normalisation).
+        fft_size: points of the FFT, a power of two, at least the window and at most MAX_FFT_SIZE; the frame is padded
+            with zeros at its end.
+        num_mels: mel bands, at most MAX_MELS; triangles of height 1 (HTK mel scale, no area normalisation).
         lower_hz, upper_hz: the range that the bands cover.
         log_offset: added before the logarithm; larger hides quieter sounds.
     """
@@ -78,15 +89,20 @@ class FeatureConfig(Config):
 
     def __post_init__(self) -> None:
         self._require_kinds()
-        self._require(1000 <= self.sample_rate_hz <= 192000, "sample_rate_hz", "from 1000 to 192000")
-        self._require(self.window_samples >= 2, "window_ms", "at least two samples long")
-        self._require(self.hop_samples >= 1, "hop_ms", "at least one sample long")
         self._require(
-            self.fft_size >= self.window_samples and self.fft_size & (self.fft_size - 1) == 0,
-            "fft_size",
-            f"a power of two and at least the window of {self.window_samples} samples",
+            MIN_SAMPLE_RATE_HZ <= self.sample_rate_hz <= MAX_SAMPLE_RATE_HZ,
+            "sample_rate_hz",
+            f"from {MIN_SAMPLE_RATE_HZ} to {MAX_SAMPLE_RATE_HZ}",
         )
-        self._require(self.num_mels >= 1, "num_mels", "at least 1")
+        self._require(2 <= self.window_samples <= MAX_FFT_SIZE, "window_ms", f"from two to {MAX_FFT_SIZE} samples long")
+        self._require(1 <= self.hop_samples <= MAX_HOP_SAMPLES, "hop_ms", f"from one to {MAX_HOP_SAMPLES} samples long")
+        self._require(
+            self.window_samples <= self.fft_size <= MAX_FFT_SIZE and self.fft_size & (self.fft_size - 1) == 0,
+            "fft_size",
+            f"a power of two, at least the window of {self.window_samples} samples and at most {MAX_FFT_SIZE}",
+        )
+        most = min(MAX_MELS, MAX_MEL_WEIGHTS // (self.fft_size // 2 + 1))
+        self._require(1 <= self.num_mels <= most, "num_mels", f"from 1 to {most} with an fft_size of {self.fft_size}")
         self._require(self.lower_hz >= 0, "lower_hz", "at least 0")
         self._require(
             self.lower_hz < self.upper_hz <= self.sample_rate_hz / 2,
@@ -98,12 +114,16 @@ class FeatureConfig(Config):
     @property
     def window_samples(self) -> int:
         """Samples in one frame."""
-        return round(self.sample_rate_hz * self.window_ms / 1000)
+        return self._samples(self.window_ms)
 
     @property
     def hop_samples(self) -> int:
         """Samples from the start of one frame to the start of the next."""
-        return round(self.sample_rate_hz * self.hop_ms / 1000)
+        return self._samples(self.hop_ms)
+
+    def _samples(self, milliseconds: float) -> int:
+        # Cut to what a number of samples can be: an infinite one cannot be rounded.
+        return round(min(max(self.sample_rate_hz * milliseconds / 1000, -1.0), 2.0**31))
 
     def num_frames(self, num_samples: int) -> int:
         """Whole frames in a waveform of `num_samples`; 0 if it is shorter than a window."""

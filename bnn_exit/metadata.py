@@ -7,22 +7,27 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from bnn_exit import policies
+from bnn_exit import policies, strict_json
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError
+from bnn_exit.text import check_text
 
 FORMAT_VERSION = 1
 """Layout of the metadata. Raised when a reader of the older layout would misread a newer file."""
 
 METADATA_NAME = "bnn_exit"
 INPUTS = ("log_mel", "waveform")
+MAX_CLIP_SAMPLES = 2**26
+_TEXTS = ("policy", "task", "normalisation", "licence", "attribution", "writer")
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
     """Everything a device must know to feed the network and to read its answer.
+
+    Texts, at any depth, hold what `bnn_exit.text` allows: labels are shown in terminals and pages.
 
     Attributes:
         labels: names of the classes, in the order of the probabilities.
@@ -57,8 +62,9 @@ class Metadata:
     policy_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name in ("policy", "task", "normalisation", "licence", "attribution", "writer"):
+        for name in _TEXTS:
             _require(isinstance(getattr(self, name), str), name, getattr(self, name), "text")
+            check_text(name, getattr(self, name))
         _require(
             len(self.labels) >= 2 and all(isinstance(label, str) and label for label in self.labels),
             "labels",
@@ -66,8 +72,15 @@ class Metadata:
             "at least two non-empty names",
         )
         _require(len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "names that all differ")
+        for label in self.labels:
+            check_text("label", label)
         _require(self.input in INPUTS, "input", self.input, f"one of {', '.join(INPUTS)}")
-        _require(_is_count(self.clip_samples), "clip_samples", self.clip_samples, "a whole number of at least 1")
+        _require(
+            _is_count(self.clip_samples) and self.clip_samples <= MAX_CLIP_SAMPLES,
+            "clip_samples",
+            self.clip_samples,
+            f"a whole number of at least 1 and at most {MAX_CLIP_SAMPLES}",
+        )
         _require(len(self.exits) >= 1, "exits", list(self.exits), "the cost of at least one exit")
         if self.policy_settings:
             learned = policies.from_dict(self.policy_dict)
@@ -102,16 +115,21 @@ class Metadata:
         values["model"] = dict(self.model)
         values["policy_settings"] = dict(self.policy_settings)
         try:
-            return json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
+            data = json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
+            strict_json.loads(data)  # what is written can be read
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"metadata cannot be written as JSON: {error}") from error
+        return data
 
     @classmethod
     def from_json(cls, data: bytes) -> Metadata:
         """The metadata that `to_json` wrote.
 
+        `core/metadata.cpp` of the native library refuses the same; the tests run one corpus through both.
+
         Raises:
-            ArtifactError: not JSON, a newer format, a setting that is missing, or one that breaks a rule.
+            ArtifactError: not JSON as `bnn_exit.strict_json` reads it, a newer format, a setting that is missing, or
+                one that breaks a rule.
         """
         values = {"policy_settings": {}, **_parse(data)}
         fields = [field.name for field in dataclasses.fields(cls)]
@@ -123,7 +141,7 @@ class Metadata:
                 **{
                     **{name: values[name] for name in fields},
                     "labels": tuple(_typed(values, "labels", list)),
-                    "features": FeatureConfig.from_dict(_typed(values, "features", dict)),
+                    "features": _features(_typed(values, "features", dict)),
                     "exits": tuple(Cost.from_dict(cost) for cost in _typed(values, "exits", list)),
                     "operating_points": {
                         name: OperatingPoint.from_dict(point)
@@ -139,9 +157,11 @@ class Metadata:
 
 def _parse(data: bytes) -> dict[str, Any]:
     try:
-        values = json.loads(bytes(data), parse_constant=_refuse)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"the {METADATA_NAME} metadata is not JSON ({error}): export the model again") from error
+        values = strict_json.loads(data)
+    except ValueError as error:
+        raise ArtifactError(
+            f"the {METADATA_NAME} metadata is not JSON that can be read ({error}): export the model again"
+        ) from error
     version = values.get("format") if isinstance(values, dict) else None
     if version is None or not _is_count(version):
         raise ArtifactError(f"the {METADATA_NAME} metadata has no format version: export the model again")
@@ -152,13 +172,17 @@ def _parse(data: bytes) -> dict[str, Any]:
     return values
 
 
-def _refuse(constant: str) -> None:
-    raise ValueError(f"{constant} is not a JSON number")
+def _features(values: dict[str, Any]) -> FeatureConfig:
+    # A default of this version need not be what the file was trained with.
+    missing = [field.name for field in dataclasses.fields(FeatureConfig) if field.name not in values]
+    features = FeatureConfig.from_dict(values)
+    if missing:
+        raise ArgumentError(f"features lack {', '.join(missing)}")
+    return features
 
 
 def _typed(values: dict[str, Any], name: str, kind: type) -> Any:
-    if not isinstance(values[name], kind):
-        raise ArgumentError(f"{name} is {values[name]!r}, but must be a {kind.__name__}")
+    _require(isinstance(values[name], kind), name, values[name], f"a {kind.__name__}")
     return values[name]
 
 
@@ -168,4 +192,5 @@ def _is_count(value: object) -> bool:
 
 def _require(condition: bool, name: str, value: object, rule: str) -> None:
     if not condition:
-        raise ArgumentError(f"{name} is {value!r}, but must be {rule}")
+        shown = repr(value)
+        raise ArgumentError(f"{name} is {shown if len(shown) <= 200 else shown[:200] + '...'}, but must be {rule}")

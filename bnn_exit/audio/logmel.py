@@ -13,7 +13,9 @@ from bnn_exit.audio.waveform import check
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 
-_BLOCK_FRAMES = 1024  # ten seconds at the default hop: bounds the memory for long audio at a few MiB
+# Frames at once, ten seconds at the default hop, and points of their transforms: bounds of the memory for long audio.
+_BLOCK_FRAMES = 1024
+_BLOCK_POINTS = 1 << 22
 
 
 @lru_cache(maxsize=32)
@@ -63,10 +65,11 @@ def log_mel(waveform: Any, features: FeatureConfig) -> NDArray[np.float32]:
     taper = _hann(features.window_samples)
     weights = mel_matrix(features).astype(np.float64)
     result = np.empty((len(frames), features.num_mels), np.float32)
-    for start in range(0, len(frames), _BLOCK_FRAMES):
-        spectrum = np.fft.rfft(frames[start : start + _BLOCK_FRAMES] * taper, n=features.fft_size)
+    block = min(_BLOCK_FRAMES, _BLOCK_POINTS // features.fft_size)
+    for start in range(0, len(frames), block):
+        spectrum = np.fft.rfft(frames[start : start + block] * taper, n=features.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
-        result[start : start + _BLOCK_FRAMES] = np.log(power @ weights + features.log_offset)
+        result[start : start + block] = np.log(power @ weights + features.log_offset)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -76,7 +77,8 @@ class OperatingPoint:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> OperatingPoint:
-        """The point that `to_dict` wrote; ArgumentError on an unknown or missing name, or impossible thresholds."""
+        """The point that `to_dict` wrote; ArgumentError on an unknown or missing name, a value of another kind, or
+        impossible thresholds."""
         names = {field.name for field in dataclasses.fields(cls)}
         for name in values:
             one_of("name in an operating point", name, names)
@@ -85,13 +87,35 @@ class OperatingPoint:
             point = cls(**table)
         except TypeError as error:
             raise ArgumentError(f"an operating point needs {', '.join(sorted(names))}: {error}") from error
-        for name in ("thresholds", "exit_shares"):
-            if not isinstance(values[name], (list, tuple)):
+        for name, is_right, kind in (
+            ("name", isinstance(point.name, str), "text"),
+            ("thresholds", _are_numbers(values["thresholds"]), "a list of numbers"),
+            ("exit_shares", _are_numbers(values["exit_shares"]), "a list of numbers"),
+            ("max_accuracy_drop", _is_number(point.max_accuracy_drop), "a number"),
+            ("accuracy", _is_number(point.accuracy), "a number"),
+            ("mean_cost", _are_numbers_by_name(point.mean_cost), "numbers by name"),
+            ("split", isinstance(point.split, str), "text"),
+            ("sample_count", _is_number(point.sample_count) and isinstance(point.sample_count, int), "a whole number"),
+            ("confidence", point.confidence is None or _is_number(point.confidence), "a number"),
+        ):
+            if not is_right:
                 raise ArgumentError(
-                    f"{name} of operating point {point.name!r} is {values[name]!r}, but must be a list of numbers"
+                    f"{name} of operating point {point.name!r} is {getattr(point, name)!r}, but must be {kind}"
                 )
         rule.check_thresholds(point.thresholds, exits=len(point.exit_shares))
         return point
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, (list, tuple)) and all(map(_is_number, values))
+
+
+def _are_numbers_by_name(values: object) -> bool:
+    return isinstance(values, Mapping) and _are_numbers(list(values.values()))
 
 
 class OperatingPoints(dict[str, OperatingPoint]):

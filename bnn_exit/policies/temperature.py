@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
-from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
+from bnn_exit.policies.base import Floats, Policy, Sizes, log_softmax, softmax
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability, Uncertainty
 
 _LOWEST, _HIGHEST = 0.02, 50.0
@@ -43,7 +43,7 @@ class Scaled(Policy):
 
     def fits(self, *, exits: int, classes: int) -> bool:
         """See Policy."""
-        return len(self.temperatures) == exits and lengths(self.temperatures) == [0] * exits
+        return len(self.temperatures) == exits and not any(isinstance(each, tuple) for each in self.temperatures)
 
     def probabilities(self, answers: Answers) -> Floats:
         """See Policy; the most probable class stays the same."""

@@ -140,11 +140,14 @@ def read(data: bytes) -> Model:
     return Model(
         description=root.text(3),
         subgraphs=subgraphs,
-        signatures={table.text(2): _signature(table, subgraphs) for table in root.tables(7)},
-        metadata={
-            table.text(0): bytes(pick(buffers, table.scalar(1, "uint32", 0), "a metadata buffer"))
-            for table in root.tables(6)
-        },
+        signatures=_by_name("signature", ((table.text(2), _signature(table, subgraphs)) for table in root.tables(7))),
+        metadata=_by_name(
+            "metadata entry",
+            (
+                (table.text(0), bytes(pick(buffers, table.scalar(1, "uint32", 0), "a metadata buffer")))
+                for table in root.tables(6)
+            ),
+        ),
     )
 
 
@@ -213,9 +216,22 @@ def _operator(table: Table, codes: list[tuple[str, bool]]) -> Operator:
 def _signature(table: Table, subgraphs: tuple[Subgraph, ...]) -> Signature:
     index = table.scalar(4, "uint32", 0)
     tensors = pick(subgraphs, index, "a subgraph").tensors
-    inputs, outputs = ({entry.text(0): entry.scalar(1, "uint32", 0) for entry in table.tables(slot)} for slot in (0, 1))
+    inputs, outputs = (
+        _by_name(what, ((entry.text(0), entry.scalar(1, "uint32", 0)) for entry in table.tables(slot)))
+        for slot, what in enumerate(("input", "output"))
+    )
     _check_indices([*inputs.values(), *outputs.values()], tensors, "a tensor of a signature")
     return Signature(inputs, outputs, index)
+
+
+def _by_name(what: str, entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """A dictionary, unless a name is there twice: readers would choose differently."""
+    found: dict[str, Any] = {}
+    for name, value in entries:
+        if name in found:
+            raise damaged(f"the {what} {name!r} is there twice")
+        found[name] = value
+    return found
 
 
 def branches(operator: Operator) -> tuple[int, ...]:

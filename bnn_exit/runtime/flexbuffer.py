@@ -46,6 +46,8 @@ def read_map(data: bytes) -> dict[str, Value]:
     for index in range(count):
         name = _text_to_nul(buffer, _back(buffer, keys + index * key_width, key_width))
         kind, child_width = _unpack_type(data[values + count * width + index])
+        if name in options:
+            raise damaged(f"the option {name!r} is there twice")
         options[name] = _value(buffer, name, values + index * width, width, kind, child_width)
     return options
 

@@ -243,3 +243,10 @@ def test_report_on_any_task(speech_data: Callable[..., Path], capsys: pytest.Cap
     assert tasks_main(["speech_commands", "words"]) == 2
     assert "option 'words' must have the form NAME=VALUE" in capsys.readouterr().err
     assert tasks_main(["folder", "clip_seconds=0.1", "--data-dir", str(root)]) == 0
+
+
+@pytest.mark.parametrize("name", ["yes\x1b[2J", "yes\nno", "gpj.\u202eexe"])
+def test_a_class_that_no_file_may_name_is_refused_before_anything_is_learned(by_file: Path, name: str) -> None:
+    (by_file / "yes").rename(by_file / name)
+    with pytest.raises(DataError, match=r"the label '.*' holds U\+.*, which no model file may hold: rename its folder"):
+        audio_tasks.load("folder", data_dir=by_file)

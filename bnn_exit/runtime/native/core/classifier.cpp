@@ -3,95 +3,95 @@
 #include <algorithm>
 #include <cmath>
 
-#include "json.h"
+#include "error.h"
 
 namespace bnn_exit {
 namespace {
 
-constexpr int64_t kFormat = 1;
+constexpr const char* kSignature = "serving_default";
 
-int32_t samples_of(const Json& features, const char* name, int32_t rate) {
-  double samples = std::nearbyint(rate * features.real(name) / 1000);
-  if (!(samples >= 0 && samples < 1 << 24)) damaged("%s in its metadata is %g", name, features.real(name));
-  return static_cast<int32_t>(samples);
+const Bytes& metadata_of(const Network& network) {
+  const Bytes* bytes = network.metadata("bnn_exit");
+  if (!bytes) unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
+  return *bytes;
 }
 
-bnn_exit_features read_features(const Json& json) {
-  bnn_exit_features features = {};
-  features.sample_rate_hz = static_cast<int32_t>(json.whole("sample_rate_hz"));
-  features.window_samples = samples_of(json, "window_ms", features.sample_rate_hz);
-  features.hop_samples = samples_of(json, "hop_ms", features.sample_rate_hz);
-  features.fft_size = static_cast<int32_t>(json.whole("fft_size"));
-  features.num_mels = static_cast<int32_t>(json.whole("num_mels"));
-  features.lower_hz = json.real("lower_hz");
-  features.upper_hz = json.real("upper_hz");
-  features.log_offset = json.real("log_offset");
-  return features;
-}
-
-size_t find(const std::vector<Port>& ports, const char* name, Type type, size_t values) {
-  for (size_t i = 0; i < ports.size(); ++i) {
-    if (ports[i].name != name) continue;
-    const Value& value = *ports[i].value;
-    if (value.type != type || static_cast<size_t>(value.count()) != values) {
-      damaged("%s is %s %s, but its metadata say %zu values of %s", name, name_of(value.type), to_text(value.shape).c_str(), values, name_of(type));
-    }
-    return i;
+// Settings that break a rule are the file's fault here, also those of a file that makes its features itself.
+uint64_t bytes_of_front_end(const bnn_exit_features& features) {
+  try {
+    return FrontEnd::bytes(features);
+  } catch (const Error& error) {
+    damaged("%s", error.what());
   }
-  unsupported("the network has no input or output %s: export the model again", name);
+}
+
+const Signature& signature_of(const Model& model) {
+  for (const Signature& signature : model.signatures) {
+    if (signature.name == kSignature && signature.subgraph == 0) return signature;
+  }
+  unsupported("the signature %s of the main subgraph is missing: export the model again", kSignature);
+}
+
+// Which of the network's inputs or outputs has that name in the signature. Names count, never order.
+size_t find(const std::vector<std::pair<std::string, uint32_t>>& named, const std::vector<int32_t>& listed, const std::vector<Port>& ports,
+            const std::vector<TensorInfo>& tensors, const char* name, Type type, const Shape& shape) {
+  for (const auto& [known, tensor] : named) {
+    if (known != name) continue;
+    size_t place = static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
+    if (place == listed.size()) break;
+    const Value& value = *ports[place].value;
+    if (value.type != type || value.shape != shape || tensors[tensor].shape != shape) {
+      damaged("%s is %s %s, but its metadata say %s %s", name, name_of(value.type), to_text(value.shape).c_str(), name_of(type), to_text(shape).c_str());
+    }
+    return place;
+  }
+  unsupported("the signature %s has no %s: export the model again", kSignature, name);
 }
 
 }  // namespace
 
 Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels)
     : network_(file, size, limits, kernels) {
-  const Bytes* bytes = network_.metadata("bnn_exit");
-  if (!bytes) unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
-  Json json = read_json(*bytes);
-  if (json.whole("format") > kFormat) {
-    unsupported("this file is of format %lld, this bnn_exit reads up to %lld: use a newer library", (long long)json.whole("format"), (long long)kFormat);
-  }
-  for (const Json& label : json.at("labels", Json::Kind::list).items) labels_.push_back(label.text);
-  exits_ = json.at("exits", Json::Kind::list).items.size();
-  int64_t samples = json.whole("clip_samples");
-  if (labels_.empty() || exits_ < 1 || samples < 1 || samples > kMaxElements) damaged("its metadata make no sense");
-  clip_samples_ = static_cast<size_t>(samples);
-  features_ = read_features(json.at("features", Json::Kind::object));
-  for (const auto& [name, point] : json.at("operating_points", Json::Kind::object).members) {
-    std::vector<float> thresholds;
-    for (const Json& value : point.at("thresholds", Json::Kind::list).items) thresholds.push_back(static_cast<float>(value.number));
-    if (thresholds.size() != exits_ - 1) damaged("operating point %s has %zu thresholds for %zu exits", name.c_str(), thresholds.size(), exits_);
-    points_.emplace_back(name, std::move(thresholds));
-  }
-  network_.count(clip_samples_ * sizeof(float), clip_samples_);
-  clip_.resize(clip_samples_);
-  probabilities_.resize(labels_.size());
-  bool waveform = json.at("input", Json::Kind::text).text == "waveform";
-  if (!waveform) {
-    network_.count(FrontEnd::bytes(features_), 0);
-    front_end_ = std::make_unique<FrontEnd>(features_);
-    network_.count(0, front_end_->operations(clip_samples_));
-    size_t values = front_end_->frames(clip_samples_) * static_cast<size_t>(features_.num_mels);
-    if (values > static_cast<size_t>(kMaxElements)) damaged("its metadata make no sense");
+  const Bytes& json = metadata_of(network_);
+  network_.count(metadata_bytes(json), 0);
+  metadata_ = read_metadata(json);
+  const bnn_exit_features& features = metadata_.features;
+  auto samples = static_cast<int64_t>(clip_samples()), classes = static_cast<int64_t>(labels().size());
+  network_.count(clip_samples() * sizeof(float), clip_samples());
+  clip_.resize(clip_samples());
+  probabilities_.resize(labels().size());
+  uint64_t front_end_bytes = bytes_of_front_end(features);
+  Shape clip_shape = {1, samples};
+  if (!metadata_.takes_waveforms) {
+    network_.count(front_end_bytes, 0);
+    front_end_ = std::make_unique<FrontEnd>(features);
+    network_.count(0, front_end_->operations(clip_samples()));
+    clip_shape = {1, static_cast<int64_t>(front_end_->frames(clip_samples())), features.num_mels, 1};
+    if (elements(clip_shape) > kMaxElements) damaged("its metadata ask for features of the shape %s", to_text(clip_shape).c_str());
+    auto values = static_cast<size_t>(elements(clip_shape));
     network_.count(values * sizeof(float), 0);
     log_mel_.resize(values);
   }
-  if (network_.inputs().size() != 2 || network_.outputs().size() != 3) damaged("its inputs and outputs are not those of bnn_exit");
-  const std::vector<float>& given = waveform ? clip_ : log_mel_;
-  inputs_.resize(2);
-  outputs_.resize(3);
-  size_t clip_input = find(network_.inputs(), waveform ? "waveform" : "log_mel", Type::float32, given.size());
-  thresholds_input_ = find(network_.inputs(), "thresholds", Type::float32, exits_ - 1);
-  inputs_[clip_input] = given.data();
-  outputs_[find(network_.outputs(), "probabilities", Type::float32, labels_.size())] = probabilities_.data();
-  outputs_[find(network_.outputs(), "exit_index", Type::int32, 1)] = &exit_index_;
-  outputs_[find(network_.outputs(), "score", Type::float32, 1)] = &score_;
-  if (clip_input == thresholds_input_ || std::count(outputs_.begin(), outputs_.end(), nullptr)) damaged("its inputs and outputs are not those of bnn_exit");
+  const Subgraph& main = network_.model().subgraphs[0];
+  const Signature& signature = signature_of(network_.model());
+  auto input = [&](const char* name, const Shape& shape) { return find(signature.inputs, main.inputs, network_.inputs(), main.tensors, name, Type::float32, shape); };
+  auto output = [&](const char* name, Type type, const Shape& shape) { return find(signature.outputs, main.outputs, network_.outputs(), main.tensors, name, type, shape); };
+  inputs_.resize(network_.inputs().size());
+  outputs_.resize(network_.outputs().size());
+  size_t clip_input = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
+  thresholds_input_ = input("thresholds", {static_cast<int64_t>(exits()) - 1});
+  inputs_[clip_input] = metadata_.takes_waveforms ? clip_.data() : log_mel_.data();
+  outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
+  outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
+  outputs_[output("score", Type::float32, {1})] = &score_;
+  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input == thresholds_input_ || std::count(outputs_.begin(), outputs_.end(), nullptr)) {
+    damaged("its inputs and outputs are not those of bnn_exit");
+  }
 }
 
 const std::vector<float>& Classifier::thresholds(const char* operating_point) const {
   std::string known;
-  for (const auto& [name, values] : points_) {
+  for (const auto& [name, values] : metadata_.operating_points) {
     if (name == operating_point) return values;
     known += (known.empty() ? "" : ", ") + name;
   }
@@ -100,23 +100,26 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
 
 void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
   Turn turn(turns_, "classifier");
+  for (size_t i = 0; i + 1 < exits(); ++i) {
+    if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i]))) bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i, static_cast<double>(thresholds[i]));
+  }
   for (size_t i = 0; i < samples; ++i) {
     if (!std::isfinite(waveform[i])) bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
   }
-  if (samples >= clip_samples_) {
-    std::copy_n(waveform + (samples - clip_samples_) / 2, clip_samples_, clip_.begin());
+  if (samples >= clip_samples()) {
+    std::copy_n(waveform + (samples - clip_samples()) / 2, clip_samples(), clip_.begin());
   } else {
-    size_t before = (clip_samples_ - samples) / 2;
+    size_t before = (clip_samples() - samples) / 2;
     std::fill(clip_.begin(), clip_.end(), 0.0f);
     std::copy_n(waveform, samples, clip_.begin() + static_cast<std::ptrdiff_t>(before));
   }
   if (front_end_) front_end_->run(clip_.data(), clip_.size(), log_mel_.data());
   inputs_[thresholds_input_] = thresholds;
   network_.run(inputs_.data(), outputs_.data());
-  if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits_) damaged("the network left at exit %d of %zu", exit_index_, exits_);
+  if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits()) damaged("the network left at exit %d of %zu", exit_index_, exits());
   auto best = std::max_element(probabilities_.begin(), probabilities_.end());
   answer->label_index = static_cast<int32_t>(best - probabilities_.begin());
-  answer->label = labels_[static_cast<size_t>(answer->label_index)].c_str();
+  answer->label = labels()[static_cast<size_t>(answer->label_index)].c_str();
   answer->probabilities = probabilities_.data();
   answer->exit_index = exit_index_;
   answer->score = score_;

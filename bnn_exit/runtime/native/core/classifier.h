@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "front_end.h"
+#include "metadata.h"
 #include "network.h"
 
 namespace bnn_exit {
@@ -14,10 +15,10 @@ class Classifier {
  public:
   Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels);
 
-  const std::vector<std::string>& labels() const { return labels_; }
-  int sample_rate_hz() const { return features_.sample_rate_hz; }
-  size_t clip_samples() const { return clip_samples_; }
-  size_t exits() const { return exits_; }
+  const std::vector<std::string>& labels() const { return metadata_.labels; }
+  int sample_rate_hz() const { return metadata_.features.sample_rate_hz; }
+  size_t clip_samples() const { return metadata_.clip_samples; }
+  size_t exits() const { return metadata_.exits; }
 
   // Thresholds [exits - 1] of a named operating point; raises Error naming the ones there are.
   const std::vector<float>& thresholds(const char* operating_point) const;
@@ -27,10 +28,7 @@ class Classifier {
 
  private:
   Network network_;
-  bnn_exit_features features_ = {};
-  std::vector<std::string> labels_;
-  std::vector<std::pair<std::string, std::vector<float>>> points_;
-  size_t clip_samples_ = 0, exits_ = 0;
+  Metadata metadata_;
   std::unique_ptr<FrontEnd> front_end_;  // none for a file that takes waveforms
   std::vector<float> clip_, log_mel_, probabilities_;
   int32_t exit_index_ = 0;

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "options.h"
+#include "text.h"
 
 namespace bnn_exit {
 namespace {
@@ -55,7 +56,9 @@ std::string text_to_nul(Buffer& buffer, uint64_t start) {
   if (!end) damaged("a name in the options of an operator has no end");
   size_t size = static_cast<const uint8_t*>(end) - (bytes.data + start);
   buffer.spend(size);
-  return std::string(reinterpret_cast<const char*>(bytes.data + start), size);
+  std::string text(reinterpret_cast<const char*>(bytes.data + start), size);
+  if (!is_utf8(text)) damaged("a text in the options of an operator is not UTF-8");
+  return text;
 }
 
 }  // namespace
@@ -82,8 +85,10 @@ Options read_flexbuffer(Bytes bytes) {
     damaged("the options of an operator have more keys than values, or fewer");
   }
   Options options;
+  std::vector<std::string> names;
   for (uint64_t index = 0; index < count; ++index) {
     std::string name = text_to_nul(buffer, back(buffer, keys + index * wide, wide));
+    names.push_back(name);
     unsigned kind = buffer.number<uint8_t>(values + count * width + index) >> 2;
     uint64_t position = values + index * width;
     if (kind == kInt) {
@@ -96,6 +101,7 @@ Options read_flexbuffer(Bytes bytes) {
       damaged("an option of an operator is of a kind that no operator uses");
     }
   }
+  require_different(std::move(names), "the option");
   return options;
 }
 

@@ -14,13 +14,18 @@ namespace {
 typedef double Row __attribute__((vector_size(kRows * sizeof(double))));
 
 const bnn_exit_features& checked(const bnn_exit_features& f) {
-  if (f.sample_rate_hz < 1000 || f.sample_rate_hz > 192000) bad_argument("sample_rate_hz is %d, but must be from 1000 to 192000", f.sample_rate_hz);
-  if (f.window_samples < 2) bad_argument("window_samples is %d, but must be at least 2", f.window_samples);
-  if (f.hop_samples < 1) bad_argument("hop_samples is %d, but must be at least 1", f.hop_samples);
-  if (f.fft_size < f.window_samples || f.fft_size > 1 << 20 || (f.fft_size & (f.fft_size - 1))) {
-    bad_argument("fft_size is %d, but must be a power of two and at least the window of %d", f.fft_size, f.window_samples);
+  if (f.sample_rate_hz < BNN_EXIT_MIN_SAMPLE_RATE_HZ || f.sample_rate_hz > BNN_EXIT_MAX_SAMPLE_RATE_HZ) {
+    bad_argument("sample_rate_hz is %d, but must be from %d to %d", f.sample_rate_hz, BNN_EXIT_MIN_SAMPLE_RATE_HZ, BNN_EXIT_MAX_SAMPLE_RATE_HZ);
   }
-  if (f.num_mels < 1 || f.num_mels > 4096) bad_argument("num_mels is %d, but must be from 1 to 4096", f.num_mels);
+  if (f.window_samples < 2) bad_argument("window_samples is %d, but must be at least 2", f.window_samples);
+  if (f.hop_samples < 1 || f.hop_samples > BNN_EXIT_MAX_HOP_SAMPLES) {
+    bad_argument("hop_samples is %d, but must be from 1 to %d", f.hop_samples, BNN_EXIT_MAX_HOP_SAMPLES);
+  }
+  if (f.fft_size < f.window_samples || f.fft_size > BNN_EXIT_MAX_FFT_SIZE || (f.fft_size & (f.fft_size - 1))) {
+    bad_argument("fft_size is %d, but must be a power of two, at least the window of %d and at most %d", f.fft_size, f.window_samples, BNN_EXIT_MAX_FFT_SIZE);
+  }
+  int most = std::min(BNN_EXIT_MAX_MELS, BNN_EXIT_MAX_MEL_WEIGHTS / (f.fft_size / 2 + 1));
+  if (f.num_mels < 1 || f.num_mels > most) bad_argument("num_mels is %d, but must be from 1 to %d with an fft_size of %d", f.num_mels, most, f.fft_size);
   if (!(f.lower_hz >= 0 && f.lower_hz < f.upper_hz && f.upper_hz <= f.sample_rate_hz / 2.0)) {
     bad_argument("the bands reach from %g to %g Hz, but must lie between 0 and half the sample rate", f.lower_hz, f.upper_hz);
   }

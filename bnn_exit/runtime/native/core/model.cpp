@@ -108,6 +108,13 @@ Signature read_signature(const Table& table, const std::vector<Subgraph>& subgra
   return signature;
 }
 
+template <typename Named>
+std::vector<std::string> names_of(const std::vector<Named>& list) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : list) names.push_back(name);
+  return names;
+}
+
 }  // namespace
 
 int64_t elements(const Shape& shape) {
@@ -158,6 +165,14 @@ Model read_model(Bytes file) {
     Table entry = root.table_at(list, i);
     model.metadata.push_back({entry.text(0), pick(buffers, entry.number<uint32_t>(1, 0), "a metadata buffer")});
   }
+  require_different(names_of(model.metadata), "the metadata entry");
+  std::vector<std::string> signatures;
+  for (const Signature& signature : model.signatures) {
+    signatures.push_back(signature.name);
+    require_different(names_of(signature.inputs), "the input");
+    require_different(names_of(signature.outputs), "the output");
+  }
+  require_different(signatures, "the signature");
   return model;
 }
 

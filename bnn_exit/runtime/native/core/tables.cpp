@@ -1,6 +1,9 @@
 #include "tables.h"
 
+#include <algorithm>
+
 #include "error.h"
+#include "text.h"
 
 namespace bnn_exit {
 namespace {
@@ -26,6 +29,12 @@ uint64_t Buffer::follow(uint64_t position) const {
   uint32_t offset = number<uint32_t>(position);
   if (offset == 0) damaged("an offset at %llu points to itself", static_cast<unsigned long long>(position));
   return position + offset;
+}
+
+void require_different(std::vector<std::string> names, const char* what) {
+  std::sort(names.begin(), names.end());
+  auto twice = std::adjacent_find(names.begin(), names.end());
+  if (twice != names.end()) damaged("%s '%s' is there twice", what, twice->c_str());
 }
 
 Table Buffer::root() { return Table(*this, follow(0)); }
@@ -88,7 +97,9 @@ Bytes Table::bytes(int slot) const {
 std::string Table::text(int slot) const {
   Bytes data = bytes(slot);
   buffer_->spend(data.size);
-  return std::string(reinterpret_cast<const char*>(data.data), data.size);
+  std::string text(reinterpret_cast<const char*>(data.data), data.size);
+  if (!is_utf8(text)) damaged("a text in the table at %llu is not UTF-8", static_cast<unsigned long long>(position_));
+  return text;
 }
 
 }  // namespace bnn_exit

@@ -45,6 +45,9 @@ class Buffer {
   size_t allowance_;
 };
 
+// Raises Error if one of the names is there twice: readers would choose differently.
+void require_different(std::vector<std::string> names, const char* what);
+
 // A list of `count` elements that begins at `start`; an absent list is empty.
 struct List {
   uint64_t start = 0;

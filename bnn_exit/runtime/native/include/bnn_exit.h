@@ -102,15 +102,22 @@ BNN_EXIT_API const char* bnn_exit_plan(const bnn_exit_network* network);
 
 /* ---- Front end ---- */
 
+#define BNN_EXIT_MIN_SAMPLE_RATE_HZ 1000
+#define BNN_EXIT_MAX_SAMPLE_RATE_HZ 192000
+#define BNN_EXIT_MAX_FFT_SIZE (1 << 20)
+#define BNN_EXIT_MAX_HOP_SAMPLES (1 << 20)
+#define BNN_EXIT_MAX_MELS 4096
+#define BNN_EXIT_MAX_MEL_WEIGHTS (1 << 24) /* num_mels * (fft_size / 2 + 1) */
+
 /* Settings of the log-mel features, as the metadata entry "bnn_exit" of a file gives them. */
 typedef struct bnn_exit_features {
-  int32_t sample_rate_hz;
-  int32_t window_samples; /* length of a frame */
+  int32_t sample_rate_hz; /* within the limits above, like those below */
+  int32_t window_samples; /* length of a frame, at least 2 */
   int32_t hop_samples;    /* from the start of one frame to that of the next */
   int32_t fft_size;       /* a power of two, at least the window */
   int32_t num_mels;
-  double lower_hz, upper_hz; /* range of the bands */
-  double log_offset;         /* added before the logarithm */
+  double lower_hz, upper_hz; /* range of the bands, from 0 to half the sample rate */
+  double log_offset;         /* added before the logarithm; above 0 */
 } bnn_exit_features;
 
 /* Makes features frame by frame or clip by clip. */

@@ -1,0 +1,334 @@
+"""Metadata of a model file as text, each with its verdict: what every reader must accept and what it must refuse.
+
+All are made of one good document, whose network takes waveforms and has three exits and three classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import tiny_files
+
+GOOD: dict[str, Any] = json.loads(tiny_files.metadata(input="waveform").to_json())
+OTHERS: tuple[Any, ...] = (None, True, 0, -1, 1.5, "", "text", [], {}, [1], {"a": 1})
+"""A value of every kind, to be put where one of another kind belongs."""
+
+Case = tuple[str, bytes, bool]
+
+
+def with_metadata(file: bytes, document: bytes) -> bytes:
+    """The file with another document in place of GOOD: behind its end, where offsets may lead as well."""
+    place = file.index(encoded(GOOD)) - 4
+    offsets = [at for at in range(0, place, 4) if int.from_bytes(file[at : at + 4], "little") == place - at]
+    (field,) = offsets
+    start = len(file) + -len(file) % 4
+    moved = file[:field] + (start - field).to_bytes(4, "little") + file[field + 4 :]
+    return moved.ljust(start, b"\0") + len(document).to_bytes(4, "little") + document
+
+
+def encoded(values: Any) -> bytes:
+    return json.dumps(values, ensure_ascii=False).encode()
+
+
+def cases() -> Iterator[Case]:
+    yield "good", encoded(GOOD), True
+    for family in (numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, policies):
+        for name, document, right in family():
+            yield f"{family.__name__}: {name}", document, right
+
+
+def raw(value: bytes | str) -> bytes:
+    """GOOD with some text of JSON as a member of its free part."""
+    data = value.encode() if isinstance(value, str) else value
+    return encoded({**GOOD, "model": "VALUE"}).replace(b'"VALUE"', b'{"free": ' + data + b"}")
+
+
+def edited(*path: str | int, value: Any) -> bytes:
+    """GOOD with another value at a place."""
+    values = copy.deepcopy(GOOD)
+    inner: Any = values
+    for key in path[:-1]:
+        inner = inner[key]
+    inner[path[-1]] = value
+    return encoded(values)
+
+
+def without(*path: str | int) -> bytes:
+    """GOOD without the member at a place."""
+    values = copy.deepcopy(GOOD)
+    inner: Any = values
+    for key in path[:-1]:
+        inner = inner[key]
+    del inner[path[-1]]
+    return encoded(values)
+
+
+def numbers() -> Iterator[Case]:
+    right = "0 -0 1 -1 10 0.5 -0.0 1e5 1E+5 1e-5 0e0 1.5e300 1e-999 1.7976931348623157e308 9223372036854775807"
+    right += " -9223372036854775808 0." + "1" * 62
+    wrong = (
+        "01 -01 00 +1 .5 1. 1.e5 1e 1e+ 1e1.5 - -- --1 -a 0x10 1_000 1,5 NaN nan Infinity -Infinity inf 1e999 -1e999"
+    )
+    wrong += (
+        " 1.8e308 9223372036854775808 -9223372036854775809 1" + "0" * 400 + " 0." + "1" * 63 + " \u0661 1e\u0661 1f"
+    )
+    for text in right.split():
+        yield text, raw(text), True
+    for text in [*wrong.split(), "1 2", "1e 5", "- 1"]:
+        yield text, raw(text), False
+
+
+def texts() -> Iterator[Case]:
+    right = ['"', "\\", "/", " ", "a", "\u00a0", "\u00e9", "\u0646\u0639\u0645", "\u4f60", "\U0001f600", "a\u200cb"]
+    refused = [*range(0x20), 0x7F, 0x80, 0x85, 0x9F, 0x61C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, 0x202A, 0x202E]
+    refused += [0x2060, 0x2064, 0x2066, 0x2069, 0x206F, 0xFEFF, 0xFFF9, 0xFFFB]
+    for text, is_right in [*((text, True) for text in right), *((chr(code), False) for code in refused)]:
+        for written in sorted({json.dumps(text), json.dumps(text, ensure_ascii=False), f'"{text}"'}):
+            grammar = is_right and not (len(written) == 3 and text in '"\\')
+            name = ascii(written)
+            yield f"{name} as a value", raw(written), grammar
+            yield f"{name} in a list in a list", raw(f"[[{written}]]"), grammar
+            yield f"{name} as a name", raw(f"{{{written}: 1}}"), grammar
+            yield f"{name} as a label", encoded(GOOD).replace(b'"yes"', written.encode()), grammar
+    for written in (
+        *(r'"\x41"', r'"\u12"', r'"\u12g4"', r'"\u+123"', r'"\u 123"', r'"\U00000041"', r'"\a"', r'"\0"', '"\\'),
+        *(r'"\ud800"', r'"\udc00"', r'"\ud800A"', r'"\ud800\u0041"', r'"\ud800\ud800\udc00"', r'"\udfff\ud800"'),
+        *('"', '"a', "'a'", "a", '"a"b', '"a" "b"'),
+    ):
+        yield written, raw(written), False
+    for written in (r'"\ud83d\ude00"', r'"\uD83D\uDE00"', r'"\u00E9"', r'"\/"'):
+        yield written, raw(written), True
+    for broken in (
+        *(b"\xff", b"\x80", b"\xc0\x80", b"\xc1\xbf", b"\xe0\x80\xaf", b"\xf0\x80\x80\x80", b"\xed\xa0\x80"),
+        *(b"\xed\xbf\xbf", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xe2\x82", b"\xf0\x9f\x98", b"\xc3", b"\xc3("),
+    ):
+        yield f"bytes {broken!r}", raw(b'"' + broken + b'"'), False
+        yield f"bytes {broken!r} at the end", encoded(GOOD) + broken, False
+
+
+def syntax() -> Iterator[Case]:
+    good = encoded(GOOD)
+    for text in ("[]", "{}", "[1, 2]", '{"a": [{}]}', "true", "false", "null", "[true,false,null]", " [ 1 ,\t2\r\n] "):
+        yield text, raw(text), True
+    for text in (
+        *("[1,]", "[,1]", "[1 2]", "[,]", "[1,,2]", "[1", "1]", "[1}", "[}", "]", "[", "{", "}"),
+        *(
+            '{"a":1,}',
+            '{,"a":1}',
+            '{"a" 1}',
+            '{"a":}',
+            '{"a"}',
+            "{a:1}",
+            "{1:1}",
+            '{"a":1 "b":2}',
+            '{"a"::1}',
+            '{"a":1]',
+        ),
+        *("True", "None", "nul", "tru", "truefalse", "undefined", "NULL", "", " ", "//", "/* */ 1", "1 // one", "# 1"),
+        *("[\v1]", "[\f1]", "[\u00a01]", "[\ufeff1]", "[1\0]", "\0"),
+    ):
+        yield ascii(text), raw(text), False
+    yield from (
+        ("spaces around", b" \t\r\n" + good + b"\n ", True),
+        ("nothing", b"", False),
+        ("spaces", b"  ", False),
+        ("a byte-order mark", b"\xef\xbb\xbf" + good, False),
+        ("UTF-16", good.decode().encode("utf-16"), False),
+        ("UTF-16 without a mark", good.decode().encode("utf-16-le"), False),
+        ("UTF-32", good.decode().encode("utf-32-be"), False),
+        ("twice", good + good, False),
+        ("with a comma", good + b",", False),
+        ("with a bracket", good + b"}", False),
+        ("with a NUL", good + b"\0", False),
+        ("with a text", good + b' "a"', False),
+        ("cut", good[:-1], False),
+        ("a list", b"[" + good + b"]", False),
+        ("a text", json.dumps(good.decode()).encode(), False),
+        *((f"only {text}", text.encode(), False) for text in ("1", "null", "{}", "[]", '""')),
+    )
+
+
+def limits() -> Iterator[Case]:
+    good = encoded(GOOD)
+    # The whole is at 0, "model" at 1, its member at 2.
+    for depth, right in ((30, True), (31, False), (32, False), (100_000, False)):
+        yield f"{depth} lists", raw("[" * depth + "1" + "]" * depth), right
+        yield f"{depth} objects", raw('{"a":' * depth + "1" + "}" * depth), right
+    yield "31 lists, empty", raw("[" * 31 + "]" * 31), True
+    yield "unclosed lists", raw("[" * 100_000), False
+    for members, right in ((1024, True), (1025, False)):
+        yield f"{members} members", raw(json.dumps({str(index): 0 for index in range(members)})), right
+    for size, right in ((2**22, True), (2**22 + 1, False)):
+        yield f"{size} bytes", good.ljust(size), right
+
+
+def repeated() -> Iterator[Case]:
+    good = encoded(GOOD)
+    for name in GOOD:
+        yield f"{name} again", good[:-1] + b', "%s": %s}' % (name.encode(), encoded(GOOD[name])), False
+    yield "labels under another spelling", good[:-1] + rb', "\u006cabels": ["a", "b", "c"]}', False
+    for text in ('{"a": 1, "a": 1}', '{"a": 1, "b": 2, "a": 3}', '[[{"": 1, "": 2}]]', r'{"\u0041": 1, "A": 2}'):
+        yield text, raw(text), False
+    for text in ('{"a": 1, "A": 1}', '[{"a": 1}, {"a": 1}]', '{"a": {"a": 1}}'):
+        yield text, raw(text), True
+    yield "thresholds again", good.replace(b'"thresholds":', b'"thresholds": [0.1, 0.1], "thresholds":', 1), False
+    yield "fft_size again", good.replace(b'"fft_size":', b'"fft_size": 512, "fft_size":', 1), False
+    yield "an operating point again", good.replace(b'"balanced": {', b'"full": {', 1), False
+
+
+def top_level() -> Iterator[Case]:
+    free = {
+        "model": (dict,),
+        **dict.fromkeys(("policy", "task", "normalisation", "licence", "attribution", "writer"), (str,)),
+    }
+    for name in GOOD:
+        yield f"no {name}", without(name), name == "policy_settings"
+        if name in ("labels", "exits", "features", "operating_points", "clip_samples"):
+            continue
+        for other in OTHERS:
+            right = isinstance(other, free.get(name, ())) or (name == "policy_settings" and other == {})
+            yield f"{name} {other!r}", edited(name, value=other), right
+    yield "a name that nobody knows", edited("new", value=[1]), True
+    for value in (2, 0, -5, 10**18, "1", "log_mel"):
+        yield f"format {value!r}", edited("format", value=value), False
+    yield "format 1.0", encoded(GOOD).replace(b'"format": 1,', b'"format": 1.0,'), False
+    yield "format 1e0", encoded(GOOD).replace(b'"format": 1,', b'"format": 1e0,'), False
+    for value in (*OTHERS, 720.0, 2**26 + 1, 2**40):
+        yield f"clip_samples {value!r}", edited("clip_samples", value=value), False
+
+
+def labels() -> Iterator[Case]:
+    for value in (
+        *OTHERS,
+        *([], ["yes"], ["yes", "no", "yes"], ["yes", "no", ""], ["", "", ""], ["yes", "no", 3], ["yes", "no", None]),
+        *(["yes", "no", ["other"]], ["yes", "no", True], [["yes", "no", "other"]], {"yes": 0, "no": 1, "other": 2}),
+    ):
+        yield repr(value), edited("labels", value=value), False
+    yield "spelled differently", encoded(GOOD).replace(b'"no"', rb'"\u0079es"'), False
+    yield "of other letters", edited("labels", value=["\u0646\u0639\u0645", "\u4e0d", "\U0001f937"]), True
+    yield "with spaces", edited("labels", value=["yes", "yes ", " "]), True
+
+
+def points() -> Iterator[Case]:
+    for value in OTHERS:
+        yield f"operating_points {value!r}", edited("operating_points", value=value), value == {}
+        yield f"a point {value!r}", edited("operating_points", "fast", value=value), False
+    optional = ("split", "sample_count", "confidence")
+    for name in GOOD["operating_points"]["fast"]:
+        yield f"no {name}", without("operating_points", "fast", name), name in optional
+    right = {
+        "max_accuracy_drop": lambda value: type(value) in (int, float),
+        "accuracy": lambda value: type(value) in (int, float),
+        "mean_cost": lambda value: isinstance(value, dict),
+        "split": lambda value: isinstance(value, str),
+        "sample_count": lambda value: type(value) is int,
+        "confidence": lambda value: value is None or type(value) in (int, float),
+    }
+    for name in (*GOOD["operating_points"]["fast"], "confidence"):
+        for value in OTHERS:
+            is_right = right.get(name, lambda value: False)(value)
+            yield f"{name} {value!r}", edited("operating_points", "fast", name, value=value), is_right
+    yield "a value that nobody knows", edited("operating_points", "fast", "speed", value=1), False
+    yield "a cost that is a text", edited("operating_points", "fast", "mean_cost", value={"ops": "1"}), False
+    yield "under another name", edited("operating_points", "slow", value=GOOD["operating_points"]["fast"]), False
+    for text, is_right in (
+        *((text, True) for text in ("[0, 0]", "[-0, -0.0]", "[0.5, 1000]", "[1e-60, 3.4e38]", "[5, 1e0]")),
+        *((text, False) for text in ('["x", 0]', '["0.5", 0]', "[null, 0]", "[true, 0]", "[[0], 0]", "[[0, 0]]")),
+        *((text, False) for text in ("[-1, 0]", "[-1e-9, 0]", "[1e39, 0]", "[0]", "[0, 0, 0]", "[]", '"00"')),
+    ):
+        document = encoded(GOOD).replace(b'"thresholds": [2.0, 2.0]', b'"thresholds": ' + text.encode())
+        yield f"thresholds {text}", document, is_right
+    for value, is_right in (([1, 0, 0], True), ([1, 0], False), ([1, 0, 0, 0], False), ([1, 0, "0"], False)):
+        yield f"exit_shares {value}", edited("operating_points", "fast", "exit_shares", value=value), is_right
+
+
+def costs() -> Iterator[Case]:
+    for value in OTHERS:
+        yield f"exits {value!r}", edited("exits", value=value), False
+        yield f"a cost {value!r}", edited("exits", 1, value=value), False
+        for name in ("binary_macs", "float_macs", "bytes"):
+            yield f"{name} {value!r}", edited("exits", 1, name, value=value), type(value) is int and value >= 0
+    for name in ("binary_macs", "float_macs", "bytes"):
+        yield f"no {name}", without("exits", 1, name), name == "bytes"
+        yield f"{name} of 63 bits", edited("exits", 1, name, value=2**63 - 1), True
+        yield f"{name} 1.0", edited("exits", 1, name, value=1.0), False
+    yield "a value that nobody knows", edited("exits", 1, "ops", value=1), False
+    yield "one exit more", edited("exits", value=[*GOOD["exits"], GOOD["exits"][0]]), False
+
+
+def features() -> Iterator[Case]:
+    def settings(**changes: Any) -> bytes:
+        return edited("features", value={**GOOD["features"], **changes})
+
+    for value in OTHERS:
+        yield f"features {value!r}", edited("features", value=value), False
+    for name in GOOD["features"]:
+        yield f"no {name}", without("features", name), False
+        for value in (None, True, "16", [16], {}, 1e308, -1e308, 10**18):
+            # Most are out of range, and all are of the wrong kind or size for a count; only an offset may be huge.
+            yield f"{name} {value!r}", settings(**{name: value}), name == "log_offset" and value in (1e308, 10**18)
+    yield "a setting that nobody knows", settings(mels=4), False
+    low = {"upper_hz": 400, "window_ms": 100}
+    for right, changes in (
+        *((True, {"sample_rate_hz": rate, **low, "fft_size": 32768}) for rate in (1000, 192000)),
+        *((False, {"sample_rate_hz": rate, **low, "fft_size": 32768}) for rate in (999, 192001, 0, -16000, 16000.0)),
+        *((True, {"fft_size": size}) for size in (512, 1024, 2**20)),
+        *((False, {"fft_size": size}) for size in (0, 1, -512, 256, 511, 513, 2**21, 2**31, 2**32, 2**34, 512.0)),
+        *((True, {"num_mels": mels}) for mels in (1, 4096)),
+        *((False, {"num_mels": mels}) for mels in (0, -1, 4097, 2**32 + 4, 4.0)),
+        (True, {"num_mels": 31, "fft_size": 2**20}),
+        (False, {"num_mels": 32, "fft_size": 2**20}),
+        # 16 samples a millisecond, rounded to the nearest whole number and halves to even ones.
+        *((True, {"hop_ms": hop}) for hop in (0.04, 65536, 65536.03125)),
+        *((False, {"hop_ms": hop}) for hop in (0.03125, 0.03, 0, -10, 65536.04, 1e9)),
+        *((True, {"window_ms": window, "fft_size": 2**20}) for window in (0.1, 65536, 65536.03125)),
+        *((False, {"window_ms": window, "fft_size": 2**20}) for window in (0.09, 0, -25, 65536.04, 1e9)),
+        *((True, {"lower_hz": lower}) for lower in (0, 7799.9)),
+        *((False, {"lower_hz": lower}) for lower in (-1e-9, 7800, 7801)),
+        *((True, {"upper_hz": upper}) for upper in (60.1, 8000)),
+        *((False, {"upper_hz": upper}) for upper in (60, 8000.1)),
+        *((True, {"log_offset": offset}) for offset in (5e-324, 1, 1e300)),
+        *((False, {"log_offset": offset}) for offset in (0, -1e-6)),
+    ):
+        yield repr(changes), settings(**changes), right
+
+
+def policies() -> Iterator[Case]:
+    means = [[[1, 2]] * 3] * 2
+    for right, policy, settings in (
+        (True, "scaled_margin", {"temperatures": [1, 2.5, 0.5]}),
+        (True, "scaled_entropy", {"temperatures": [1, 1, 1e-300]}),
+        (True, "ensemble", {"weights": [[1], [1, 2]], "biases": [[0, 0, 0]] * 2}),
+        (True, "class_means", {"means": means, "spreads": [[1, 1, 1]] * 2}),
+        (True, "class_means_1bit", {"means": means, "spreads": [[1, 1, 1]] * 2}),
+        (True, "of tomorrow", {}),
+        (False, "of tomorrow", {"temperatures": [1, 1, 1]}),
+        (False, "scaled_of_tomorrow", {"temperatures": [1, 1, 1]}),
+        (False, "margin", {"temperatures": [1, 1, 1]}),
+        *(
+            (False, "scaled_margin", {"temperatures": value})
+            for value in (
+                [1, 1],
+                [1] * 4,
+                [1, 1, 0],
+                [1, 1, -1],
+                [[], [], []],
+                [[1], [1], [1]],
+                [1, 1, "1"],
+                [1, 1, True],
+                1,
+            )
+        ),
+        (False, "scaled_margin", {"temperatures": [1, 1, 1], "means": []}),
+        (False, "ensemble", {"weights": [[1], [1, 2]]}),
+        (False, "ensemble", {"weights": [[1, 2], [1]], "biases": [[0, 0, 0]] * 2}),
+        (False, "ensemble", {"weights": [[1], [1, 2]], "biases": [[0, 0]] * 2}),
+        (False, "ensemble", {"weights": [[1], [1, "2"]], "biases": [[0, 0, 0]] * 2}),
+        (False, "class_means", {"means": means[:1], "spreads": [[1, 1, 1]] * 2}),
+        (False, "class_means", {"means": means, "spreads": [[1, 1, 1]]}),
+        (False, "class_means", {"means": [[[1, None]] * 3] * 2, "spreads": [[1, 1, 1]] * 2}),
+    ):
+        yield f"{policy} {settings}", encoded({**GOOD, "policy": policy, "policy_settings": settings}), right
