@@ -45,6 +45,10 @@ class Artifact:
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its parts are views of the bytes, which follow from them.
+        return _decode_at, (self.data, self.path)
+
     def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
         """What the network takes, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
         arrays = {self.metadata.input: clip, "thresholds": thresholds}
@@ -104,6 +108,10 @@ def decode(data: bytes, *, place: Path) -> Artifact:
         return _read(place, data)
     except ArtifactError as error:
         raise ArtifactError(f"{place}: {error}") from error
+
+
+def _decode_at(data: bytes, place: Path) -> Artifact:
+    return decode(data, place=place)
 
 
 def _read(place: Path, data: bytes) -> Artifact:

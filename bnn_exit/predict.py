@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import math
 import sys
@@ -25,6 +26,7 @@ examples:
   python -m bnn_exit.predict --model NAME clip.wav              (python -m bnn_exit.models lists the names)
 
 Each clip gives one line: path, label, probability, exit and score (0 certain, 1 no idea).
+Of a clip longer than the model's the middle is used, and a note on stderr says so.
 A clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
 """
 
@@ -93,20 +95,30 @@ def _main(argv: list[str] | None) -> int:
     status = 0
     for path in options.clips:
         try:
-            line = _line(session, path, options=options, chosen=chosen)
+            prediction = _predict(session, path, explain=options.explain, chosen=chosen)
         except (BnnExitError, OSError) as error:
             print(f"error: {_reason(error, path=path)}", file=sys.stderr)
             status = 1
         else:
-            print(line, flush=True)
+            print((_json if options.json else _text)(session, path, prediction), flush=True)
+            if prediction.left_out_s:
+                print(f"note: {path}: {_left_out(session, prediction)}", file=sys.stderr)
     return status
 
 
-def _line(session: runtime.Session, path: str, *, options: argparse.Namespace, chosen: dict[str, Any]) -> str:
-    rate = session.metadata.features.sample_rate_hz
-    waveform = wav.read(path, sample_rate_hz=rate, max_samples=session.metadata.clip_samples)
-    prediction = session.predict(waveform, sample_rate_hz=rate, explain=options.explain, **chosen)
-    return (_json if options.json else _text)(session, path, prediction)
+def _predict(session: runtime.Session, path: str, *, explain: bool, chosen: dict[str, Any]) -> runtime.Prediction:
+    rate, samples = session.metadata.features.sample_rate_hz, session.metadata.clip_samples
+    recording = wav.load(path, sample_rate_hz=rate, max_samples=samples)
+    prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)
+    return dataclasses.replace(prediction, left_out_s=max(0, recording.samples - samples) / rate)
+
+
+def _left_out(session: runtime.Session, prediction: runtime.Prediction) -> str:
+    seen = session.metadata.clip_samples / session.metadata.features.sample_rate_hz
+    whole = seen + prediction.left_out_s
+    return (
+        f"the middle {seen:.3g} s of its {whole:.3g} s were classified, for the model takes no more: cut it into clips"
+    )
 
 
 # Scores are printed with 0 added: a file may give a certain exit -0.0.
@@ -141,6 +153,8 @@ def _json(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         "score": float(prediction.score),
         "probabilities": dict(zip_strict(session.labels, map(float, prediction.probabilities))),
     }
+    if prediction.left_out_s:
+        table["left_out_s"] = prediction.left_out_s
     if prediction.steps is not None:
         table["steps"] = prediction.steps
     return json.dumps(_finite(table), ensure_ascii=False, allow_nan=False)

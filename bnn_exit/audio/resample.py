@@ -96,8 +96,9 @@ def _piece(
 
 
 def check_rate(name: str, rate: Any) -> int:
-    """`rate` as an int, or ArgumentError naming the argument."""
-    if not isinstance(rate, numbers.Integral) or isinstance(rate, bool) or rate < 1:
+    """`rate` as an int, or ArgumentError naming the argument; 44100.0 is whole, as some recorders give it."""
+    is_whole = isinstance(rate, numbers.Integral) or (isinstance(rate, numbers.Real) and float(rate).is_integer())
+    if not is_whole or isinstance(rate, bool) or rate < 1:
         raise ArgumentError(f"{name} is {rate!r}, but must be a whole number of Hz above 0")
     return int(rate)
 

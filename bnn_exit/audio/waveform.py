@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,19 @@ def check(waveform: Any) -> NDArray[np.float32]:
     Raises:
         ArgumentError: another shape or dtype, no samples, NaN or infinite samples, or floats far beyond full scale.
     """
+    if isinstance(waveform, (str, os.PathLike)):
+        raise ArgumentError(
+            f"waveform is {os.fspath(waveform)!r}, but must be an array of samples: read a file with "
+            "bnn_exit.audio.wav.read"
+        )
+    if isinstance(waveform, (bytes, bytearray)):
+        raise ArgumentError(
+            f"waveform is {len(waveform)} bytes, but must be an array of samples: np.frombuffer(data, np.int16) makes "
+            "one of 16-bit samples"
+        )
     samples = np.asarray(waveform)
+    if samples.ndim == 0:
+        raise ArgumentError(f"waveform is {samples}, but must be an array of samples")
     if samples.ndim != 1:
         raise ArgumentError(
             f"waveform has shape {samples.shape}, but must be one-dimensional [samples]: take the mean over channels"

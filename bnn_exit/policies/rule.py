@@ -71,6 +71,8 @@ def check_thresholds(thresholds: npt.ArrayLike | Sequence[float], *, exits: int)
         raise ArgumentError(f"thresholds is {thresholds!r}, but must be numbers, one for each exit but the last") from (
             error
         )
+    if values.ndim == 0 and thresholds is not None:
+        raise ArgumentError(f"thresholds is a single number ({_listed(values)}), but must be a list of {exits - 1}")
     if values.shape != (exits - 1,):
         count = f"{values.size} value{'' if values.size == 1 else 's'}"
         raise ArgumentError(

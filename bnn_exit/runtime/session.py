@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bnn_exit import artifact as artifacts
 from bnn_exit.audio import wav
+from bnn_exit.audio.resample import check_rate
 from bnn_exit.calibrate.operating_points import OperatingPoint
 from bnn_exit.errors import ArgumentError, ArtifactError, one_of
 from bnn_exit.policies import rule
@@ -30,6 +31,8 @@ class Prediction:
         probabilities: float32 [classes], as the exit that answered sees them.
         exit_index: the exit that answered, 0-based.
         score: what that exit compared with its threshold, by the file's policy; low = certain.
+        left_out_s: seconds at the ends of the clip that the network did not see, because it takes shorter ones; 0 if it
+            saw all.
         steps: with `explain`, one entry for each exit that was reached: `exit`, `score`, `threshold` (None for the last
             exit, which always answers), `label` and `left`.
     """
@@ -40,10 +43,18 @@ class Prediction:
     exit_index: int
     score: float
     steps: list[dict[str, Any]] | None = None
+    left_out_s: float = 0.0
 
 
 class Session:
     """A model file on a backend. Get one from `load`.
+
+    It can be copied, pickled and sent to another process, however that was started: it travels as the bytes of the
+    file, the name of the backend and the number of threads, and is made ready anew where it arrives.
+
+    Example:
+        >>> with multiprocessing.get_context("spawn").Pool(2) as pool:
+        ...     predictions = pool.map(session.predict, clips)
 
     Attributes:
         artifact: the file.
@@ -57,12 +68,16 @@ class Session:
     def __init__(self, artifact: artifacts.Artifact, *, backend: str, threads: int = 1) -> None:
         self.artifact = artifact
         self.backend = one_of("backend", backend, BACKENDS)
+        self._threads = threads
         self.metadata = artifact.metadata
         self.labels: tuple[str, ...] = artifact.metadata.labels
         self.operating_points: Mapping[str, OperatingPoint] = artifact.metadata.operating_points
         self.exits = len(artifact.metadata.exits)
         self._backend = BACKENDS[backend](artifact, threads=threads)
         self._log_mel = front_end(backend, artifact.metadata.features)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make, (type(self), self.artifact, self.backend, self._threads)
 
     def __repr__(self) -> str:
         return (
@@ -74,7 +89,7 @@ class Session:
         self,
         waveform: npt.ArrayLike,
         *,
-        sample_rate_hz: int | None = None,
+        sample_rate_hz: float | None = None,
         operating_point: str = "balanced",
         thresholds: Sequence[float] | npt.ArrayLike | None = None,
         explain: bool = False,
@@ -83,8 +98,8 @@ class Session:
 
         Args:
             waveform: [samples], floats in [-1, 1] or int16. A shorter clip is padded with silence on both sides, a
-                longer one keeps its middle.
-            sample_rate_hz: rate of the waveform, if it is not the file's own; it is then resampled.
+                longer one keeps its middle: `Prediction.left_out_s` tells how much that left out.
+            sample_rate_hz: rate of the waveform, a whole number, if it is not the file's own; it is then resampled.
             operating_point: a name in `operating_points`.
             thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 2 makes it always answer.
             explain: also record what each exit that was reached said. Runs the network once more for each of them.
@@ -94,7 +109,14 @@ class Session:
                 wrong number of thresholds.
         """
         limits = self._limits(operating_point, thresholds)
-        return self._predict(self.inputs(waveform, sample_rate_hz=sample_rate_hz), limits, explain=explain)
+        prediction = self._predict(self.inputs(waveform, sample_rate_hz=sample_rate_hz), limits, explain=explain)
+        left_out_s = self._left_out_s(waveform, sample_rate_hz)
+        return dataclasses.replace(prediction, left_out_s=left_out_s) if left_out_s else prediction
+
+    def _left_out_s(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> float:
+        own_rate = self.metadata.features.sample_rate_hz
+        surplus = np.size(waveform) * own_rate / (sample_rate_hz or own_rate) - self.metadata.clip_samples
+        return surplus / own_rate if surplus >= 1 else 0.0
 
     def predict_log_mel(
         self,
@@ -112,7 +134,7 @@ class Session:
         limits = self._limits(operating_point, thresholds)
         return self._predict(self._check_log_mel(log_mel), limits, explain=explain)
 
-    def exit_probabilities(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+    def exit_probabilities(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
         """What every exit says about a clip: float32 [exits, classes]. Runs the network once for each exit.
 
         Args:
@@ -122,7 +144,7 @@ class Session:
         inputs = self.inputs(waveform, sample_rate_hz=sample_rate_hz)
         return np.stack([self._force(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
-    def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+    def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
         """What the network is given for a clip: its log-mel [frames, mels], or the waveform [samples]."""
         if self.metadata.input == "waveform":
             return self._waveform(waveform, sample_rate_hz)
@@ -132,14 +154,14 @@ class Session:
         """The network alone, nothing checked: probabilities [classes], exit index and score of `inputs(waveform)`."""
         return self._backend.run(inputs, thresholds)
 
-    def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: int | None = None) -> Floats:
+    def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
         """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
         return self._log_mel(self._waveform(waveform, sample_rate_hz))
 
-    def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: int | None) -> Floats:
+    def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
         own_rate = self.metadata.features.sample_rate_hz
         if sample_rate_hz is not None and sample_rate_hz != own_rate:
-            waveform = wav.resample(waveform, from_hz=sample_rate_hz, to_hz=own_rate)
+            waveform = wav.resample(waveform, from_hz=check_rate("sample_rate_hz", sample_rate_hz), to_hz=own_rate)
         return wav.fit_length(waveform, self.metadata.clip_samples)
 
     def _check_log_mel(self, log_mel: npt.ArrayLike) -> Floats:
@@ -196,6 +218,10 @@ class Session:
                 f"{score}: the file's weights are damaged, export it again"
             )
         return probabilities, score
+
+
+def _make(kind: type[Session], artifact: artifacts.Artifact, backend: str, threads: int) -> Session:
+    return kind(artifact, backend=backend, threads=threads)
 
 
 def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 1) -> Session:
