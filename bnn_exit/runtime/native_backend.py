@@ -211,6 +211,11 @@ class Network:
         """Memory of the network beside the file itself."""
         return self._library.bnn_exit_bytes(self._handle)
 
+    @property
+    def operations(self) -> int:
+        """Elementary steps of the longest run, of at most some 2 ns each."""
+        return self._library.bnn_exit_operations(self._handle)
+
     def run(self) -> None:
         """Compute `outputs` from `inputs`.
 

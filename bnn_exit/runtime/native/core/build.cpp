@@ -7,8 +7,14 @@
 #include <new>
 
 namespace bnn_exit {
+namespace {
+
+constexpr int64_t kMaxNumbers = 1 << 12;  // sizes, axes and the like of one operator
+
+}  // namespace
 
 Value* Workshop::make_value() {
+  count_bytes(sizeof(Value));
   values.emplace_back();
   return &values.back();
 }
@@ -29,8 +35,29 @@ void Workshop::count_work(uint64_t size) {
   work += size;
 }
 
+void Workshop::count_load(uint64_t steps) {
+  if (steps > max_work || loaded > max_work - steps) {
+    too_large("this file needs more than %llu operations to be loaded: raise the limit, or export a smaller network",
+              static_cast<unsigned long long>(max_work));
+  }
+  loaded += steps;
+}
+
+uint64_t product(std::initializer_list<int64_t> factors) {
+  uint64_t result = 1;
+  for (int64_t factor : factors) {
+    if (factor <= 0) return 0;
+    if (__builtin_mul_overflow(result, static_cast<uint64_t>(factor), &result)) result = UINT64_MAX;
+  }
+  return result;
+}
+
 void* Workshop::allocate(size_t size) {
   count_bytes(size);
+  return keep(size);
+}
+
+void* Workshop::keep(size_t size) {
   size_t room = size + 2 * kAlign;
   memory.push_back(std::unique_ptr<uint8_t[]>(new uint8_t[room]()));
   auto address = reinterpret_cast<uintptr_t>(memory.back().get());
@@ -44,6 +71,11 @@ void Build::refuse(const char* format, ...) const {
   std::vsnprintf(text, sizeof text, format, arguments);
   va_end(arguments);
   damaged("%s cannot be computed: %s", op.name.c_str(), text);
+}
+
+void Build::claim(uint64_t steps) {
+  bool known = std::all_of(in.begin(), in.end(), [](const Value* value) { return !value || value->constant; });
+  known ? shop.count_load(steps) : shop.count_work(steps);
 }
 
 Value& Build::input(size_t index) const {
@@ -65,6 +97,7 @@ Value& Build::output(size_t index) const {
 std::vector<int64_t> Build::constants(size_t index) const {
   Value& value = input(index);
   if (!value.constant) refuse("input %zu is only known during a run, but must be a constant", index);
+  if (value.count() > kMaxNumbers) refuse("input %zu has %lld values, but may have %lld", index, (long long)value.count(), (long long)kMaxNumbers);
   std::vector<int64_t> numbers(static_cast<size_t>(value.count()));
   for (size_t i = 0; i < numbers.size(); ++i) {
     if (value.type == Type::int32) {
@@ -94,7 +127,7 @@ Value& Build::result(size_t index, Type type, const Shape& shape) {
   Value& value = output(index);
   value.type = type;
   value.shape = shape;
-  work += static_cast<uint64_t>(value.count());
+  claim(static_cast<uint64_t>(value.count()));
   return value;
 }
 

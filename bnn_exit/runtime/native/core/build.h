@@ -2,6 +2,7 @@
 #pragma once
 
 #include <deque>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <vector>
@@ -61,9 +62,18 @@ struct Workshop {
 
   Value* make_value();
   void* allocate(size_t size);          // aligned to kAlign, zeroed, counted; lives as long as the network
+  void* keep(size_t size);              // the same, not counted
   void count_bytes(uint64_t size);
-  void count_work(uint64_t size);
+  void count_work(uint64_t size);       // steps of each run
+  // Steps that are spent now, while the file is loaded: they have the same limit as a run, but are not of it.
+  void count_load(uint64_t steps);
+  uint64_t loaded = 0;
 };
+
+constexpr uint64_t kOperatorSteps = 32;  // that any operator takes, beside its values
+
+// Of numbers that a file gives; stops at UINT64_MAX.
+uint64_t product(std::initializer_list<int64_t> factors);
 
 struct Build {
   Build(const OperatorInfo& op, Workshop& shop) : op(op), shop(shop) {}
@@ -72,8 +82,12 @@ struct Build {
   Workshop& shop;
   std::vector<Value*> in;   // nullptr for an optional input that is not given
   std::vector<Value*> out;
-  uint64_t work = 0;        // elementary steps, for the limit
   std::vector<Value*> scratch;
+
+  // Everything that a file asks for is claimed before it is spent. A step takes at most 2 ns on any instruction set, so a
+  // kernel's steps are what it does, not what it is asked for; benchmarks/operator_steps.py measures it.
+  void claim(uint64_t steps);       // of each run, or of the one at load time if all inputs are known then
+  void claim_load(uint64_t steps) { shop.count_load(steps); }
 
   bool given(size_t index) const { return index < in.size() && in[index]; }
   // The input of that number, which must be given and, if a type is named, be of it.

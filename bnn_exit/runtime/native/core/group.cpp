@@ -185,6 +185,7 @@ bool start_pointwise(Build& build, Group& group) {
       period = build.in[1 - side]->count();
       if (main->count() % period) continue;
     }
+    build.claim(product({main->count() / period, padded_channels(static_cast<int>(period))}));
     group.current = main;
     group.uses = 1;
     group.reads = {main};

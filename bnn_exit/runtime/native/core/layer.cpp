@@ -28,6 +28,7 @@ Value* make_bits(Build& build, const Value& size, int channels) {
   value->type = Type::int32;
   value->kept = true;
   lay_out(build, size, channels, *value);
+  build.claim(product({value->bits->batch, value->bits->height, value->bits->width, 4 + value->bits->words, 2}));  // to copy it
   build.scratch.push_back(value);
   return value;
 }

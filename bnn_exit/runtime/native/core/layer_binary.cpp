@@ -72,12 +72,18 @@ class BinaryLayer : public Layer {
     in_.widen(rows_.before, columns_.before, rows_.after, columns_.after);
 
     auto* words = static_cast<const int32_t*>(constant_data(build, 1, Type::int32));
-    void* packed = build.shop.allocate(kernels_.binary_weights_bytes(conv_.shape));
+    size_t bytes = kernels_.binary_weights_bytes(conv_.shape);
+    build.claim_load(bytes);
+    void* packed = build.shop.allocate(bytes);
     kernels_.binary_pack(conv_.shape, words, packed);
     conv_.weights = packed;
-    uint64_t steps = static_cast<uint64_t>(rows_.out) * static_cast<uint64_t>(columns_.out) *
-                     static_cast<uint64_t>(outputs) * static_cast<uint64_t>(largest / 16 + 1);
-    build.work += steps * static_cast<uint64_t>(batch_);
+    // Whole words of 64 channels, 4 steps each, and whole blocks of outputs; groups of odd sizes go one output at a time.
+    bool plain = groups == 1 || (channels / groups % 64 == 0 && outputs / groups % kLanes == 0);
+    int64_t taps = int64_t{rows_.kernel} * columns_.kernel, span = bit_words(channels / groups) + (plain ? 0 : 1);
+    int64_t lanes = plain ? int64_t{padded_channels(static_cast<int>(outputs / groups))} * groups : outputs;
+    uint64_t steps = product({rows_.out, columns_.out, lanes, taps, span, plain ? 4 : 16});
+    build.claim(product({batch_, static_cast<int64_t>(std::min<uint64_t>(steps, INT64_MAX))}));
+    build.claim(product({batch_, rows_.out, columns_.out, lanes}));
     split_ = RowSplit(build.shop.workers, rows_.out, steps);
     scratch_ = Scratch(build, kernels_.binary_scratch_bytes(conv_.shape), split_.parts());
 
@@ -128,6 +134,8 @@ class BinaryLayer : public Layer {
     conv_.clamp_high = clamps ? static_cast<int32_t>(all - std::max(low, -all)) : INT32_MAX;
     if (!filters_if_zeros) return;
     if (build.activates()) build.refuse("a fused activation with padding by zeros is not defined");
+    build.claim_load(product({rows_.out, columns_.out, outputs, int64_t{rows_.kernel} * columns_.kernel + 2}));
+    build.claim_load(product({outputs, largest}));
     size_t values = static_cast<size_t>(rows_.out) * static_cast<size_t>(columns_.out) * static_cast<size_t>(outputs);
     auto* table = static_cast<float*>(build.shop.allocate(sizeof(float) * values));
     binary_zero_padding(conv_.shape, in.height, in.width, rows_.before, columns_.before, filters_if_zeros, multiplier.data(), table);

@@ -1,4 +1,7 @@
 // Float layers: convolutions, dense layers, pooling.
+#include <algorithm>
+#include <cmath>
+
 #include "layer.h"
 #include "operators.h"
 
@@ -53,6 +56,7 @@ class ConvLayer : public Layer {
     pixels = {batch, shape.out_h, shape.out_w, shape.out_channels};
     auto* filters = static_cast<const float*>(constant_data(build, 1, Type::float32));
     size_t bytes = conv ? kernels_.conv_weights_bytes(shape) : kernels_.depthwise_weights_bytes(shape);
+    build.claim_load(bytes / sizeof(float));
     auto* packed = static_cast<float*>(build.shop.allocate(bytes));
     conv ? kernels_.conv_pack(shape, filters, packed) : kernels_.depthwise_pack(shape, filters, packed);
     conv_.weights = packed;
@@ -63,7 +67,7 @@ class ConvLayer : public Layer {
       items.push_back(std::move(bias));
     }
     add_activation(build, *this);
-    build.work += steps(build, shape);
+    claim(build, shape);
   }
 
   std::unique_ptr<Runner> finish(Tail tail) override {
@@ -75,6 +79,23 @@ class ConvLayer : public Layer {
   static uint64_t steps(const Build& build, const ConvShape& shape) {
     uint64_t taps = static_cast<uint64_t>(shape.kernel_h) * static_cast<uint64_t>(shape.kernel_w);
     return static_cast<uint64_t>(build.output().count()) * taps * static_cast<uint64_t>(shape.in_channels / shape.groups);
+  }
+
+  void claim(Build& build, const ConvShape& shape) const {
+    int64_t pixels = product({batch_, shape.out_h, shape.out_w}), taps = int64_t{shape.kernel_h} * shape.kernel_w;
+    int64_t lanes = padded_channels(shape.out_channels), times = shape.out_channels / shape.in_channels;
+    build.claim(product({pixels, lanes}));
+    if (kind_ == Kind::kDepthwise) {
+      // Channels that give numbers of outputs for which there are no vectors are read one by one.
+      bool vectors = times == 1 || (shape.out_channels % kLanes == 0 && (times == 2 || times == 4 || times == 8 || times == 16));
+      build.claim(product({pixels, taps, lanes, vectors ? 1 : 16}));
+    } else if (shape.groups > 1) {
+      build.claim(product({pixels, taps, shape.out_channels, 8 + shape.in_channels / shape.groups}));
+    } else {
+      build.claim(product({pixels, taps, lanes, shape.in_channels}));
+      // Rows are copied with their padding, as wide as all windows together.
+      build.claim(product({batch_, shape.out_h, static_cast<int64_t>(kernels_.conv_scratch_bytes(shape) / 4)}));
+    }
   }
 
   const Kernels& kernels_;
@@ -98,6 +119,14 @@ std::unique_ptr<Layer> convolution(Build& build, Kind kind) {
     }
   } else if (filters.channels % in.channels || filters.batch != 1) {
     build.refuse("%d filters do not fit %d channels", filters.channels, in.channels);
+  }
+  if (build.op.options.whole("padding") == kSame && rows.kernel * columns.kernel > 1) {
+    // A product of the padding, 0, and such a weight is NaN or is left out, as a kernel likes.
+    auto* weights = static_cast<const float*>(constant_data(build, 1, Type::float32));
+    build.claim_load(static_cast<uint64_t>(build.input(1).count()));
+    if (!std::all_of(weights, weights + build.input(1).count(), [](float weight) { return std::isfinite(weight); })) {
+      build.refuse("a filter that meets padding by zeros holds infinity or NaN");
+    }
   }
   build.result(Type::float32, {in.batch, rows.out, columns.out, out_channels});
   ConvShape shape = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, narrow(out_channels), groups,
@@ -144,8 +173,10 @@ class PoolLayer : public Layer {
     pool_ = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, rows.kernel, columns.kernel,
              rows.stride, columns.stride, rows.before, columns.before, nullptr, {}};
     add_activation(build, *this);
-    uint64_t steps = static_cast<uint64_t>(build.output().count()) * static_cast<uint64_t>(rows.kernel) * static_cast<uint64_t>(columns.kernel);
-    build.work += steps;
+    // Windows at an edge are narrower, and none is wider than the image.
+    int64_t taps = int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in);
+    uint64_t steps = product({in.batch, rows.out, columns.out, padded_channels(in.channels), taps + 4});
+    build.claim(steps);
     split_ = RowSplit(build.shop.workers, rows.out, steps / static_cast<uint64_t>(in.batch));
   }
 

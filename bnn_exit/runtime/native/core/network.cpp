@@ -11,12 +11,8 @@ constexpr uint64_t kDefaultBytes = uint64_t{256} << 20;
 constexpr uint64_t kDefaultWork = uint64_t{1} << 35;
 
 Bytes copy_file(Workshop& shop, const void* file, size_t size) {
-  uint64_t before = shop.bytes;
-  shop.max_bytes += size;
-  auto* copy = static_cast<uint8_t*>(shop.allocate(size));
+  auto* copy = static_cast<uint8_t*>(shop.keep(size));  // beside the limit
   std::memcpy(copy, file, size);
-  shop.max_bytes -= size;
-  shop.bytes = before;
   return {copy, size};
 }
 
@@ -56,12 +52,14 @@ Network::Network(const void* file, size_t size, const bnn_exit_settings& setting
     Value* value = shop_.make_value();
     value->type = tensor.type;
     value->shape = tensor.shape;
+    shop_.count_work(copy_steps(*value));
     arguments.push_back(value);
     inputs_.push_back({input_names.of(index), value});
   }
   std::vector<Value*> results = build(arguments);
   for (size_t i = 0; i < results.size(); ++i) outputs_.push_back({output_names.of(graph.outputs[i]), results[i]});
   assign_times();
+  for (const Port& port : outputs_) shop_.count_work(copy_steps(*port.value));
   place();
   check_plan();
   for (Node& node : nodes_) {

@@ -53,7 +53,7 @@ void Network::build_operator(Instance& instance) {
   bool constant = std::all_of(build.in.begin(), build.in.end(), [](Value* value) { return !value || value->constant; });
   if (constant || !build_grouped(instance, build)) build_alone(build, constant || op.name == "SHAPE");
   check_result(instance);
-  shop_.count_work(build.work + 1);
+  shop_.count_work(kOperatorSteps);
   ++instance.next;
 }
 
@@ -138,7 +138,6 @@ void Network::build_alone(Build& build, bool fold) {
     return;
   }
   // All is known: the result becomes a constant now, and there is nothing left to run.
-  shop_.count_work(build.work);
   for (Value* value : build.out) {
     value->constant = true;
     value->data = value->same_as ? value->root()->data : shop_.allocate(value->bytes());

@@ -116,7 +116,8 @@ std::unique_ptr<Network::Instance> Network::end_branch(Instance& instance, std::
   node.reads = results;
   node.writes = build.out;
   node.runner = std::make_unique<Pass>(std::move(results), build.out);
-  shop_.count_work(build.work + 1);
+  shop_.count_work(kOperatorSteps);
+  for (const Value* value : build.out) shop_.count_work(value->bytes());
   if (first) {
     instance.end_of_then = nodes_.size() - 1;
     nodes_[instance.node_of_if].otherwise = nodes_.size();

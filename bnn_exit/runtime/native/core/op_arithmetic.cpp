@@ -131,11 +131,22 @@ struct NotEqual { template <typename T> bool operator()(T a, T b) const { return
 struct And { bool operator()(bool a, bool b) const { return a && b; } };
 struct Or { bool operator()(bool a, bool b) const { return a || b; } };
 
+// Steps of one value beyond the first.
+template <typename Op>
+int64_t steps_of(bool whole) {
+  if (std::is_same_v<Op, FloorMod>) return whole ? 16 : 256;
+  if (std::is_same_v<Op, Div> || std::is_same_v<Op, FloorDiv>) return whole ? 16 : 4;
+  return std::is_same_v<Op, Power> ? 64 : 1;
+}
+
 template <typename In, typename Out, typename Op>
 std::unique_ptr<Runner> make(Build& build, Type type, bool activates, float low, float high) {
   Value &left = build.input(0), &right = build.input(1, left.type);
   Broadcast plan = broadcast(build, left.shape, right.shape);
   Value& out = build.result(type, plan.shape);
+  // A row costs as much as some values, and so does what is more than the four rules.
+  build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
+  build.claim(product({out.count(), steps_of<Op>(std::is_integral_v<In>) + activates}));
   return make_runner([&left, &right, &out, plan, activates, low, high] {
     Out* to = out.as<Out>();
     each_row(plan, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {

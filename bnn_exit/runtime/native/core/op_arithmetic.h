@@ -14,6 +14,12 @@ struct Broadcast {
   int64_t strides[2][kMaxDimensions] = {};
 };
 
+inline int64_t rows_of(const Broadcast& plan) {
+  int64_t rows = 1;
+  for (int axis = 0; axis + 1 < plan.rank; ++axis) rows *= plan.sizes[axis];
+  return rows;
+}
+
 Broadcast broadcast(const Build& build, const Shape& left, const Shape& right);
 
 // Calls row(offset of the left, offset of the right, count, step of the left, step of the right) for each innermost row.

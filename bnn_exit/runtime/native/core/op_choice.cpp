@@ -20,6 +20,8 @@ std::unique_ptr<Runner> select_as(Build& build, const Shape& condition_shape, Va
   Value &condition = build.input(0), &chosen = build.input(1), &other = build.input(2);
   Broadcast choices = broadcast(build, chosen.shape, out.shape), others = broadcast(build, other.shape, out.shape);
   Broadcast conditions = broadcast(build, condition_shape, out.shape);
+  build.claim(product({out.count(), 3}));
+  for (const Broadcast& plan : {choices, others, conditions}) build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
   Value* second = build.temporary(out.bytes());
   return make_runner([=, &condition, &chosen, &other, &out] {
     expand(choices, chosen.as<const T>(), out.as<T>());
@@ -112,6 +114,7 @@ std::unique_ptr<Runner> cast_from(Build& build, Value& in, Value& out, int strid
 std::unique_ptr<Runner> cast(Build& build) {
   Value& in = build.input(0);
   Value& out = build.result(build.output().type, in.shape);
+  build.claim(product({in.count(), in.type == Type::float16 ? 16 : 4}));
   switch (in.type) {
     case Type::float32: return cast_from<float>(build, in, out);
     case Type::float16: return cast_from<Half>(build, in, out);
@@ -151,7 +154,7 @@ std::unique_ptr<Runner> find(Build& build) {
   if (!in.count()) build.refuse("its input is empty");
   bool wide = build.output().type == Type::int64;
   Value& out = build.result(wide ? Type::int64 : Type::int32, shape);
-  build.work += static_cast<uint64_t>(in.count());
+  build.claim(product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may lie far apart
   if (in.type == Type::float32) {
     return wide ? find_in<float, int64_t, greatest>(in, out, size, inner) : find_in<float, int32_t, greatest>(in, out, size, inner);
   }

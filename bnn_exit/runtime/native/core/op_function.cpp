@@ -20,17 +20,11 @@ std::unique_ptr<Runner> each(Build& build, Type type, Function function) {
 
 template <typename Function>
 std::unique_ptr<Runner> floats(Build& build, Function function) {
-  build.input(0, Type::float32);
+  build.claim(product({build.input(0, Type::float32).count(), 4}));
   return each<float, float>(build, Type::float32, function);
 }
 
 using OfDouble = double (*)(double);
-
-template <OfDouble function>
-std::unique_ptr<Runner> rounded(Build& build) {
-  build.work += 16 * static_cast<uint64_t>(build.input(0).count());
-  return floats(build, [](float value) { return static_cast<float>(function(value)); });
-}
 
 double elu(double value) { return value < 0 ? std::expm1(value) : value; }
 double hard_swish(double value) {
@@ -44,6 +38,12 @@ double logarithm(double value) { return std::log(value); }
 double sine(double value) { return std::sin(value); }
 double cosine(double value) { return std::cos(value); }
 double tangent(double value) { return std::tanh(value); }
+
+template <OfDouble function>
+std::unique_ptr<Runner> rounded(Build& build) {
+  build.claim(product({build.input(0).count(), function == OfDouble{sine} || function == OfDouble{cosine} ? 128 : 32}));
+  return floats(build, [](float value) { return static_cast<float>(function(value)); });
+}
 
 template <int low, int high>
 std::unique_ptr<Runner> relu(Build& build) {
@@ -116,9 +116,9 @@ std::unique_ptr<Runner> part(Build& build, Function function) {
 std::unique_ptr<Runner> real(Build& build) { return part(build, [](Complex value) { return value.real(); }); }
 std::unique_ptr<Runner> imaginary(Build& build) { return part(build, [](Complex value) { return value.imag(); }); }
 std::unique_ptr<Runner> magnitude(Build& build) {
+  build.claim(product({build.input(0).count(), 32}));
   return part(build, [](Complex value) {
-    double x = value.real(), y = value.imag();
-    return static_cast<float>(std::sqrt(x * x + y * y));
+    return static_cast<float>(std::hypot(static_cast<double>(value.real()), static_cast<double>(value.imag())));
   });
 }
 
@@ -127,7 +127,7 @@ std::unique_ptr<Runner> softmax(Build& build) {
   Value& in = build.input(0, Type::float32);
   if (in.shape.empty() || in.shape.back() == 0) build.refuse("its input has the shape %s", to_text(in.shape).c_str());
   Value& out = build.result(Type::float32, in.shape);
-  build.work += 32 * static_cast<uint64_t>(in.count());
+  build.claim(product({in.count(), 64}));
   double beta = logarithmic ? 1 : build.op.options.real("beta");
   return make_runner([&in, &out, beta] {
     int64_t size = in.shape.back(), rows = in.count() / size;

@@ -11,7 +11,14 @@ namespace {
 // Inputs side by side: each gives `pieces[i]` bytes in turn.
 std::unique_ptr<Runner> interleave(Build& build, Value& out, std::vector<size_t> pieces, float low, float high) {
   std::vector<Value*> parts = build.in;
-  bool activates = out.type == Type::float32 && (low > -INFINITY || high < INFINITY);
+  bool activates = low > -INFINITY || high < INFINITY;
+  if (activates && out.type != Type::float32 && out.type != Type::int32 && out.type != Type::int64) {
+    build.refuse("values of %s with a fused activation are not supported", name_of(out.type));
+  }
+  int64_t together = 0;
+  for (size_t piece : pieces) together += static_cast<int64_t>(piece);
+  if (together) build.claim(product({static_cast<int64_t>(out.bytes()) / together, static_cast<int64_t>(pieces.size()), 16}));
+  build.claim(product({out.count(), 2}));
   std::vector<const uint8_t*> from(parts.size());
   return make_runner([=, &out]() mutable {
     size_t size = out.bytes(), done = 0;
@@ -24,7 +31,12 @@ std::unique_ptr<Runner> interleave(Build& build, Value& out, std::vector<size_t>
         done += pieces[part];
       }
     }
-    if (activates) clamp_in_place(out.as<float>(), out.count(), low, high);
+    if (!activates) return;
+    switch (out.type) {
+      case Type::int32: return clamp_in_place(out.as<int32_t>(), out.count(), low, high);
+      case Type::int64: return clamp_in_place(out.as<int64_t>(), out.count(), low, high);
+      default: return clamp_in_place(out.as<float>(), out.count(), low, high);
+    }
   });
 }
 
@@ -77,13 +89,18 @@ std::unique_ptr<Runner> gather(Build& build) {
   int64_t limit = in.shape[axis];
   int64_t outer = elements(Shape(in.shape.begin(), in.shape.begin() + static_cast<std::ptrdiff_t>(axis)));
   size_t piece = static_cast<size_t>(elements(Shape(in.shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, in.shape.end()))) * size_of(in.type);
+  build.claim(product({indices.count(), 2}));
+  build.claim(product({out.count() ? outer : 0, indices.count(), 16 + static_cast<int64_t>(piece / 4)}));
   return make_runner([=, &in, &indices, &out] {
     uint8_t* to = out.as<uint8_t>();
+    auto index_of = [&indices](int64_t i) { return indices.type == Type::int32 ? indices.as<const int32_t>()[i] : indices.as<const int64_t>()[i]; };
+    for (int64_t i = 0, count = indices.count(); i < count; ++i) {
+      if (index_of(i) < 0 || index_of(i) >= limit) fail_run("GATHER cannot be computed: an index is outside the values");
+    }
     if (out.count() == 0) return;
     for (int64_t row = 0; row < outer; ++row) {
       for (int64_t i = 0, count = indices.count(); i < count; ++i, to += piece) {
-        int64_t index = indices.type == Type::int32 ? indices.as<const int32_t>()[i] : indices.as<const int64_t>()[i];
-        if (index < 0 || index >= limit) fail_run("GATHER cannot be computed: an index is outside the values");
+        int64_t index = index_of(i);
         std::memcpy(to, in.as<const uint8_t>() + static_cast<size_t>(row * limit + index) * piece, piece);
       }
     }
@@ -107,10 +124,9 @@ std::unique_ptr<Runner> shape_of(Build& build) {
 
 std::unique_ptr<Runner> fill(Build& build) {
   Value& value = build.input(1);
-  if (value.count() < 1 || !size_of(value.type)) build.refuse("it has no value to fill with");
-  Shape shape;
-  for (int64_t size : build.constants(0)) shape.push_back(size);
-  Value& out = build.result(value.type, shape);
+  if (value.count() != 1 || !size_of(value.type)) build.refuse("it has %lld values to fill with", (long long)value.count());
+  Value& out = build.result(value.type, build.constants(0));
+  build.claim(product({out.count(), 4}));
   return make_runner([&value, &out] {
     size_t size = size_of(value.type);
     for (int64_t i = 0, count = out.count(); i < count; ++i) {
@@ -132,7 +148,8 @@ std::unique_ptr<Runner> range_of(Build& build) {
                                          static_cast<double>(*delta.as<const T>()))
                                 : static_cast<double>(build.output().count());
   if (!(count <= static_cast<double>(kMaxElements))) build.refuse("it asks for %g values", count);
-  Value& out = build.result(start.type, {std::max<int64_t>(0, static_cast<int64_t>(count))});
+  Value& out = build.result(start.type, {static_cast<int64_t>(std::max(0.0, count))});
+  build.claim(product({out.count(), 4}));
   return make_runner([&start, &limit, &delta, &out, length] {
     T from = *start.as<const T>(), step = *delta.as<const T>();
     double wanted = length(static_cast<double>(from), static_cast<double>(*limit.as<const T>()), static_cast<double>(step));

@@ -85,6 +85,7 @@ std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::
   uint64_t entries = 1;
   for (const Axis& axis : axes) entries += static_cast<uint64_t>(axis.size);
   build.shop.count_bytes(entries * sizeof(int64_t));
+  build.claim_load(4 * entries);
   std::vector<Places> tables;
   for (const Axis& axis : axes) {
     int64_t first = axis.place(0);
@@ -97,6 +98,10 @@ std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::
     tables.push_back(std::move(table));
   }
   if (tables.empty()) tables.push_back({0});
+  // Rows begin anywhere in the input, and so do their values if they do not move in one piece.
+  int64_t rows = out.count() / static_cast<int64_t>(tables.back().size());
+  build.claim(product({rows, 16}));
+  build.claim(product({out.count(), consecutive(tables.back()) ? 1 : 16}));
   switch (size_of(in.type)) {
     case 1: return std::make_unique<Move<1>>(in, out, std::move(tables), offset, fill);
     case 2: return std::make_unique<Move<2>>(in, out, std::move(tables), offset, fill);
@@ -128,7 +133,10 @@ std::unique_ptr<Runner> reshape(Build& build) {
       rest /= shape[axis];
     }
   }
-  if (unknown >= 0) shape[static_cast<size_t>(unknown)] = rest;
+  if (unknown >= 0) {
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) build.refuse("no values fit the shape %s in any way", to_text(shape).c_str());
+    shape[static_cast<size_t>(unknown)] = rest;
+  }
   return build.share(in, shape);
 }
 
@@ -137,6 +145,7 @@ std::unique_ptr<Runner> squeeze(Build& build) {
   std::vector<bool> gone(in.shape.size());
   for (int32_t number : build.op.options.list()) {
     size_t axis = build.axis(number, in.shape.size());
+    if (gone[axis]) build.refuse("axis %d comes twice", number);
     if (in.shape[axis] != 1) build.refuse("axis %d has %lld values", number, static_cast<long long>(in.shape[axis]));
     gone[axis] = true;
   }

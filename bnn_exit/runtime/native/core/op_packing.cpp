@@ -1,4 +1,5 @@
 // LCE's other operators on bits: signs to bits and back, and pooling. A bit is set where the value is negative.
+#include <algorithm>
 #include <cfloat>
 
 #include "layer.h"
@@ -16,7 +17,7 @@ std::unique_ptr<Runner> quantize(Build& build) {
   Shape shape = in.shape;
   shape.back() = words;
   Value& out = build.result(Type::int32, shape);
-  build.work += static_cast<uint64_t>(in.count());
+  build.claim(product({in.count(), 2}));
   out.use_file_layout();
   out.channels = static_cast<int>(channels);
   return make_runner([=, &in, &out] {
@@ -44,6 +45,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
   if ((channels + 31) / 32 != shape.back()) build.refuse("%lld words do not hold %lld channels", (long long)shape.back(), (long long)channels);
   shape.back() = channels;
   Value& out = build.result(Type::float32, shape);
+  build.claim(product({out.count(), 8}));
   if (in.bits) {
     BitInput bits(build, in, static_cast<int>(channels));
     return make_runner([&kernels = build.shop.kernels, bits, &out]() mutable {
@@ -73,7 +75,7 @@ std::unique_ptr<Runner> max_pool(Build& build) {
   Window rows = window(build, "height", size.height, build.op.options.whole("filter_height"));
   Window columns = window(build, "width", size.width, build.op.options.whole("filter_width"));
   Value& out = build.result(Type::int32, {size.batch, rows.out, columns.out, size.channels});
-  build.work += static_cast<uint64_t>(out.count()) * static_cast<uint64_t>(rows.kernel) * static_cast<uint64_t>(columns.kernel);
+  build.claim(product({out.count(), 8 + int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in), 2}));
   BitInput in(build, value, channels);
   BitOutput result(build, out, channels);
   return make_runner([&kernels = build.shop.kernels, in, result, rows, columns, size]() mutable {

@@ -61,7 +61,11 @@ std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine
   Axes axes = axes_of(build);
   if (from_first && axes.size == 0) build.refuse("it has no values to choose from");
   Value& out = build.result(in.type, axes.shape);
-  build.work += static_cast<uint64_t>(in.count());
+  // Sixteen results side by side share what each place costs.
+  bool side_by_side = axes.kept_rank && axes.kept_strides[axes.kept_rank - 1] == 1;
+  int64_t across = side_by_side ? axes.kept[axes.kept_rank - 1] : 1, lanes = (across + kTogether - 1) / kTogether * kTogether;
+  build.claim(product({in.count() / std::max<int64_t>(across, 1), lanes, 4}));
+  build.claim(product({out.count() / std::max<int64_t>(across, 1), lanes, 4}));
   return make_runner([=, &in, &out] {
     const T* from = in.as<const T>();
     T* to = out.as<T>();
@@ -92,7 +96,7 @@ std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine
 
 template <typename Op>
 std::unique_ptr<Runner> extreme(Build& build) {
-  auto same = [](auto total, int64_t) { return total; };
+  auto same = [](auto total, int64_t) { return static_cast<decltype(total)>(total + 0); };  // never -0, in whatever order
   switch (build.input(0).type) {
     case Type::float32: return reduce<float>(build, 0.0f, true, Op(), same);
     case Type::int32: return reduce<int32_t>(build, int32_t{0}, true, Op(), same);
@@ -155,7 +159,7 @@ std::unique_ptr<Runner> batch_matmul(Build& build) {
   shape.push_back(rows);
   shape.push_back(columns);
   Value& out = build.result(Type::float32, shape);
-  build.work += static_cast<uint64_t>(out.count()) * static_cast<uint64_t>(inner);
+  build.claim(product({out.count(), inner + 8, flip_right ? 2 : 8}));  // a column's values lie apart
   return make_runner([=, &left, &right, &out] {
     float* to = out.as<float>();
     each_row(outer, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {

@@ -92,6 +92,8 @@ std::unique_ptr<Runner> space_to_batch(Build& build) {
   Value& out = build.result(in.type, {in.shape[0] * block[0] * block[1], shape[1] / block[0], shape[2] / block[1], shape[3]});
   if (!size_of(in.type)) build.refuse("values of %s are not supported", name_of(in.type));
   if (out.count() == 0) return nullptr;
+  build.claim(product({out.count() / out.shape[3], 16}));
+  build.claim(product({out.count(), 2}));
   return make_runner([&in, &out, block, margins] {
     size_t pixel = static_cast<size_t>(in.shape[3]) * size_of(in.type);
     uint8_t* to = out.as<uint8_t>();

@@ -17,7 +17,10 @@ std::unique_ptr<Runner> rfft_2d(Build& build) {
   Shape shape = in.shape;
   shape.back() = size / 2 + 1;
   Value& out = build.result(Type::complex64, shape);
-  build.work += 32 * static_cast<uint64_t>(out.count());
+  // Some rows are made at once, also where there are fewer.
+  int64_t levels = 1, rows = out.count() / shape.back();
+  while (int64_t{1} << levels < size) ++levels;
+  build.claim(product({(rows + kRows - 1) / kRows * kRows, size, 8 + 4 * levels}));
   build.shop.count_bytes(static_cast<uint64_t>(size) * 16);
   RealFft fft(static_cast<int>(size));
   Value* memory = build.temporary(fft.work_bytes());

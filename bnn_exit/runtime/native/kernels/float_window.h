@@ -157,8 +157,9 @@ BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
         F16 v[1] = {kAverage ? zero() : at(rows.begin, columns.begin)};
         for (int i = rows.begin; i < rows.end; ++i)
           for (int j = columns.begin; j < columns.end; ++j)
-            v[0] = kAverage ? add(v[0], at(i, j)) : at_least(at(i, j), v[0]);
-        if (kAverage) v[0] = mul(v[0], share);
+            v[0] = kAverage ? add(v[0], at(i, j)) : greatest(at(i, j), v[0]);
+        // A greatest value of 0 is +0, in whatever order the values come.
+        v[0] = kAverage ? mul(v[0], share) : add(v[0], zero());
         finish(s.output, tile, v, channel, s.channels);
       }
     }

@@ -58,6 +58,11 @@ BNN_INLINE F16 multiply_add(F16 x, F16 y, F16 z) {
 // The processor's max and min give the second operand if one is NaN, so NaN stays NaN.
 BNN_INLINE F16 at_least(F16 v, F16 low) { return {_mm256_max_ps(low.a, v.a), _mm256_max_ps(low.b, v.b)}; }
 BNN_INLINE F16 at_most(F16 v, F16 high) { return {_mm256_min_ps(high.a, v.a), _mm256_min_ps(high.b, v.b)}; }
+// NaN if either is.
+BNN_INLINE __m256 greatest(__m256 a, __m256 b) {
+  return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
+}
+BNN_INLINE F16 greatest(F16 x, F16 y) { return {greatest(x.a, y.a), greatest(x.b, y.b)}; }
 BNN_INLINE __m256 prelu(__m256 v, __m256 slope) {
   return _mm256_blendv_ps(_mm256_mul_ps(v, slope), v, _mm256_cmp_ps(v, _mm256_setzero_ps(), _CMP_GE_OQ));
 }

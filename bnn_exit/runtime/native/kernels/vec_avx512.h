@@ -42,6 +42,10 @@ BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { return _mm512_fmadd_ps(a, b, 
 // The processor's max and min give the second operand if one is NaN, so NaN stays NaN.
 BNN_INLINE F16 at_least(F16 v, F16 low) { return _mm512_max_ps(low, v); }
 BNN_INLINE F16 at_most(F16 v, F16 high) { return _mm512_min_ps(high, v); }
+// NaN if either is.
+BNN_INLINE F16 greatest(F16 a, F16 b) {
+  return _mm512_mask_mov_ps(_mm512_max_ps(a, b), _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q), a);
+}
 BNN_INLINE F16 prelu(F16 v, F16 slope) {
   return _mm512_mask_mul_ps(v, _mm512_cmp_ps_mask(v, _mm512_setzero_ps(), _CMP_NGE_UQ), v, slope);
 }

@@ -58,8 +58,10 @@ BNN_INLINE I16 load_whole(const std::int32_t* p) {
 BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(vaddq_f32(a.q[i], b.q[i])) }
 BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(vmulq_f32(a.q[i], b.q[i])) }
 BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i])) }
-BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(vmaxq_f32(v.q[i], low.q[i])) }  // NaN stays NaN
-BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vminq_f32(v.q[i], high.q[i])) }
+// What is not outside stays as it is: NaN, and -0 at a bound of 0, which the processor's own maximum would change.
+BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(vbslq_f32(vcltq_f32(v.q[i], low.q[i]), low.q[i], v.q[i])) }
+BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vbslq_f32(vcgtq_f32(v.q[i], high.q[i]), high.q[i], v.q[i])) }
+BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(vmaxq_f32(a.q[i], b.q[i])) }  // NaN if either is
 BNN_INLINE F16 prelu(F16 v, F16 slope) {
   BNN_EACH(vbslq_f32(vcgezq_f32(v.q[i]), v.q[i], vmulq_f32(v.q[i], slope.q[i])))
 }

@@ -63,6 +63,8 @@ BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(a.q[i] + b.q[i]) }
 BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(a.q[i] * b.q[i]) }
 BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(a.q[i] * b.q[i] + c.q[i]) }
 BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(v.q[i] < low.q[i] ? low.q[i] : v.q[i]) }  // NaN stays NaN
+// NaN if either is.
+BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(a.q[i] > b.q[i] || a.q[i] != a.q[i] ? a.q[i] : b.q[i]) }
 BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(v.q[i] > high.q[i] ? high.q[i] : v.q[i]) }
 BNN_INLINE F16 prelu(F16 v, F16 slope) { BNN_EACH(v.q[i] >= 0 ? v.q[i] : v.q[i] * slope.q[i]) }
 BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(__builtin_convertvector(counts.q[i], F4)) }
