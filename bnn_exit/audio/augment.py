@@ -31,6 +31,9 @@ class AugmentConfig(Config):
         frequency_warp: largest relative stretch of the mel axis to either side: voices of other throats (vocal tract
             length perturbation, Jaitly and Hinton 2013).
         mix_probability: share of clips that sound together with another one of the batch, their labels mixed alike.
+        attenuation_probability: share of clips that become quieter with all that is in them, as far from a microphone
+            or at a low recording level. Needed to recognise clips quieter than those of the training split.
+        attenuation_db: largest attenuation; it is uniform from 0 to this, in dB.
     """
 
     time_shift_ms: float = 100.0
@@ -43,6 +46,8 @@ class AugmentConfig(Config):
     tempo_change: float = 0.15
     frequency_warp: float = 0.1
     mix_probability: float = 0.0
+    attenuation_probability: float = 0.0
+    attenuation_db: float = 40.0
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -55,6 +60,8 @@ class AugmentConfig(Config):
         self._require(0 <= self.tempo_change < 1, "tempo_change", "at least 0 and below 1")
         self._require(0 <= self.frequency_warp < 1, "frequency_warp", "at least 0 and below 1")
         self._require(0 <= self.mix_probability <= 1, "mix_probability", "from 0 to 1")
+        self._require(0 <= self.attenuation_probability <= 1, "attenuation_probability", "from 0 to 1")
+        self._require(self.attenuation_db >= 0, "attenuation_db", "at least 0")
 
     def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
         """The same masks in milliseconds and hertz, for other features than the default ones."""
@@ -64,6 +71,13 @@ class AugmentConfig(Config):
             time_mask_frames=round(self.time_mask_frames * usual.hop_ms / features.hop_ms),
             frequency_mask_mels=round(self.frequency_mask_mels * features.num_mels / usual.num_mels),
         )
+
+
+def _described(config: AugmentConfig) -> str:
+    """The settings, without those that came later where they are off: what earlier runs kept stays theirs."""
+    later = ("attenuation_probability", "attenuation_db") if not config.attenuation_probability else ()
+    names = [field.name for field in dataclasses.fields(config) if field.name not in later]
+    return f"AugmentConfig({', '.join(f'{name}={getattr(config, name)!r}' for name in names)})"
 
 
 def _is_range(value: object) -> bool:
@@ -99,7 +113,7 @@ class Augmenter:
         seed: int = 0,
     ) -> None:
         self._config, self._frames, self._seed = config, frames, seed
-        self.identity = f"{config} {features} seed={seed}"
+        self.identity = f"{_described(config)} {features} seed={seed}"
         self._silence = float(np.log(features.log_offset))
         self._shift_frames = round(config.time_shift_ms / 1000 * features.sample_rate_hz / features.hop_samples)
         self._fill = tf.constant(fill, tf.float32)
@@ -115,7 +129,8 @@ class Augmenter:
         key = tf.random.experimental.stateless_fold_in(
             tf.stack([tf.cast(self._seed, tf.int64), tf.cast(epoch, tf.int64)]), tf.cast(clip, tf.int64)
         )
-        chance = tf.unstack(tf.random.stateless_uniform([9], key))
+        # Drawn in sequence: a change that needs one more leaves those before it as they are.
+        chance = tf.unstack(tf.random.stateless_uniform([11], key))
         log_mel = _stretched(log_mel, chance[7], reach=config.tempo_change, centre=0.5)
         log_mel = tf.transpose(_stretched(tf.transpose(log_mel), chance[8], reach=config.frequency_warp, centre=0.0))
         log_mel = self._shift(log_mel, chance[0])
@@ -125,7 +140,20 @@ class Augmenter:
             log_mel = tf.where(chance[4] < config.noise_probability, noisy, log_mel)
         keep_frames = self._time_masks[tf.cast(chance[5] * _BANK_SIZE, tf.int32)]
         keep_mels = self._mel_masks[tf.cast(chance[6] * _BANK_SIZE, tf.int32)]
-        return tf.where(keep_frames[:, None] & keep_mels[None, :], log_mel, self._fill)
+        log_mel = tf.where(keep_frames[:, None] & keep_mels[None, :], log_mel, self._fill)
+        if not config.attenuation_probability:
+            return log_mel
+        quieter = self._attenuated(log_mel, chance[10] * config.attenuation_db)
+        return tf.where(chance[9] < config.attenuation_probability, quieter, log_mel)
+
+    def _attenuated(self, log_mel: tf.Tensor, decibels: tf.Tensor) -> tf.Tensor:
+        """The log-mel of the same waveform, attenuated: the offset that the features add does not fall with it.
+
+        ln(g p + offset), where log_mel is ln(p + offset); so it is ln(g exp(log_mel) + (1 - g) offset).
+        """
+        log_gain = -decibels * _NATS_PER_DECIBEL
+        offset = self._silence + tf.math.log(-tf.math.expm1(log_gain))
+        return tf.reduce_logsumexp(tf.stack([log_mel + log_gain, tf.fill(tf.shape(log_mel), offset)]), axis=0)
 
     def _shift(self, log_mel: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         start = tf.cast(chance * (2 * self._shift_frames + 1), tf.int32)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from bnn_exit._keras import tf
+from bnn_exit.audio import logmel
 from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
@@ -171,8 +172,49 @@ def test_masks_keep_their_time_and_their_share_of_the_bands():
         ({"tempo_change": 1.0}, "tempo_change is 1.0, but must be at least 0 and below 1"),
         ({"frequency_warp": -0.1}, "frequency_warp is -0.1, but must be at least 0 and below 1"),
         ({"time_shift_ms": -1.0}, "time_shift_ms is -1.0, but must be at least 0"),
+        ({"attenuation_probability": 2.0}, "attenuation_probability is 2.0, but must be from 0 to 1"),
+        ({"attenuation_db": -6.0}, "attenuation_db is -6.0, but must be at least 0"),
     ],
 )
 def test_settings_out_of_range_are_named(change, message):
     with pytest.raises(ArgumentError, match=message):
         AugmentConfig(**change)
+
+
+def test_an_attenuated_clip_has_the_features_of_its_attenuated_waveform():
+    waveform = np.random.default_rng(0).normal(0, 0.003, 16000).astype(np.float32)
+    attenuation = dataclasses.replace(OFF, attenuation_probability=1, attenuation_db=60)
+    augment = augmenter(attenuation)
+    original = logmel.log_mel(waveform, FEATURES)
+    gains = []
+    for index in range(20):
+        result = run(augment, original, index)
+        # The gain is read from the loudest value, and the rest, near the offset, must follow from it.
+        place = np.unravel_index(original.argmax(), original.shape)
+        power, quieter = (np.exp(np.float64(each[place])) - FEATURES.log_offset for each in (original, result))
+        expected = logmel.log_mel(waveform * np.sqrt(quieter / power), FEATURES)
+        np.testing.assert_allclose(result, expected, atol=2e-3)
+        gains.append(10 * np.log10(quieter / power))
+    assert -60 < min(gains) < -45 and -15 < max(gains) <= 0
+
+
+def test_attenuation_comes_as_often_as_asked_and_makes_nothing_louder():
+    augment = augmenter(dataclasses.replace(OFF, attenuation_probability=0.5))
+    results = [run(augment, clip(), index) for index in range(200)]
+    assert all((result <= clip() + 1e-5).all() and np.isfinite(result).all() for result in results)
+    changed = np.mean([not np.array_equal(result, clip()) for result in results])
+    assert changed == pytest.approx(0.5, abs=0.1)
+
+
+def test_attenuation_that_is_off_leaves_the_clips_of_earlier_runs_as_they_were():
+    # What a teacher answered is kept under this text: it must stay that of the version that wrote it.
+    kept = (
+        "AugmentConfig(time_shift_ms=100.0, wrap_shift=False, noise_probability=0.4, snr_db=(0.0, 30.0), gain_db=8.0, "
+        "time_mask_frames=10, frequency_mask_mels=4, tempo_change=0.15, frequency_warp=0.1, mix_probability=0.0) "
+    )
+    assert AugmentConfig.from_dict({}) == AugmentConfig(attenuation_probability=0.0)
+    never, always = (
+        Augmenter(config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.zeros(MELS)).identity
+        for config in (AugmentConfig(), AugmentConfig(attenuation_probability=1.0))
+    )
+    assert never.startswith(kept) and "attenuation" in always

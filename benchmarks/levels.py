@@ -1,0 +1,216 @@
+"""Does a network recognise quiet clips, and what makes it do so at no cost for loud ones?
+
+    python benchmarks/levels.py train ROW... --data-dir DIR      (minutes each; goes on where it was interrupted)
+    python benchmarks/levels.py measure ROW... --data-dir DIR    (adds the row to results/levels.json)
+    python benchmarks/levels.py table
+
+Each row is a small QuickNet, trained by the fast recipe, for fewer epochs, on the words in DIR (Arabic Speech
+Commands). It differs from the others in one thing: nothing (`usual`), clips attenuated at random (`attenuated`), or
+every clip brought to one level before its log-mel (`normalised`). `usual-normalised` is the network of `usual`, given
+normalised clips without a training of its own. `measure` takes the test clips at several levels, rounded and clipped to
+16 bits as a file would hold them, and the accuracy of every exit in Keras. The recipes hold what was chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from command_line import called
+
+import audio_tasks
+from bnn_exit import machine
+from bnn_exit.audio import logmel
+from bnn_exit.command import Parser
+from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.files import read_json, write_json
+
+RESULT = Path(__file__).parent / "results" / "levels.json"
+RUNS = Path("runs/levels")
+HISTORY = "history.json"
+EPOCHS = 8
+"""Enough to tell the rows apart, not to say how accurate they can be."""
+GAINS_DB = (6, 0, -10, -20, -30, -40)
+NORMAL_DB = -20.0
+"""Level (RMS, dB below full scale) that normalised clips have."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One network.
+
+    Attributes:
+        about: what differs from `usual`.
+        changes: of the recipe's augmentation.
+        normalised: every clip is brought to NORMAL_DB before its log-mel.
+        run: the row whose network this is; "" for one of its own.
+        seed: of its training.
+    """
+
+    about: str
+    changes: dict[str, float]
+    normalised: bool = False
+    run: str = ""
+    seed: int = 0
+
+
+NEVER = {"attenuation_probability": 0.0}
+HALF = {"attenuation_probability": 0.5, "attenuation_db": 40.0}
+ROWS = {
+    "usual": Row("no attenuation", NEVER),
+    "attenuated": Row("half of the clips attenuated by 0 to 40 dB", HALF),
+    "normalised": Row(f"clips brought to {NORMAL_DB:g} dB", NEVER, normalised=True),
+    "usual-normalised": Row(f"trained as usual, clips then brought to {NORMAL_DB:g} dB", NEVER, True, run="usual"),
+    "usual-seed1": Row("no attenuation, seed 1", NEVER, seed=1),
+    "attenuated-seed1": Row("half of the clips attenuated by 0 to 40 dB, seed 1", HALF, seed=1),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    text = __doc__.split("\n", 2)
+    arguments = Parser(prog="python benchmarks/levels.py", description=text[0], epilog=text[2])
+    commands = arguments.add_subparsers(dest="verb", required=True)
+    for verb, about in (("train", "train rows"), ("measure", "measure rows that are trained")):
+        command = commands.add_parser(verb, prog=f"python benchmarks/levels.py {verb}", description=about, epilog="")
+        command.add_argument("rows", nargs="+", metavar="ROW", help=", ".join(ROWS))
+        command.add_argument("--data-dir", metavar="DIR", required=True, help="folder of the words")
+        command.add_argument("--cache-dir", metavar="DIR", help="where decoded clips and features are kept")
+        command.add_argument("--runs", type=Path, default=RUNS, help=f"where the networks are ({RUNS})")
+    commands.add_parser("table", prog="python benchmarks/levels.py table", description="print the table", epilog="")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(lambda: _main(parser().parse_args(argv), called(__file__, argv)))
+
+
+def _main(options: argparse.Namespace, command: str) -> int:
+    if options.verb == "table":
+        print(table(read_json(RESULT)["rows"]))
+        return 0
+    rows = [one_of("row", name, ROWS) for name in options.rows]
+    task = audio_tasks.load("speech_commands", data_dir=options.data_dir, cache_dir=options.cache_dir)
+    for name in rows:
+        if options.verb == "train":
+            train(ROWS[name], task, options.runs / (ROWS[name].run or name))
+        else:
+            save(name, measure(ROWS[name], task, options.runs / (ROWS[name].run or name)) | {"command": command})
+    return 0
+
+
+def train(row: Row, task: audio_tasks.Task, folder: Path) -> None:
+    """Train the network of a row into `folder`, from where an earlier start was interrupted."""
+    import bnn_exit
+    from bnn_exit._keras import make_repeatable
+
+    recipe, model = network(row, task)
+    make_repeatable()
+    folder.mkdir(parents=True, exist_ok=True)
+    history = bnn_exit.fit(
+        model,
+        normalised(task) if row.normalised and not row.run else task,
+        config=dataclasses.replace(recipe.training, epochs=EPOCHS, seed=row.seed),
+        augment=dataclasses.replace(recipe.augment, **row.changes),
+        folder=folder,
+        resume=True,
+    )
+    write_json(folder / HISTORY, history)
+
+
+def network(row: Row, task: audio_tasks.Task) -> tuple[Any, Any]:
+    """The recipe and a new network."""
+    import bnn_exit
+    from bnn_exit._keras import set_seed
+    from bnn_exit.training import recipes
+
+    recipe = recipes.load("fast", task=task.name, tasks=audio_tasks.TASKS)
+    set_seed(row.seed)
+    model = bnn_exit.build(**recipe.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
+    return recipe, model
+
+
+def normalised(task: audio_tasks.Task) -> audio_tasks.Task:
+    """The task with every clip at NORMAL_DB; its features are kept apart from those of the clips as recorded."""
+
+    def changed(split: Any) -> Any:
+        return type(split)(
+            split.name,
+            split.ids,
+            split.labels,
+            split.speakers,
+            lambda index: at_level(split.waveform(index)),
+            f"{split.fingerprint}-at{NORMAL_DB:g}dB",
+        )
+
+    return dataclasses.replace(task, **{name: changed(split) for name, split in task.splits.items()})
+
+
+def at_level(waveform: np.ndarray) -> np.ndarray:
+    """The clip brought to NORMAL_DB; digital silence stays."""
+    rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
+    return waveform if rms == 0 else np.float32(waveform * (10 ** (NORMAL_DB / 20) / rms))
+
+
+def recorded(waveform: np.ndarray, gain_db: float) -> np.ndarray:
+    """The clip as a file of 16 bits has it that was recorded with this gain."""
+    return np.clip(np.round(waveform * 10 ** (gain_db / 20) * 32768), -32768, 32767).astype(np.float32) / 32768
+
+
+def measure(row: Row, task: audio_tasks.Task, folder: Path) -> dict[str, Any]:
+    """Accuracy of every exit on the test split at each level."""
+    from bnn_exit.training import checkpoint
+    from bnn_exit.training.loop import BEST
+
+    if not (folder / HISTORY).is_file():
+        raise ArgumentError(f"{folder} holds no finished network: python benchmarks/levels.py train first")
+    recipe, model = network(row, task)
+    checkpoint.load(folder / BEST, variables=model.keras_model.weights)
+    levels = {}
+    for gain_db in GAINS_DB:
+        log_mels = []
+        for index in range(len(task.test)):
+            waveform = recorded(task.test.waveform(index), gain_db)
+            log_mels.append(logmel.log_mel(at_level(waveform) if row.normalised else waveform, task.features))
+        right = model.logits(np.stack(log_mels)).argmax(axis=-1) == np.asarray(task.test.labels)[:, None]
+        levels[str(gain_db)] = [round(float(mean), 4) for mean in right.mean(axis=0)]
+    return {
+        "about": row.about,
+        **machine.provenance(),
+        "task": task.name,
+        "licence": task.licence,
+        "attribution": task.attribution,
+        "split": "test",
+        "sample_count": len(task.test),
+        "seed": row.seed,
+        "epochs": EPOCHS,
+        "augment": dataclasses.replace(recipe.augment, **row.changes).to_dict(),
+        "accuracy_by_gain_db": levels,
+    }
+
+
+def save(name: str, result: dict[str, Any]) -> None:
+    """Put a row into the result file; those of other calls stay."""
+    rows = read_json(RESULT)["rows"] if RESULT.is_file() else {}
+    rows[name] = result
+    rows = {known: rows[known] for known in ROWS if known in rows}
+    write_json(RESULT, {"question": __doc__.splitlines()[0], "exits": "in order of depth", "rows": rows})
+    print(table({name: result}), flush=True)
+
+
+def table(rows: dict[str, Any]) -> str:
+    """Accuracy of the last exit in percent, a column for each level."""
+    lines = [
+        "| network | " + " | ".join(f"{gain:+d} dB" if gain else "0 dB" for gain in GAINS_DB) + " |",
+        "|---|" + "---:|" * len(GAINS_DB),
+    ]
+    for name, row in rows.items():
+        figures = (f"{100 * row['accuracy_by_gain_db'][str(gain)][-1]:.2f}" for gain in GAINS_DB)
+        lines.append(f"| {name}: {row['about']} | {' | '.join(figures)} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
