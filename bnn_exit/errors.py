@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable
 
@@ -79,6 +80,10 @@ def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackage
 
 def run_command(main: Callable[[], int | None]) -> int:
     """Run a command's body: 0 on success, 1 on failure, 2 on bad arguments, 130 on Ctrl-C; one line, no traceback."""
+    if sys.stderr is None:
+        # Closed by the caller (2>&-). `print` would take standard output in its place, and the next file that is opened
+        # would get number 2, to which compiled libraries write their messages.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
     try:
         return main() or 0
     except ArgumentError as error:

@@ -186,3 +186,17 @@ def test_the_module_needs_only_the_standard_library():
     assert errors.__name__ in sys.modules
     code = "import sys, bnn_exit.errors; print('numpy' in sys.modules, 'tensorflow' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
+
+
+def test_with_standard_error_closed_nothing_goes_to_standard_output():
+    code = (
+        "import os, sys; os.close(2); sys.stderr = None\n"
+        "from bnn_exit.errors import DataError, run_command\n"
+        "def main():\n"
+        "    print('note', file=sys.stderr)\n"
+        "    assert open(os.devnull).fileno() != 2\n"
+        "    raise DataError('bad')\n"
+        "sys.exit(run_command(main))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
