@@ -31,7 +31,7 @@ from bnn_exit.files import read_json, write_json
 RESULT = Path(__file__).parent / "results" / "levels.json"
 RUNS = Path("runs/levels")
 HISTORY = "history.json"
-EPOCHS = 8
+EPOCHS = 5
 """Enough to tell the rows apart, not to say how accurate they can be."""
 GAINS_DB = (6, 0, -10, -20, -30, -40)
 NORMAL_DB = -20.0

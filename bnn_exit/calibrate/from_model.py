@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 
@@ -110,13 +111,16 @@ def answers_of(model: Network, task: Task, *, split: str, features: bool = False
         split: "train", "validation" or "test".
         features: also the features of every exit, as class means are taken of: means over a grid of 6 x 4 cells.
     """
-    chosen, log_mel = task.split(split), np.asarray(task.log_mel(split))
+    chosen = task.split(split)
+    found = network_answers(model, np.asarray(task.log_mel(split)), features=features)
+    return dataclasses.replace(found, labels=np.asarray(chosen.labels, np.int64), split=split, names=tuple(chosen.ids))
+
+
+def network_answers(model: Network, log_mel: np.ndarray, *, features: bool = False) -> Answers:
+    """The same about clips `[clips, frames, mels]` without names or labels."""
     return Answers(
         logits=model.logits(log_mel),
         features=_features(cast("MultiExitModel", model), log_mel) if features else (),
-        labels=np.asarray(chosen.labels, np.int64),
-        split=split,
-        names=tuple(chosen.ids),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from bnn_exit.command import Parser
@@ -41,14 +42,18 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     from bnn_exit.artifact import INPUTS
     from bnn_exit.errors import one_of
-    from bnn_exit.export.to_lce import export
+    from bnn_exit.export.to_lce import make
+    from bnn_exit.files import write_bytes
 
     one_of("--input", options.input, INPUTS)
     folder = Path(options.run)
     model, task, points, policy = _restore(folder)
     path = Path(options.out) if options.out else folder / f"model_{options.input}.tflite"
-    report = export(model, path, task=task, operating_points=points, input=options.input, policy=policy)
-    print(report.list() if options.list else report.table())
+    made = make(model, path, task=task, operating_points=points, input=options.input, policy=policy)
+    write_bytes(path, made.data)
+    print(made.audit.list() if options.list else made.audit.table())
+    for note in made.parity.notes:
+        print(f"warning: {note}", file=sys.stderr)
     print(f"wrote {path}")
     return 0
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import importlib.metadata
+import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bnn_exit import policies
+from bnn_exit import artifact, policies
 from bnn_exit._keras import tf
 from bnn_exit.artifact import INPUTS, METADATA_NAME, OUTPUTS, Metadata
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.operating_points import OperatingPoint, OperatingPoints
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, ExportError, missing_package, one_of
-from bnn_exit.export import flatbuffer_edit, graph
+from bnn_exit.export import flatbuffer_edit, graph, parity
 from bnn_exit.export.audit import Audit, audit, require_computed_outputs
 from bnn_exit.files import write_bytes
 from bnn_exit.models.heads import flat_over_grid
@@ -64,10 +66,14 @@ def export(
 ) -> Audit:
     """Write `model` as one file that LCE and the other backends run, stopping at the exit that is taken.
 
+    Every installed backend is compared with the network before the file is written. A warning tells if no backend of a
+    board runs it.
+
     Args:
         model: trained.
-        path: of the file; replaced in one step once the audit has passed.
-        task: labels, clip length, features, licence and attribution go into the file.
+        path: of the file; replaced in one step once every check has passed.
+        task: labels, clip length, features, licence and attribution go into the file. Its validation clips,
+            or made ones where it has none at hand, are compared.
         operating_points: from `calibrate`; may be empty. Those of fewer exits make a file without the others.
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
             front end into the file.
@@ -80,8 +86,40 @@ def export(
     Raises:
         ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network or the operating
             points, or a network that is not binary.
-        ExportError: LCE refused the network, or a binary layer went float.
+        ExportError: LCE refused the network, a binary layer went float, or the file does not say what the network says.
     """
+    made = make(model, path, task=task, operating_points=operating_points, input=input, policy=policy)
+    for note in made.parity.notes:
+        warnings.warn(note, stacklevel=3)
+    write_bytes(path, made.data)
+    return made.audit
+
+
+@dataclass(frozen=True)
+class Export:
+    """A file that passed every check.
+
+    Attributes:
+        data: its bytes.
+        audit: every operator with its bits and bytes.
+        parity: how each backend compares with the network.
+    """
+
+    data: bytes
+    audit: Audit
+    parity: parity.Parity
+
+
+def make(
+    model: MultiExitModel,
+    path: str | Path,
+    *,
+    task: TaskInfo,
+    operating_points: Mapping[str, OperatingPoint],
+    input: str = "log_mel",
+    policy: Policy | None = None,
+) -> Export:
+    """The file that `export` would write, checked; arguments and errors as there. Nothing is written to `path`."""
     one_of("input", input, INPUTS)
     if model.precision != "binary":
         raise ArgumentError(f"the network's precision is {model.precision!r}, but only a binary one becomes a file")
@@ -112,8 +150,8 @@ def export(
     report.require_binary(
         layers=model.num_binary_layers + len(own), binary_macs=model.costs()[-1].binary_macs + sum(own)
     )
-    write_bytes(path, data)
-    return report
+    file = artifact.decode(data, place=Path(path))
+    return Export(data, report, parity.check(model, file, task, policy=chosen))
 
 
 def convert(

@@ -37,6 +37,12 @@ Observer = Callable[[int, Operator, tuple[Array, ...]], None]
 """Called after each operator with the number of the subgraph, the operator and what it wrote."""
 
 
+def lacking(model: flatbuffer.Model) -> list[str]:
+    """The operators of a file that this backend does not have, by name."""
+    used = {operator.name for subgraph in model.subgraphs for operator in subgraph.operators}
+    return sorted(used - OPERATORS.keys() - {"IF"})
+
+
 class Interpreter:
     """Runs the subgraphs of a file.
 

@@ -5,26 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from bnn_exit import artifact, policies
 from bnn_exit.answers import ANSWERS
 from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
 from bnn_exit.calibrate.from_model import answers_of
 from bnn_exit.calibrate.operating_points import OperatingPoint, operating_points
 from bnn_exit.cost import Cost
-from bnn_exit.export import parity
-from bnn_exit.export.to_lce import export
-from bnn_exit.files import write_json
+from bnn_exit.export.to_lce import make
+from bnn_exit.files import write_bytes, write_json
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Sizes
-from bnn_exit.runtime.backends import installed
 
 if TYPE_CHECKING:
     from audio_tasks.base import Task
-
-PARITY_CLIPS = {"native": 200, "lce": 200, "reference": 10}
-"""Clips of the validation split that each backend is compared on; the reference is slow and exact."""
 
 
 def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log_mel") -> str:
@@ -44,29 +37,12 @@ def deploy(model: MultiExitModel, task: Task, folder: Path, *, input: str = "log
     tables = [_cost_table(model), "", _points_table(points, spent), ""]
     if model.precision != "binary":
         return "\n".join([*tables, f"precision {model.precision}: weights and thresholds, but no model.tflite"])
-    candidate = folder / ".candidate.tflite"
-    try:
-        audit = export(model, candidate, task=task, operating_points=points, input=input)
-        write_json(folder / "audit.json", audit.to_dict())
-        reports = _compare(model, task, candidate, input=input)
-        write_json(folder / "parity.json", reports)
-        for report in reports:
-            parity.require(report)
-        candidate.replace(folder / artifact.MODEL)
-    finally:
-        candidate.unlink(missing_ok=True)
-    return "\n".join([audit.table(), "", *tables, *map(_parity_line, reports)])
-
-
-def _compare(model: MultiExitModel, task: Task, path: Path, *, input: str) -> list[dict]:
-    split, file = task.validation, artifact.load(path)
-    reports = []
-    for backend in installed():
-        chosen = np.linspace(0, len(split) - 1, min(PARITY_CLIPS[backend], len(split))).astype(int)
-        log_mel = np.asarray(task.log_mel("validation")[chosen])
-        inputs = log_mel if input == "log_mel" else split.waveforms(chosen)
-        reports.append(parity.compare(model, file, inputs, log_mel, backend=backend))
-    return reports
+    made = make(model, folder / artifact.MODEL, task=task, operating_points=points, input=input)
+    write_json(folder / "audit.json", made.audit.to_dict())
+    write_json(folder / "parity.json", made.parity.reports)
+    write_bytes(folder / artifact.MODEL, made.data)
+    notes = [f"warning: {note}" for note in made.parity.notes]
+    return "\n".join([made.audit.table(), "", *tables, *map(_parity_line, made.parity.reports), *notes])
 
 
 def _cost_table(model: MultiExitModel) -> str:

@@ -1,19 +1,23 @@
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tiny import tiny_model
 
+import bnn_exit
 from bnn_exit import artifact
 from bnn_exit._keras import keras, larq
 from bnn_exit.answers import Answers
 from bnn_exit.calibrate.operating_points import operating_points
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError, ExportError
+from bnn_exit.errors import ArgumentError, ArtifactError, ExportError
 from bnn_exit.export import parity, to_lce
 from bnn_exit.export.audit import audit, require_computed_outputs
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime import flatbuffer
+from bnn_exit.runtime.backends import BACKENDS, installed
+from bnn_exit.training.runs import RunTask
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +112,64 @@ def test_parity_refuses_a_file_of_another_network(tone_task, tmp_path):
     with pytest.raises(
         ExportError, match=r"exit 1 of the file .* median difference .*, same label for 0.0 % of 8 clips"
     ):
+        parity.require(report)
+
+
+@pytest.mark.parametrize("broken", ["native", "reference"])
+def test_a_backend_that_says_something_else_fails_the_export_and_leaves_no_file(
+    model, tone_task, tmp_path, monkeypatch, broken
+):
+    if broken not in installed():
+        pytest.skip("the native library is not built")
+
+    class Broken(BACKENDS[broken]):
+        def run(self, inputs, thresholds):
+            probabilities, exit_index, score = super().run(inputs, thresholds)
+            return (np.roll(probabilities, 1) if exit_index == 1 else probabilities), exit_index, score
+
+    monkeypatch.setitem(BACKENDS, broken, Broken)
+    with pytest.raises(ExportError, match=f"exit 2 of the file differs on the {broken} backend from the trained net"):
+        to_lce.export(model, tmp_path / "m.tflite", task=tone_task, operating_points={})
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["log_mel", "waveform"])
+def test_without_clips_at_hand_made_ones_are_compared(model, tone_task, tmp_path, form):
+    remembered = RunTask.of(tone_task)
+    made = to_lce.make(model, tmp_path / "m.tflite", task=remembered, operating_points={}, input=form)
+    assert [report["backend"] for report in made.parity.reports] == installed()
+    assert made.parity.notes == [] and list(tmp_path.iterdir()) == []
+    assert {report["clips"] for report in made.parity.reports} == {parity.MADE_CLIPS, parity.CLIPS["reference"]}
+
+
+@pytest.mark.parametrize(
+    ("layer", "operator"),
+    [
+        (lambda: keras.layers.Activation("gelu"), "GELU"),
+        (lambda: keras.layers.UpSampling2D(2), "RESIZE_NEAREST_NEIGHBOR"),
+        (lambda: keras.layers.Conv2DTranspose(4, 2), "TRANSPOSE_CONV"),
+    ],
+)
+def test_what_no_board_runs_is_told_in_one_warning(tone_task, tmp_path, layer, operator):
+    source = keras.Input(tone_task.input_shape)
+    cut = keras.layers.BatchNormalization(name="cut")(keras.layers.Conv2D(4, 5, strides=8)(source))
+    deeper = keras.layers.Conv2D(4, 3, padding="same")(layer()(cut))
+    result = keras.layers.Dense(4)(keras.layers.GlobalAveragePooling2D()(deeper))
+    network = bnn_exit.add_exits(keras.Model(source, result), at=["cut"], head="pooled")
+    with pytest.warns(UserWarning, match=f"no backend of a board .* runs this file, .* lack {operator};") as told:
+        bnn_exit.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={})
+    assert len(told) == 1 and (tmp_path / "m.tflite").is_file()
+    with pytest.raises(ArtifactError, match=operator):
+        bnn_exit.load(tmp_path / "m.tflite", backend="reference")
+
+
+def test_nan_is_no_agreement(model, tone_task):
+    log_mel = np.asarray(tone_task.log_mel("validation")[:4])
+    file = artifact.decode(
+        to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel"), place=Path("m.tflite")
+    )
+    report = parity.compare(model, file, log_mel * np.float32("nan"), log_mel, backend="reference")
+    with pytest.raises(ExportError, match="exit 1 of the file differs on the reference backend"):
         parity.require(report)
 
 
