@@ -13,17 +13,25 @@ import numpy as np
 import audio_tasks
 from audio_tasks.check import print_report
 from bnn_exit.audio import wav
+from bnn_exit.command import Parser
 from bnn_exit.errors import ArgumentError, run_command
 
+EPILOG = """\
+examples:
+  python -m audio_tasks speech_commands                       (downloads 2.4 GB)
+  python -m audio_tasks esc10 --data-dir ESC-50-master.zip fold=2
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: load a task and print the report on its data."""
-    parser = argparse.ArgumentParser(
+Exit status: 0 if the data is fit for use, 1 if something is wrong.
+"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = Parser(
         prog="python -m audio_tasks",
-        description="Load a task's data, decode it to the cache, and print clips, sample rates, lengths, duplicates, "
-        "leaks between splits and unusable files. Exit status: 0 if the data is fit for use, 1 if something is wrong.",
-        epilog="Examples: python -m audio_tasks speech_commands (downloads 2.4 GB); "
-        "python -m audio_tasks esc10 --data-dir ESC-50-master.zip fold=2",
+        description="Load a task's data, decode it to the cache, and print clips, sample rates, lengths, levels, "
+        "duplicates,\nleaks between splits and unusable files.",
+        epilog=EPILOG,
     )
     parser.add_argument("task", help=f"one of {', '.join(audio_tasks.TASKS)}")
     parser.add_argument("options", nargs="*", metavar="NAME=VALUE", help="the task's own options, such as words=12")
@@ -31,9 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of every choice that the task makes; default %(default)s")
     parser.add_argument("--write", metavar="DIR", help="also write test clips there as WAV files, named by their label")
     parser.add_argument("--count", type=int, default=10, help="how many clips --write makes; default %(default)s")
-    values = parser.parse_args(arguments)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: load a task and print the report on its data."""
 
     def run() -> int:
+        values = arguments().parse_args(argv)
         options: dict[str, Any] = dict(_option(text) for text in values.options)
         task = audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options)
         if values.write is not None:

@@ -18,7 +18,7 @@ import numpy as np
 from bnn_exit.audio import logmel, wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
-from bnn_exit.files import read_json, replacing, write_json
+from bnn_exit.files import expanded, read_json, replacing, write_json
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 
@@ -34,7 +34,7 @@ _Result = TypeVar("_Result")
 
 def default_cache_dir() -> Path:
     """Where computed data goes: the environment variable BNN_EXIT_CACHE, or ~/.cache/bnn_exit."""
-    return Path(os.environ.get("BNN_EXIT_CACHE") or Path.home() / ".cache" / "bnn_exit")
+    return expanded(os.environ.get("BNN_EXIT_CACHE") or "~/.cache/bnn_exit")
 
 
 def digest(parts: Iterable[object]) -> str:

@@ -13,6 +13,7 @@ from audio_tasks.layout import AUDIO_SUFFIXES, open_data_dir
 from audio_tasks.splits import Member, split_of, split_stratified
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 
 ARCHIVE = "https://github.com/karolpiczak/ESC-50/archive/master.zip"
@@ -90,7 +91,7 @@ def _load(
             f"task {name} needs --data-dir: fetch {ARCHIVE} and give it, or the folder it unpacks to "
             "(nothing is downloaded, because that archive has no fixed checksum)"
         )
-    cache = Path(cache_dir) if cache_dir else default_cache_dir()
+    cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
     table = _read_table(root, only_esc10=name == "esc10")
     targets = {clip.target: clip.category for clip in table}
@@ -133,7 +134,7 @@ def _load(
             attribution="ESC: Dataset for Environmental Sound Classification, Karol J. Piczak, 2015, "
             "https://github.com/karolpiczak/ESC-50; its LICENSE names the author of each clip",
             skipped=skipped,
-            options={"data_dir": str(Path(data_dir).resolve()), "seed": seed, "fold": fold},
+            options={"data_dir": str(expanded(data_dir).resolve()), "seed": seed, "fold": fold},
             cache_dir=clips.folder,
             problems=clips.problems,
             files=files,

@@ -6,7 +6,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from audio_tasks.base import SPLITS, Task, check_task
 from audio_tasks.cache import Clips, count_reasons, decode_clips, default_cache_dir
@@ -14,8 +13,10 @@ from audio_tasks.check import print_report
 from audio_tasks.layout import class_folders, open_data_dir, rights_of, speaker_of, unsupported_audio
 from audio_tasks.silence import read_noise
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
+from bnn_exit.command import Parser
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
+from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 
 LAYOUT = "a folder for each class with its clips as .wav, .flac or .ogg"
@@ -79,7 +80,7 @@ def read(
     features = features or FeatureConfig()
     _check_options(data_dir, clip_seconds, validation_fraction, test_fraction, split_by)
     assert data_dir is not None
-    cache = Path(cache_dir) if cache_dir else default_cache_dir()
+    cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
     folders = class_folders(root)
     if not folders:
@@ -125,7 +126,7 @@ def read(
         attribution=attribution,
         skipped=count_reasons(problems),
         options={
-            "data_dir": str(Path(data_dir).resolve()),
+            "data_dir": str(expanded(data_dir).resolve()),
             "seed": seed,
             "clip_seconds": clip_seconds,
             "validation_fraction": validation_fraction,
@@ -188,15 +189,22 @@ def _split_names(
     return split_stratified(groups, labels, validation=validation, test=test, seed=seed)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command: check a folder of classes and print what is in it."""
-    parser = argparse.ArgumentParser(
+EPILOG = """\
+Layout: DIR/yes/anna_01.wav, DIR/yes/ben_01.wav, DIR/no/anna_01.wav, ...: a folder for each class, and file names that
+begin with the speaker and an underscore where speakers are known. Long recordings of noise may lie in
+DIR/_background_noise_.
+
+Exit status: 0 if the data is fit for use, 1 if something is wrong with it (each fault is named),
+2 for a wrong argument.
+"""
+
+
+def arguments() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    parser = Parser(
         prog="python -m audio_tasks.folder",
         description="Check a folder of audio clips before training on it (python -m bnn_exit.train --task folder).",
-        epilog="Layout: DIR/yes/anna_01.wav, DIR/yes/ben_01.wav, DIR/no/anna_01.wav, ...: a folder for each class, and "
-        "file names that begin with the speaker and an underscore where speakers are known. Long recordings of noise "
-        "may lie in DIR/_background_noise_. Exit status: 0 if the data is fit for use, 1 if something is wrong with "
-        "it (each fault is named), 2 for a wrong argument.",
+        epilog=EPILOG,
     )
     parser.add_argument("data_dir", metavar="DIR", help="folder, .tar.gz or .zip with a folder for each class")
     parser.add_argument("--check", action="store_true", help="print the report (the only thing there is to do)")
@@ -210,9 +218,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="what stays in one split; default %(default)s",
     )
     parser.add_argument("--seed", type=int, default=0, help="of the split; default %(default)s")
-    options = vars(parser.parse_args(arguments))
-    options.pop("check")
-    return run_command(lambda: print_report(read(**options)))
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command: check a folder of classes and print what is in it."""
+
+    def run() -> int:
+        options = vars(arguments().parse_args(argv))
+        options.pop("check")
+        return print_report(read(**options))
+
+    return run_command(run)
 
 
 if __name__ == "__main__":

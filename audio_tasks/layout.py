@@ -8,6 +8,7 @@ from pathlib import Path
 from audio_tasks import download
 from audio_tasks.cache import digest
 from bnn_exit.errors import DataError
+from bnn_exit.files import expanded
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
 _OTHER_AUDIO = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".opus", ".webm", ".wma")
@@ -18,7 +19,7 @@ def open_data_dir(data_dir: str | os.PathLike[str], *, cache_dir: Path, layout: 
 
     `layout` says in words what is expected there. DataError if it is missing, empty or something else.
     """
-    path = Path(data_dir).expanduser()
+    path = expanded(data_dir)
     if path.is_file():
         path = _unpacked(path, cache_dir, layout)
     if not path.exists():

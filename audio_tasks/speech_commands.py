@@ -14,6 +14,7 @@ from audio_tasks.silence import SILENCE, UNKNOWN, choose_unknown, noise_region, 
 from audio_tasks.splits import Member, speaker_hash_split, split_of
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError, one_of
+from bnn_exit.files import expanded
 
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 # The figures that TensorFlow Datasets checks.
@@ -55,7 +56,7 @@ def load(
     """
     features = features or FeatureConfig()
     words = one_of("words", str(words), ("12", "35", "all"))
-    cache = Path(cache_dir) if cache_dir else default_cache_dir()
+    cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = _downloaded(cache) if data_dir is None else open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
     folders = class_folders(root)
     if not folders:
@@ -112,7 +113,7 @@ def load(
         licence=licence,
         attribution=attribution,
         skipped=skipped,
-        options={"data_dir": str(Path(data_dir).resolve()) if data_dir else None, "seed": seed, "words": words},
+        options={"data_dir": str(expanded(data_dir).resolve()) if data_dir else None, "seed": seed, "words": words},
         cache_dir=clips.folder,
         problems=problems,
         notes=notes,

@@ -6,7 +6,6 @@ import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from audio_tasks.speech_synthesis import Utterance, speak
 from bnn_exit.audio import wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 
@@ -138,7 +138,7 @@ def load(
             licence="none: generated data",
             attribution="Speech synthesised by espeak-ng (https://github.com/espeak-ng/espeak-ng)",
             options=options,
-            cache_dir=(Path(cache_dir) if cache_dir else default_cache_dir()) / f"synthetic-{key}",
+            cache_dir=(expanded(cache_dir) if cache_dir else default_cache_dir()) / f"synthetic-{key}",
         )
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.files import write_bytes
+from bnn_exit.files import expanded, write_bytes
 
 ANSWERS = "answers"
 """Folder of a run with SPLIT.npz for each split whose answers are known."""
@@ -154,7 +154,7 @@ class Answers:
         """
         try:
             # From memory: NumPy leaves a damaged file open.
-            with np.load(io.BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
+            with np.load(io.BytesIO(expanded(path).read_bytes()), allow_pickle=False) as file:
                 arrays = {name: file[name] for name in file.files}
             if int(arrays["format"]) != _FORMAT:
                 raise ValueError(f"format {arrays['format']}")

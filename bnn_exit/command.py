@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
+from bnn_exit import files
 from bnn_exit.errors import ArgumentError
 
 
@@ -20,9 +22,27 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
         )
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
+        """As usual, with ~ at the beginning of a value as the home folder; only paths begin so.
+
+        A shell leaves it in --out=~/run, systemd and Docker leave it everywhere.
+        """
+        found, rest = super().parse_known_args(args, namespace)
+        for name, value in vars(found).items():
+            setattr(found, name, _expanded(value))
+        return found, rest
+
     def error(self, message: str) -> NoReturn:
         """Raise ArgumentError instead of printing the usage and leaving."""
         raise ArgumentError(f"{message} (see {self.prog} --help)")
+
+
+def _expanded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expanded(each) for each in value]
+    if isinstance(value, Path):
+        return files.expanded(value)
+    return str(files.expanded(value)) if isinstance(value, str) and value.startswith("~") else value
 
 
 def numbers(text: str) -> list[float]:

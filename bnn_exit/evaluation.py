@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bnn_exit import metrics, plots
 from bnn_exit.cost import Cost
+from bnn_exit.files import expanded
 from bnn_exit.measure import Measurement, Passes, time_us
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
@@ -117,7 +118,7 @@ def table(report: dict[str, Any]) -> str:
 
 def draw(folder: str | os.PathLike[str], report: dict[str, Any], curve: npt.ArrayLike, *, shown: str) -> list[Path]:
     """Write trade_off.png, exit_histogram.png and confusion_matrix.png (of operating point `shown`); their paths."""
-    target = Path(folder)
+    target = expanded(folder)
     about = f"{report['task']}, {report['split']} split, {report['sample_count']} clips"
     points = report["operating_points"]
     paths = [target / f"{name}.png" for name in ("trade_off", "exit_histogram", "confusion_matrix")]

@@ -13,13 +13,21 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """`path` with ~ at its beginning as the home folder, where no shell did so; where there is none, it stays.
+
+    Every function that takes a path from a user comes by here.
+    """
+    return Path(os.path.expanduser(path))
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the place of `path` once the block ends without an error.
 
     The folder is made if it is missing. On any error the temporary file is removed and `path` stays as it was.
     """
-    target = Path(path)
+    target = expanded(path)
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
     try:
@@ -40,6 +48,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """A regular file, open for reading; OSError for anything else. A pipe or a device could hang, or never end."""
+    path = expanded(path)
     _check_regular(os.stat(path), path)  # first: to open a device may do something
     # Without waiting: between the two calls the file may have become a pipe.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -71,4 +80,4 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
 
 def read_json(path: str | os.PathLike[str]) -> Any:
     """The value in a JSON file."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    return json.loads(expanded(path).read_text(encoding="utf-8"))

@@ -54,7 +54,7 @@ def parser() -> argparse.ArgumentParser:
         type=numbers,
         metavar="T1,T2,...",
         help="one number for each exit but the last: a clip leaves at an exit if its score is below; "
-        "0 turns an exit off, 2 makes it always answer",
+        "0 turns an exit off, 1000 makes it always answer",
     )
     arguments.add_argument(
         "--backend",

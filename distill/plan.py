@@ -11,7 +11,7 @@ from typing import Any
 
 from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.files import read_json
+from bnn_exit.files import expanded, read_json
 from bnn_exit.models.precision import PRECISIONS
 from distill.config import DistillConfig
 
@@ -143,7 +143,7 @@ def read_plan(source: str) -> Plan:
     plans = shipped_plans()
     if not source.endswith(".json"):
         one_of("--plan", source, [*plans, "FILE.json"])
-    path = plans.get(source, Path(source))
+    path = plans.get(source, expanded(source))
     try:
         values = read_json(path)
     except FileNotFoundError as error:

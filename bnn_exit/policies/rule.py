@@ -24,7 +24,7 @@ ALWAYS = 1000.0
 def leaves(score: npt.ArrayLike, threshold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
     """THE rule: score < threshold, elementwise, in float32 as in the model file.
 
-    Threshold 0 never leaves, a threshold above 1 leaves on every score, a NaN score (or threshold) never leaves.
+    Threshold 0 never leaves, one above the highest score of the policy always, a NaN score (or threshold) never leaves.
     """
     return np.asarray(np.less(np.asarray(score, np.float32), np.asarray(threshold, np.float32)))
 
@@ -84,7 +84,7 @@ def check_thresholds(thresholds: npt.ArrayLike | Sequence[float], *, exits: int)
     if not np.all(np.isfinite(limits) & (limits >= 0)):
         raise ArgumentError(
             f"thresholds is {_listed(values)}, but each must be a finite number of at least 0 "
-            "(0 turns an exit off, 2 makes it always answer)"
+            "(0 turns an exit off, 1000 makes it always answer)"
         )
     return limits
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, nearest
-from bnn_exit.files import read_json
+from bnn_exit.files import expanded, read_json
 
 FOLDER = Path(__file__).parent
 INDEX = "index.json"
@@ -91,7 +91,7 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     """
     if model == "":
         raise ArgumentError(f"model is '', but must be a file or one of the shipped models: {_listed()}")
-    place = Path(model)
+    place = expanded(model)
     meant = re.sub("[_ ]", "-", str(model).lower())
     if place.exists() or not isinstance(model, str) or not NAME.fullmatch(meant):
         return place

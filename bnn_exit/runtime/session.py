@@ -101,7 +101,7 @@ class Session:
                 longer one keeps its middle: `Prediction.left_out_s` tells how much that left out.
             sample_rate_hz: rate of the waveform, a whole number, if it is not the file's own; it is then resampled.
             operating_point: a name in `operating_points`.
-            thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 2 makes it always answer.
+            thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 1000 makes it always answer.
             explain: also record what each exit that was reached said. Runs the network once more for each of them.
 
         Raises:

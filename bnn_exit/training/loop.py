@@ -15,6 +15,7 @@ from bnn_exit._keras import tf
 from bnn_exit.audio import logmel
 from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.files import expanded
 from bnn_exit.models.network import Network
 from bnn_exit.progress import progress_bar
 from bnn_exit.training import checkpoint
@@ -98,7 +99,7 @@ class _Fit:
         self.distribution = Distribution.of(model)
         self.distribution.check_batch(config.batch_size, clips=len(task.train))
         self.progress = progress and self.distribution.writes
-        self.folder = Path(folder) if folder is not None else None
+        self.folder = expanded(folder) if folder is not None else None
         self.output = self.folder if self.distribution.writes else None
         train = task.log_mel("train")
         self.validation, self.validation_labels = task.log_mel("validation"), task.validation.labels

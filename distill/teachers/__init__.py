@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
+from bnn_exit.files import expanded
 from bnn_exit.training.runs import RunConfig, RunTask
 from distill.teachers import files
 from distill.teachers.runs import ADVICE, TeacherRun
@@ -48,7 +49,7 @@ def load_teacher(
             for one in path
         ]
         return found[0] if len(found) == 1 else MeanTeacher(found)
-    teacher, task = _open(Path(path), kind=kind, clip_samples=clip_samples)
+    teacher, task = _open(expanded(path), kind=kind, clip_samples=clip_samples)
     if kind == "logits" and labels is not None and task is not None and task.labels != tuple(labels):
         known = task.labels
         raise DataError(

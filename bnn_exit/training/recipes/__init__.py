@@ -11,7 +11,7 @@ from typing import Any
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import Config, FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.files import read_json
+from bnn_exit.files import expanded, read_json
 from bnn_exit.models.multi_exit import ModelConfig
 from bnn_exit.training.config import TrainConfig
 
@@ -117,7 +117,7 @@ def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
     known = shipped()
     if not source.endswith(".json"):
         one_of("--recipe", source, [*known, "FILE.json"])
-    path = known.get(source, Path(source))
+    path = known.get(source, expanded(source))
     try:
         values = read_json(path)
     except OSError as error:

@@ -159,7 +159,7 @@ BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier)
 
 /* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps its
  * centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for each
- * exit but the last; 0 turns an exit off, 2 makes it always answer. */
+ * exit but the last; 0 turns an exit off, 1000 makes it always answer. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_answer* answer, char* error, size_t error_size);
