@@ -12,6 +12,7 @@ import numpy as np
 
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import kind_of
+from audio_tasks.levels import levels_of
 from bnn_exit.errors import DataError
 from bnn_exit.pairs import zip_strict
 
@@ -19,10 +20,14 @@ _SHOWN = 5
 
 
 class Report(NamedTuple):
-    """Lines to print, and one line for each thing that must be put right before the figures can be trusted."""
+    """Lines to print, and one line for each thing that must be put right before the figures can be trusted.
+
+    Warnings tell of data that can be trusted, and yet may disappoint.
+    """
 
     lines: list[str]
     faults: list[str]
+    warnings: list[str]
 
 
 def print_report(task: Task) -> int:
@@ -31,8 +36,11 @@ def print_report(task: Task) -> int:
     print("\n".join(report.lines))
     for fault in report.faults:
         print(f"WRONG: {fault}")
+    for warning in report.warnings:
+        print(f"WARNING: {warning}")
+    warned = f", but mind {_count(len(report.warnings), 'warning')}" if report.warnings else ""
     print(
-        "the data is fit for use"
+        f"the data is fit for use{warned}"
         if not report.faults
         else f"not fit for use yet: {_count(len(report.faults), 'fault')}"
     )
@@ -40,8 +48,11 @@ def print_report(task: Task) -> int:
 
 
 def check(task: Task) -> Report:
-    """What is in the data: clips of each class and split, sample rates, lengths, duplicates, leaks, unusable files."""
+    """What is in the data: clips of each class and split, sample rates, lengths, levels, duplicates, leaks, unusable
+    files.
+    """
     faults = []
+    levels, warnings = levels_of(task)
     try:
         check_task(task)
     except DataError as error:
@@ -56,12 +67,14 @@ def check(task: Task) -> Report:
         *_rates(task),
         *_lengths(task),
         *_duplicates(task),
+        "",
+        *levels,
     ]
     faults += _leaks(task)
     for reason, count in task.skipped.items():
         examples = [key for key, why in task.problems.items() if kind_of(why) == reason]
         faults.append(f"unusable: {_count(count, 'file')}: {reason}{_such_as(examples)}")
-    return Report(lines, faults)
+    return Report(lines, faults, warnings)
 
 
 def _count_table(task: Task) -> list[str]:

@@ -10,6 +10,7 @@ import sys
 from typing import Any
 
 from bnn_exit.audio import wav
+from bnn_exit.audio.level import quietness
 from bnn_exit.command import Parser, numbers
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, one_of, run_command
 from bnn_exit.pairs import zip_strict
@@ -26,7 +27,8 @@ examples:
   python -m bnn_exit.predict --model NAME clip.wav              (python -m bnn_exit.models lists the names)
 
 Each clip gives one line: path, label, probability, exit and score (0 certain, 1 no idea).
-Of a clip longer than the model's the middle is used, and a note on stderr says so.
+Of a clip longer than the model's the middle is used, and a note on stderr says so; one far below the level of speech
+gives a warning there, for networks fail on clips much quieter than those that they learned from.
 A clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
 """
 
@@ -109,6 +111,9 @@ def _main(argv: list[str] | None) -> int:
 def _predict(session: runtime.Session, path: str, *, explain: bool, chosen: dict[str, Any]) -> runtime.Prediction:
     rate, samples = session.metadata.features.sample_rate_hz, session.metadata.clip_samples
     recording = wav.load(path, sample_rate_hz=rate, max_samples=samples)
+    quiet = quietness(recording.waveform)
+    if quiet:
+        print(f"warning: {path}: {quiet}", file=sys.stderr)
     prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)
     return dataclasses.replace(prediction, left_out_s=max(0, recording.samples - samples) / rate)
 

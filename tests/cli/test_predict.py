@@ -35,7 +35,7 @@ class FakeSession:
             thresholds = self.operating_points[operating_point].thresholds
         exit_index = int(rule.exit_indices([self.scores], thresholds)[0])
         probabilities = np.array([0.875, 0.125], np.float32)
-        if np.abs(waveform).max() < 0.01:
+        if np.abs(waveform).max() < 0.1:
             probabilities = probabilities[::-1]
         index = int(probabilities.argmax())
         steps = None
@@ -67,7 +67,7 @@ def clips(tmp_path):
     loud, quiet, broken = (str(tmp_path / f"{name}.wav") for name in ("loud", "quiet", "broken"))
     noise = np.random.default_rng(0).uniform(-1, 1, 16000).astype(np.float32)
     wav.write(loud, 0.5 * noise, sample_rate_hz=16000)
-    wav.write(quiet, 0.001 * noise, sample_rate_hz=16000)
+    wav.write(quiet, 0.05 * noise, sample_rate_hz=16000)
     with open(broken, "wb") as file:
         file.write(b"RIFF, but no")
     return loud, quiet, broken
@@ -246,3 +246,16 @@ def test_help_has_examples_and_needs_no_tensorflow():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "python -m bnn_exit.predict model.tflite *.wav --operating-point fast --json" in result.stdout
     assert result.stderr == ""
+
+
+def test_a_clip_far_below_the_level_of_speech_is_told_once(loaded, tmp_path, capsys):
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype(np.float32)
+    paths = [str(tmp_path / name) for name in ("usual.wav", "quiet.wav", "silent.wav")]
+    for path, gain in zip(paths, (1, 1 / 256, 0), strict=True):
+        wav.write(path, gain * noise, sample_rate_hz=16000)
+    assert predict.main(["model.tflite", *paths, "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert [json.loads(line)["path"] for line in out.splitlines()] == paths
+    quiet, silent = err.splitlines()
+    assert quiet.startswith(f"warning: {paths[1]}: its active level is -59 dBFS") and "S24_LE" in quiet
+    assert silent.startswith(f"warning: {paths[2]}: digital silence")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import audio_tasks
 from audio_tasks import folder
 from audio_tasks.__main__ import main as tasks_main
 from audio_tasks.check import check
+from audio_tasks.levels import levels_of
+from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError, DataError
 
 WriteWav = Callable[..., Path]
@@ -162,8 +165,36 @@ def test_report_on_good_data(by_speaker: Path, write_wav: WriteWav, capsys: pyte
         "lengths: 0.50 s to 2.50 s, half below 1.00 s, 95 % below 1.00 s",
         "longer than a clip, so they lose their ends: 1 file; shorter, so they get silence on both sides: 1 file",
         "duplicates of another file: none",
+        "",
+        *lines[13:-1],
         "the data is fit for use",
     ]
+    levels = {line.split()[0]: line.split()[1:] for line in lines[-4:-1]}
+    assert set(levels) == {"no", "yes", "all"} and all(row[-1] == "0%" for row in levels.values())
+
+
+@pytest.mark.parametrize(("words", "told"), [(("no", "yes"), "the clips are quiet"), (("no",), "1 of 2 classes (no)")])
+def test_report_warns_of_quiet_clips(by_speaker: Path, words, told, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (path for word in words for path in (by_speaker / word).iterdir()):
+        wav.write(path, wav.read(path) * 10 ** (-48 / 20), sample_rate_hz=16000)
+    assert folder.main([str(by_speaker)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (warning,) = (line for line in lines if line.startswith("WARNING: "))
+    assert told in warning and "raise the recording level" in warning
+    assert lines[-1] == "the data is fit for use, but mind 1 warning"
+    shares = {line.split()[0]: line.split()[-1] for line in lines if line.startswith(("no ", "yes "))}
+    assert shares == {word: "100%" if word in words else "0%" for word in ("no", "yes")}
+
+
+def test_a_class_of_silence_may_be_quiet(by_speaker: Path) -> None:
+    task = folder.read(data_dir=by_speaker)
+    silent = dataclasses.replace(task, labels=("silence", "yes"))
+    for split in silent.splits.values():
+        read = split._read
+        split._read = lambda index, split=split, read=read: read(index) * (split.labels[index] != 0)
+    lines, warnings = levels_of(silent)
+    assert warnings == []
+    assert [line.split()[1:] for line in lines if line.startswith("silence ")] == [["silent"] * 3 + ["100%"]]
 
 
 def test_report_names_every_fault(by_speaker: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -188,7 +219,7 @@ def test_report_on_data_that_cannot_be_loaded(by_file: Path, capsys: pytest.Capt
     assert folder.main([str(by_file)]) == 1
     out = capsys.readouterr().out
     assert "WRONG: task folder: the validation split has no clip of no" in out
-    assert [line.split() for line in out.splitlines() if line.startswith("no ")] == [["no", "1", "0", "1", "2"]]
+    assert next(line.split() for line in out.splitlines() if line.startswith("no ")) == ["no", "1", "0", "1", "2"]
 
 
 def test_report_finds_a_speaker_in_two_splits(by_speaker: Path) -> None:
