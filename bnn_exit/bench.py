@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import shlex
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from bnn_exit import machine
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.errors import INSTALL, ArgumentError, run_command
-from bnn_exit.measure import WARM_UP_CALLS, time_us
+from bnn_exit.measure import WARM_UP_CALLS, difference_us, spread_us, time_us
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
@@ -26,6 +27,7 @@ from bnn_exit.runtime.backends import BACKENDS, installed
 STATISTICS = ("minimum", "median", "p95")
 DEFAULT_REPEATS = 200
 """Calls of each setting in all, shared among the clips."""
+NOT_MEASURABLE = "-"
 
 EPILOG = """\
 examples:
@@ -34,9 +36,11 @@ examples:
   python -m bnn_exit.bench model.tflite --backends native,lce,reference --json
   BNN_EXIT_ISA=scalar python -m bnn_exit.bench model.tflite --markdown
 
-Times are in microseconds, for one clip. An exit is timed with every clip made to leave there; a stage, with its head,
-is what an exit takes beyond the one before it. Without clips noise is used: exits and stages take the same time for any
-sound, but where clips leave by themselves says something only for real ones, so operating points need clips.
+Times are in microseconds, for one clip: of one thread its processor time, so that other programs do not count, of
+several the time that passes. An exit is timed with every clip made to leave there; a stage, with its head, is what an
+exit takes beyond the one before it, and "-" where that is less than the noise of this machine. Without clips noise is
+used: exits and stages take the same time for any sound, but where clips leave by themselves says something only for
+real ones, so operating points need clips.
 All backends take turns within one run. LCE runs its default kernels: its faster ones are wrong in files with branches.
 """
 
@@ -137,8 +141,9 @@ def bench(
     whole = next((name for name in ("balanced", *points) if name in points), "full")
     limits = points.get(whole, (0.0,) * (first.exits - 1))
     rows[f"whole clip, {whole}"] = lambda session, waveform, inputs: session.predict(waveform, thresholds=limits)
+    timers = {name: _timer(name, threads=threads) for name in sessions}
     clocks = [machine.clock()]
-    seconds = _take_turns(sessions, waveforms, rows, rounds=rounds)
+    seconds = _take_turns(sessions, waveforms, rows, rounds=rounds, timers=timers)
     clocks.append(machine.clock())
     return {
         "model": first.artifact.path.name,
@@ -149,6 +154,7 @@ def bench(
         "calls": rounds * len(waveforms),
         "threads": threads,
         "unit": "microseconds for one clip",
+        "clock": {name: timer.__name__ for name, timer in timers.items()},
         "measured": True,
         "times": {name: _figures(table, exits=first.exits) for name, table in seconds.items()},
         "exit_shares": {name: _shares(first, waveforms, thresholds) for name, thresholds in points.items()},
@@ -171,12 +177,23 @@ def _caller(thresholds: np.ndarray) -> Callable[[runtime.Session, Any, Any], obj
     return lambda session, waveform, inputs: session.run(inputs, thresholds)
 
 
+def _timer(backend: str, *, threads: int) -> Callable[[], float]:
+    """The clock, in seconds: processor time, unless threads share the work and the time that passes is what they save.
+
+    NumPy may compute on threads of its own, so those of the reference count too.
+    """
+    if threads > 1:
+        return time.perf_counter
+    return time.process_time if backend == "reference" else time.thread_time
+
+
 def _take_turns(
     sessions: dict[str, runtime.Session],
     waveforms: Sequence[np.ndarray],
     rows: dict[str, Callable[[runtime.Session, Any, Any], object]],
     *,
     rounds: int,
+    timers: Mapping[str, Callable[[], float]],
 ) -> dict[str, dict[str, np.ndarray]]:
     """Seconds of every call: backend -> row -> [rounds * clips]. A slow moment of the machine hits all alike."""
     seconds: dict[str, dict[str, list[float]]] = {name: {row: [] for row in rows} for name in sessions}
@@ -185,10 +202,11 @@ def _take_turns(
         for waveform, data in zip_strict(waveforms, inputs):
             for row, call in rows.items():
                 for name, session in sessions.items():
+                    now = timers[name]
                     for _ in range(WARM_UP_CALLS if turn < 0 else 1):
-                        begin = time.perf_counter()
+                        begin = now()
                         call(session, waveform, data)
-                        spent = time.perf_counter() - begin
+                        spent = now() - begin
                     if turn >= 0:
                         seconds[name][row].append(spent)
             if turn < 0:
@@ -196,19 +214,16 @@ def _take_turns(
     return {name: {row: np.array(values) for row, values in table.items()} for name, table in seconds.items()}
 
 
-def _figures(seconds: dict[str, np.ndarray], *, exits: int) -> dict[str, dict[str, float]]:
-    """Minimum, median, mean and p95 of each row, stages included."""
-    figures = {}
+def _figures(seconds: dict[str, np.ndarray], *, exits: int) -> dict[str, dict[str, float | None]]:
+    """Minimum, median, mean, p95 and spread of each row, stages included; None where it cannot be measured."""
+    figures: dict[str, dict[str, float | None]] = {}
     for row, values in seconds.items():
-        if row.startswith("exit "):
-            k = int(row.removeprefix("exit "))
-            # Differences of two calls on the same clip, one right after the other.
-            earlier = seconds[f"exit {k - 1}"] if k > 1 else np.zeros_like(values)
-            stage = time_us(values - earlier)
-            stage["minimum"] = 1e6 * float(values.min() - earlier.min())
-            figures[f"stage {k}"] = stage
-    for row, values in seconds.items():
-        figures[row] = time_us(values)
+        spread = spread_us(values)
+        figures[row] = {**time_us(values), "spread": spread if math.isfinite(spread) else None}
+    for k in range(1, exits + 1):
+        row, before = f"exit {k}", f"exit {k - 1}"
+        # Differences of two calls on the same clip, one right after the other.
+        figures[f"stage {k}"] = figures[row] if k == 1 else difference_us(seconds[row], seconds[before])
     order = ["front end", *(f"stage {k}" for k in range(1, exits + 1)), *(row for row in seconds if row != "front end")]
     return {row: figures[row] for row in order if row in figures}
 
@@ -248,9 +263,10 @@ def text(report: dict[str, Any], *, markdown: bool = False) -> str:
     for row in times[names[0]]:
         cells = [row]
         for name in names:
-            cells += [f"{times[name][row][statistic]:.1f}" for statistic in STATISTICS]
+            cells += [_cell(times[name][row][statistic]) for statistic in STATISTICS]
             if name != names[0]:
-                cells.append(f"{times[name][row]['median'] / times[names[0]][row]['median']:.1f}")
+                own, first = times[name][row]["median"], times[names[0]][row]["median"]
+                cells.append(_cell(own / first if own and first else None))
         body.append(cells)
     clock = report["clock_before_and_after"][1]
     mhz = "clock unknown" if clock["mhz"] is None else f"{clock['mhz']:.0f} MHz"
@@ -271,11 +287,17 @@ def text(report: dict[str, Any], *, markdown: bool = False) -> str:
         for cells in (head, *body):
             rest = (cell.rjust(width) for cell, width in zip_strict(cells[1:], widths[1:]))
             lines.append("  ".join([cells[0].ljust(widths[0]), *rest]).rstrip())
+    if any(NOT_MEASURABLE in cells for cells in body):
+        lines += ["", f"{NOT_MEASURABLE}: not measurable here, less than the noise; more --repeats help"]
     if report["exit_shares"]:
         lines.append("")
         for name, shares in report["exit_shares"].items():
             lines.append(f"{name}: " + ", ".join(f"{100 * s:.0f} % at exit {k + 1}" for k, s in enumerate(shares)))
     return "\n".join(lines)
+
+
+def _cell(figure: float | None) -> str:
+    return NOT_MEASURABLE if figure is None else f"{figure:.1f}"
 
 
 if __name__ == "__main__":

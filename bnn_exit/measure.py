@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -141,3 +142,31 @@ def time_us(seconds: npt.ArrayLike) -> dict[str, float]:
         "mean": float(values.mean()),
         "p95": float(np.percentile(values, 95)),
     }
+
+
+def spread_us(seconds: npt.ArrayLike) -> float:
+    """How far the median of seconds [calls] may be off: half of its 95 % confidence interval, in microseconds.
+
+    From the ranks of the values, which holds for any distribution; infinite for one call.
+    """
+    values = np.sort(np.asarray(seconds, np.float64)) * 1e6
+    if len(values) < 2:
+        return math.inf
+    first = max(0, math.floor(len(values) / 2 - 0.98 * math.sqrt(len(values))))
+    return float(values[-1 - first] - values[first]) / 2
+
+
+def difference_us(seconds: npt.ArrayLike, earlier: npt.ArrayLike) -> dict[str, float | None]:
+    """`time_us` of what calls take beyond the calls that they are paired with, and its `spread`.
+
+    A figure is None where it cannot be measured: all of them if the median is not beyond twice its spread, or one that
+    is not above 0.
+    """
+    longer, shorter = np.asarray(seconds, np.float64), np.asarray(earlier, np.float64)
+    spread = spread_us(longer - shorter)
+    found: dict[str, float | None] = {**time_us(longer - shorter)}
+    # The smallest difference belongs to an earlier call that was disturbed; that of the smallest times to none.
+    found["minimum"] = 1e6 * float(longer.min() - shorter.min())
+    measurable = (found["median"] or 0.0) > 2 * spread
+    figures = {name: value if measurable and value is not None and value > 0 else None for name, value in found.items()}
+    return {**figures, "spread": spread if math.isfinite(spread) else None}

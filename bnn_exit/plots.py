@@ -74,9 +74,13 @@ def exit_histogram(path: str | os.PathLike[str], *, shares: Mapping[str, Sequenc
 
 
 def confusion_matrix(path: str | os.PathLike[str], *, counts: npt.ArrayLike, labels: Sequence[str], title: str) -> None:
-    """Rows are true labels; colours are percent of the row, numbers are clips (zeros are left out)."""
+    """Rows are true labels; numbers are clips (zeros are left out), colours their percent of the row.
+
+    A row of fewer clips than the mean row is coloured as if it had as many, so that one clip never looks like many.
+    """
     matrix = np.asarray(counts, np.int64)
-    shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    sizes = matrix.sum(axis=1, keepdims=True)
+    shares = 100 * matrix / np.maximum(np.maximum(sizes, sizes.mean()), 1)
     size = float(np.clip(0.28 * len(labels) + 2.2, 4.5, 30))
     figure = _figure(width=size + 0.6, height=size)
     axes = figure.add_subplot()

@@ -96,3 +96,10 @@ def test_without_matplotlib_the_pip_command_is_given(tmp_path, monkeypatch):
     with pytest.raises(MissingPackageError, match=r"drawing plots needs the package matplotlib: pip install '"):
         plots.exit_histogram(tmp_path / "a.png", shares={"full": [1.0]}, title="t")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_one_clip_is_not_coloured_as_many(tmp_path, drawn):
+    plots.confusion_matrix(tmp_path / "a.png", counts=[[0, 1], [10, 10]], labels=["rare", "usual"], title="t")
+    (figure,) = drawn
+    colours = figure.axes[0].images[0].get_array()
+    assert colours[0, 1] < 0.2 * colours[1, 0]

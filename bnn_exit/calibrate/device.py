@@ -66,7 +66,7 @@ class DeviceProfile:
             chosen = next(iter(report["times"])) if backend is None else one_of("backend", backend, report["times"])
             times = report["times"][chosen]
             front = times.get("front end", {"mean": 0.0, "p95": 0.0})
-            rows = [times[f"exit {k + 1}"] for k in range(report["exits"])]
+            rows = [times[f"exit {k + 1}"] for k in range(report["exits"])]  # timed themselves, so never None
             return cls(
                 name=name or str(report["machine"]["cpu"]),
                 mean_us=tuple(front["mean"] + row["mean"] for row in rows),

@@ -37,7 +37,8 @@ def test_on_noise_it_times_the_front_end_the_stages_and_the_exits(model, capsys)
     report = json.loads(capsys.readouterr().out)
     assert list(report["times"]["reference"]) == [*ROWS, "whole clip, full"]
     for figures in report["times"]["reference"].values():
-        assert set(figures) == {"minimum", "median", "mean", "p95"}
+        assert set(figures) == {"minimum", "median", "mean", "p95", "spread"}
+        assert all(value is None or value >= 0 for value in figures.values())
     for row in ROWS[4:]:
         figures = report["times"]["reference"][row]
         assert 0 < figures["minimum"] <= figures["median"] <= figures["p95"]
@@ -69,22 +70,51 @@ def test_a_file_that_takes_waveforms_has_no_front_end_apart(tmp_path):
 
 
 def test_a_stage_is_what_an_exit_takes_beyond_the_one_before():
-    first, second = np.array([2.0, 3, 4]), np.array([5.0, 9, 6])
+    first, second = np.array([2.0, 3, 4]), np.array([5.0, 7, 7])
     figures = bench._figures({"front end": np.ones(3), "exit 1": first, "exit 2": second}, exits=2)
     assert list(figures) == ["front end", "stage 1", "stage 2", "exit 1", "exit 2"]
     assert figures["stage 1"] == figures["exit 1"]
-    assert figures["stage 2"]["median"] == pytest.approx(3e6)  # of 3, 6 and 2
+    assert figures["stage 2"]["median"] == pytest.approx(3e6)  # of 3, 4 and 3
     assert figures["stage 2"]["minimum"] == pytest.approx(3e6)  # 5 - 2
-    assert figures["stage 2"]["mean"] == pytest.approx(11e6 / 3)
+    assert figures["stage 2"]["mean"] == pytest.approx(10e6 / 3)
+    assert figures["stage 2"]["spread"] == pytest.approx(0.5e6)
+
+
+def test_a_stage_below_the_noise_is_not_measurable():
+    random = np.random.default_rng(0)
+    first, second = (random.normal(mean, 10, 200) for mean in (100, 100.1))
+    figures = bench._figures({"exit 1": first, "exit 2": second}, exits=2)
+    assert {name for name, value in figures["stage 2"].items() if value is None} == {"minimum", "median", "mean", "p95"}
+    assert 0.5e6 < figures["stage 2"]["spread"] < 5e6
+    # Ten times as long as the noise, it is.
+    figures = bench._figures({"exit 1": first, "exit 2": second + 100}, exits=2)
+    assert figures["stage 2"]["median"] == pytest.approx(100e6, rel=0.1)
+
+
+def test_a_machine_that_stops_now_and_then_gives_no_negative_time(model, monkeypatch):
+    # A clock that jumps, as that of a busy machine: more than all calls take.
+    random, now = np.random.default_rng(0), itertools.count()
+    monkeypatch.setattr(bench, "_timer", lambda backend, threads: lambda: next(now) + 1000 * random.random())
+    report = bench.bench(model, backends=["reference"], repeats=8)
+    for row, figures in report["times"]["reference"].items():
+        if row.startswith("stage") and row != "stage 1":
+            assert all(value is None or value > 0 for value in figures.values())
+
+
+def test_processor_time_is_what_one_thread_takes():
+    assert bench._timer("native", threads=1) is bench.time.thread_time
+    assert bench._timer("reference", threads=1) is bench.time.process_time
+    assert bench._timer("native", threads=2) is bench.time.perf_counter
 
 
 def test_backends_take_turns_on_every_clip(monkeypatch):
     ticks = itertools.count()
-    monkeypatch.setattr(bench.time, "perf_counter", lambda: next(ticks))
     called = []
     sessions = {name: types.SimpleNamespace(name=name, inputs=lambda waveform: waveform) for name in ("one", "two")}
     rows = {row: lambda session, waveform, inputs, row=row: called.append((inputs, row, session.name)) for row in "xy"}
-    seconds = bench._take_turns(sessions, ["a", "b"], rows, rounds=2)
+    seconds = bench._take_turns(
+        sessions, ["a", "b"], rows, rounds=2, timers=dict.fromkeys(sessions, lambda: next(ticks))
+    )
     assert seconds["two"]["y"].tolist() == [1, 1, 1, 1]
     turn = list(itertools.product("ab", "xy", ("one", "two")))
     assert called[-16:] == turn * 2  # what comes before has warmed up
@@ -120,6 +150,10 @@ def test_ratios_are_to_the_first_backend():
     assert lines[0] == "m: 1 KB, 1 exits; 1 calls on 1 clip of noise"
     assert lines[1] == "Board, aarch64, 64-bit userland, 1800 MHz (ondemand), 2 threads, native kernels: neon"
     assert lines[4].split() == ["exit", "1", "1.0", "2.0", "3.0", "1.0", "25.0", "3.0", "12.5"]
+    report["times"]["native"]["exit 1"] = dict.fromkeys(figures)
+    lines = bench.text(report).splitlines()
+    assert lines[4].split() == ["exit", "1", "-", "-", "-", "1.0", "25.0", "3.0", "-"]
+    assert lines[6].startswith("-: not measurable here")
 
 
 @native

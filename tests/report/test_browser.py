@@ -295,3 +295,13 @@ def test_a_network_of_one_exit_opens(browser, tmp_path):
 def test_the_embedded_json_is_what_the_page_reads(shown, source):
     scores = shown.execute_script("return clips.scores.map((each) => [...each])")
     assert json.dumps(np.array(scores).T.tolist()) == json.dumps(source.scores.astype(float).tolist())
+
+
+def test_one_confused_clip_is_painted_fainter_than_many(shown):
+    def strength(number, size, mean):
+        return shown.execute_script(f"return strengthOf({number}, {size}, {mean})")
+
+    assert 0.15 < strength(1, 60, 60) < 0.5 * strength(20, 60, 60) < 0.5 * strength(60, 60, 60)
+    assert strength(60, 60, 60) == 1
+    # A class of one clip, among classes of sixty.
+    assert strength(1, 1, 60) == strength(1, 60, 60)

@@ -139,8 +139,7 @@ function confusionChart() {
       number: drawn.map((cell) => cell.number),
       share: drawn.map((cell) => 100 * cell.share),
       fill: drawn.map((cell) => colour(cell.truth === cell.taken ? "exit-1" : "exit-2")),
-      // A single confusion among hundreds of clips is to be seen as well.
-      strength: drawn.map((cell) => 0.5 + 0.5 * cell.share),
+      strength: drawn.map((cell) => strengthOf(cell.number, total(matrix[cell.truth]), clips.truth.length / labels.length)),
     };
     const [worst] = wrong;
     describe(

@@ -53,6 +53,12 @@ function confusionOf(left) {
   return rows;
 }
 
+// How strongly so many clips of a class are painted: measured against its size, or that of a mean class if it is smaller,
+// so that one clip never looks like many. The square root keeps one among hundreds in sight.
+function strengthOf(number, size, mean) {
+  return 0.15 + 0.85 * Math.sqrt(number / Math.max(size, mean, 1));
+}
+
 // One threshold for all exits, from never leaving early to always leaving at the first exit.
 function sweep(steps) {
   const seen = Float32Array.from(clips.scores.slice(0, -1).flatMap((scores) => [...scores])).sort();
