@@ -134,7 +134,7 @@ struct Or { bool operator()(bool a, bool b) const { return a || b; } };
 // Steps of one value beyond the first.
 template <typename Op>
 int64_t steps_of(bool whole) {
-  if (std::is_same_v<Op, FloorMod>) return whole ? 16 : 256;
+  if (std::is_same_v<Op, FloorMod>) return whole ? 16 : 512;
   if (std::is_same_v<Op, Div> || std::is_same_v<Op, FloorDiv>) return whole ? 16 : 4;
   return std::is_same_v<Op, Power> ? 64 : 1;
 }
