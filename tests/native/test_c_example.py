@@ -1,15 +1,18 @@
 """The C interface as a program sees it: the example is compiled and must answer as the Python package does."""
 
+import io
 import re
 import shutil
+import struct
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bnn_exit.audio import wav
+from bnn_exit.audio import riff, wav
 from bnn_exit.config import FeatureConfig
+from bnn_exit.errors import DataError
 from bnn_exit.runtime import native_backend, session
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
@@ -67,8 +70,8 @@ def test_what_it_says_of_mistakes(program, model_path, tmp_path):
     broken.write_bytes(model_path.read_bytes()[:1000])
     for arguments, message in (
         ((model_path, clip, "quick"), "operating_point is 'quick', but must be one of full, balanced, fast"),
-        ((model_path, slow), "its sample rate is not the model's"),
-        ((model_path, model_path), "this is not a whole wav file"),
+        ((model_path, slow), "its sample rate is 8000 Hz, but the model's is 16000 Hz"),
+        ((model_path, model_path), "this is not a wav file"),
         ((model_path, tmp_path / "none.wav"), "cannot be read"),
         ((broken, clip), "this file is damaged"),
         ((clip, clip), "this is not a TFLite file"),
@@ -105,3 +108,77 @@ def test_every_function_is_declared_and_there(program):
     assert len(functions) > 15
     for name in functions:
         assert getattr(library, name)
+
+
+def wav_headers():
+    """WAV files as recorders write them, right and wrong, all with the same samples: name and bytes."""
+    samples = np.random.default_rng(3).integers(-8000, 8000, 720).astype("<i2").tobytes()
+    plain = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 16)
+    guid = bytes.fromhex("000000001000800000aa00389b71")
+    extensible = struct.pack("<HHIIHHHHIH", 0xFFFE, 1, 16000, 32000, 2, 16, 22, 16, 4, 1) + guid
+
+    def chunk(name, body, size=None):
+        return name + struct.pack("<I", len(body) if size is None else size) + body
+
+    def file(*chunks):
+        body = b"WAVE" + b"".join(chunks)
+        return b"RIFF" + struct.pack("<I", len(body)) + body
+
+    fmt, data, odd = chunk(b"fmt ", plain), chunk(b"data", samples), chunk(b"LIST", b"abc")
+    yield "plain", file(fmt, data)
+    yield "extensible", file(chunk(b"fmt ", extensible), data)
+    yield "extensible of another family", file(chunk(b"fmt ", extensible[:-1] + b"\0"), data)
+    yield "extensible, cut", file(chunk(b"fmt ", extensible[:30]), data)
+    yield "fmt behind data", file(data, fmt)
+    yield "two fmt", file(fmt, chunk(b"fmt ", plain[:14] + b"\x18\0"), data)
+    yield "short fmt", file(chunk(b"fmt ", plain[:14]), data)
+    yield "only fmt", file(fmt)
+    yield "an odd chunk before", file(fmt, odd + b"\0", data)
+    yield "an odd chunk without padding", file(fmt, odd, data)
+    yield "chunks behind", file(fmt, data, odd + b"\0")
+    yield "no name of a chunk", file(fmt, b"\0\0\0\0\0\0\0\0", data)
+    for size in (0, 1, 2, 1439, 1441, 1448, 1476, 1484, 1485, 1500, 4000, 0x7FFFEFFF, 0x7FFFF000, 0xFFFFFFFF):
+        yield f"{size} bytes", file(fmt, chunk(b"data", samples, size))
+    yield "0 bytes and chunks", file(fmt, chunk(b"data", b""), odd + b"\0")
+    yield "0 bytes at the end", file(fmt, chunk(b"data", b""))
+    yield "a cut frame", file(fmt, chunk(b"data", samples[:-1]))
+    for name, form in (
+        ("8 bits", (1, 1, 16000, 16000, 1, 8)),
+        ("12 bits", (1, 1, 16000, 32000, 2, 12)),
+        ("24 bits in four bytes", (1, 1, 16000, 64000, 4, 24)),
+        ("float", (3, 1, 16000, 64000, 4, 32)),
+        ("stereo", (1, 2, 16000, 64000, 4, 16)),
+        ("no channels", (1, 0, 16000, 32000, 2, 16)),
+        ("65535 channels", (1, 65535, 16000, 32000, 2, 16)),
+        ("another rate", (1, 1, 8000, 16000, 2, 16)),
+        ("a wrong frame", (1, 1, 16000, 9, 9, 16)),
+    ):
+        yield name, file(chunk(b"fmt ", struct.pack("<HHIIHH", *form)), data)
+    whole = file(fmt, odd + b"\0", data)
+    for end in (*range(0, 62, 3), len(whole) - 1):
+        yield f"cut at {end}", whole[:end]
+
+
+def test_it_reads_wav_headers_as_the_python_package_does(program, tiny, tmp_path):
+    path, clip = tmp_path / "model.tflite", tmp_path / "clip.wav"
+    path.write_bytes(tiny.adaptive_file())
+    model = session.load(path, backend="native")
+    read = 0
+    for name, data in wav_headers():
+        clip.write_bytes(data)
+        done = run(program, path, clip, "full")
+        try:
+            encoding = riff.open_wav(io.BytesIO(data)).encoding
+            expected = model.predict(wav.read(clip), operating_point="full")
+        except DataError:
+            encoding = None
+        if encoding is None or encoding.is_float or encoding.width != 2 or encoding.rate_hz != 16000:
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), (name, done)
+            continue
+        assert done.returncode == 0, (name, done.stderr)
+        rows = done.stdout.splitlines()[1:]
+        np.testing.assert_allclose(
+            [float(row.split()[0]) for row in rows], expected.probabilities, atol=1e-5, err_msg=name
+        )
+        read += 1
+    assert read > 15

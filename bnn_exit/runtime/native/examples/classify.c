@@ -2,7 +2,8 @@
  *
  *   classify model.tflite clip.wav [operating point]
  *
- * The file must hold 16-bit PCM at the model's sample rate; channels are averaged. */
+ * The file must hold 16-bit PCM at the model's sample rate; channels are averaged. What recorders get wrong in a header is
+ * put right as the Python package does it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,48 +39,120 @@ static unsigned long number(const unsigned char* at, int bytes) {
   return value;
 }
 
-/* The samples of a wav file as floats of full scale 1, or NULL and a reason. */
-static float* read_wav(const unsigned char* data, size_t size, int rate, size_t* samples, const char** why) {
-  size_t at = 12, channels = 0, frame, i, channel;
-  *why = "this is not a whole wav file";
-  if (size < 12 || memcmp(data, "RIFF", 4) || memcmp(data + 8, "WAVE", 4)) return NULL;
-  while (size - at >= 8) {
-    const unsigned char* chunk = data + at + 8;
-    size_t length = number(data + at + 4, 4);
-    if (length > size - at - 8) length = size - at - 8; /* some writers leave the length open */
-    if (!memcmp(data + at, "fmt ", 4) && length >= 16) {
-      channels = number(chunk + 2, 2);
-      *why = "only 16-bit PCM is read here";
-      if (number(chunk, 2) != 1 || number(chunk + 14, 2) != 16 || !channels) return NULL;
-      *why = "its sample rate is not the model's";
-      if (number(chunk + 4, 4) != (unsigned long)rate) return NULL;
-    } else if (!memcmp(data + at, "data", 4) && channels) {
-      float* waveform;
-      *samples = length / (2 * channels);
-      *why = "it holds no samples";
-      if (!*samples) return NULL;
-      *why = "no memory left";
-      waveform = malloc(*samples * sizeof *waveform);
-      for (frame = i = 0; waveform && frame < *samples; ++frame) {
-        float sum = 0;
-        for (channel = 0; channel < channels; ++channel, i += 2) {
-          long value = (long)number(chunk + i, 2);
-          sum += (float)(value >= 32768 ? value - 65536 : value);
-        }
-        waveform[frame] = sum / (float)channels / 32768.0f;
-      }
-      return waveform;
-    }
-    if (length + (length & 1) > size - at - 8) break;
-    at += 8 + length + (length & 1);
+/* A chunk of a wav file: its name, where its content begins, and how long the file says that it is. */
+typedef struct chunk {
+  const unsigned char* name;
+  size_t start, size;
+} chunk;
+
+/* Moves on to the chunk at *at; 0 at the end, or where no chunk begins. */
+static int next_chunk(const unsigned char* data, size_t size, size_t* at, chunk* found) {
+  static const char* const names[] = {"fmt ", "data", "LIST", "fact"};
+  size_t i, behind;
+  if (size < 8 || *at > size - 8) return 0;
+  found->name = data + *at;
+  for (i = 0; i < 4; ++i) {
+    if (found->name[i] < 32 || found->name[i] > 126) return 0;
   }
-  return NULL;
+  found->start = *at + 8;
+  found->size = number(data + *at + 4, 4);
+  if (found->size > size - found->start) { /* nothing is behind it */
+    *at = size;
+    return 1;
+  }
+  *at = behind = found->start + found->size;
+  /* A byte of padding follows a chunk of odd size. Some writers leave it out. */
+  if (found->size % 2 && behind < size) {
+    ++*at;
+    for (i = 0; i < 4; ++i) {
+      if (size - behind >= 4 && !memcmp(data + behind, names[i], 4)) *at = behind;
+    }
+  }
+  return 1;
+}
+
+/* Whether chunks reach from there to the end, and not samples behind a size that was never filled in. */
+static int only_chunks(const unsigned char* data, size_t size, size_t at) {
+  chunk each = {NULL, 0, 0};
+  size_t reached = at;
+  while (next_chunk(data, size, &at, &each)) reached = each.start + each.size;
+  return reached == size || reached + 1 == size;
+}
+
+/* Bytes of samples in the data chunk, which recorders that were switched off or write into a pipe often announce wrongly:
+ * not at all, or with the header counted in. 0 if there are none, or if the file was cut. */
+static size_t data_size(const unsigned char* data, size_t size, chunk samples) {
+  size_t present = size - samples.start;
+  if (samples.size == 0) return only_chunks(data, size, samples.start) ? 0 : present;
+  if (samples.size <= present) return samples.size;
+  return samples.size >= 0x7ffff000 || samples.size - present <= samples.start ? present : 0;
+}
+
+/* Whether a fmt chunk says 16-bit PCM, plain or extensible. */
+static int is_pcm16(const unsigned char* format, size_t size) {
+  static const unsigned char tail[14] = {0, 0, 0, 0, 0x10, 0, 0x80, 0, 0, 0xaa, 0, 0x38, 0x9b, 0x71};
+  unsigned long code = number(format, 2), bits = number(format + 14, 2);
+  if (code == 0xfffe && size >= 40 && !memcmp(format + 26, tail, sizeof tail)) code = number(format + 24, 2);
+  return code == 1 && bits > 8 && bits <= 16;
+}
+
+/* The samples of a wav file as floats of full scale 1, or NULL and a reason. */
+static float* read_wav(const unsigned char* data, size_t size, int rate, size_t* samples, char* why, size_t why_size) {
+  size_t at = 12, channels = 0, frame, channel, bytes;
+  chunk each = {NULL, 0, 0};
+  const unsigned char* from;
+  float* waveform;
+  if (size < 12 || memcmp(data, "RIFF", 4) || memcmp(data + 8, "WAVE", 4)) {
+    snprintf(why, why_size, "this is not a wav file");
+    return NULL;
+  }
+  while (next_chunk(data, size, &at, &each) && memcmp(each.name, "data", 4)) {
+    const unsigned char* format = data + each.start;
+    if (channels || memcmp(each.name, "fmt ", 4)) continue;
+    if (each.size < 16 || each.size > size - each.start) break;
+    channels = number(format + 2, 2);
+    if (!channels || !is_pcm16(format, each.size)) {
+      snprintf(why, why_size, "only 16-bit PCM is read here, but it has %lu bits in format %lu: convert it",
+               number(format + 14, 2), number(format, 2));
+      return NULL;
+    }
+    if (number(format + 4, 4) != (unsigned long)rate) {
+      snprintf(why, why_size, "its sample rate is %lu Hz, but the model's is %d Hz", number(format + 4, 4), rate);
+      return NULL;
+    }
+  }
+  if (!each.name || memcmp(each.name, "data", 4) || !channels) {
+    snprintf(why, why_size, "this is not a whole wav file: it has no %s chunk%s", channels ? "data" : "fmt", channels ? "" : " before data");
+    return NULL;
+  }
+  bytes = data_size(data, size, each);
+  *samples = bytes / (2 * channels);
+  if (!*samples) {
+    if (each.size > size - each.start) {
+      snprintf(why, why_size, "it was cut: its header promises %lu bytes of samples, but %lu follow", (unsigned long)each.size, (unsigned long)(size - each.start));
+    } else {
+      snprintf(why, why_size, "it holds no samples");
+    }
+    return NULL;
+  }
+  waveform = malloc(*samples * sizeof *waveform);
+  if (!waveform) snprintf(why, why_size, "no memory left");
+  from = data + each.start;
+  for (frame = 0; waveform && frame < *samples; ++frame) {
+    float sum = 0;
+    for (channel = 0; channel < channels; ++channel, from += 2) {
+      long value = (long)number(from, 2);
+      sum += (float)(value >= 32768 ? value - 65536 : value);
+    }
+    waveform[frame] = sum / (float)channels / 32768.0f;
+  }
+  return waveform;
 }
 
 int main(int count, char** arguments) {
   const char* point = count > 3 ? arguments[3] : "balanced";
   char error[512];
-  const char* why = "";
+  char why[200] = "";
   bnn_exit_classifier* classifier;
   bnn_exit_answer answer;
   unsigned char* file;
@@ -98,7 +171,7 @@ int main(int count, char** arguments) {
   }
   free(file); /* what is needed of it was copied */
   file = read_file(arguments[2], &size);
-  waveform = file ? read_wav(file, size, bnn_exit_sample_rate_hz(classifier), &samples, &why) : NULL;
+  waveform = file ? read_wav(file, size, bnn_exit_sample_rate_hz(classifier), &samples, why, sizeof why) : NULL;
   if (!waveform) {
     status = fail(arguments[2], file ? why : "cannot be read");
   } else if (bnn_exit_classify(classifier, waveform, samples, point, NULL, &answer, error, sizeof error) != BNN_EXIT_OK) {
