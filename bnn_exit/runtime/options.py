@@ -32,7 +32,7 @@ def builtin_options(operator: Table, name: str) -> dict[str, Any]:
 
 def custom_options(operator: Table, name: str) -> dict[str, Any]:
     """The options of one of LCE's operators; of other custom operators nothing is known."""
-    data = bytes(operator.bytes(_CUSTOM_OPTIONS))
+    data = bytes(operator.read_bytes(_CUSTOM_OPTIONS))
     if not data or not name.startswith("Lce"):
         return {}
     # Texts are no settings of these: an operator that needs a number in their place lacks it.

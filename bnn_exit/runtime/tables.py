@@ -131,14 +131,19 @@ class Table:
         return tuple(np.frombuffer(self._buffer.data, "<i4", count, start).tolist())
 
     def bytes(self, slot: int) -> memoryview:
-        """The bytes of a list, not copied."""
+        """The bytes of a list, not copied, for later."""
         start, count = self._elements(slot, 1)
         return memoryview(self._buffer.data)[start : start + count]
 
-    def text(self, slot: int) -> str:
-        """The text in a field, "" if absent."""
+    def read_bytes(self, slot: int) -> memoryview:
+        """The bytes of a list that is gone through now: they are counted, since many tables may share them."""
         data = self.bytes(slot)
         self._buffer.spend(len(data))
+        return data
+
+    def text(self, slot: int) -> str:
+        """The text in a field, "" if absent."""
+        data = self.read_bytes(slot)
         try:
             return str(data, "utf-8")
         except UnicodeDecodeError as error:

@@ -1,5 +1,6 @@
 """Subgraphs of a file on the native backend: branches, what they share, what must hold of each, how they are loaded."""
 
+import struct
 import subprocess
 import sys
 import threading
@@ -209,3 +210,42 @@ def test_loading_takes_time_in_proportion_to_the_file(tiny, kind):
     expected = np.split(values, values.size) if kind == "star" else [values]
     for ours, theirs in zip(network.outputs, expected, strict=True):
         np.testing.assert_array_equal(ours, theirs)
+
+
+def test_options_that_all_operators_share(tiny):
+    """Each would go through all of them: a small file could keep its reader busy for hours."""
+    file = tiny.File()
+    graph = file.graph()
+    value = graph.input((1, 2, 2, 32))
+    many = {f"option{index}": index for index in range(300)}
+    for index in range(60):
+        words = graph.operator("LceQuantize", [value], [((1, 2, 2, 1), "int32")], **({"a": 1} if index else many))
+    graph.outputs(words)
+    data = bytearray(file.bytes())
+    Network(bytes(data))
+    subgraph = tiny.schema().Model.GetRootAs(data, 0).Subgraphs(0)
+    tables = [subgraph.Operators(index)._tab for index in range(60)]
+    fields = [table.Pos + table.Offset(14) for table in tables]  # customOptions
+    target = fields[0] + struct.unpack_from("<I", data, fields[0])[0]
+    for field in fields[1:]:
+        struct.pack_into("<I", data, field, target - field)
+    for read in (Network, flatbuffer.read):
+        with pytest.raises(ArtifactError, match="refer to one another without end"):
+            read(bytes(data))
+
+
+def test_a_subgraph_that_is_run_very_often(tiny):
+    """Every place where it is run takes time to build, also for operators with long lists of inputs."""
+    file = tiny.File()
+    main = file.graph()
+    condition, value = main.input((1,), "bool"), main.input((1,))
+    for _ in range(1000):
+        (value,) = branch(main, [condition, value], [(1,)], 1, 1)
+    main.outputs([value])
+    often = file.graph("often")
+    value = often.input((1,))
+    joined = [((5000,), "float32")]
+    often.operator("CONCATENATION", [value] * 5000, joined, "ConcatenationOptions", axis=0)
+    often.outputs([value])
+    with pytest.raises(ArtifactError, match="unfolds into more than"):
+        Network(file.bytes())

@@ -148,6 +148,13 @@ def test_signs_of_a_dense_layer_have_the_borders_of_the_image(tiny):
     assert network.plan.splitlines()[0].startswith("FULLY_CONNECTED + LceQuantize")
 
 
+def test_threads_share_the_rows_of_a_dense_layer_and_of_its_signs(tiny):
+    made = Drawing(tiny)
+    shape = (1, 64, 32, 64)
+    value = made.dense(made.input(*shape), shape, 64)
+    made.agrees(made.binary(made.signs(value, shape), shape, 64), value, threads=3)
+
+
 @pytest.mark.parametrize("writer", ["quantize", "packed", "pool", "words"])
 @pytest.mark.parametrize("channels", [65, 69, 70, 71, 96])
 @pytest.mark.parametrize("kept", [False, True])

@@ -146,7 +146,7 @@ Options builtin_options(const Table& op, const std::string& name) {
 }
 
 Options custom_options(const Table& op, const std::string& name) {
-  Bytes data = op.bytes(5);
+  Bytes data = op.read_bytes(5);
   if (!data.size || name.rfind("Lce", 0) != 0) return {};
   Options options = read_flexbuffer(data);
   checked(static_cast<double>(options.whole("padding", 0)), 2, "padding", name);

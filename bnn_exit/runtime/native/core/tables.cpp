@@ -94,9 +94,14 @@ Bytes Table::bytes(int slot) const {
   return {buffer_->bytes().data + list.start, list.count};
 }
 
-std::string Table::text(int slot) const {
+Bytes Table::read_bytes(int slot) const {
   Bytes data = bytes(slot);
   buffer_->spend(data.size);
+  return data;
+}
+
+std::string Table::text(int slot) const {
+  Bytes data = read_bytes(slot);
   std::string text(reinterpret_cast<const char*>(data.data), data.size);
   if (!is_utf8(text)) damaged("a text in the table at %llu is not UTF-8", static_cast<unsigned long long>(position_));
   return text;

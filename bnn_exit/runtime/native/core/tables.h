@@ -69,7 +69,8 @@ class Table {
   List tables(int slot) const { return elements(slot, 4); }
   Table table_at(const List& list, uint32_t index) const;
   std::vector<int32_t> int32s(int slot) const;
-  Bytes bytes(int slot) const;
+  Bytes bytes(int slot) const;       // for later, as those of constants
+  Bytes read_bytes(int slot) const;  // to be gone through now: counted, since many tables may share them
   std::string text(int slot) const;
 
  private:
