@@ -23,7 +23,7 @@ NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -
 $(VENV)/installed: pyproject.toml $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,report,beam,test]'
+	BNN_EXIT_REQUIRE_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,report,beam,test]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(ZOO)
 	touch $@
 

@@ -78,7 +78,8 @@ def build(machine: str, folder: Path, build_folder: Path, defines: list[str]) ->
         command += ["--config-settings", f"wheel.tags=py3-none-linux_{machine}"]
         for define in defines:
             command += ["--config-settings", f"cmake.define.{define}"]
-        subprocess.run([*command, str(ROOT)], check=True, env={**os.environ, "CFLAGS": "", "CXXFLAGS": ""})
+        environment = {**os.environ, "CFLAGS": "", "CXXFLAGS": "", "BNN_EXIT_REQUIRE_NATIVE": "1"}
+        subprocess.run([*command, str(ROOT)], check=True, env=environment)
         (made,) = Path(scratch).glob("*.whl")
         with zipfile.ZipFile(made) as archive:
             library = Path(archive.extract("bnn_exit/runtime/native/libbnn_exit_native.so", scratch))

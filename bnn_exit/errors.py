@@ -6,6 +6,7 @@ import difflib
 import errno
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterable
 
 OLDEST_TRAINING, NEWEST_TRAINING = (3, 10), (3, 12)
@@ -84,6 +85,8 @@ def run_command(main: Callable[[], int | None]) -> int:
         # Closed by the caller (2>&-). `print` would take standard output in its place, and the next file that is opened
         # would get number 2, to which compiled libraries write their messages.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
+    # What Python prints of a warning besides, its place in our sources, is no use to a user.
+    warnings.formatwarning = lambda message, *place, **more: f"warning: {message}\n"
     try:
         return main() or 0
     except ArgumentError as error:

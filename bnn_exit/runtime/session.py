@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from bnn_exit import artifact as artifacts
 from bnn_exit.audio import wav
 from bnn_exit.audio.resample import check_rate
 from bnn_exit.calibrate.operating_points import OperatingPoint
-from bnn_exit.errors import ArgumentError, ArtifactError, one_of
+from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, one_of
 from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import BACKENDS, front_end, installed
 
@@ -230,7 +231,7 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
     Args:
         path: the file, or the name of a model that comes with the package (`python -m bnn_exit.models` lists them).
         backend: "native" (our compiled library, fast), "lce" (x86-64 and macOS), "reference" (NumPy, slow, everywhere),
-            or "auto": the first of these that is installed.
+            or "auto": the first of these that is installed, with a warning if that is "reference".
         threads: processor threads for one clip.
 
     Raises:
@@ -243,4 +244,11 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
         raise ArgumentError(f"threads is {threads!r}, but must be a whole number from 1 to 256")
     if backend == "auto":
         backend = installed()[0]
+        if backend == "reference":
+            warnings.warn(
+                "there is no native library, so the reference backend runs, some 100 times slower: "
+                f"with a C++ compiler {INSTALL} builds it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
     return Session(artifacts.load(path), backend=backend, threads=threads)

@@ -53,7 +53,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
       const uint64_t* from = bits.get();
       auto size = [&out](size_t axis) { return static_cast<int32_t>(out.shape[axis]); };
       for (int64_t clip = 0; clip < out.shape[0]; ++clip) {
-        Unpack unpack = {size(1), size(2), size(3), size(3), from + clip * layout.image(), layout.row(),
+        Unpack unpack = {size(1), size(2), size(3), size(3), from + clip * layout.image(), static_cast<std::ptrdiff_t>(layout.row()),
                          out.as<float>() + clip * size(1) * size(2) * size(3)};
         kernels.unpack_signs(unpack, 0, size(1));
       }
@@ -83,7 +83,7 @@ std::unique_ptr<Runner> max_pool(Build& build) {
     const uint64_t* input = in.get();
     for (int64_t clip = 0; clip < size.batch; ++clip) {
       BitPool pool = {rows.in, columns.in, from.words, rows.out, columns.out, rows.kernel, columns.kernel, rows.stride, columns.stride,
-                      rows.before, columns.before, input + clip * from.image(), from.row(), result.get() + clip * to.image(), to.row()};
+                      rows.before, columns.before, input + clip * from.image(), static_cast<std::ptrdiff_t>(from.row()), result.get() + clip * to.image(), static_cast<std::ptrdiff_t>(to.row())};
       kernels.binary_max_pool(pool, 0, rows.out);
     }
     result.done();

@@ -14,12 +14,18 @@ set(avx2_flags -mavx2 -mfma -mpopcnt)
 # gcc 12 takes the undefined values in its own AVX-512 header for mistakes.
 set(avx512_flags ${avx2_flags} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 list(APPEND avx512_flags -Wno-maybe-uninitialized)
-if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+# The compiler's own macros decide, as in kernels.inc: a 64-bit kernel (`uname -m` is aarch64) may carry a 32-bit system.
+include(CheckCXXSourceCompiles)
+foreach(processor x86_64 aarch64)
+  check_cxx_source_compiles("#ifndef __${processor}__\n#error another processor\n#endif\nint main() { return 0; }"
+    BNN_EXIT_FOR_${processor})
+endforeach()
+if(BNN_EXIT_FOR_x86_64)
   bnn_exit_isa(scalar -mpopcnt)
   bnn_exit_isa(avx2 ${avx2_flags})
   bnn_exit_isa(avx512 ${avx512_flags})
   bnn_exit_isa(avx512_vpopcnt ${avx512_flags} -mavx512vpopcntdq)
-elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+elseif(BNN_EXIT_FOR_aarch64)
   # Scheduling before registers are allotted makes gcc spill the sums.
   bnn_exit_isa(neon -fno-schedule-insns)
 endif()
