@@ -1,6 +1,7 @@
 # Two commands do everything on a fresh Linux machine with Python 3.10 to 3.12:
 #   make demo    train, calibrate, convert, run and report on spoken words made on the spot
 #   make test    lint, types and every test
+#   make test-device PYTHON=python3.13    the tests of what runs on a board, with NumPy alone
 # And with a C++ compiler (for aarch64 Debian's g++-aarch64-linux-gnu):
 #   make wheel, make wheel-aarch64    the package for boards into dist/: NumPy is all that it needs
 
@@ -15,7 +16,7 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile
 # Python 3.11 on, and for data sets; so here without what it asks for.
 ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 
-.PHONY: demo test lint clean wheel wheel-aarch64
+.PHONY: demo test test-device lint clean wheel wheel-aarch64
 
 # The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
 NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cmake' -o -name CMakeLists.txt)
@@ -41,6 +42,11 @@ lint: $(VENV)/installed
 
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
+
+# Of what runs on a board, with NumPy alone: make test-device PYTHON=python3.14 NUMPY=oldest
+NUMPY ?= newest
+test-device:
+	$(PYTHON) .ci/test_device.py --numpy $(NUMPY)
 
 build/wheel-environment:
 	$(PYTHON) -m venv $@
