@@ -11,6 +11,7 @@ from typing import Any
 
 from audio_tasks.base import SPLITS, Split, Task, check_task
 from bnn_exit.config import FeatureConfig
+from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of
 
 __all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load", "load_again"]
@@ -79,10 +80,10 @@ def load(
             raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
     task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
     for note in task.notes:
-        print(f"note: {note}", file=sys.stderr)
+        show(shown(f"note: {note}"), file=sys.stderr)
     if task.skipped:
         reasons = ", ".join(f"{count} {reason}" for reason, count in task.skipped.items())
-        print(f"note: {sum(task.skipped.values())} files skipped: {reasons}", file=sys.stderr)
+        show(f"note: {sum(task.skipped.values())} files skipped: {reasons}", file=sys.stderr)
     return task
 
 

@@ -14,6 +14,7 @@ import audio_tasks
 from audio_tasks.check import print_report
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser
+from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, run_command
 
 EPILOG = """\
@@ -64,7 +65,7 @@ def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
     for index in chosen:
         name = f"{task.labels[task.test.labels[index]]}_{index}.wav".replace("/", "_")
         wav.write(folder / name, task.test.waveform(index), sample_rate_hz=task.features.sample_rate_hz)
-    print(f"wrote {len(chosen)} clips to {folder}")
+    show(f"wrote {len(chosen)} clips to {folder}")
 
 
 def _option(text: str) -> tuple[str, str | int | float]:

@@ -13,6 +13,7 @@ import numpy as np
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import kind_of
 from audio_tasks.levels import levels_of
+from bnn_exit.display import show, shown
 from bnn_exit.errors import DataError
 from bnn_exit.pairs import zip_strict
 
@@ -33,13 +34,13 @@ class Report(NamedTuple):
 def print_report(task: Task) -> int:
     """Print the report on `task`; 0 if nothing is wrong, 1 otherwise."""
     report = check(task)
-    print("\n".join(report.lines))
+    show("\n".join(map(shown, report.lines)))
     for fault in report.faults:
-        print(f"WRONG: {fault}")
+        show(shown(f"WRONG: {fault}"))
     for warning in report.warnings:
-        print(f"WARNING: {warning}")
+        show(shown(f"WARNING: {warning}"))
     warned = f", but mind {_count(len(report.warnings), 'warning')}" if report.warnings else ""
-    print(
+    show(
         f"the data is fit for use{warned}"
         if not report.faults
         else f"not fit for use yet: {_count(len(report.faults), 'fault')}"
@@ -79,10 +80,11 @@ def check(task: Task) -> Report:
 
 def _count_table(task: Task) -> list[str]:
     counts = np.stack([np.bincount(split.labels, minlength=task.num_classes) for split in task.splits.values()], axis=1)
-    width = max(len(label) for label in (*task.labels, "class"))
+    names = [*map(shown, task.labels), "all"]
+    width = max(map(len, (*names, "class")))
     heading = "".join(f"{name:>12}" for name in (*task.splits, "all"))
     rows = [("class".ljust(width), heading)]
-    for label, row in zip_strict((*task.labels, "all"), np.vstack([counts, counts.sum(axis=0)])):
+    for label, row in zip_strict(names, np.vstack([counts, counts.sum(axis=0)])):
         rows.append((label.ljust(width), "".join(f"{number:>12}" for number in (*row, row.sum()))))
     return [name + figures for name, figures in rows]
 

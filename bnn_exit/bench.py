@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import math
 import shlex
 import sys
@@ -16,6 +15,7 @@ import numpy as np
 from bnn_exit import machine
 from bnn_exit.audio import wav
 from bnn_exit.command import Parser, positive_int
+from bnn_exit.display import json_line, show
 from bnn_exit.errors import INSTALL, ArgumentError, run_command
 from bnn_exit.measure import WARM_UP_CALLS, difference_us, spread_us, time_us
 from bnn_exit.pairs import zip_strict
@@ -90,11 +90,11 @@ def _main(argv: list[str] | None) -> int:
     )
     report["command"] = shlex.join(["python", "-m", "bnn_exit.bench", *words])
     if options.json:
-        print(json.dumps(report, ensure_ascii=False))
+        show(json_line(report))
         return 0
-    print(text(report, markdown=options.markdown))
+    show(text(report, markdown=options.markdown))
     for warning in report["warnings"]:
-        print(f"warning: {warning}", file=sys.stderr)
+        show(f"warning: {warning}", file=sys.stderr)
     return 0
 
 

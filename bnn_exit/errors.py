@@ -9,6 +9,8 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable
 
+from bnn_exit.display import escape_streams, show
+
 OLDEST_TRAINING, NEWEST_TRAINING = (3, 10), (3, 12)
 """The Pythons that the extra `train` has wheels for; the markers in pyproject.toml say the same."""
 _OF_TENSORFLOW = ("tensorflow", "larq", "larq-compute-engine")
@@ -87,6 +89,7 @@ def run_command(main: Callable[[], int | None]) -> int:
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
     # What Python prints of a warning besides, its place in our sources, is no use to a user.
     warnings.formatwarning = lambda message, *place, **more: f"warning: {message}\n"
+    escape_streams()
     try:
         return main() or 0
     except ArgumentError as error:
@@ -99,6 +102,8 @@ def run_command(main: Callable[[], int | None]) -> int:
         return 1
     except OSError as error:
         return _fail(describe_os_error(error), 1)
+    except MemoryError:
+        return _fail("there is too little free memory: give less at once", 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
 
@@ -120,5 +125,5 @@ def describe_os_error(error: OSError) -> str:
 
 
 def _fail(message: object, status: int) -> int:
-    print(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    show(f"error: {' '.join(str(message).split())}", file=sys.stderr)
     return status

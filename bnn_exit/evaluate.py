@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
 from pathlib import Path
@@ -16,6 +15,7 @@ from bnn_exit.answers import ANSWERS, Answers
 from bnn_exit.artifact import MODEL
 from bnn_exit.command import Parser, positive_int
 from bnn_exit.config import FeatureConfig
+from bnn_exit.display import json_line, show
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
 from bnn_exit.measure_split import measure_split
 from bnn_exit.policies import POLICIES
@@ -81,11 +81,11 @@ def _main(argv: list[str] | None) -> int:
         command=shlex.join(["python", "-m", "bnn_exit.evaluate", *words]),
     )
     if options.json:
-        print(json.dumps(report, ensure_ascii=False))
+        show(json_line(report))
     else:
-        print(evaluation.table(report))
+        show(evaluation.table(report))
         if not is_shipped(options.run):
-            print(f"\nwrote {beside_model(options.run, 'metrics.json')} and {beside_model(options.run, 'plots')}")
+            show(f"\nwrote {beside_model(options.run, 'metrics.json')} and {beside_model(options.run, 'plots')}")
     return 0
 
 

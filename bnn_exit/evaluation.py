@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from bnn_exit import metrics, plots
 from bnn_exit.cost import Cost
+from bnn_exit.display import shown as shown_text
 from bnn_exit.files import expanded
 from bnn_exit.measure import Measurement, Passes, time_us
 from bnn_exit.pairs import zip_strict
@@ -107,12 +108,12 @@ def table(report: dict[str, Any]) -> str:
     for name, row in report["operating_points"].items():
         shares = " ".join(f"{100 * share:.1f}" for share in row["exit_shares"])
         lines.append(
-            f"{name:<10} {100 * row['accuracy']:>10.2f} {100 * row['accuracy_drop']:>8.2f} "
+            f"{shown_text(name):<10} {100 * row['accuracy']:>10.2f} {100 * row['accuracy_drop']:>8.2f} "
             f"{100 * row['relative_cost']['binary_macs']:>9.1f} {100 * row['relative_cost']['ops']:>7.1f} "
             f"{row['time_us']['mean']:>10.1f} {row['time_us']['p95']:>10.1f}  {shares}"
         )
     skipped = ", ".join(f"{count} {reason}" for reason, count in report["skipped_files"].items())
-    lines += ["", f"skipped files: {skipped or 'none'}"]
+    lines += ["", f"skipped files: {shown_text(skipped) or 'none'}"]
     return "\n".join(lines)
 
 

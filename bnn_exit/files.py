@@ -74,8 +74,14 @@ def write_bytes(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
-    """Write `value` as readable JSON to `path` in one step. NaN is refused: no JSON reader is obliged to take it."""
-    write_bytes(path, (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode())
+    """Write `value` as readable JSON to `path` in one step. NaN is refused: no JSON reader is obliged to take it.
+
+    A name that is no UTF-8 comes back as it was: its bytes become escapes.
+    """
+    write_bytes(
+        path,
+        (json.dumps(value, indent=2, allow_nan=False, ensure_ascii=False) + "\n").encode(errors="backslashreplace"),
+    )
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import files
+from bnn_exit.display import shown
 from bnn_exit.errors import missing_package
 
 # Okabe and Ito's colours, told apart by readers with any common colour blindness; shapes differ as well.
@@ -48,8 +49,10 @@ def trade_off(
         axes.annotate(f"exit {index + 1}", (x, y), textcoords="offset points", fontsize=8, **side)
     for index, (name, (x, y)) in enumerate(points.items()):
         style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
-        axes.scatter([100 * x], [100 * y], s=60, edgecolors="black", linewidths=0.5, label=name, zorder=4, **style)
-    axes.set(title=title, xlabel="mean cost (ops, % of the full network)", ylabel="accuracy (%)")
+        axes.scatter(
+            [100 * x], [100 * y], s=60, edgecolors="black", linewidths=0.5, label=_drawn(name), zorder=4, **style
+        )
+    axes.set(title=_drawn(title), xlabel="mean cost (ops, % of the full network)", ylabel="accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
     _save(figure, path)
@@ -67,8 +70,8 @@ def exit_histogram(path: str | os.PathLike[str], *, shares: Mapping[str, Sequenc
         style = {"color": COLOURS[k % len(COLOURS)], "hatch": HATCHES[k % len(HATCHES)]}
         bars = axes.bar(places, values[:, k], width, label=f"exit {k + 1}", edgecolor="white", linewidth=0.5, **style)
         axes.bar_label(bars, fmt="%.0f", fontsize=7)
-    axes.set_xticks(np.arange(points), list(shares))
-    axes.set(title=title, xlabel="operating point", ylabel="clips that leave here (%)", ylim=(0, 120))
+    axes.set_xticks(np.arange(points), list(map(_drawn, shares)))
+    axes.set(title=_drawn(title), xlabel="operating point", ylabel="clips that leave here (%)", ylim=(0, 120))
     axes.legend(fontsize=8, ncols=min(exits, 6), loc="upper center")
     _save(figure, path)
 
@@ -87,15 +90,20 @@ def confusion_matrix(path: str | os.PathLike[str], *, counts: npt.ArrayLike, lab
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02)
     bar.set_label("clips of the true label (%)")
-    ticks = np.arange(len(labels))
+    ticks, names = np.arange(len(labels)), list(map(_drawn, labels))
     font = 9 if len(labels) <= 15 else 7
-    axes.set_xticks(ticks, labels, rotation=90, fontsize=font)
-    axes.set_yticks(ticks, labels, fontsize=font)
+    axes.set_xticks(ticks, names, rotation=90, fontsize=font)
+    axes.set_yticks(ticks, names, fontsize=font)
     for row, column in np.argwhere(matrix):
         shade = "white" if shares[row, column] > 50 else "black"
         axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=shade, fontsize=font - 1)
-    axes.set(title=title, xlabel="predicted label", ylabel="true label")
+    axes.set(title=_drawn(title), xlabel="predicted label", ylabel="true label")
     _save(figure, path)
+
+
+def _drawn(text: str) -> str:
+    """Text that matplotlib draws as it is: between two dollars it would set a formula, or fail."""
+    return shown(text).replace("$", r"\$")
 
 
 def _figure(*, width: float, height: float) -> Any:

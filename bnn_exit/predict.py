@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import math
 import sys
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from bnn_exit.audio import wav
 from bnn_exit.audio.level import quietness
 from bnn_exit.command import Parser, numbers
+from bnn_exit.display import json_line, show, shown
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, one_of, run_command
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
@@ -99,12 +99,12 @@ def _main(argv: list[str] | None) -> int:
         try:
             prediction = _predict(session, path, explain=options.explain, chosen=chosen)
         except (BnnExitError, OSError) as error:
-            print(f"error: {_reason(error, path=path)}", file=sys.stderr)
+            show(f"error: {_reason(error, path=path)}", file=sys.stderr)
             status = 1
         else:
-            print((_json if options.json else _text)(session, path, prediction), flush=True)
+            show((_json if options.json else _text)(session, path, prediction))
             if prediction.left_out_s:
-                print(f"note: {path}: {_left_out(session, prediction)}", file=sys.stderr)
+                show(f"note: {shown(path)}: {_left_out(session, prediction)}", file=sys.stderr)
     return status
 
 
@@ -132,8 +132,8 @@ def _left_out(session: runtime.Session, prediction: runtime.Prediction) -> str:
 def _text(session: runtime.Session, path: str, prediction: runtime.Prediction) -> str:
     probability = float(prediction.probabilities[prediction.label_index])
     fields = [
-        path,
-        prediction.label,
+        shown(path),
+        shown(prediction.label),
         f"{probability:.3f}",
         f"exit {prediction.exit_index + 1} of {session.exits}",
         f"score {prediction.score + 0.0:.4f}",
@@ -144,7 +144,9 @@ def _text(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         if step["threshold"] is not None:
             limit = f"{'below' if step['left'] else 'not below'} threshold {step['threshold']:.4g}"
         went = "left" if step["left"] else "went on"
-        lines.append(f"  exit {step['exit'] + 1}: {step['label']}, score {step['score'] + 0.0:.4f} ({limit}), {went}")
+        lines.append(
+            f"  exit {step['exit'] + 1}: {shown(step['label'])}, score {step['score'] + 0.0:.4f} ({limit}), {went}"
+        )
     return "\n".join(lines)
 
 
@@ -162,7 +164,7 @@ def _json(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         table["left_out_s"] = prediction.left_out_s
     if prediction.steps is not None:
         table["steps"] = prediction.steps
-    return json.dumps(_finite(table), ensure_ascii=False, allow_nan=False)
+    return json_line(_finite(table))
 
 
 def _finite(value: Any) -> Any:
@@ -180,8 +182,8 @@ def _finite(value: Any) -> Any:
 
 def _reason(error: Exception, *, path: str) -> str:
     message = describe_os_error(error) if isinstance(error, OSError) else str(error)
-    message = " ".join(message.split())
-    return message if path in message else f"{path}: {message}"
+    message = message if path in message else f"{path}: {message}"
+    return shown(" ".join(message.split()))
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import Any
 import audio_tasks
 from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser
+from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.run_options import (
     RECIPE,
@@ -201,7 +202,7 @@ def _complete(
 
     model, sizes = config.model, ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
     if distribution.writes:
-        print(
+        show(
             f"{task.name}: {task.num_classes} classes, {sizes} clips; {model.backbone} {model.size}, "
             f"precision {model.precision}{distribution}",
             file=sys.stderr,
@@ -221,15 +222,15 @@ def _complete(
                 tensorboard=options.tensorboard,
             )
     except KeyboardInterrupt:
-        print(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
+        show(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(folder))} goes on", file=sys.stderr)
         return 130
     if distribution.writes:
         if options.distribute:
             # The same weights in ordinary variables, which can be exported.
             network = config.network(folder)
-        print(deploy(network, task, folder, input=options.input or config.input))
+        show(deploy(network, task, folder, input=options.input or config.input))
         if network.precision == "binary":
-            print(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
+            show(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(folder))}")
     # Workers leave together: one that goes first looks lost to the others.
     with distribution.naming_lost_workers():
         distribution.wait()

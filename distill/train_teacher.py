@@ -11,6 +11,7 @@ from typing import Any
 
 import audio_tasks
 from bnn_exit.command import Parser
+from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_json
 from bnn_exit.run_options import (
@@ -100,9 +101,9 @@ def _train(folder: Path, options: argparse.Namespace, *, resume: bool) -> int:
     run = TeacherRun.load(folder)
     task = audio_tasks.load_again(run.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
     try:
-        print(train(folder, task, run, resume=resume))
+        show(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:
-        print(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} goes on")
+        show(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} goes on")
         return 130
     return 0
 
@@ -125,7 +126,7 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
         training = dataclasses.replace(config.teacher.training, seed=config.training.seed)
         place.mkdir(parents=True, exist_ok=True)
         TeacherRun(config.task, TeacherConfig(size=config.teacher.size), config.augment, training).save(place)
-    print(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
+    show(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
     return place
 
 

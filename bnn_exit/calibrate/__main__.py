@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,6 +28,7 @@ from bnn_exit.calibrate.operating_points import (
 from bnn_exit.calibrate.search_goal import check_standard_errors
 from bnn_exit.command import Parser
 from bnn_exit.difficulty.score_clips import Heard
+from bnn_exit.display import json_line, show
 from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
 from bnn_exit.policies import Sizes
 
@@ -171,7 +171,7 @@ def _main(argv: list[str] | None) -> int:
         if options.name is not None:
             written = stored.store_outcome(folder, outcome, answers, costs)
             text += f"\nwrote {' and '.join(map(str, written))}"
-    print(json.dumps(values, ensure_ascii=False, allow_nan=False) if options.json else text)
+    show(json_line(values) if options.json else text)
     return 1 if heard.failed else 0
 
 

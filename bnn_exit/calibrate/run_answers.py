@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bnn_exit.answers import ANSWERS, Answers
 from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
+from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, DataError
 
 SPLIT = "validation"
@@ -45,7 +46,7 @@ def of_run(folder: Path, *, features: bool = False, data_dir: str | None = None)
 
 def _make(folder: Path, path: Path, costs_path: Path, *, features: bool, data_dir: str | None) -> None:
     what = "answers with features" if features else "answers"
-    print(f"{folder} has no cached {what}: asking its network, with TensorFlow", file=sys.stderr)
+    show(f"{folder} has no cached {what}: asking its network, with TensorFlow", file=sys.stderr)
     import audio_tasks
     from bnn_exit.calibrate.from_model import answers_of
     from bnn_exit.training.runs import RunConfig

@@ -14,10 +14,11 @@ from typing import Any
 from bnn_exit import files
 from bnn_exit.command import Parser, numbers, positive_int
 from bnn_exit.difficulty import page, sources
-from bnn_exit.difficulty.progress import Progress, show
+from bnn_exit.difficulty.progress import Progress
 from bnn_exit.difficulty.score_clips import Heard, chosen_thresholds, stream
 from bnn_exit.difficulty.summary import Summary
 from bnn_exit.difficulty.table import UNKNOWN, Table, columns
+from bnn_exit.display import show, shown, to_cell
 from bnn_exit.errors import ArgumentError, DataError, run_command
 from bnn_exit.runtime import session as runtime
 
@@ -146,7 +147,10 @@ def _csv(path: str | None, exits: int) -> Iterator[Callable[[Table], Any]]:
         text = io.TextIOWrapper(binary, encoding="utf-8", errors="surrogateescape", newline="", write_through=True)
         writer = csv.DictWriter(text, columns(exits))
         writer.writeheader()
-        yield lambda table: writer.writerows(table.rows())
+        yield lambda table: writer.writerows(
+            {name: to_cell(value) if isinstance(value, str) else value for name, value in row.items()}
+            for row in table.rows()
+        )
         text.flush()
         text.detach()
 
@@ -161,29 +165,32 @@ def _counts(heard: Heard, labels: sources.Labels | None) -> Iterator[str]:
 def summary_text(summary: Summary, *, model: str, point: str) -> str:
     """The figures for a terminal."""
     shares = " ".join(f"{100 * count / summary.clips:.1f}" for count in summary.exit_counts)
+    mean = summary.difficulty / summary.clips
     lines = [
-        f"{model}, thresholds {point}: {summary.clips} clips, mean difficulty {summary.difficulty / summary.clips:.4f}",
+        f"{shown(model)}, thresholds {shown(point)}: {summary.clips} clips, mean difficulty {mean:.4f}",
         f"clips that leave at each exit (%): {shares}",
     ]
     if summary.accuracy is not None:
         lines.append(f"accuracy {100 * summary.accuracy:.2f} %, overthinking {summary.overthinking} clips")
-    width = max(len("class"), *(len(each.name) for each in summary.classes()), 0) if summary.classes() else 5
+    width = max(len("class"), *(len(shown(each.name)) for each in summary.classes()), 0) if summary.classes() else 5
     lines += ["", f"{'class':<{width}} {'clips':>7} {'difficulty':>10} {'uncertainty':>11}  most confused with"]
     for each in summary.classes():
-        confused = f"{each.confused_with} ({each.confusion:.3f})" if each.confused_with else "none"
-        lines.append(
-            f"{each.name:<{width}} {each.clips:>7} {each.difficulty:>10.4f} {each.uncertainty:>11.4f}  {confused}"
-        )
+        confused = f"{shown(each.confused_with)} ({each.confusion:.3f})" if each.confused_with else "none"
+        figures = f"{each.clips:>7} {each.difficulty:>10.4f} {each.uncertainty:>11.4f}"
+        lines.append(f"{shown(each.name):<{width}} {figures}  {confused}")
     lines += ["", "hardest clips"]
     for row in summary.hardest[:SHOWN]:
-        label = f", labelled {row['label']}" if row["label"] is not None else ""
-        lines.append(f"{row['difficulty']:.4f}  {row['path']}  {row['answer']} at exit {row['exit']}{label}")
+        label = f", labelled {shown(row['label'])}" if row["label"] is not None else ""
+        lines.append(
+            f"{row['difficulty']:.4f}  {shown(row['path'])}  {shown(row['answer'])} at exit {row['exit']}{label}"
+        )
     suspects = summary.suspects() if summary.labelled else []
     if suspects:
         lines += ["", f"labels that look wrong: {len(suspects)}"]
         for suspect in suspects[:SHOWN]:
             lines.append(
-                f"{suspect.probability:.4f}  {suspect.name}  {suspect.label}, but every exit says {suspect.instead}"
+                f"{suspect.probability:.4f}  {shown(suspect.name)}  {shown(suspect.label)}, "
+                f"but every exit says {shown(suspect.instead)}"
             )
     return "\n".join(lines)
 

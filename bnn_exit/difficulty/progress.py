@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bnn_exit.difficulty import sources
+from bnn_exit.display import show, shown
 
 
 class Progress:
@@ -32,15 +33,4 @@ class Progress:
         if self._bar is None:
             show(line, file=sys.stderr)
         else:
-            self._bar.write(_printable(line, sys.stderr), file=sys.stderr)
-
-
-def show(text: str, file: Any = None) -> None:
-    """Print to stdout or another file; names of files may hold what a terminal's encoding does not."""
-    file = file or sys.stdout
-    print(_printable(text, file), file=file)
-
-
-def _printable(text: str, file: Any) -> str:
-    encoding = getattr(file, "encoding", None) or "utf-8"
-    return text.encode(encoding, errors="backslashreplace").decode(encoding)
+            self._bar.write(shown(line), file=sys.stderr)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bnn_exit.difficulty.table import UNKNOWN
+from bnn_exit.display import from_cell
 from bnn_exit.errors import DataError, describe_os_error, nearest
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
@@ -140,7 +141,7 @@ def _read_csv(path: str) -> dict[str, str]:
                         f"--labels takes a CSV file with the columns path and label{nearest(wanted, columns)}"
                     )
             for row in reader:
-                clip, label = row["path"], row["label"] or ""
+                clip, label = from_cell(row["path"] or ""), from_cell(row["label"] or "")
                 if not clip:
                     continue
                 place = os.path.abspath(clip)

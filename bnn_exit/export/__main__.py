@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 from bnn_exit.command import Parser
+from bnn_exit.display import show
 from bnn_exit.errors import run_command
 
 EPILOG = """\
@@ -51,10 +52,10 @@ def _main(argv: list[str] | None) -> int:
     path = Path(options.out) if options.out else folder / f"model_{options.input}.tflite"
     made = make(model, path, task=task, operating_points=points, input=options.input, policy=policy)
     write_bytes(path, made.data)
-    print(made.audit.list() if options.list else made.audit.table())
+    show(made.audit.list() if options.list else made.audit.table())
     for note in made.parity.notes:
-        print(f"warning: {note}", file=sys.stderr)
-    print(f"wrote {path}")
+        show(f"warning: {note}", file=sys.stderr)
+    show(f"wrote {path}")
     return 0
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 
 from bnn_exit import pretrained
 from bnn_exit.command import Parser
+from bnn_exit.display import json_line, show
 from bnn_exit.errors import run_command
 from bnn_exit.pairs import zip_strict
 
@@ -42,9 +42,9 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     known = pretrained.models()
     if options.json:
-        print(json.dumps({name: dataclasses.asdict(model) for name, model in known.items()}, ensure_ascii=False))
+        show(json_line({name: dataclasses.asdict(model) for name, model in known.items()}))
     else:
-        print(text(known))
+        show(text(known))
     return 0
 
 

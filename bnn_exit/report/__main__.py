@@ -12,6 +12,7 @@ import numpy as np
 from audio_tasks.base import SPLITS
 from bnn_exit import evaluate, files
 from bnn_exit.command import Parser
+from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.measure_split import measure_split, spread
 from bnn_exit.report.page import page, plotting_library
@@ -70,9 +71,9 @@ def _main(argv: list[str] | None) -> int:
         limit=options.limit,
         command=shlex.join(["python", "-m", "bnn_exit.report", *words]),
     )
-    data = page(source).encode()
+    data = page(source).encode(errors="backslashreplace")  # a name may be no UTF-8
     files.write_bytes(out, data)
-    print(f"wrote {out} ({len(data) / 1e6:.1f} MB)")
+    show(f"wrote {shown(out)} ({len(data) / 1e6:.1f} MB)")
     return 0
 
 
