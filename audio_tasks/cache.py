@@ -34,7 +34,13 @@ _Result = TypeVar("_Result")
 
 def default_cache_dir() -> Path:
     """Where computed data goes: the environment variable BNN_EXIT_CACHE, or ~/.cache/bnn_exit."""
-    return expanded(os.environ.get("BNN_EXIT_CACHE") or "~/.cache/bnn_exit")
+    chosen = os.environ.get("BNN_EXIT_CACHE")
+    if chosen:
+        return expanded(chosen)
+    try:
+        return Path.home() / ".cache" / "bnn_exit"
+    except RuntimeError as error:  # neither HOME nor an entry in the list of users, as in some containers
+        raise DataError("no home folder to keep computed data in: set BNN_EXIT_CACHE to a folder") from error
 
 
 def digest(parts: Iterable[object]) -> str:

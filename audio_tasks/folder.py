@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from audio_tasks.base import SPLITS, Task, check_task
 from audio_tasks.cache import Clips, count_reasons, decode_clips, default_cache_dir
 from audio_tasks.check import print_report
-from audio_tasks.layout import class_folders, open_data_dir, rights_of, speaker_of, unsupported_audio
+from audio_tasks.layout import nothing_found, open_data_dir, rights_of, speaker_of, survey
 from audio_tasks.silence import read_noise
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
 from bnn_exit.command import Parser
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
+from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 
@@ -82,9 +82,10 @@ def read(
     assert data_dir is not None
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
-    folders = class_folders(root)
+    found = survey(root)
+    folders = found.classes
     if not folders:
-        raise DataError(f"data folder {str(root)!r} has no folder with audio files; expected {LAYOUT}")
+        raise nothing_found(root, found, layout=LAYOUT)
     files = {f"{name}/{path.name}": path for name, paths in folders.items() for path in paths}
     clip_samples = max(1, round(clip_seconds * features.sample_rate_hz))
     clips = decode_clips(
@@ -107,11 +108,8 @@ def read(
         if not by_speaker:
             splits[name].speakers = None  # what stands before the underscore is then no speaker
 
-    noise, noise_problems = read_noise(root, sample_rate_hz=features.sample_rate_hz)
-    problems = {**clips.problems, **unsupported_audio(root), **noise_problems}
-    silent = [path.name for path in sorted(root.iterdir()) if path.is_dir() and not path.name.startswith(("_", "."))]
-    without = [name for name in silent if name not in index]
-    notes = [note, f"folders without audio files directly in them are no classes: {', '.join(without)}"]
+    noise = read_noise(root, features)
+    problems = {**clips.problems, **found.problems, **noise.problems}
     licence, attribution = rights_of(root)
     return Task(
         name="folder",
@@ -121,7 +119,7 @@ def read(
         test=splits["test"],
         clip_samples=clip_samples,
         features=features,
-        noise=noise,
+        noise=noise.recordings,
         licence=licence,
         attribution=attribution,
         skipped=count_reasons(problems),
@@ -135,7 +133,7 @@ def read(
         },
         cache_dir=clips.folder,
         problems=problems,
-        notes=tuple(notes if without else notes[:1]),
+        notes=(note, *found.notes, *noise.notes),
         files=files,
         lengths=clips.lengths,
         contents=clips.contents,

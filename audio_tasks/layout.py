@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
-from audio_tasks import download
+from audio_tasks import archives
 from audio_tasks.cache import digest
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+NOISE_FOLDER = "_background_noise_"
+_OF_FINDER = ("__MACOSX",)
 _OTHER_AUDIO = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".opus", ".webm", ".wma")
 
 
@@ -33,7 +37,7 @@ def open_data_dir(data_dir: str | os.PathLike[str], *, cache_dir: Path, layout: 
 
 
 def _unpacked(archive: Path, cache_dir: Path, layout: str) -> Path:
-    unpack = download.unpacker(archive.name)
+    unpack = archives.unpacker(archive.name)
     if unpack is None:
         raise DataError(f"{str(archive)!r} is neither a folder nor a .tar.gz or .zip archive; expected {layout}")
     status = archive.stat()
@@ -42,31 +46,138 @@ def _unpacked(archive: Path, cache_dir: Path, layout: str) -> Path:
     if not folder.is_dir():
         unpack(archive, folder)
     # An archive made from a repository or a folder holds one folder, with the data inside.
-    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
-        folder = inside[0]
+    while (inside := _only_folder(folder)) is not None:
+        folder = inside
     return folder
 
 
-def class_folders(root: Path) -> dict[str, list[Path]]:
-    """The audio files of each folder in `root`, both in order of name; folders called `_...` or `.…` are no classes."""
-    found = {}
-    for folder in sorted(root.iterdir()):
-        if folder.is_dir() and not folder.name.startswith(("_", ".")):
-            files = audio_files(folder)
+def _only_folder(folder: Path) -> Path | None:
+    """The folder that holds the data if no other is beside it, whatever files are: it holds folders, not clips."""
+    inside = [entry for entry in _entries(folder) if _is_folder(entry) and not _is_of_system(entry.name)]
+    if len(inside) != 1 or inside[0].name == NOISE_FOLDER:
+        return None
+    path = folder / inside[0].name
+    within = [entry for entry in _entries(path) if not _is_of_system(entry.name)]
+    has_folders = any(map(_is_folder, within))
+    return path if has_folders and not any(_has_sound(entry.name) for entry in within) else None
+
+
+def _is_of_system(name: str) -> bool:
+    return name.startswith(".") or name in _OF_FINDER
+
+
+class Survey(NamedTuple):
+    """What a data folder holds.
+
+    Attributes:
+        classes: the audio files of each folder directly in it, both in order of name.
+        problems: what is wrong with each audio file of a class that cannot be read, by id.
+        notes: what else has sound in it and is left out, a sentence each.
+    """
+
+    classes: dict[str, list[Path]]
+    problems: dict[str, str]
+    notes: list[str]
+
+
+def survey(root: Path) -> Survey:
+    """Every folder in `root` with audio files directly in it is a class, but NOISE_FOLDER and hidden ones.
+
+    Nothing with sound in it is left out without a word.
+    """
+    found = Survey({}, {}, [])
+    loose, without = 0, []
+    for entry in _entries(root):
+        if entry.name in _OF_FINDER:
+            continue
+        folder = root / entry.name
+        if not _is_folder(entry):
+            loose += _has_sound(entry.name) and not entry.name.startswith(".")
+        elif entry.name.startswith("."):
+            hidden = _sounds_below(folder)
+            if hidden:
+                found.notes.append(f"{entry.name} is hidden, so it is no class: {_files(hidden)} in it")
+        else:
+            try:
+                files = _audio_of(folder, found)
+            except OSError as error:
+                found.notes.append(f"{entry.name} cannot be read, so it is no class: {error.strerror}")
+                continue
+            if entry.name == NOISE_FOLDER:
+                continue
             if files:
-                found[folder.name] = files
+                found.classes[entry.name] = files
+            else:
+                without.append(entry.name)
+    if loose:
+        found.notes.append(f"{_files(loose)} beside the folders of classes are not read")
+    if without:
+        found.notes.append(f"folders without audio files directly in them are no classes: {', '.join(without)}")
     return found
 
 
+def nothing_found(root: Path, found: Survey, *, layout: str) -> DataError:
+    """The error for a data folder without classes: what there is in place of them, and what is expected."""
+    suffixes = Counter(os.path.splitext(key)[1].lower() for key in found.problems)
+    there = [
+        f"{count} {suffix} file{'' if count == 1 else 's'}, which {'is' if count == 1 else 'are'} not read"
+        for suffix, count in suffixes.most_common()
+    ] + found.notes
+    why = f" ({'; '.join(there)})" if there else ""
+    return DataError(f"data folder {str(root)!r} has no folder with audio files{why}; expected {layout}")
+
+
+def _audio_of(folder: Path, found: Survey) -> list[Path]:
+    """The audio files directly in a folder; those that cannot be read become problems, folders in it a note."""
+    files, deeper = [], 0
+    for entry in _entries(folder):
+        if entry.name.startswith("."):
+            continue
+        key, suffix = f"{folder.name}/{entry.name}", os.path.splitext(entry.name)[1].lower()
+        if _is_folder(entry):
+            deeper += _sounds_below(folder / entry.name)
+        elif suffix in _OTHER_AUDIO:
+            found.problems[key] = f"{suffix} file, not .wav, .flac or .ogg"
+        elif suffix in AUDIO_SUFFIXES:
+            if entry.is_symlink() and not os.path.exists(entry.path):
+                found.problems[key] = "link to a file that is not there"
+            elif not os.path.isfile(entry.path):
+                found.problems[key] = "pipe, device or socket, not a regular file"
+            else:
+                files.append(folder / entry.name)
+    if deeper:
+        found.notes.append(f"{_files(deeper)} in folders within {folder.name} are not read: a class is one folder")
+    return files
+
+
 def audio_files(folder: Path) -> list[Path]:
-    """The audio files directly in `folder`, in order of name."""
+    """The audio files directly in `folder` that can be read, in order of name."""
+    return _audio_of(folder, Survey({}, {}, []))
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(AUDIO_SUFFIXES) and not entry.name.startswith(".") and entry.is_file()
-        )
-    return [folder / name for name in names]
+        return sorted(entries, key=lambda entry: entry.name)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
+
+
+def _sounds_below(folder: Path) -> int:
+    """Audio files in a folder and those within it; links to folders are not followed, since they may lead back."""
+    return sum(_has_sound(name) and not name.startswith(".") for _, _, names in os.walk(folder) for name in names)
+
+
+def _has_sound(name: str) -> bool:
+    return name.lower().endswith((*AUDIO_SUFFIXES, *_OTHER_AUDIO))
+
+
+def _files(count: int) -> str:
+    return f"{count} audio file{'' if count == 1 else 's'}"
 
 
 def speaker_of(path: Path) -> str:
@@ -83,12 +194,3 @@ def rights_of(root: Path) -> tuple[str, str]:
             first = next((line.strip(" #\t") for line in lines if line.strip(" #\t")), "")
             return first[:120] or "not stated", f"data of the user, folder {root.resolve().name}"
     return "not stated", f"data of the user, folder {root.resolve().name}"
-
-
-def unsupported_audio(root: Path) -> dict[str, str]:
-    """Audio files in the class folders of `root` that are in a format that is not read, by id, and why."""
-    found = {}
-    for path in sorted(root.glob("*/*")):
-        if path.suffix.lower() in _OTHER_AUDIO and not path.parent.name.startswith(("_", ".")):
-            found[f"{path.parent.name}/{path.name}"] = f"{path.suffix.lower()} file, not .wav, .flac or .ogg"
-    return found

@@ -7,31 +7,58 @@ import hashlib
 import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from audio_tasks.base import Split
 from audio_tasks.cache import digest, load_or_reason
-from audio_tasks.layout import audio_files
+from audio_tasks.layout import NOISE_FOLDER, audio_files
 from audio_tasks.splits import Member, stable_order
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
 
 UNKNOWN, SILENCE = "unknown", "silence"
-NOISE_FOLDER = "_background_noise_"
 _REGIONS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 
 
-def read_noise(root: Path, *, sample_rate_hz: int) -> tuple[tuple[np.ndarray, ...], dict[str, str]]:
-    """The recordings in `_background_noise_` as float32 waveforms, and what is wrong with those left out, by id."""
+class Noise(NamedTuple):
+    """The recordings in `_background_noise_`.
+
+    Attributes:
+        recordings: float32 waveforms of at least one window each.
+        problems: what is wrong with those that cannot be read, by id.
+        notes: those that are too short, a sentence each.
+    """
+
+    recordings: tuple[np.ndarray, ...]
+    problems: dict[str, str]
+    notes: tuple[str, ...]
+
+
+def read_noise(root: Path, features: FeatureConfig) -> Noise:
+    """The background noise of a data folder, at the sample rate of `features`; recordings of any length."""
     folder = root / NOISE_FOLDER
-    recordings, problems = [], {}
-    for path in audio_files(folder) if folder.is_dir() else []:
-        result = load_or_reason(path, sample_rate_hz=sample_rate_hz)
+    recordings, problems, notes = [], {}, []
+    for path in _noise_files(folder):
+        key = f"{NOISE_FOLDER}/{path.name}"
+        result = load_or_reason(path, sample_rate_hz=features.sample_rate_hz)
         if isinstance(result, str):
-            problems[f"{NOISE_FOLDER}/{path.name}"] = result
+            problems[key] = result
+        elif result.samples < features.window_samples:
+            notes.append(
+                f"{key} is left out: it has {result.samples} samples, fewer than a window of {features.window_samples}"
+            )
         else:
             recordings.append(result.waveform)
-    return tuple(recordings), problems
+    return Noise(tuple(recordings), problems, tuple(notes))
+
+
+def _noise_files(folder: Path) -> list[Path]:
+    try:
+        return audio_files(folder) if folder.is_dir() else []
+    except PermissionError:
+        return []  # `layout.survey` has a note on it
 
 
 def noise_region(recording: np.ndarray, split_name: str) -> np.ndarray:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import re
 from pathlib import Path
 
-from audio_tasks import download
+from audio_tasks import archives, download
 from audio_tasks.base import SPLITS, Split, Task, check_task
 from audio_tasks.cache import count_reasons, decode_clips, default_cache_dir
-from audio_tasks.layout import class_folders, open_data_dir, rights_of, speaker_of
+from audio_tasks.layout import nothing_found, open_data_dir, rights_of, speaker_of, survey
 from audio_tasks.silence import SILENCE, UNKNOWN, choose_unknown, noise_region, read_noise, with_silence
 from audio_tasks.splits import Member, speaker_hash_split, split_of
 from bnn_exit.config import FeatureConfig
@@ -58,9 +59,10 @@ def load(
     words = one_of("words", str(words), ("12", "35", "all"))
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = _downloaded(cache) if data_dir is None else open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
-    folders = class_folders(root)
+    found = survey(root)
+    folders = found.classes
     if not folders:
-        raise DataError(f"data folder {str(root)!r} has no folder with audio files; expected {LAYOUT}")
+        raise nothing_found(root, found, layout=LAYOUT)
     if words == "12":
         _require_ten_words(folders, root)
     files = {f"{word}/{path.name}": path for word, paths in folders.items() for path in paths}
@@ -74,7 +76,8 @@ def load(
         clip_samples=clip_samples,
         sample_rate_hz=features.sample_rate_hz,
     )
-    noise, noise_problems = read_noise(root, sample_rate_hz=features.sample_rate_hz)
+    background = read_noise(root, features)
+    noise = background.recordings
     labels = (*TEN_WORDS, UNKNOWN, SILENCE) if words == "12" else tuple(folders)
 
     # By split and word. Only files that were decoded, so that a choice among them comes out in full.
@@ -95,7 +98,7 @@ def load(
         label = labels.index(SILENCE)
         return with_silence(spoken, noise, label=label, count=average, clip_samples=clip_samples, seed=seed)
 
-    problems = {**clips.problems, **noise_problems}
+    problems = {**clips.problems, **found.problems, **background.problems}
     skipped = count_reasons(problems)
     if missing:
         skipped["in a list, but there is no such file"] = missing
@@ -116,7 +119,7 @@ def load(
         options={"data_dir": str(expanded(data_dir).resolve()) if data_dir else None, "seed": seed, "words": words},
         cache_dir=clips.folder,
         problems=problems,
-        notes=notes,
+        notes=(*notes, *found.notes, *background.notes),
         files=files,
         lengths=clips.lengths,
         contents=clips.contents,
@@ -139,7 +142,7 @@ def _downloaded(cache: Path) -> Path:
             size=SIZE,
             advice=f"fetch {URL} by hand and give it, or the folder it unpacks to, as --data-dir",
         )
-        download.unpack_tar(archive, folder)
+        archives.unpack_tar(archive, folder)
         archive.unlink()
     return folder
 
@@ -184,11 +187,16 @@ def _split_names(root: Path, files: dict[str, Path]) -> tuple[dict[str, str], in
 
 def _listed(path: Path) -> set[str]:
     """The clips in a list, without suffix, so that it still fits data converted to another audio format."""
+    data = path.read_bytes()
+    # Editors on Windows begin a file with a byte-order mark; names in it may be bytes that are no UTF-8.
+    encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        text = data.decode(encoding, "surrogateescape")
     except UnicodeDecodeError as error:
         raise DataError(f"{path} is not a text file: {error}") from error
-    return {_stem(line.strip()) for line in lines if line.strip()}
+    if "\0" in text:
+        raise DataError(f"{path} is not a text file: it holds bytes that are 0")
+    return {_stem(line.strip().replace("\\", "/")) for line in text.splitlines() if line.strip()}
 
 
 def _stem(name: str) -> str:

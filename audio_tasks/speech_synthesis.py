@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,6 +22,7 @@ import numpy as np
 from bnn_exit.errors import DataError, missing_package
 
 _TIMEOUT_S = 300
+_LONGEST_PATH = 120
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +47,21 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray]
         DataError: espeak-ng cannot be started, has no such voice or refuses an utterance.
     """
     library, data = _locations()
+    if len(os.fsencode(data)) < _LONGEST_PATH:
+        return _speak(library, data, voice, utterances)
+    # espeak-ng has room for a short path alone.
+    with tempfile.TemporaryDirectory(prefix="bnn_exit-") as folder:
+        link = os.path.join(folder, "espeak-ng-data")
+        if len(os.fsencode(link)) >= _LONGEST_PATH:
+            raise DataError(
+                f"espeak-ng takes paths of at most {_LONGEST_PATH} bytes, and {data!r} is longer: install it in a "
+                "shorter folder, or set TMPDIR to one"
+            )
+        os.symlink(data, link)
+        return _speak(library, link, voice, utterances)
+
+
+def _speak(library: str, data: str, voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray], int]:
     request = {
         "library": library,
         "data": data,

@@ -6,10 +6,8 @@ import dataclasses
 import hashlib
 import io
 import re
-import stat
 import tarfile
 import threading
-import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -158,127 +156,6 @@ def test_no_network_gives_one_line_with_url_and_data_dir(
     assert error.startswith("error: cannot download http://127.0.0.1:9/speech_commands_v0.02.tar.gz: ")
     assert "fetch http://127.0.0.1:9/speech_commands_v0.02.tar.gz by hand" in error
     assert "--data-dir" in error
-
-
-def tar_of(path: Path, members: list[tuple[tarfile.TarInfo, bytes]], mode: str = "w:gz") -> Path:
-    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
-        for member, content in members:
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return path
-
-
-def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname, info.mode = kind, link, 0o777
-    return info
-
-
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-def test_unpack_tar(tmp_path: Path, mode: str) -> None:
-    members = [(member("./yes", tarfile.DIRTYPE), b""), (member("./yes/a.wav"), b"sound"), (member("list.txt"), b"")]
-    archive = tar_of(tmp_path / "good.tar", members, mode)
-    download.unpack_tar(archive, tmp_path / "out")
-    assert (tmp_path / "out" / "yes" / "a.wav").read_bytes() == b"sound"
-    assert (tmp_path / "out" / "list.txt").read_bytes() == b""
-    assert not (tmp_path / "out" / "yes" / "a.wav").stat().st_mode & 0o111  # the archive's modes are not taken
-
-
-def only_these_are_left(tmp_path: Path, *names: str) -> None:
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == sorted(names)
-
-
-@pytest.mark.parametrize("name", ["../evil", "/evil", "yes/../../evil", "..", "yes\\..\\evil", "C:/evil"])
-def test_paths_that_leave_the_folder(tmp_path: Path, name: str) -> None:
-    archive = tar_of(tmp_path / "bad.tar.gz", [(member("good.wav"), b"x"), (member(name), b"evil")])
-    with pytest.raises(DataError, match=f"wants to write outside its folder \\({re.escape(repr(name))}\\)"):
-        download.unpack_tar(archive, tmp_path / "out")
-    only_these_are_left(tmp_path, "bad.tar.gz")
-    packed = tmp_path / "bad.zip"
-    with zipfile.ZipFile(packed, "w") as zipped:
-        zipped.writestr("good.wav", b"x")
-        zipped.writestr(name, b"evil")
-    with pytest.raises(DataError, match="wants to write outside its folder"):
-        download.unpack_zip(packed, tmp_path / "out")
-    only_these_are_left(tmp_path, "bad.tar.gz", "bad.zip")
-
-
-@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE])
-def test_links_and_devices(tmp_path: Path, kind: bytes) -> None:
-    archive = tar_of(tmp_path / "bad.tar.gz", [(member("thing", kind, "/etc/passwd"), b"")])
-    with pytest.raises(DataError, match="holds a link or a device, 'thing': it is not unpacked"):
-        download.unpack_tar(archive, tmp_path / "out")
-    only_these_are_left(tmp_path, "bad.tar.gz")
-
-
-def test_link_in_a_zip(tmp_path: Path) -> None:
-    info = zipfile.ZipInfo("thing")
-    info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as zipped:
-        zipped.writestr(info, "/etc/passwd")
-    with pytest.raises(DataError, match="holds a link or a device, 'thing'"):
-        download.unpack_zip(tmp_path / "bad.zip", tmp_path / "out")
-    only_these_are_left(tmp_path, "bad.zip")
-
-
-@pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
-@pytest.mark.parametrize("keep", [0.0, 0.3, 0.7])
-def test_truncated_tar(tmp_path: Path, mode: str, keep: float) -> None:
-    noise = hashlib.shake_256(b"seed").digest(50_000)  # does not compress
-    archive = tar_of(tmp_path / "cut.tar", [(member(f"{n}.wav"), noise[n:]) for n in range(3)], mode)
-    archive.write_bytes(archive.read_bytes()[: int(keep * archive.stat().st_size)])
-    with pytest.raises(DataError, match=r"cut\.tar is damaged or cut short \(.*\): delete it and fetch it again"):
-        download.unpack_tar(archive, tmp_path / "out")
-    only_these_are_left(tmp_path, "cut.tar")
-
-
-@pytest.mark.parametrize("position", [0.0, 0.5, 0.98])
-def test_damaged_gzip(tmp_path: Path, position: float) -> None:
-    noise = hashlib.shake_256(b"seed").digest(50_000)
-    archive = tar_of(tmp_path / "bad.tar.gz", [(member("a.wav"), noise)])
-    data = bytearray(archive.read_bytes())
-    start = int(position * len(data))
-    data[start : start + 64] = bytes(len(data[start : start + 64]))
-    archive.write_bytes(data)
-    with pytest.raises(DataError, match="is damaged or cut short"):
-        download.unpack_tar(archive, tmp_path / "out")
-    only_these_are_left(tmp_path, "bad.tar.gz")
-
-
-def test_zip(tmp_path: Path) -> None:
-    archive = tmp_path / "data.zip"
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as zipped:
-        zipped.writestr("ESC/", b"")
-        zipped.writestr("ESC/audio/a.wav", b"sound" * 1000)
-    download.unpack_zip(archive, tmp_path / "out")
-    assert (tmp_path / "out" / "ESC" / "audio" / "a.wav").read_bytes() == b"sound" * 1000
-    data = bytearray(archive.read_bytes())
-    data[60:64] = b"\xff\xff\xff\xff"
-    archive.write_bytes(data)
-    with pytest.raises(DataError, match="is damaged or cut short"):
-        download.unpack_zip(archive, tmp_path / "bad")
-    archive.write_bytes(data[:100])
-    with pytest.raises(DataError, match="is damaged or cut short"):
-        download.unpack_zip(archive, tmp_path / "bad")
-    only_these_are_left(tmp_path, "data.zip", "out")
-
-
-def test_encrypted_zip(tmp_path: Path) -> None:
-    archive = tmp_path / "data.zip"
-    with zipfile.ZipFile(archive, "w") as zipped:
-        zipped.writestr("a.wav", b"sound")
-    data = bytearray(archive.read_bytes())
-    data[data.index(b"PK\x01\x02") + 8] |= 1
-    archive.write_bytes(data)
-    with pytest.raises(DataError, match="is encrypted: unpack it by hand and pass the folder"):
-        download.unpack_zip(archive, tmp_path / "out")
-
-
-def test_unpacker_by_suffix() -> None:
-    assert download.unpacker("a.TAR.GZ") is download.unpack_tar
-    assert download.unpacker("a.tgz") is download.unpack_tar
-    assert download.unpacker("a.zip") is download.unpack_zip
-    assert download.unpacker("a.wav") is None
 
 
 def test_download_is_unpacked_and_loaded(
