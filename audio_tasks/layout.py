@@ -9,13 +9,12 @@ from typing import NamedTuple
 
 from audio_tasks import archives
 from audio_tasks.cache import digest
+from bnn_exit.audio import suffixes
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
-NOISE_FOLDER = "_background_noise_"
-_OF_FINDER = ("__MACOSX",)
-_OTHER_AUDIO = (".aac", ".aif", ".aiff", ".m4a", ".mp3", ".opus", ".webm", ".wma")
+AUDIO_SUFFIXES = suffixes.READ
+NOISE_FOLDER = suffixes.NOISE_FOLDER
 
 
 def open_data_dir(data_dir: str | os.PathLike[str], *, cache_dir: Path, layout: str) -> Path:
@@ -63,7 +62,7 @@ def _only_folder(folder: Path) -> Path | None:
 
 
 def _is_of_system(name: str) -> bool:
-    return name.startswith(".") or name in _OF_FINDER
+    return name.startswith(".") or name in suffixes.OF_SYSTEM
 
 
 class Survey(NamedTuple):
@@ -88,7 +87,7 @@ def survey(root: Path) -> Survey:
     found = Survey({}, {}, [])
     loose, without = 0, []
     for entry in _entries(root):
-        if entry.name in _OF_FINDER:
+        if entry.name in suffixes.OF_SYSTEM:
             continue
         folder = root / entry.name
         if not _is_folder(entry):
@@ -118,10 +117,10 @@ def survey(root: Path) -> Survey:
 
 def nothing_found(root: Path, found: Survey, *, layout: str) -> DataError:
     """The error for a data folder without classes: what there is in place of them, and what is expected."""
-    suffixes = Counter(os.path.splitext(key)[1].lower() for key in found.problems)
+    counts = Counter(os.path.splitext(key)[1].lower() for key in found.problems)
     there = [
         f"{count} {suffix} file{'' if count == 1 else 's'}, which {'is' if count == 1 else 'are'} not read"
-        for suffix, count in suffixes.most_common()
+        for suffix, count in counts.most_common()
     ] + found.notes
     why = f" ({'; '.join(there)})" if there else ""
     return DataError(f"data folder {str(root)!r} has no folder with audio files{why}; expected {layout}")
@@ -136,7 +135,7 @@ def _audio_of(folder: Path, found: Survey) -> list[Path]:
         key, suffix = f"{folder.name}/{entry.name}", os.path.splitext(entry.name)[1].lower()
         if _is_folder(entry):
             deeper += _sounds_below(folder / entry.name)
-        elif suffix in _OTHER_AUDIO:
+        elif suffix in suffixes.OTHER:
             found.problems[key] = f"{suffix} file, not .wav, .flac or .ogg"
         elif suffix in AUDIO_SUFFIXES:
             if entry.is_symlink() and not os.path.exists(entry.path):
@@ -173,7 +172,7 @@ def _sounds_below(folder: Path) -> int:
 
 
 def _has_sound(name: str) -> bool:
-    return name.lower().endswith((*AUDIO_SUFFIXES, *_OTHER_AUDIO))
+    return name.lower().endswith((*AUDIO_SUFFIXES, *suffixes.OTHER))
 
 
 def _files(count: int) -> str:

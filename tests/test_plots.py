@@ -53,6 +53,23 @@ def test_trade_off_shows_curve_exits_and_points_in_percent(tmp_path, drawn):
     assert [text.get_text() for text in axes.texts] == ["exit 1", "exit 2"]
 
 
+def test_names_are_drawn_as_they_are(tmp_path, drawn):
+    from matplotlib.text import Text
+
+    names = [r"$\foo$", "$5 or $6", "$a_1$", r"a\$b$", "two\nlines", "plain"]
+    plots.confusion_matrix(tmp_path / "a.png", counts=np.eye(6), labels=names, title="$\\x$")
+    plots.exit_histogram(tmp_path / "b.png", shares=dict.fromkeys(names, (0.5, 0.5)), title="$^$")
+    plots.trade_off(
+        tmp_path / "c.png", curve=[(0, 0)], exits=[(1, 1)], points=dict.fromkeys(names, (0.5, 0.5)), title="$$"
+    )
+    for figure in drawn:
+        for text in figure.findobj(Text):
+            _, kind = text._preprocess_math(text.get_text())
+            assert kind is False
+    labels = [text._preprocess_math(text.get_text())[0] for text in drawn[0].axes[0].get_yticklabels()]
+    assert labels == [*names[:4], r"two\nlines", "plain"]
+
+
 def test_exit_histogram_has_a_bar_for_each_exit_and_point(tmp_path, drawn):
     plots.exit_histogram(tmp_path / "a.png", shares={"full": [0, 0, 1], "fast": [0.5, 0.3, 0.2]}, title="t")
     axes = drawn[0].axes[0]

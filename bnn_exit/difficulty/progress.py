@@ -31,6 +31,6 @@ class Progress:
     def tell(self, line: str) -> None:
         """A line on stderr."""
         if self._bar is None:
-            show(line, file=sys.stderr)
+            show(shown(line), file=sys.stderr)
         else:
             self._bar.write(shown(line), file=sys.stderr)

@@ -9,11 +9,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from bnn_exit.audio import suffixes
 from bnn_exit.difficulty.table import UNKNOWN
 from bnn_exit.display import from_cell
 from bnn_exit.errors import DataError, describe_os_error, nearest
 
-AUDIO_SUFFIXES = (".wav", ".flac", ".ogg")
+AUDIO_SUFFIXES = suffixes.READ
+_PASSED_OVER = (suffixes.NOISE_FOLDER, *suffixes.OF_SYSTEM)
 LIST_SUFFIX = ".txt"
 STDIN = "-"
 
@@ -22,9 +24,9 @@ def clips(sources: Iterable[str]) -> Iterator[str | DataError]:
     """The path of each clip, and in place of a source without clips what is wrong with it.
 
     Args:
-        sources: each a folder (its audio files and those of folders in it, by name; names that start with a dot or an
-            underscore are passed over), a .txt file with one path a line, "-" for such lines on standard input, or
-            an audio file. Lists are read line by line, folders one at a time.
+        sources: each a folder (its audio files and those of folders in it, by name; `_background_noise_` and names
+            that start with a dot are passed over), a .txt file with one path a line, "-" for such lines on standard
+            input, or an audio file. Lists are read line by line, folders one at a time.
     """
     for source in sources:
         if source == STDIN:
@@ -71,11 +73,21 @@ def _in_folder(folder: str) -> Iterator[str | DataError]:
     empty = True
     problems: list[OSError] = []
     for place, folders, names in os.walk(folder, onerror=problems.append):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")))
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and name not in (suffixes.NOISE_FOLDER, *suffixes.OF_SYSTEM)
+        )
         for name in sorted(names):
-            if name.lower().endswith(AUDIO_SUFFIXES) and not name.startswith("."):
+            path = os.path.join(place, name)
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(AUDIO_SUFFIXES):
                 empty = False
-                yield os.path.join(place, name)
+                yield path
+            elif name.lower().endswith(suffixes.OTHER):
+                empty = False
+                yield DataError(f"{path}: not a {', '.join(AUDIO_SUFFIXES)} file; convert it to 16-bit PCM wav")
     yield from (DataError(describe_os_error(problem)) for problem in problems)
     if empty and not problems:
         yield DataError(f"{folder}: no {', '.join(AUDIO_SUFFIXES)} file in this folder or those in it")

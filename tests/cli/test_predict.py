@@ -1,4 +1,6 @@
 import json
+import os
+import shutil
 import subprocess
 import sys
 import types
@@ -81,6 +83,22 @@ def test_one_line_a_clip(loaded, clips, capsys):
         f"{quiet}\tno\t0.875\texit 2 of 3\tscore 0.3000",
     ]
     assert [(session.path, session.backend) for session in loaded] == [("m.tflite", "auto")]
+
+
+def test_no_name_ends_the_command_or_forges_a_line(loaded, clips, tmp_path, capsys):
+    odd = os.fsdecode(bytes(tmp_path) + b"/caf\xe9\n\x1b[31m\t.wav")
+    shutil.copy(clips[0], odd)
+    for arguments in ([], ["--explain"], ["--json"]):
+        status = predict.main(["m.tflite", odd, clips[1], odd.replace("caf", "no"), *arguments])
+        out, err = capsys.readouterr()
+        assert status == 1
+        assert len(err.splitlines()) == 1 and err.startswith("error: ") and err.rstrip("\n").isprintable()
+        lines = [line for line in out.splitlines() if not line.startswith("  exit ")]
+        assert len(lines) == 2 and all(line.replace("\t", "").isprintable() for line in out.splitlines())
+        if arguments == ["--json"]:
+            assert json.loads(lines[0])["path"] == odd
+        else:
+            assert lines[0].split("\t")[0].endswith(r"caf\xe9\n\x1b[31m\t.wav")
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,22 @@ def test_names_that_are_no_utf_8(model, words, tmp_path, capsys):
     assert "caf\\udce9.wav" in page.read_text(encoding="utf-8") and r"caf\xe9.wav" in capsys.readouterr().out
 
 
+def test_cells_are_no_formulas_and_come_back_as_labels(model, words, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(words / "yes")
+    names = ["=1+1.wav", "@sum.wav", "'=x.wav", "+1.wav"]
+    for name in names:
+        os.link("0.wav", name)
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label\n" + "".join(f'"{name}",yes\n' for name in names))
+    target = tmp_path / "d.csv"
+    assert command.main([str(model), *names, "--labels", str(labels), "--csv", str(target)]) == 0
+    rows = rows_of(target)
+    assert [row["path"] for row in rows] == ["'=1+1.wav", "'@sum.wav", "''=x.wav", "'+1.wav"]
+    assert all(float(row["difficulty"]) >= 0 for row in rows)
+    assert command.main([str(model), *names, "--labels", str(target), "--csv", str(tmp_path / "e.csv")]) == 0
+    assert [row["label"] for row in rows_of(tmp_path / "e.csv")] == ["yes"] * 4
+
+
 PEAK = """
 import json, sys
 from bnn_exit.difficulty import __main__ as command

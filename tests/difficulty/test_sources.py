@@ -15,7 +15,7 @@ def corpus(tmp_path):
         "b/1.FLAC",
         "a/x.ogg",
         "a/deep/y.wav",
-        "_noise/n.wav",
+        "_background_noise_/n.wav",
         ".hidden/h.wav",
         "a/.z.wav",
         "a/t.md",
