@@ -11,6 +11,7 @@ import pytest
 import bnn_exit
 from bnn_exit.audio import wav
 from bnn_exit.difficulty import __main__ as command
+from bnn_exit.display import to_cell
 
 
 def rows_of(path):
@@ -161,7 +162,7 @@ def test_cells_are_no_formulas_and_come_back_as_labels(model, words, tmp_path, c
     for name in names:
         os.link("0.wav", name)
     labels = tmp_path / "labels.csv"
-    labels.write_text("path,label\n" + "".join(f'"{name}",yes\n' for name in names))
+    labels.write_text("path,label\n" + "".join(f'"{to_cell(name)}",yes\n' for name in names))
     target = tmp_path / "d.csv"
     assert command.main([str(model), *names, "--labels", str(labels), "--csv", str(target)]) == 0
     rows = rows_of(target)
@@ -174,6 +175,7 @@ def test_cells_are_no_formulas_and_come_back_as_labels(model, words, tmp_path, c
 PEAK = """
 import json, sys
 from bnn_exit.difficulty import __main__ as command
+from bnn_exit.display import to_cell
 add, kept = command.Summary.add, []
 if sys.argv[1] == "leaks":
     command.Summary.add = lambda self, table: (kept.append(list(table.rows())), add(self, table))
