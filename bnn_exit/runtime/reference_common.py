@@ -33,8 +33,8 @@ MAX_NUMBERS = 2**12
 MAX_REACH = 2**16
 """Of a filter, stride or dilation: far above any network."""
 
-MAX_WORK = 2**35
-"""Multiplications of one operator: as many as the native backend allows a whole network by default."""
+MAX_WORK = 2**31
+"""Multiplications of one operator, far above those of any network for a board."""
 
 
 def operands(

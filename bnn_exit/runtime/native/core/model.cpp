@@ -136,11 +136,11 @@ std::string to_text(const Shape& shape) {
   return text + "]";
 }
 
-Model read_model(Bytes file) {
+Model read_model(Bytes file, const std::function<void(uint64_t)>& claim) {
   if (file.size < 8 || std::memcmp(file.data + 4, "TFL3", 4) != 0) {
     unsupported("this is not a TFLite file: it %s", file.size ? "does not begin as one" : "is empty");
   }
-  Buffer buffer(file);
+  Buffer buffer(file, claim);
   Table root = buffer.root();
   uint32_t version = root.number<uint32_t>(0, 0);
   if (version != 3) unsupported("this TFLite file is of schema %u, but bnn_exit reads schema 3: export it again", version);

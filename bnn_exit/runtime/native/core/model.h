@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -63,7 +64,8 @@ struct Model {
   std::vector<std::pair<std::string, Bytes>> metadata;
 };
 
-// Raises Error if the bytes are no TFLite file, truncated, damaged, or hold an index that leads nowhere.
-Model read_model(Bytes file);
+// Raises Error if the bytes are no TFLite file, truncated, damaged, or hold an index that leads nowhere. Calls `claim` with
+// the bytes of memory that each part of the model takes, before it takes them.
+Model read_model(Bytes file, const std::function<void(uint64_t)>& claim = [](uint64_t) {});
 
 }  // namespace bnn_exit

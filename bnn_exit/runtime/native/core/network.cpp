@@ -44,7 +44,7 @@ Network::Network(const void* file, size_t size, const bnn_exit_settings& setting
     : workers_(settings.threads ? settings.threads : 1),
       shop_{kernels, {}, {}, 0, settings.max_bytes ? settings.max_bytes : kDefaultBytes, 0,
             settings.max_operations ? settings.max_operations : kDefaultWork, workers_},
-      file_(copy_file(shop_, file, size)), model_(read_model(file_)) {
+      file_(copy_file(shop_, file, size)), model_(read_model(file_, [this](uint64_t size) { shop_.count_bytes(size); })) {
   check_graphs(model_);
   const Subgraph& graph = model_.subgraphs[0];
   const PortNames input_names(model_, false), output_names(model_, true);

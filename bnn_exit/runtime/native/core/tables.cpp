@@ -11,6 +11,9 @@ namespace {
 // The least that a table takes: where its vtable is, and the list entry that leads to it.
 constexpr size_t kTableBytes = 8;
 
+// What a table becomes in memory, a tensor or an operator with its options, about.
+constexpr uint64_t kTableMemory = 256;
+
 }  // namespace
 
 void Buffer::spend(size_t size) {
@@ -41,6 +44,7 @@ Table Buffer::root() { return Table(*this, follow(0)); }
 
 Table::Table(Buffer& buffer, uint64_t position) : buffer_(&buffer), position_(position) {
   buffer.spend(kTableBytes);
+  buffer.claim(kTableMemory);
   int64_t vtable = static_cast<int64_t>(position) - buffer.number<int32_t>(position);
   if (vtable < 0) damaged("the table at %llu has its vtable outside the file", (unsigned long long)position);
   vtable_ = static_cast<uint64_t>(vtable);
@@ -84,6 +88,7 @@ List Table::elements(int slot, uint64_t size) const {
 std::vector<int32_t> Table::int32s(int slot) const {
   List list = elements(slot, 4);
   buffer_->spend(4 * static_cast<size_t>(list.count));
+  buffer_->claim(8 * uint64_t{list.count});
   std::vector<int32_t> values(list.count);
   if (list.count) std::memcpy(values.data(), buffer_->bytes().data + list.start, 4 * static_cast<size_t>(list.count));
   return values;
@@ -97,6 +102,7 @@ Bytes Table::bytes(int slot) const {
 Bytes Table::read_bytes(int slot) const {
   Bytes data = bytes(slot);
   buffer_->spend(data.size);
+  buffer_->claim(data.size);
   return data;
 }
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,13 @@ class Table;
 // there. Counting it stops a small file whose lists all point at one another from unfolding into billions.
 class Buffer {
  public:
-  explicit Buffer(Bytes bytes) : bytes_(bytes), allowance_(2 * bytes.size + 4096) {}
+  // `claim` is called with the memory that may be made of what is read.
+  explicit Buffer(Bytes bytes, std::function<void(uint64_t)> claim = nullptr)
+      : bytes_(bytes), allowance_(2 * bytes.size + 4096), claim_(std::move(claim)) {}
 
   Bytes bytes() const { return bytes_; }
   void spend(size_t size);
+  void claim(uint64_t size) const { if (claim_) claim_(size); }
   void check(uint64_t start, uint64_t size) const;
 
   template <typename T>
@@ -43,6 +47,7 @@ class Buffer {
  private:
   Bytes bytes_;
   size_t allowance_;
+  std::function<void(uint64_t)> claim_;
 };
 
 // Raises Error if one of the names is there twice: readers would choose differently.
