@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import os
 import re
 from collections import Counter
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import numpy as np
 
+from audio_tasks import stored
 from bnn_exit.audio import logmel, wav
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
-from bnn_exit.files import expanded, read_json, replacing, write_json
+from bnn_exit.files import expanded, remove_left
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 # Part of every key. Raise it when decoding or the features change: then nobody trains on what an older version wrote.
 _VERSION = 2
 _FULL_SCALE = 32768
+_SAMPLES, _FEATURES = np.dtype("<i2"), np.dtype("<f4")
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
@@ -88,12 +89,13 @@ def decode_clips(
     place = digest([root.resolve(), clip_samples, sample_rate_hz])
     folder = cache_dir / f"{name}-{place}"
     fingerprint = digest(_fingerprint_parts(files, clip_samples, sample_rate_hz))
-    data, record = folder / f"clips-{fingerprint}.int16", folder / f"clips-{fingerprint}.json"
-    clips = _open_clips(data, record, clip_samples, fingerprint)
+    data = folder / f"clips-{fingerprint}.int16"
+    clips = _open_clips(data, clip_samples, fingerprint)
     if clips is None:
-        _write_clips(files, data, record, clip_samples=clip_samples, sample_rate_hz=sample_rate_hz)
+        remove_left(folder)
+        _write_clips(files, data, clip_samples=clip_samples, sample_rate_hz=sample_rate_hz)
         _forget_others(folder, fingerprint)
-        clips = _open_clips(data, record, clip_samples, fingerprint)
+        clips = _open_clips(data, clip_samples, fingerprint)
         if clips is None:
             raise DataError(f"the cache in {folder} cannot be read back: check the disk, or set BNN_EXIT_CACHE")
     return clips
@@ -109,51 +111,51 @@ def _fingerprint_parts(files: Mapping[str, Path], *settings: object) -> Iterable
             yield f"{key}\0missing"
 
 
-def _write_clips(
-    files: Mapping[str, Path], data: Path, record: Path, *, clip_samples: int, sample_rate_hz: int
-) -> None:
-    def decode(path: Path) -> tuple[bytes, int] | str:
+def _write_clips(files: Mapping[str, Path], data: Path, *, clip_samples: int, sample_rate_hz: int) -> None:
+    def decode(path: Path) -> tuple[np.ndarray, int] | str:
         read = load_or_reason(path, sample_rate_hz=sample_rate_hz, max_samples=clip_samples)
         if isinstance(read, str):
             return read
         waveform = wav.fit_length(read.waveform, clip_samples)
         clip = np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-        return clip.astype("<i2").tobytes(), read.samples
+        return clip.astype(_SAMPLES), read.samples
 
     usable: list[tuple[str, int, str]] = []
     problems: dict[str, str] = {}
-    # Written in sequence and not through a memory map, where a full disk would end the process without a message.
-    with replacing(data) as file:
+
+    def rows() -> Iterator[np.ndarray]:
         results = _in_parallel(decode, list(files.values()), what="decoding audio", unit="file")
         for key, result in zip_strict(files, results):
             if isinstance(result, str):
                 problems[key] = result
             else:
                 samples, length = result
-                file.write(samples)
-                usable.append((key, length, hashlib.sha1(samples).hexdigest()[:16]))
+                usable.append((key, length, hashlib.sha1(samples.tobytes()).hexdigest()[:16]))
+                yield samples
         if not usable:
             first = next(iter(problems.items()), None)
             example = f"; the first, {first[0]}: {first[1]}" if first else ""
             raise DataError(f"none of the {len(files)} audio files can be used{example}")
-    write_json(record, {"usable": usable, "problems": problems})
+
+    facts = {"usable": usable, "problems": problems}
+    stored.write(data, rows(), facts=facts)
 
 
-def _open_clips(data: Path, record: Path, clip_samples: int, fingerprint: str) -> Clips | None:
-    try:
-        content = read_json(record)
-        usable = content["usable"]
-        if data.stat().st_size != 2 * clip_samples * len(usable):
-            return None
-        waveforms = np.memmap(data, dtype="<i2", mode="r", shape=(len(usable), clip_samples))
-    except (FileNotFoundError, json.JSONDecodeError, KeyError):
+def _open_clips(data: Path, clip_samples: int, fingerprint: str) -> Clips | None:
+    found = stored.read(data)
+    if found is None:
+        return None
+    waveforms, facts = found
+    # A whole entry of another version or place under this name is made again as well.
+    usable = facts.get("usable", [])
+    if (waveforms.shape, waveforms.dtype) != ((len(usable), clip_samples), _SAMPLES):
         return None
     return Clips(
         waveforms=waveforms,
         rows={key: row for row, (key, _, _) in enumerate(usable)},
         lengths={key: length for key, length, _ in usable},
         contents={key: content for key, _, content in usable},
-        problems=content["problems"],
+        problems=facts["problems"],
         fingerprint=fingerprint,
         folder=data.parent,
     )
@@ -198,23 +200,29 @@ def cached_log_mel(split: Split, *, features: FeatureConfig, cache_dir: Path | N
         result = np.stack(list(_log_mels(split, features)))
         result.flags.writeable = False
         return result
-    path = cache_dir / f"log_mel-{split.name}-{split.fingerprint}-{digest([_VERSION, features.digest()])}.npy"
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        return np.load(path, mmap_mode="r")
-    rows = _log_mels(split, features)
-    first = next(rows)
-    header = {"descr": "<f4", "fortran_order": False, "shape": (len(split), *first.shape)}
-    with replacing(path) as file:
-        np.lib.format.write_array_header_1_0(file, header)
-        file.write(first.tobytes())
-        for row in rows:
-            file.write(row.tobytes())
-    return np.load(path, mmap_mode="r")
+    name = f"log_mel-{split.name}-{split.fingerprint}-{digest([_VERSION, features.digest()])}"
+    path = cache_dir / f"{name}.float32"
+    found = _open_log_mel(path, len(split), features)
+    if found is None:
+        stored.write(path, _log_mels(split, features), facts={})
+        found = _open_log_mel(path, len(split), features)
+        if found is None:
+            raise DataError(f"the cache in {cache_dir} cannot be read back: check the disk, or set BNN_EXIT_CACHE")
+    return found
+
+
+def _open_log_mel(path: Path, clips: int, features: FeatureConfig) -> np.ndarray | None:
+    found = stored.read(path)
+    if found is None:
+        return None
+    array, _ = found
+    right = array.ndim == 3 and array.dtype == _FEATURES and (len(array), array.shape[2]) == (clips, features.num_mels)
+    return array if right else None
 
 
 def _log_mels(split: Split, features: FeatureConfig) -> Iterator[np.ndarray]:
     def compute(index: int) -> np.ndarray:
-        return np.ascontiguousarray(logmel.log_mel(split.waveform(index), features), dtype="<f4")
+        return np.ascontiguousarray(logmel.log_mel(split.waveform(index), features), dtype=_FEATURES)
 
     return _in_parallel(compute, range(len(split)), what=f"features of {split.name}", unit="clip")
 

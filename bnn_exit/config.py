@@ -34,6 +34,8 @@ class Config:
     @classmethod
     def from_dict(cls: type[_Config], values: dict[str, Any]) -> _Config:
         """The settings in `values`. An unknown name raises ArgumentError with the nearest known one."""
+        if not isinstance(values, dict):
+            raise ArgumentError(f"{cls.__name__} is {values!r}, but must be settings by name")
         names = {field.name for field in dataclasses.fields(cls)}
         for name in values:
             one_of(f"setting of {cls.__name__}", name, names)

@@ -194,9 +194,11 @@ def read_config(folder: Path) -> dict[str, Any]:
     """config.json of a run; DataError if it is missing or damaged."""
     path = _file(folder, "config.json")
     try:
-        config = files.read_json(path)
+        config = files.read_json_object(path)
         name, _ = config["task"]["name"], config["features"]
-    except (ValueError, KeyError, TypeError) as error:
+        if not isinstance(config["task"].get("options") or {}, dict):
+            raise ValueError("its task has options that are no settings")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path} is not the configuration of a run ({type(error).__name__}: {error}): make a new run with "
             "python -m bnn_exit.train"

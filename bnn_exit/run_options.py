@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from bnn_exit.command import positive_int
 from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_json
+from bnn_exit.run_folder import ENVIRONMENT
 
 RECIPE = "default: the recipe's"
 """In the help of an option that the recipe decides if it is not given."""
@@ -86,27 +86,15 @@ def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentPar
             raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a training that is resumed: leave it out")
 
 
-def check_new(folder: Path) -> None:
-    """ArgumentError unless `folder` is new or empty and can be written, before anything takes time."""
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ArgumentError(
-            f"--out {str(folder)!r} exists already: choose another folder, or go on with it by --resume {folder}"
-        )
-    existing = next(parent for parent in [folder, *folder.absolute().parents] if parent.exists())
-    try:
-        # Trying is the only test that holds for every file system and user.
-        tempfile.TemporaryDirectory(dir=existing).cleanup()
-    except OSError as error:
-        raise ArgumentError(
-            f"--out {str(folder)!r} cannot be written ({error.strerror}): choose a folder that you may write to"
-        ) from error
-
-
 def write_environment(folder: Path, *, command: str, seed: int) -> None:
-    """Make the folder and write environment.json: packages, machine, git revision, date and command."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write environment.json, unless it is there: packages, machine, git revision, date and command.
+
+    It follows the settings: a folder without them is no run yet.
+    """
+    if (folder / ENVIRONMENT).is_file():
+        return
     write_json(
-        folder / "environment.json",
+        folder / ENVIRONMENT,
         {
             "command": command,
             **machine.provenance(),

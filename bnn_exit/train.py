@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -14,11 +15,11 @@ from bnn_exit.artifact import INPUTS
 from bnn_exit.command import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
+from bnn_exit.run_folder import held, new_folder
 from bnn_exit.run_options import (
     RECIPE,
     add_data_options,
     add_training_options,
-    check_new,
     check_unchanged,
     data_options,
     feature_options,
@@ -118,17 +119,18 @@ def _main(argv: list[str] | None) -> int:
         one_of("--input", options.input, INPUTS)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
-    if options.resume is not None:
-        return _resume(options)
-    folder, task, config, distribution = _new_run(options)
-    teacher = _checked_teacher(config, task)
-    if distribution.writes:
-        write_environment(folder, command=command, seed=config.training.seed)
-        config.save(folder)
-    return _complete(folder, task, config, teacher, distribution, options, resume=False)
+    # Of several workers the one that writes holds the folder, until everything is there.
+    with contextlib.ExitStack() as stack:
+        folder, task, config, distribution = (_new_run if options.resume is None else _old_run)(options, stack)
+        teacher = _checked_teacher(config, task, options)
+        if distribution.writes:
+            if options.resume is None:
+                config.save(folder)
+            write_environment(folder, command=command, seed=config.training.seed)
+        return _complete(folder, task, config, teacher, distribution, options, resume=options.resume is not None)
 
 
-def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, Any]:
+def _new_run(options: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Path, audio_tasks.Task, Any, Any]:
     # Names and the output folder are checked before the data is touched, which may take long.
     from bnn_exit.training import recipes
     from bnn_exit.training.distribution import Distribution
@@ -148,7 +150,7 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(training.batch_size)
     if distribution.writes:
-        check_new(folder)
+        stack.enter_context(new_folder(folder))
     task = audio_tasks.load(name, features=features, **data_options(options))
     distribution.check_batch(training.batch_size, clips=len(task.train))
     augment = recipe.augment.scaled_to(features)
@@ -158,30 +160,34 @@ def _new_run(options: argparse.Namespace) -> tuple[Path, audio_tasks.Task, Any, 
     return folder, task, config, distribution
 
 
-def _checked_teacher(config: Any, task: audio_tasks.Task) -> Any:
+def _checked_teacher(config: Any, task: audio_tasks.Task, options: argparse.Namespace) -> Any:
     """The teacher that the settings name, or None, once it is known to fit every step."""
     from bnn_exit._keras import set_seed
     from distill.trainer import check_steps, find_teacher
 
     set_seed(config.training.seed)
-    teacher = find_teacher(config, task)
+    teacher = find_teacher(config, task, trust=options.trust_teacher)
     check_steps(config, task, teacher)
     return teacher
 
 
-def _resume(options: argparse.Namespace) -> int:
+def _old_run(options: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[Path, audio_tasks.Task, Any, Any]:
     from bnn_exit.training.distribution import Distribution
     from bnn_exit.training.runs import RunConfig
+    from distill.trainer import check_settings
 
-    check_unchanged(options, parser(), free=("input", "tensorboard", "distribute"))
+    check_unchanged(options, parser(), free=("input", "tensorboard", "distribute", "trust_teacher"))
     folder = Path(options.resume)
     config = RunConfig.load(folder)
+    check_settings(config, folder)
     check_distributed(config.distillation, options.distribute)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
+    if distribution.writes:
+        stack.enter_context(held(folder))
     task = audio_tasks.load_again(config.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
     distribution.check_batch(config.training.batch_size, clips=len(task.train))
-    return _complete(folder, task, config, _checked_teacher(config, task), distribution, options, resume=True)
+    return folder, task, config, distribution
 
 
 def _complete(
@@ -198,7 +204,7 @@ def _complete(
     from bnn_exit._keras import make_repeatable
     from bnn_exit.training.deploy import deploy
     from distill.train_teacher import train_beside
-    from distill.trainer import find_teacher, train_steps
+    from distill.trainer import find_teacher, teachers_of, train_steps
 
     model, sizes = config.model, ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
     if distribution.writes:
@@ -209,8 +215,9 @@ def _complete(
         )
     make_repeatable()
     try:
-        if "auto" in (config.distillation or {}).get("teachers", []):
-            teacher = find_teacher(config, task, trained=train_beside(folder, task, config))
+        if "auto" in teachers_of(config):
+            trained = train_beside(folder, task, config)
+            teacher = find_teacher(config, task, trained=trained, trust=options.trust_teacher)
         with distribution.naming_lost_workers():
             network = train_steps(
                 config,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from audio_tasks.base import Task
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.files import replacing
+from bnn_exit.files import write_arrays
 from bnn_exit.progress import progress_bar
 from bnn_exit.training.data import Batches
 from distill.teachers.teacher import Teacher
@@ -55,13 +54,14 @@ class Answers:
         kept = self._folder or folder
         place = None if kept is None else kept / FOLDER
         key = {"teacher": self._teacher.digest(), "clips": f"{len(self._task.train)} {self._task.train.fingerprint}"}
+        shape = (len(self._task.train), self._teacher.size)
         if not self.views:
-            self._found = [_kept(place and place / "recordings.npz", key, self._hear_recordings)]
+            self._found = [_kept(place and place / "recordings.npz", key, shape, self._hear_recordings)]
             return
         key["changes"] = batches.changes
         views = progress_bar(range(self.views), desc="teacher", unit="view")
         self._found = [
-            _kept(place and place / f"view_{view}.npz", key, functools.partial(self._hear_view, batches, view))
+            _kept(place and place / f"view_{view}.npz", key, shape, functools.partial(self._hear_view, batches, view))
             for view in views
         ]
 
@@ -80,18 +80,17 @@ class Answers:
         return np.concatenate([self._teacher.outputs(split.waveforms(part)) for part in parts])
 
 
-def _kept(path: Path | None, key: dict[str, str], ask: Callable[[], np.ndarray]) -> np.ndarray:
+def _kept(path: Path | None, key: dict[str, str], shape: tuple[int, int], ask: Callable[[], np.ndarray]) -> np.ndarray:
     """The answers that an earlier start left in `path`; else those that `ask` gives, which are then kept there."""
     if path is not None and path.is_file():
-        return _read(path, key)
+        return _read(path, key, shape)
     answers = ask()
     if path is not None:
-        with replacing(path) as file:
-            np.savez(file, outputs=answers, **{name: np.array(value) for name, value in key.items()})
+        write_arrays(path, {"outputs": answers, **{name: np.array(value) for name, value in key.items()}})
     return answers
 
 
-def _read(path: Path, key: dict[str, str]) -> np.ndarray:
+def _read(path: Path, key: dict[str, str], shape: tuple[int, int]) -> np.ndarray:
     try:
         with np.load(path, allow_pickle=False) as file:
             if file["teacher"] != key["teacher"]:
@@ -102,6 +101,13 @@ def _read(path: Path, key: dict[str, str]) -> np.ndarray:
                 raise DataError(
                     f"{str(path)!r} holds answers to clips that another seed or augment changed: start a new run"
                 )
-            return file["outputs"]
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            if any(member.compress_type for member in file.zip.infolist()):
+                raise ValueError("it is compressed, and may be larger than the memory")
+            outputs = file["outputs"]
+            if (outputs.shape, outputs.dtype) != (shape, np.float32):
+                raise ValueError(f"it holds {outputs.dtype} {list(outputs.shape)} instead of float32 {list(shape)}")
+            return outputs
+    except DataError:
+        raise
+    except Exception as error:  # whatever damage runs into
         raise DataError(f"{str(path)!r} cannot be read ({error}): delete it, and the teacher is asked again") from error

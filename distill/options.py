@@ -27,6 +27,12 @@ def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
         f"({RECIPE})",
     )
     teacher.add_argument(
+        "--trust-teacher",
+        action="store_true",
+        help="run teachers that are programs: SavedModels, .h5 files, and .keras files with more than layers of Keras "
+        "and Larq. Whoever made such a file can do on this machine what you can; --resume asks for this anew",
+    )
+    teacher.add_argument(
         "--temperature", type=float, help=f"of soft labels: higher tells more about unlikely classes ({RECIPE})"
     )
     teacher.add_argument(
@@ -91,17 +97,21 @@ def distillation_settings(
 
 def check_distributed(distillation: dict[str, Any] | None, distribute: str | None) -> None:
     """ArgumentError for settings that replicas cannot follow."""
+    from distill.plan import Plan
+
     if distillation is None or distribute is None:
         return
-    if "auto" in distillation["teachers"] and distribute == "multiworker":
+    if "auto" in distillation.get("teachers", []) and distribute == "multiworker":
         raise ArgumentError(
             "--teacher is 'auto', but with --distribute multiworker it must be a path: train one first, with "
             "python -m distill.train_teacher"
         )
-    for step in distillation.get("plan", {}).get("steps", []):
-        if step["features"] or step["attention"] or step["objective"] == "embedding":
+    if "plan" not in distillation:
+        return
+    for step in Plan.from_dict(distillation["plan"]).steps:
+        if step.pairs or step.objective == "embedding":
             raise ArgumentError(
-                f"step {step['name']!r} of the plan compares layers or embeddings, but --distribute takes plans of "
+                f"step {step.name!r} of the plan compares layers or embeddings, but --distribute takes plans of "
                 "labels and soft labels only: leave it out"
             )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import shlex
 import sys
@@ -14,11 +15,11 @@ from bnn_exit.command import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_json
+from bnn_exit.run_folder import held, new_folder
 from bnn_exit.run_options import (
     RECIPE,
     add_data_options,
     add_training_options,
-    check_new,
     check_unchanged,
     data_options,
     feature_options,
@@ -67,15 +68,18 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     words = sys.argv[1:] if argv is None else argv
-    if options.resume is not None:
-        check_unchanged(options, parser(), free=())
-        return _train(Path(options.resume), options, resume=True)
-    folder = _start(options, command=shlex.join(["python", "-m", "distill.train_teacher", *words]))
-    return _train(folder, options, resume=False)
+    command = shlex.join(["python", "-m", "distill.train_teacher", *words])
+    with contextlib.ExitStack() as stack:
+        if options.resume is None:
+            folder = _start(options, stack)
+        else:
+            check_unchanged(options, parser(), free=())
+            folder = Path(options.resume)
+        return _train(folder, options, stack, command=command, resume=options.resume is not None)
 
 
-def _start(options: argparse.Namespace, *, command: str) -> Path:
-    """Check everything and write the settings."""
+def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
+    """Check everything, hold the folder and write the settings."""
     from bnn_exit.training import recipes
     from bnn_exit.training.runs import RunTask
     from distill.teachers.runs import TeacherConfig, TeacherRun
@@ -88,17 +92,21 @@ def _start(options: argparse.Namespace, *, command: str) -> Path:
     training = dataclasses.replace(recipe.teacher.training, **chosen)
     training.weights_of(1)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
-    check_new(folder)
+    stack.enter_context(new_folder(folder))
     task = audio_tasks.load(name, features=features, **data_options(options))
-    write_environment(folder, command=command, seed=training.seed)
     TeacherRun(RunTask.of(task), teacher, recipe.augment.scaled_to(features), training).save(folder)
     return folder
 
 
-def _train(folder: Path, options: argparse.Namespace, *, resume: bool) -> int:
+def _train(
+    folder: Path, options: argparse.Namespace, stack: contextlib.ExitStack, *, command: str, resume: bool
+) -> int:
     from distill.teachers.runs import TeacherRun
 
     run = TeacherRun.load(folder)
+    if resume:
+        stack.enter_context(held(folder))
+    write_environment(folder, command=command, seed=run.training.seed)
     task = audio_tasks.load_again(run.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
     try:
         show(train(folder, task, run, resume=resume))
@@ -121,12 +129,13 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
     place = folder / "teacher"
     if (place / "teacher.json").is_file():
         return place
-    resume = (place / "config.json").is_file()
-    if not resume:
-        training = dataclasses.replace(config.teacher.training, seed=config.training.seed)
-        place.mkdir(parents=True, exist_ok=True)
-        TeacherRun(config.task, TeacherConfig(size=config.teacher.size), config.augment, training).save(place)
-    show(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
+    place.mkdir(parents=True, exist_ok=True)
+    with held(place):
+        resume = (place / "config.json").is_file()
+        if not resume:
+            training = dataclasses.replace(config.teacher.training, seed=config.training.seed)
+            TeacherRun(config.task, TeacherConfig(size=config.teacher.size), config.augment, training).save(place)
+        show(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
     return place
 
 

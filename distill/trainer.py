@@ -9,7 +9,7 @@ from typing import Any
 
 from audio_tasks.base import Task
 from bnn_exit._keras import set_seed
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel, build
 from bnn_exit.training import checkpoint
@@ -36,18 +36,35 @@ def plan_of(config: RunConfig) -> Plan:
     return Plan(steps=(Step.from_dict({**settings, "name": "train", "precision": config.model.precision}),))
 
 
-def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) -> Teacher | None:
+def teachers_of(config: RunConfig) -> list[str]:
+    """Paths of the teachers of a run, or "auto"; DataError if its settings hold something else."""
+    paths = (config.distillation or {}).get("teachers") or []
+    if not isinstance(paths, list) or not all(isinstance(path, str) and "\0" not in path for path in paths):
+        raise DataError(f"teachers of the run are {paths!r}, but must be a list of paths")
+    return paths
+
+
+def check_settings(config: RunConfig, folder: Path) -> None:
+    """DataError if the settings in a run folder say nonsense about how it is taught: they may come from elsewhere."""
+    try:
+        plan_of(config), teachers_of(config)
+    except BnnExitError as error:
+        raise DataError(f"{folder / 'config.json'} cannot be read: {error}") from error
+
+
+def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, trust: bool = False) -> Teacher | None:
     """The teacher that the settings of a run name, or None.
 
     Args:
         config: of the run.
         task: what is learned.
         trained: folder of the teacher that "auto" stands for; None gives an untrained one of its form.
+        trust: as of `load_teacher`. A run does not remember it: its folder may come from elsewhere.
 
     Raises:
         DataError, ArgumentError: as `load_teacher`.
     """
-    paths = (config.distillation or {}).get("teachers") or []
+    paths = teachers_of(config)
     kind = plan_of(config).teacher_kind
 
     def one(path: str) -> Teacher:
@@ -66,6 +83,7 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None) 
             labels=task.labels,
             features=task.features,
             clip_samples=task.clip_samples,
+            trust=trust,
         )
 
     teachers = [one(path) for path in paths]

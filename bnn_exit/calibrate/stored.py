@@ -19,7 +19,7 @@ from bnn_exit.calibrate.choose import Outcome
 from bnn_exit.calibrate.exit_costs import ExitCosts
 from bnn_exit.calibrate.operating_points import OperatingPoint, check_name, operating_points
 from bnn_exit.errors import ArtifactError, BnnExitError, DataError
-from bnn_exit.files import read_json, write_bytes, write_json
+from bnn_exit.files import read_json_object, write_bytes, write_json
 from bnn_exit.metadata import METADATA_NAME
 
 POINTS = "operating_points.json"
@@ -32,10 +32,10 @@ def points_of(folder: Path) -> dict[str, OperatingPoint]:
     """The operating points of a run; none if it has no file of them. DataError if that is damaged."""
     path = folder / POINTS
     try:
-        return {name: OperatingPoint.from_dict(values) for name, values in read_json(path).items()}
+        return {name: OperatingPoint.from_dict(values) for name, values in read_json_object(path).items()}
     except FileNotFoundError:
         return {}
-    except (ValueError, AttributeError, TypeError, KeyError, BnnExitError) as error:
+    except Exception as error:  # the folder may come from elsewhere: whatever nonsense in it runs into
         raise DataError(
             f"{path} cannot be read ({error}): python -m bnn_exit.train --resume {folder} makes it again"
         ) from error

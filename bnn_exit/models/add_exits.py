@@ -66,6 +66,10 @@ def cut_points(keras_model: keras.Model) -> list[str]:
 
 def _logits_model(model: keras.Model) -> keras.Model:
     """A copy of the model, weights included, without the softmax at its end."""
+    if not isinstance(model, keras.Model) and any(base.__module__.startswith("keras.") for base in type(model).__mro__):
+        raise ArgumentError(
+            "keras_model is a Keras 3 model, but Larq needs Keras 2: build it with bnn_exit._keras.keras"
+        )
     if not isinstance(model, keras.Model) or not model._is_graph_network:
         raise ArgumentError(
             f"keras_model is a {type(model).__name__}, but must be a functional or a built Sequential Keras model: "

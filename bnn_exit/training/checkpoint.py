@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +11,13 @@ import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.errors import DataError
-from bnn_exit.files import replacing
+from bnn_exit.files import write_arrays
 
 
 def save(path: Path, *, variables: list[tf.Variable], state: dict[str, Any]) -> None:
     """Write the values of `variables`, in order, and `state` (JSON values)."""
     arrays = {f"variable_{index}": variable.numpy() for index, variable in enumerate(variables)}
-    with replacing(path) as file:
-        np.savez(file, state=np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays)
+    write_arrays(path, {"state": np.frombuffer(json.dumps(state).encode(), np.uint8), **arrays})
 
 
 def load(path: Path, *, variables: list[tf.Variable], advice: str = "start the training again") -> dict[str, Any]:
@@ -35,11 +33,14 @@ def load(path: Path, *, variables: list[tf.Variable], advice: str = "start the t
     """
     try:
         with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
+            if any(member.compress_type for member in file.zip.infolist()):
+                raise ValueError("it is compressed, and may be larger than the memory")
             state = json.loads(file["state"].tobytes())
             values = [file[f"variable_{index}"] for index in range(len(file.files) - 1)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError) as error:
+    except Exception as error:  # whatever damage runs into
         raise DataError(f"checkpoint {str(path)!r} cannot be read ({error}): {advice}") from error
-    if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
+    found = [(value.shape, value.dtype.name) for value in values]
+    if found != [(tuple(variable.shape), variable.dtype.name.removesuffix("_ref")) for variable in variables]:
         raise DataError(f"checkpoint {str(path)!r} belongs to another network or optimizer: {advice}")
     for variable, value in zip(variables, values, strict=True):
         variable.assign(value)

@@ -19,8 +19,8 @@ from typing import Any, TypeVar
 
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, DataError, one_of
-from bnn_exit.files import read_json, write_json
+from bnn_exit.errors import INSTALL, ArgumentError, DataError, one_of
+from bnn_exit.files import read_json_object, write_json
 from bnn_exit.metadata import INPUTS
 from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel, build
 from bnn_exit.training import checkpoint
@@ -69,6 +69,16 @@ class RunTask:
     def from_dict(cls, values: dict[str, Any]) -> RunTask:
         """From `to_dict`."""
         features, labels = FeatureConfig.from_dict(values["features"]), tuple(values["labels"])
+        for name in ("name", "licence", "attribution"):
+            if not isinstance(values[name], str):
+                raise ArgumentError(f"{name} is {values[name]!r}, but must be text")
+        if not isinstance(values["labels"], list) or not all(isinstance(label, str) for label in labels):
+            raise ArgumentError(f"labels is {values['labels']!r}, but must be a list of texts")
+        if not isinstance(values["options"], dict):
+            raise ArgumentError(f"options is {values['options']!r}, but must be settings")
+        samples = values["clip_samples"]
+        if not isinstance(samples, int) or isinstance(samples, bool) or not 1 <= samples < 2**31:
+            raise ArgumentError(f"clip_samples is {samples!r}, but must be a whole number of at least 1")
         return cls(**{**values, "features": features, "labels": labels})
 
 
@@ -151,7 +161,7 @@ def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, ad
         DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` says what to do.
     """
     try:
-        values = read_json(path)
+        values = read_json_object(path)
         if values["format"] > FORMAT_VERSION:
             raise DataError(
                 f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
@@ -160,7 +170,7 @@ def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, ad
         return made(values)
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, TypeError, BnnExitError) as error:
+    except Exception as error:  # the folder may come from elsewhere: whatever nonsense in it runs into
         raise DataError(f"{path} cannot be read ({error!r}): {advice}") from error
 
 

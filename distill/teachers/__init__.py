@@ -25,6 +25,7 @@ def load_teacher(
     labels: Sequence[str] | None = None,
     features: FeatureConfig | None = None,
     clip_samples: int | None = None,
+    trust: bool = False,
 ) -> Teacher:
     """A teacher from disk; several paths give the mean of them.
 
@@ -36,20 +37,33 @@ def load_teacher(
         labels: of the student, to check that a folder's teacher of logits knows the same, in the same order.
         features, clip_samples: of the student, to check that a folder's teacher was trained with the same. A file's
             teacher of waveforms of any length hears so many samples.
+        trust: whether files may be run that are programs: SavedModels, Keras's `.h5` files, and `.keras` files with
+            more than layers of Keras and Larq. Folders, other `.keras` files and TFLite files are read as data.
 
     Raises:
         ArgumentError: an unknown kind, or an embedding of a student's run.
-        DataError: nothing that can be read is there, or it does not fit.
+        DataError: nothing that can be read is there, it does not fit, or it is a program that is not trusted.
+
+    Example:
+        >>> teacher = load_teacher("teacher.keras", input_shape=task.input_shape)
+        >>> teacher.outputs(task.log_mel("test")[:4]).shape
+        (4, 10)
     """
     if not isinstance(path, (str, os.PathLike)):
         found = [
             load_teacher(
-                one, kind=kind, input_shape=input_shape, labels=labels, features=features, clip_samples=clip_samples
+                one,
+                kind=kind,
+                input_shape=input_shape,
+                labels=labels,
+                features=features,
+                clip_samples=clip_samples,
+                trust=trust,
             )
             for one in path
         ]
         return found[0] if len(found) == 1 else MeanTeacher(found)
-    teacher, task = _open(expanded(path), kind=kind, clip_samples=clip_samples)
+    teacher, task = _open(expanded(path), kind=kind, clip_samples=clip_samples, trust=trust)
     if kind == "logits" and labels is not None and task is not None and task.labels != tuple(labels):
         known = task.labels
         raise DataError(
@@ -82,10 +96,10 @@ def _check_same(
             )
 
 
-def _open(path: Path, *, kind: str, clip_samples: int | None) -> tuple[Teacher, RunTask | None]:
+def _open(path: Path, *, kind: str, clip_samples: int | None, trust: bool) -> tuple[Teacher, RunTask | None]:
     """The teacher, and what it was trained on where that is known."""
     if files.is_model_file(path):
-        return files.FileTeacher(path, kind=kind, clip_samples=clip_samples), None
+        return files.FileTeacher(path, kind=kind, clip_samples=clip_samples, trust=trust), None
     if not path.exists():
         raise DataError(f"teacher {str(path)!r} does not exist: check the path")
     if not (path / "config.json").is_file():

@@ -16,7 +16,7 @@ from typing import Any
 from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.files import read_json, write_json
+from bnn_exit.files import read_json_object, write_json
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
@@ -63,8 +63,8 @@ class TeacherRun:
     def is_one(folder: Path) -> bool:
         """Whether the folder is one of a teacher, and not a run of a student."""
         try:
-            return _of_teacher(read_json(folder / "config.json"))
-        except (OSError, ValueError, TypeError):
+            return _of_teacher(read_json_object(folder / "config.json"))
+        except (OSError, ValueError):
             return False
 
     @classmethod

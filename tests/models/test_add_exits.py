@@ -46,6 +46,13 @@ def classifier(shape=(48, 64, 1), *, ending="softmax", **options):
     return keras.Model(source, logits)
 
 
+def keras_3_model():
+    """By the other Keras, which TensorFlow brings."""
+    import keras as keras_3
+
+    return keras_3.Sequential([keras_3.layers.Input((8, 8, 1)), keras_3.layers.Conv2D(2, 3, name="a")])
+
+
 def clips(count=6, shape=(48, 64)):
     return np.random.default_rng(0).normal(size=(count, *shape)).astype(np.float32)
 
@@ -247,6 +254,11 @@ class Subclassed(keras.Model):
             not_copied,
             {"at": ["a"]},
             "keras_model cannot be copied, because a layer's get_config is wrong: its settings",
+        ),
+        (
+            keras_3_model,
+            {"at": ["a"]},
+            "is a Keras 3 model, but Larq needs Keras 2: build it with bnn_exit._keras.keras",
         ),
         (lambda: Subclassed(), {"at": ["a"]}, "keras_model is a Subclassed, but must be a functional or a built"),
         (lambda: classifier((None, None, 1)), {"at": ["first"]}, r"takes float32 \(None, None, None, 1\), but must"),

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
+import json
 import os
+import pickle
+import random
 import sys
 import wave
 from collections.abc import Callable
@@ -179,13 +183,75 @@ def test_features_are_kept_and_keyed_by_settings(
     assert len(list(clips.folder.glob("*.part"))) == 0
 
 
-def test_truncated_features_are_made_again(files: dict[str, Path], cache: Path) -> None:
+def other_array(data: bytes, generator: random.Random) -> bytes:
+    """What a cache entry may look like after something went wrong."""
+    whole = io.BytesIO()
+    np.save(whole, np.arange(12.0).reshape(3, 4))
+    middle = generator.randrange(len(data))
+    half = len(data) // 2
+    return generator.choice(
+        [
+            b"",
+            b"{",
+            b"[]",
+            b"null",
+            b"3",
+            b"\xff" * 40,
+            b"PK\x03\x04" + data,
+            b"[" * 100_000,
+            bytes(len(data)),
+            data[:-1],
+            data[:middle],
+            data + b"\0",
+            data[half:] + data[:half],
+            data[:middle] + bytes([data[middle] ^ 1 << generator.randrange(8)]) + data[middle + 1 :],
+            whole.getvalue(),
+            pickle.dumps({"usable": []}),
+            b'{"usable": [["c0.wav", 5, "x"]], "problems": {}}',
+        ]
+    )
+
+
+def test_a_damaged_entry_is_made_again_whatever_is_wrong_with_it(files: dict[str, Path], cache: Path) -> None:
+    def split_and_features() -> tuple[Clips, np.ndarray]:
+        clips = decode(files, cache)
+        split = split_of("train", [Member(key, 0, "s") for key in files], clips)
+        return clips, cached_log_mel(split, features=FeatureConfig(), cache_dir=clips.folder)
+
+    clips, features = split_and_features()
+    expected = np.array(clips.waveforms), np.array(features), clips.lengths, clips.contents, clips.rows
+    entries = sorted(clips.folder.iterdir())
+    assert [path.suffix for path in entries] == [".int16", ".json", ".float32", ".json"]
+    contents = [path.read_bytes() for path in entries]
+    generator = random.Random(0)
+    for _ in range(150):
+        for path, content in zip(entries, contents, strict=True):
+            path.unlink()
+            if generator.random() < 0.95:
+                path.write_bytes(other_array(content, generator) if generator.random() < 0.5 else content)
+        if generator.random() < 0.1:  # of one another
+            entries[0].write_bytes(contents[2])
+        clips, features = split_and_features()
+        found = clips.waveforms, features, clips.lengths, clips.contents, clips.rows
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_equal(one, other)
+
+
+def test_an_entry_of_an_earlier_version_is_made_again(files: dict[str, Path], cache: Path) -> None:
     clips = decode(files, cache)
-    split = split_of("train", [Member(key, 0, "s") for key in files], clips)
-    expected = np.array(cached_log_mel(split, features=FeatureConfig(), cache_dir=clips.folder))
-    path = next(clips.folder.glob("*.npy"))
-    path.write_bytes(path.read_bytes()[:-4])
-    np.testing.assert_array_equal(cached_log_mel(split, features=FeatureConfig(), cache_dir=clips.folder), expected)
+    expected, record = np.array(clips.waveforms), next(clips.folder.glob("*.json"))
+    usable = [[key, clips.lengths[key], clips.contents[key]] for key in clips.rows]
+    record.write_text(json.dumps({"usable": usable, "problems": {}}))
+    np.testing.assert_array_equal(decode(files, cache).waveforms, expected)
+    assert "crc32" in record.read_text()
+
+
+def test_what_a_killed_command_left_is_removed(files: dict[str, Path], cache: Path) -> None:
+    folder = decode(files, cache).folder
+    (folder / ".clips-older.int16.1234.part").write_bytes(b"half")
+    os.utime(files["c0.wav"], ns=(1, 1))
+    decode(files, cache)
+    assert not list(folder.glob(".*"))
 
 
 def test_full_disk_keeps_the_error_and_leaves_nothing(

@@ -85,7 +85,7 @@ def test_options_may_be_given_as_text(task, tmp_path):
 
 def test_features_are_kept_on_disk(task):
     made = task.log_mel("test")
-    assert made.shape == (6, 98, 64) and len(list(task.cache_dir.glob("log_mel-test-*.npy"))) == 1
+    assert made.shape == (6, 98, 64) and len(list(task.cache_dir.glob("log_mel-test-*.float32"))) == 1
     again = audio_tasks.load("synthetic", cache_dir=task.cache_dir.parent, **SMALL)
     assert again.cache_dir == task.cache_dir
     np.testing.assert_array_equal(again.log_mel("test"), made)
