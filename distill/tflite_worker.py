@@ -83,7 +83,8 @@ def _open(data: bytes) -> tuple[dict[str, Any], Callable[[np.ndarray], np.ndarra
 
     facts = {"inputs": described(inputs), "outputs": described(outputs)}
 
-    def ask(clips: np.ndarray) -> np.ndarray:
+    # The interpreter points into the file's bytes: they stay as long as it is asked.
+    def ask(clips: np.ndarray, *, _file: bytes = data) -> np.ndarray:
         rows = []
         for clip in clips:
             interpreter.SetTensor(inputs[0], clip.reshape(facts["inputs"][0][1]))
