@@ -7,14 +7,16 @@
 Each row is a small QuickNet, trained by the fast recipe, for fewer epochs, on the words in DIR (Arabic Speech
 Commands). It differs from the others in one thing: nothing (`usual`), clips attenuated at random (`attenuated`), or
 every clip brought to one level before its log-mel (`normalised`). `usual-normalised` is the network of `usual`, given
-normalised clips without a training of its own. `measure` takes the test clips at several levels, rounded and clipped to
-16 bits as a file would hold them, and the accuracy of every exit in Keras. The recipes hold what was chosen.
+normalised clips without a training of its own; `shipped` and `shipped-normalised` are the model file that comes with
+the package, given the same, and need no training. `measure` takes the test clips at several levels, rounded and clipped
+to 16 bits as a file would hold them, and gives the accuracy of every exit: in Keras, of a model file on its backend.
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +49,7 @@ class Row:
         changes: of the recipe's augmentation.
         normalised: every clip is brought to NORMAL_DB before its log-mel.
         run: the row whose network this is; "" for one of its own.
+        model: a model file in place of a network of ours, by its name.
         seed: of its training.
     """
 
@@ -54,9 +57,11 @@ class Row:
     changes: dict[str, float]
     normalised: bool = False
     run: str = ""
+    model: str = ""
     seed: int = 0
 
 
+SHIPPED = "arabic-speech-commands-small"
 NEVER = {"attenuation_probability": 0.0}
 HALF = {"attenuation_probability": 0.5, "attenuation_db": 40.0}
 ROWS = {
@@ -64,6 +69,10 @@ ROWS = {
     "attenuated": Row("half of the clips attenuated by 0 to 40 dB", HALF),
     "normalised": Row(f"clips brought to {NORMAL_DB:g} dB", NEVER, normalised=True),
     "usual-normalised": Row(f"trained as usual, clips then brought to {NORMAL_DB:g} dB", NEVER, True, run="usual"),
+    "shipped": Row("the model of the package", NEVER, model=SHIPPED),
+    "shipped-normalised": Row(
+        f"the model of the package, clips brought to {NORMAL_DB:g} dB", NEVER, True, model=SHIPPED
+    ),
     "usual-seed1": Row("no attenuation, seed 1", NEVER, seed=1),
     "attenuated-seed1": Row("half of the clips attenuated by 0 to 40 dB, seed 1", HALF, seed=1),
 }
@@ -106,6 +115,8 @@ def train(row: Row, task: audio_tasks.Task, folder: Path) -> None:
     import bnn_exit
     from bnn_exit._keras import make_repeatable
 
+    if row.model:
+        raise ArgumentError(f"{row.about} is trained already: measure it")
     recipe, model = network(row, task)
     make_repeatable()
     folder.mkdir(parents=True, exist_ok=True)
@@ -161,20 +172,12 @@ def recorded(waveform: np.ndarray, gain_db: float) -> np.ndarray:
 
 def measure(row: Row, task: audio_tasks.Task, folder: Path) -> dict[str, Any]:
     """Accuracy of every exit on the test split at each level."""
-    from bnn_exit.training import checkpoint
-    from bnn_exit.training.loop import BEST
-
-    if not (folder / HISTORY).is_file():
-        raise ArgumentError(f"{folder} holds no finished network: python benchmarks/levels.py train first")
-    recipe, model = network(row, task)
-    checkpoint.load(folder / BEST, variables=model.keras_model.weights)
+    classify, about = of_file(row, task) if row.model else of_network(row, task, folder)
     levels = {}
     for gain_db in GAINS_DB:
-        log_mels = []
-        for index in range(len(task.test)):
-            waveform = recorded(task.test.waveform(index), gain_db)
-            log_mels.append(logmel.log_mel(at_level(waveform) if row.normalised else waveform, task.features))
-        right = model.logits(np.stack(log_mels)).argmax(axis=-1) == np.asarray(task.test.labels)[:, None]
+        clips = (recorded(task.test.waveform(index), gain_db) for index in range(len(task.test)))
+        labels = classify([at_level(clip) if row.normalised else clip for clip in clips])
+        right = labels == np.asarray(task.test.labels)[:, None]
         levels[str(gain_db)] = [round(float(mean), 4) for mean in right.mean(axis=0)]
     return {
         "about": row.about,
@@ -184,11 +187,42 @@ def measure(row: Row, task: audio_tasks.Task, folder: Path) -> dict[str, Any]:
         "attribution": task.attribution,
         "split": "test",
         "sample_count": len(task.test),
-        "seed": row.seed,
-        "epochs": EPOCHS,
-        "augment": dataclasses.replace(recipe.augment, **row.changes).to_dict(),
+        **about,
         "accuracy_by_gain_db": levels,
     }
+
+
+Classify = Callable[[list[np.ndarray]], np.ndarray]
+"""From waveforms to labels [clips, exits]."""
+
+
+def of_network(row: Row, task: audio_tasks.Task, folder: Path) -> tuple[Classify, dict[str, Any]]:
+    """The network that was trained into `folder`."""
+    from bnn_exit.training import checkpoint
+    from bnn_exit.training.loop import BEST
+
+    if not (folder / HISTORY).is_file():
+        raise ArgumentError(f"{folder} holds no finished network: python benchmarks/levels.py train first")
+    recipe, model = network(row, task)
+    checkpoint.load(folder / BEST, variables=model.keras_model.weights)
+    augment = dataclasses.replace(recipe.augment, **row.changes).to_dict()
+    return (
+        lambda clips: model.logits(np.stack([logmel.log_mel(clip, task.features) for clip in clips])).argmax(axis=-1),
+        {"measured_with": "Keras", "seed": row.seed, "epochs": EPOCHS, "augment": augment},
+    )
+
+
+def of_file(row: Row, task: audio_tasks.Task) -> tuple[Classify, dict[str, Any]]:
+    """A model file, by its name."""
+    import bnn_exit
+
+    session = bnn_exit.load(row.model)
+    if session.labels != task.labels:
+        raise ArgumentError(f"{row.model} knows other words than the data: give those that it was trained on")
+    return (
+        lambda clips: np.stack([session.exit_probabilities(clip).argmax(axis=-1) for clip in clips]),
+        {"measured_with": f"{row.model}, {session.backend} backend"},
+    )
 
 
 def save(name: str, result: dict[str, Any]) -> None:

@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
         type=numbers,
         metavar="T1,T2,...",
         help="one number for each exit but the last: a clip leaves at an exit if its score is below; "
-        "0 turns an exit off, 1000 makes it always answer",
+        f"0 turns an exit off, {rule.ALWAYS:g} makes it always answer",
     )
     arguments.add_argument(
         "--backend",

@@ -84,7 +84,7 @@ def check_thresholds(thresholds: npt.ArrayLike | Sequence[float], *, exits: int)
     if not np.all(np.isfinite(limits) & (limits >= 0)):
         raise ArgumentError(
             f"thresholds is {_listed(values)}, but each must be a finite number of at least 0 "
-            "(0 turns an exit off, 1000 makes it always answer)"
+            f"(0 turns an exit off, {ALWAYS:g} makes it always answer)"
         )
     return limits
 

@@ -11,7 +11,7 @@ from bnn_exit import policies
 from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.policies import POLICIES, Sizes, log_softmax, softmax
+from bnn_exit.policies import POLICIES, Sizes, log_softmax, rule, softmax
 from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
@@ -286,3 +286,9 @@ def test_each_policy_counts_its_own_work():
         "class_means_1bit": Cost(2000, 30),
     }
     assert issubclass(ClassMeans1Bit, ClassMeans) and math.isclose(found["class_means_1bit"].ops, 2000 / 64 + 30)
+
+
+def test_one_threshold_makes_an_exit_always_answer_under_every_policy():
+    assert all(kind().highest(10**6) < rule.ALWAYS for kind in POLICIES.values())
+    with pytest.raises(ArgumentError, match=r"0 turns an exit off, 1000 makes it always answer"):
+        rule.check_thresholds([-1.0], exits=2)
