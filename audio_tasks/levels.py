@@ -6,6 +6,7 @@ import numpy as np
 
 from audio_tasks.base import Task
 from bnn_exit.audio.level import ACTIVE_DB, QUIET_DB, SPEECH_DB, level
+from bnn_exit.display import shown
 
 MOST_CLIPS = 200
 """How many clips of a class are looked at."""
@@ -21,7 +22,8 @@ def levels_of(task: Task) -> tuple[list[str], list[str]]:
         return [], []
     loud = {label: found for label, found in table.items() if label not in SILENT} or table
     rows = {**table, "all": np.concatenate(list(loud.values()))}
-    width = max(len(label) for label in (*rows, "class"))
+    names = {label: shown(label) for label in rows}
+    width = max(len(name) for name in (*names.values(), "class"))
     lines = [
         f"levels in dBFS, medians: of all samples (RMS), of the frames at most {ACTIVE_DB:.0f} dB below the loudest "
         "(active), of the",
@@ -30,7 +32,7 @@ def levels_of(task: Task) -> tuple[list[str], list[str]]:
     ]
     for label, found in rows.items():
         figures = "".join(f"{_shown(value):>12}" for value in np.median(found, axis=0))
-        lines.append(f"{label.ljust(width)}{figures}{np.mean(found[:, 1] < QUIET_DB):>12.0%}")
+        lines.append(f"{names[label].ljust(width)}{figures}{np.mean(found[:, 1] < QUIET_DB):>12.0%}")
     return lines, _warnings(loud)
 
 
@@ -51,8 +53,8 @@ def _warnings(table: dict[str, np.ndarray]) -> list[str]:
         what = "the clips are"
         figure = np.median(np.concatenate(list(table.values()))[:, 1])
     else:
-        shown = ", ".join(quiet[:5]) + (", ..." if len(quiet) > 5 else "")
-        what = f"the clips of {len(quiet)} of {len(table)} classes ({shown}) are"
+        some = ", ".join(map(shown, quiet[:5])) + (", ..." if len(quiet) > 5 else "")
+        what = f"the clips of {len(quiet)} of {len(table)} classes ({some}) are"
         figure = np.median(np.concatenate([table[label] for label in quiet])[:, 1])
     return [
         f"{what} quiet: their active level is {_shown(figure)} dBFS, that of speech about {SPEECH_DB:.0f}; a network "

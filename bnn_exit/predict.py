@@ -113,7 +113,7 @@ def _predict(session: runtime.Session, path: str, *, explain: bool, chosen: dict
     recording = wav.load(path, sample_rate_hz=rate, max_samples=samples)
     quiet = quietness(recording.waveform)
     if quiet:
-        print(f"warning: {path}: {quiet}", file=sys.stderr)
+        show(f"warning: {shown(path)}: {quiet}", file=sys.stderr)
     prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)
     return dataclasses.replace(prediction, left_out_s=max(0, recording.samples - samples) / rate)
 

@@ -90,7 +90,7 @@ def export(
     """
     made = make(model, path, task=task, operating_points=operating_points, input=input, policy=policy)
     for note in made.parity.notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=2)
     write_bytes(path, made.data)
     return made.audit
 
