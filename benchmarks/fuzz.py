@@ -62,7 +62,7 @@ def main() -> int:
     options = parser.parse_args()
     programs = build(options)
     if options.only:
-        return try_only(options.only, programs)
+        return try_only(options, programs)
     work = options.work / hashlib.sha256(json.dumps(identity(options)).encode()).hexdigest()[:12]
     (work / "findings").mkdir(parents=True, exist_ok=True)
     if options.coverage:
@@ -116,14 +116,16 @@ def started(programs: dict[str, Path]) -> dict[str, answers.Native]:
     return {name: answers.Native(path, ENVIRONMENT) for name, path in programs.items()}
 
 
-def try_only(names: list[str], programs: dict[str, Path]) -> int:
+def try_only(options: argparse.Namespace, programs: dict[str, Path]) -> int:
     natives, files, found = started(programs), sources(), 0
-    for name in names:
+    options.work.mkdir(parents=True, exist_ok=True)
+    for name in options.only:
         kind, number = name.split("-")[:2]
         case = cases.graph_case(int(number)) if kind == "graph" else cases.file_case(int(number), files)
         outcome = cases.try_case(case, natives)
-        Path(f"{case.name}.tflite").write_bytes(case.file)
-        print(f"{case.name}.tflite: {outcome.verdicts}, {outcome.ns_a_step:.2f} ns a step, {outcome.peak_bytes} bytes")
+        path = options.work / f"{case.name}.tflite"
+        path.write_bytes(case.file)
+        print(f"{path}: {outcome.verdicts}, {outcome.ns_a_step:.2f} ns a step, {outcome.peak_bytes} bytes")
         for finding in outcome.findings:
             print(f"  {finding.kind}: {finding.text}")
         found += bool(outcome.findings)

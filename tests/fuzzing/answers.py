@@ -108,7 +108,7 @@ class Native:
         max_operations: int = 1 << 26,
         threads: int = 1,
         flags: int = 0,
-        timeout_s: float = 30,
+        timeout_s: float = 90,
     ) -> Answers:
         """What becomes of a file and inputs for some runs.
 

@@ -32,7 +32,8 @@ MANY_STEPS = 100_000
 NS_TO_LOAD = 2e9
 ROOM_TO_LOAD = 4 << 20
 """Bytes beside `max_bytes` and twice the file that loading may take."""
-REFERENCE_SECONDS = 5
+REFERENCE_SECONDS = 10
+"""Of the processor, for one case: what takes longer is counted, but not judged."""
 MOST_INPUTS = 1 << 19
 """Values; what asks for more is loaded, but not run."""
 
@@ -127,8 +128,8 @@ def _judged(case: Case, answers: Sequence[native_answers.Answer]) -> list[judge.
     def stop(*_: object) -> None:
         raise _TooLong
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, REFERENCE_SECONDS)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, REFERENCE_SECONDS)
     try:
         return judge.judge(case.file, case.rounds, answers)
     except (_TooLong, MemoryError, RecursionError):
@@ -136,8 +137,8 @@ def _judged(case: Case, answers: Sequence[native_answers.Answer]) -> list[judge.
     except Exception as error:  # its errors are BnnExitError: this is a finding, too
         return [judge.Verdict("an error of the reference", repr(error)) for _ in answers]
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def try_case(case: Case, programs: Mapping[str, Native]) -> Outcome:
