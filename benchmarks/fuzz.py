@@ -66,7 +66,7 @@ def main() -> int:
     work = options.work / hashlib.sha256(json.dumps(identity(options)).encode()).hexdigest()[:12]
     (work / "findings").mkdir(parents=True, exist_ok=True)
     if options.coverage:
-        os.environ["LLVM_PROFILE_FILE"] = str(work.resolve() / "%p.profraw")
+        os.environ["LLVM_PROFILE_FILE"] = str(work.resolve() / "%4m.profraw")
     seconds = run(options, programs, work)
     if options.coverage:
         return uncovered(options, work)

@@ -1,4 +1,4 @@
-"""Writes files for the fuzzers to start from: operators, adaptive files, metadata, and exports that are given.
+"""Writes files for the fuzzers to start from: operators, random graphs, adaptive files, metadata, and exports.
 
     PYTHONPATH=.:tests python tests/fuzz_corpus.py FOLDER [MODEL.tflite ...]
 
@@ -16,8 +16,11 @@ import numpy as np
 import tiny_files
 from binary_cases import convolution
 from file_fixtures import single_operator
+from fuzzing.graphs import random_graph
 from operator_cases import CASES, as_arrays
 
+GRAPHS = 60
+"""Random graphs, in which values are read twice, layers follow one another and branches share values."""
 ROOM = 3000
 """Bytes of metadata in the base file, so that longer ones than its own can be tried."""
 
@@ -59,6 +62,7 @@ def main() -> int:
     corpus = folder / "corpus"
     corpus.mkdir(parents=True, exist_ok=True)
     files = sources([Path(argument) for argument in sys.argv[2:]])
+    files |= {f"graph_{number}": random_graph(number).data for number in range(GRAPHS)}
     meta = tiny_files.metadata().to_json()
     files["metadata"] = meta
     for name, data in files.items():

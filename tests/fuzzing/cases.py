@@ -19,7 +19,7 @@ from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import flatbuffer
 from fuzzing import answers as native_answers
 from fuzzing import judge
-from fuzzing.answers import CLASSIFIER, FORK, TWO_THREADS, Native
+from fuzzing.answers import CLASSIFIER, FORK, MISUSE, TWO_THREADS, Native
 from fuzzing.changes import changed
 from fuzzing.graphs import random_graph
 from fuzzing.maker import SPECIAL
@@ -94,6 +94,7 @@ def file_case(number: int, sources: Mapping[str, bytes]) -> Case:
 def _manner(number: int) -> tuple[int, int]:
     """Threads and flags: a fork now and then, two threads on one network, one to three threads of its own."""
     flags = (FORK if number % 50 == 7 else 0) | (TWO_THREADS if number % 20 == 3 else 0)
+    flags |= MISUSE if number % 100 == 11 else 0
     return (1, 1, 1, 2, 1, 1, 3)[number % 7], flags
 
 

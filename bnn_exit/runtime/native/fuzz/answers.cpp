@@ -33,13 +33,15 @@
 #ifdef BNN_EXIT_COUNTS_MEMORY
 #include <sanitizer/allocator_interface.h>
 #endif
+// There if lines are counted: a child tells what it ran, too.
+extern "C" __attribute__((weak)) int __llvm_profile_write_file();
 
 namespace {
 
 using Bytes = std::vector<uint8_t>;
 using Rounds = std::vector<std::vector<Bytes>>;
 
-enum Flag : uint32_t { kFork = 1, kTwoThreads = 2, kClassifier = 4 };
+enum Flag : uint32_t { kFork = 1, kTwoThreads = 2, kClassifier = 4, kMisuse = 8 };
 
 struct Case {
   Bytes file;
@@ -195,6 +197,7 @@ void try_fork(bnn_exit_network* network, const Case& given, const Result& expect
     bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &other, nullptr, 0);
     if (other) same &= run(other, given.rounds[0]) == expected;
     bnn_exit_free(other);
+    if (__llvm_profile_write_file) __llvm_profile_write_file();
     _exit(same ? 0 : 3);
   }
   int status = 0;
@@ -258,6 +261,7 @@ void try_file(const Case& given, const std::string& isa) {
   put(static_cast<uint32_t>(runs ? given.rounds.size() : 0));
   std::vector<Result> results;
   for (size_t i = 0; runs && i < given.rounds.size(); ++i) {
+    if (given.settings.threads > 1) std::this_thread::sleep_for(std::chrono::microseconds(300));  // its threads fall asleep
     results.push_back(run(network, given.rounds[i]));
     const Result& result = results.back();
     put(static_cast<int32_t>(result.status));
@@ -297,7 +301,63 @@ void try_classifier(const Case& given) {
     require(found.exit_index >= 0 && found.exit_index < bnn_exit_exit_count(classifier), "an exit that is not there");
     require(found.label == bnn_exit_label(classifier, found.label_index), "a label that is not there");
   }
+  require(bnn_exit_sample_rate_hz(classifier) > 0, "no sample rate");
+  bnn_exit_answer found = {};
+  require(bnn_exit_classify(classifier, nullptr, 1, nullptr, nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no waveform");
+  float silence = 0;
+  require(bnn_exit_classify(classifier, &silence, 1, nullptr, nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no thresholds");
+  require(bnn_exit_classify(classifier, &silence, 1, "no such point", nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no such point");
   bnn_exit_classifier_free(classifier);
+}
+
+// Calls that break the rules get an error or nothing, and change nothing.
+void try_misuse(const Case& given) {
+  Message message;
+  const bnn_exit_settings many = {0, 0, 300}, negative = {0, 0, -1};
+  bnn_exit_network* network = nullptr;
+  for (const bnn_exit_settings* settings : {&many, &negative}) {
+    bnn_exit_status status = bnn_exit_load(given.file.data(), given.file.size(), settings, &network, message.text, sizeof message.text);
+    message.check(status);
+    require(status == BNN_EXIT_ARGUMENT && !network, "so many threads");
+  }
+  require(bnn_exit_load(nullptr, 1, nullptr, &network, message.text, 5) == BNN_EXIT_ARGUMENT, "no file");
+  require(std::strlen(message.text) == 4, "a text is not cut to its buffer");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "no place for a network");
+  setenv("BNN_EXIT_ISA", "none", 1);
+  require(*bnn_exit_isa() == 0, "an instruction set that is not there");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) == BNN_EXIT_ARGUMENT, "the same");
+  unsetenv("BNN_EXIT_ISA");
+  require(*bnn_exit_isa() != 0 && *bnn_exit_version() != 0, "no name");
+  if (bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &network, nullptr, 0) == BNN_EXIT_OK) {
+    bnn_exit_tensor tensor;
+    const void* data;
+    size_t size;
+    require(bnn_exit_input(network, -1, &tensor) == BNN_EXIT_ARGUMENT, "input -1");
+    require(bnn_exit_output(network, bnn_exit_output_count(network), &tensor) == BNN_EXIT_ARGUMENT, "one output too many");
+    require(bnn_exit_metadata(network, nullptr, &data, &size) == BNN_EXIT_ARGUMENT, "metadata without a name");
+    require(bnn_exit_metadata(network, "none", &data, &size) == BNN_EXIT_OK && !data && !size, "metadata that are not there");
+    require(bnn_exit_run(network, nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "a run without inputs");
+  }
+  bnn_exit_free(network);
+  bnn_exit_front_end* front_end = nullptr;
+  bnn_exit_features features = {16000, 400, 160, 512, 20, 20, 7600, 1e-6};
+  require(bnn_exit_front_end_new(&features, &front_end, nullptr, 0) == BNN_EXIT_OK, "good features");
+  std::vector<float> waveform(1040, 0.25f), log_mel(bnn_exit_frames(front_end, waveform.size()) * 20);
+  bnn_exit_log_mel(front_end, waveform.data(), waveform.size(), log_mel.data());
+  require(bnn_exit_frames(front_end, 399) == 0, "frames of less than a window");
+  bnn_exit_front_end_free(front_end);
+  for (int32_t bnn_exit_features::*field : {&bnn_exit_features::sample_rate_hz, &bnn_exit_features::window_samples, &bnn_exit_features::hop_samples,
+                                            &bnn_exit_features::fft_size, &bnn_exit_features::num_mels}) {
+    bnn_exit_features odd = features;
+    odd.*field = -1;
+    message.check(bnn_exit_front_end_new(&odd, &front_end, message.text, sizeof message.text));
+    require(!front_end, "features below 0");
+  }
+  require(bnn_exit_front_end_new(nullptr, &front_end, nullptr, 0) == BNN_EXIT_ARGUMENT, "no features");
+  bnn_exit_classifier* classifier = nullptr;
+  require(bnn_exit_classifier_new(nullptr, 1, nullptr, &classifier, nullptr, 0) == BNN_EXIT_ARGUMENT, "no file");
+  bnn_exit_classifier_free(nullptr);
+  bnn_exit_front_end_free(nullptr);
 }
 
 }  // namespace
@@ -316,6 +376,7 @@ int main() {
     for (const std::string& isa : isas) try_file(given, isa);
     put(static_cast<uint32_t>((given.flags & kClassifier) != 0));
     if (given.flags & kClassifier) try_classifier(given);
+    if (given.flags & kMisuse) try_misuse(given);
     put(static_cast<uint32_t>(broken.size()));
     for (const std::string& what : broken) put_text(what);
     uint32_t size = static_cast<uint32_t>(answer.size());
