@@ -234,7 +234,8 @@ def _arg(function: Any) -> Kernel:
         (values,) = operands(inputs[:1], 1, ("float32", "int32"))
         if values.size == 0 or outputs[0].dtype not in ("int32", "int64"):
             raise ValueError(f"its input is {list(values.shape)} and its result {outputs[0].dtype}")
-        return (np.asarray(function(values, axis=whole(inputs[1])[0])).astype(outputs[0].dtype),)
+        axis = axis_of(whole(inputs[1])[0], values.ndim)  # NumPy takes an axis of 32 for none
+        return (np.asarray(function(values, axis=axis)).astype(outputs[0].dtype),)
 
     return find
 

@@ -44,6 +44,15 @@ def test_one_size_alone_may_be_left_to_be_found_out(single, run):
 
 
 @BACKENDS
+@pytest.mark.parametrize("name", ["ARG_MAX", "ARG_MIN"])
+@pytest.mark.parametrize("axis", [2, -3, 32, 64])
+def test_an_axis_that_is_not_there(single, run, name, axis):
+    options = f"Arg{name[4:].capitalize()}Options"
+    with pytest.raises(ArtifactError, match=name):
+        run(*single(name, [floats(7, 4), whole(axis)], [((), "int32")], options, outputType=2))
+
+
+@BACKENDS
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize(
     "change",
