@@ -61,7 +61,7 @@ def whole(values: Any) -> list[int]:
 
 
 def axis_of(number: int, rank: int) -> int:
-    """An axis, counted from the end if negative."""
+    """An axis, counted from the end if negative. NumPy may take others: 32 for all axes, before its version 2."""
     if not -rank <= number < rank:
         raise IndexError(f"axis {number} of {rank}")
     return number % rank

@@ -57,12 +57,12 @@ def _require_one_type(inputs: list[Any]) -> None:
 
 def _split(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
     axis, values = inputs
-    return tuple(np.split(values, len(outputs), axis=whole(axis)[0]))
+    return tuple(np.split(values, len(outputs), axis=axis_of(whole(axis)[0], values.ndim)))
 
 
 def _split_v(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
     values, sizes, axis = inputs
-    where, lengths = whole(axis)[0], whole(sizes)
+    where, lengths = axis_of(whole(axis)[0], values.ndim), whole(sizes)
     rest = values.shape[where] - sum(length for length in lengths if length != -1)
     lengths = [rest if length == -1 else length for length in lengths]
     if sum(lengths) != values.shape[where] or min(lengths) < 0:
@@ -73,22 +73,23 @@ def _split_v(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -
 def _pack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     _require_one_type(inputs)
     require_size((len(inputs), *inputs[0].shape))
-    return (np.stack(inputs, axis=options["axis"]),)
+    return (np.stack(inputs, axis=axis_of(options["axis"], inputs[0].ndim + 1)),)
 
 
 def _unpack(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array, ...]:
-    if inputs[0].shape[options["axis"]] != len(outputs):
-        raise ValueError(f"{inputs[0].shape[options['axis']]} values for {len(outputs)} outputs")
-    return tuple(np.moveaxis(inputs[0], options["axis"], 0))
+    axis = axis_of(options["axis"], inputs[0].ndim)
+    if inputs[0].shape[axis] != len(outputs):
+        raise ValueError(f"{inputs[0].shape[axis]} values for {len(outputs)} outputs")
+    return tuple(np.moveaxis(inputs[0], axis, 0))
 
 
 def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
     values, indices = inputs
     if options["batch_dims"] != 0:
         raise ValueError("batch_dims other than 0 are not supported")
-    if indices.size and not 0 <= indices.min() <= indices.max() < values.shape[options["axis"]]:
-        raise IndexError(f"an index is outside the {values.shape[options['axis']]} values")
     axis = axis_of(options["axis"], values.ndim)
+    if indices.size and not 0 <= indices.min() <= indices.max() < values.shape[axis]:
+        raise IndexError(f"an index is outside the {values.shape[axis]} values")
     require_size((*values.shape[:axis], *indices.shape, *values.shape[axis + 1 :]))
     return (np.take(values, indices, axis=axis),)
 
@@ -234,8 +235,7 @@ def _arg(function: Any) -> Kernel:
         (values,) = operands(inputs[:1], 1, ("float32", "int32"))
         if values.size == 0 or outputs[0].dtype not in ("int32", "int64"):
             raise ValueError(f"its input is {list(values.shape)} and its result {outputs[0].dtype}")
-        axis = axis_of(whole(inputs[1])[0], values.ndim)  # NumPy takes an axis of 32 for none
-        return (np.asarray(function(values, axis=axis)).astype(outputs[0].dtype),)
+        return (np.asarray(function(values, axis=axis_of(whole(inputs[1])[0], values.ndim))).astype(outputs[0].dtype),)
 
     return find
 

@@ -129,7 +129,7 @@ def test_the_table_and_markdown(model, clips, capsys):
     assert "-bit userland, " in lines[1] and lines[1].endswith(", 1 thread")
     assert lines[3].split("  ")[0] == "us" and lines[3].endswith("reference minimum  reference median  reference p95")
     assert [line.split("  ")[0] for line in lines[4:15]] == [*ROWS, "full", "balanced", "fast", "whole clip, balanced"]
-    assert lines[16] == "full: 0 % at exit 1, 0 % at exit 2, 100 % at exit 3"
+    assert "full: 0 % at exit 1, 0 % at exit 2, 100 % at exit 3" in lines[15:]  # a line on noise may come first
     assert err.startswith("warning: these are not the times of the native runtime")
     assert bench.main([model, "--backends", "reference", "--repeats", "1", "--markdown"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -43,6 +43,38 @@ def test_one_size_alone_may_be_left_to_be_found_out(single, run):
         run(*single("RESHAPE", [floats(7, 4), whole(-3, 7, 4)], [((1, 7, 4), "float32")], "ReshapeOptions"))
 
 
+AXES = {  # operator -> its inputs, outputs and options for an axis that does not exist
+    "ARG_MAX": lambda axis: ([floats(1, 1, 1, 1), whole(axis)], [((), "int32")], "ArgMaxOptions", {"outputType": 2}),
+    "SPLIT": lambda axis: ([whole(axis), floats(4)], [((2,), "float32")] * 2, "SplitOptions", {"numSplits": 2}),
+    "SPLIT_V": lambda axis: (
+        [floats(4), whole(2, 2), whole(axis)],
+        [((2,), "float32")] * 2,
+        "SplitVOptions",
+        {"numSplits": 2},
+    ),
+    "PACK": lambda axis: (
+        [floats(4), floats(4)],
+        [((2, 4), "float32")],
+        "PackOptions",
+        {"valuesCount": 2, "axis": axis},
+    ),
+    "UNPACK": lambda axis: ([floats(2, 4)], [((4,), "float32")] * 2, "UnpackOptions", {"num": 2, "axis": axis}),
+    "GATHER": lambda axis: ([floats(4), whole(1)], [((1,), "float32")], "GatherOptions", {"axis": axis}),
+    "MEAN": lambda axis: ([floats(1, 1), whole(axis)], [((1,), "float32")], "ReducerOptions", {}),
+    "CONCATENATION": lambda axis: ([floats(4)] * 2, [((8,), "float32")], "ConcatenationOptions", {"axis": axis}),
+    "EXPAND_DIMS": lambda axis: ([floats(4), whole(axis)], [((4, 1), "float32")], None, {}),
+}
+
+
+@BACKENDS
+@pytest.mark.parametrize("axis", [32, -33, 2**31 - 1])
+@pytest.mark.parametrize("operator", AXES)
+def test_an_axis_exists(single, run, operator, axis):
+    inputs, outputs, options, settings = AXES[operator](axis)
+    with pytest.raises(ArtifactError, match=f"{operator}.*axis"):
+        run(*single(operator, inputs, outputs, options, **settings))
+
+
 @BACKENDS
 @pytest.mark.parametrize("name", ["ARG_MAX", "ARG_MIN"])
 @pytest.mark.parametrize("axis", [2, -3, 32, 64])
