@@ -17,9 +17,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO, Any
 
-from tqdm import tqdm
-
 from bnn_exit.errors import DataError
+from bnn_exit.progress import progress_bar
 
 MAX_BYTES = 1 << 40
 """Bytes that may come out of an archive."""
@@ -58,7 +57,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
         budget = _Budget(archive)
         limited: Any = _Limited(file, budget.limit, archive)
         with tarfile.open(fileobj=limited, mode="r:") as tar:
-            for member in tqdm(tar, desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False):
+            for member in progress_bar(tar, desc=f"unpacking {archive.name}", unit="file", leave=False):
                 budget.claim(member.size)
                 place = _place(target, member.name, archive)
                 if place is None:
@@ -80,7 +79,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
     """Unpack a zip archive to the new folder `folder`, with the rules of `unpack_tar`."""
     with _filling(folder) as target, _damage_reported(archive), zipfile.ZipFile(archive) as zipped:
         budget = _Budget(archive)
-        for member in tqdm(zipped.infolist(), desc=f"unpacking {archive.name}", unit="file", disable=None, leave=False):
+        for member in progress_bar(zipped.infolist(), desc=f"unpacking {archive.name}", unit="file", leave=False):
             budget.claim(member.file_size)  # no more is read
             place = _place(target, member.filename, archive)
             if place is None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import sysconfig
 import zipfile
 from pathlib import Path
 
@@ -43,14 +44,17 @@ def test_without_the_library_the_package_is_installed_all_the_same(tmp_path, com
         "session = bnn_exit.load('arabic-speech-commands-small')\n"
         "print(bnn_exit.__file__, session.backend, session.predict(numpy.zeros(16000, 'float32')).label)\n"
     )
-    # As on a board: LCE, which would be taken instead, is not there.
-    blocked = "import sys; sys.path[:] = [entry for entry in sys.path if 'larq' not in entry]\n"
+    # As on a board: no LCE, which would be taken instead, and no other installation of the package (-S: no .pth file).
+    path = os.pathsep.join([str(site), sysconfig.get_paths()["platlib"]])
+    blocked = "import sys; sys.modules['larq_compute_engine'] = None\n"
     done = subprocess.run(
-        [sys.executable, "-c", blocked + code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, text=True,
+        [sys.executable, "-S", "-c", blocked + code], cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, text=True,
         capture_output=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert str(site) in done.stdout
+    place, backend, _ = done.stdout.split()
+    assert place.startswith(str(site)) and backend == "reference"
+    assert "reference" in done.stderr
 
 
 def test_where_the_library_is_wanted_a_failure_is_one(tmp_path):

@@ -61,11 +61,27 @@ def _why_float(layer: keras.layers.Layer) -> str | None:
 
 def _why_bad(node: Any) -> str | None:
     layer = node.layer
-    if layer.padding != "same" or layer.pad_values == 1.0 or max(layer.kernel_size) == 1:
+    if not _pads_with_zeros(layer):
         return None
-    if any(size > axis for size, axis in zip(layer.kernel_size, node.input_shapes[1:3], strict=True)):
+    if _is_larger_than_its_input(node):
         return "pads with zeros and is larger than its input, which LCE computes wrongly: run it on another backend"
     return "pads with zeros, which costs time: pad_values=1.0 is faster"
+
+
+def _pads_with_zeros(layer: keras.layers.Layer) -> bool:
+    return layer.padding == "same" and layer.pad_values != 1.0 and max(layer.kernel_size) > 1
+
+
+def _is_larger_than_its_input(node: Any) -> bool:
+    return any(size > axis for size, axis in zip(node.layer.kernel_size, node.input_shapes[1:3], strict=True))
+
+
+def lce_errs(model: keras.Model) -> bool:
+    """Whether LCE's kernels compute a layer of the model wrongly; `count_binary` has warned of it."""
+    return any(
+        is_binary(node.layer) and _pads_with_zeros(node.layer) and _is_larger_than_its_input(node)
+        for node in inner_calls(model)
+    )
 
 
 def _is_sign(quantizer: object, classes: tuple[type, ...]) -> bool:

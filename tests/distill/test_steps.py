@@ -263,7 +263,7 @@ PAIR = {"student": "stage_1", "teacher": "maps"}
             "step 'a' is the last and has objective 'embedding', but must have 'labels'",
         ),
         (None, ["--teacher", "TEACHERS"], "teacher '.*' is no teacher: give a folder of"),
-        (None, ["--teacher", "TEACHERS/corrupt.keras"], "teacher '.*corrupt.keras' cannot be read"),
+        (None, ["--teacher", "TEACHERS/corrupt.keras"], "teacher '.*corrupt.keras' is no zip, as files of this"),
         (None, ["--teacher", "TEACHERS/five.keras"], "gives 5 logits, but must give logits of the student's 4 classes"),
         (
             None,

@@ -26,6 +26,7 @@
 // `first_NAME` is NAME of the first glibc; references to NAME arrive at `__wrap_NAME`.
 #define FIRST(name) __asm__(".symver first_" #name ", " #name "@" FIRST_GLIBC)
 FIRST(exp);
+FIRST(hypot);
 FIRST(log);
 FIRST(logf);
 FIRST(pow);
@@ -38,6 +39,7 @@ FIRST(pthread_detach);
 extern "C" {
 
 double first_exp(double);
+double first_hypot(double, double);
 double first_log(double);
 float first_logf(float);
 double first_pow(double, double);
@@ -49,6 +51,7 @@ int first_pthread_join(pthread_t, void**);
 int first_pthread_detach(pthread_t);
 
 double __wrap_exp(double x) { return first_exp(x); }
+double __wrap_hypot(double x, double y) { return first_hypot(x, y); }
 double __wrap_log(double x) { return first_log(x); }
 float __wrap_logf(float x) { return first_logf(x); }
 double __wrap_pow(double x, double y) { return first_pow(x, y); }

@@ -31,7 +31,10 @@
 #endif
 #endif
 #ifdef BNN_EXIT_COUNTS_MEMORY
-#include <sanitizer/allocator_interface.h>
+// Both compilers' sanitizers have these; only clang brings the header, sanitizer/allocator_interface.h.
+extern "C" size_t __sanitizer_get_allocated_size(const volatile void* address);
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, size_t),
+                                                         void (*freed)(const volatile void*));
 #endif
 // There if lines are counted: a child tells what it ran, too.
 extern "C" __attribute__((weak)) int __llvm_profile_write_file();
@@ -105,12 +108,12 @@ void put_text(const std::string& text) { put_bytes(text.data(), text.size()); }
 #ifdef BNN_EXIT_COUNTS_MEMORY
 std::atomic<uint64_t> in_use, most_in_use;
 void count_more(const volatile void* address, size_t) {
-  uint64_t now = in_use += __sanitizer_get_allocated_size(const_cast<const void*>(address));
+  uint64_t now = in_use += __sanitizer_get_allocated_size(address);
   uint64_t most = most_in_use;
   while (now > most && !most_in_use.compare_exchange_weak(most, now)) {}
 }
 void count_less(const volatile void* address) {
-  if (address) in_use -= __sanitizer_get_allocated_size(const_cast<const void*>(address));
+  if (address) in_use -= __sanitizer_get_allocated_size(address);
 }
 void count_memory() { __sanitizer_install_malloc_and_free_hooks(count_more, count_less); }
 struct Peak {
