@@ -81,7 +81,8 @@ def unpack_zip(archive: Path, folder: Path) -> None:
         budget = _Budget(archive)
         for member in progress_bar(zipped.infolist(), desc=f"unpacking {archive.name}", unit="file", leave=False):
             budget.claim(member.file_size)  # no more is read
-            place = _place(target, member.filename, archive)
+            # Archivers of Windows have written backslashes for folders; in a tar they are part of a name.
+            place = _place(target, member.filename.replace("\\", "/"), archive)
             if place is None:
                 continue
             kind = stat.S_IFMT(member.external_attr >> 16)
@@ -201,9 +202,9 @@ def _damaged(archive: Path, error: object) -> DataError:
 
 
 def _place(folder: Path, name: str, archive: Path) -> Path | None:
-    """Where a member goes; None for what Finder adds. Some programs on Windows write backslashes."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or ".." in path.parts or "\0" in name or ":" in "".join(path.parts[:1]):
+    """Where a member goes; None for what Finder adds. A path that leaves the folder on Windows is refused here, too."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in name.replace("\\", "/").split("/") or "\0" in name or ":" in "".join(path.parts[:1]):
         raise DataError(f"{archive} wants to write outside its folder ({name!r}): it is not unpacked")
     if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
         return None

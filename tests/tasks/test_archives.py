@@ -234,6 +234,12 @@ def test_backslashes_and_what_finder_adds(tmp_path: Path) -> None:
     assert found == ["words/no/b.wav", "words/yes/a.wav"]
 
 
+def test_a_backslash_is_part_of_a_name_in_a_tar(tmp_path: Path) -> None:
+    archive = tar_of(tmp_path / "a.tar", [(member("$\\foo$/a.wav"), b"sound")])
+    archives.unpack_tar(archive, tmp_path / "out")
+    assert (tmp_path / "out" / "$\\foo$" / "a.wav").read_bytes() == b"sound"
+
+
 def test_two_at_once_both_succeed(tmp_path: Path) -> None:
     archive = tar_of(tmp_path / "a.tar.gz", [(member(f"{n}.wav"), b"sound") for n in range(50)])
     errors: list[BaseException] = []
