@@ -204,7 +204,12 @@ def _damaged(archive: Path, error: object) -> DataError:
 def _place(folder: Path, name: str, archive: Path) -> Path | None:
     """Where a member goes; None for what Finder adds. A path that leaves the folder on Windows is refused here, too."""
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in name.replace("\\", "/").split("/") or "\0" in name or ":" in "".join(path.parts[:1]):
+    if (
+        path.is_absolute()
+        or ".." in name.replace("\\", "/").split("/")
+        or "\0" in name
+        or ":" in "".join(path.parts[:1])
+    ):
         raise DataError(f"{archive} wants to write outside its folder ({name!r}): it is not unpacked")
     if "__MACOSX" in path.parts or path.name == ".DS_Store" or path.name.startswith("._"):
         return None
