@@ -1,7 +1,5 @@
 #include "workers.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -11,6 +9,7 @@
 #include <vector>
 
 #include "error.h"
+#include "process.h"
 
 namespace bnn_exit {
 namespace {
@@ -35,13 +34,13 @@ void pause_a_little() {
 struct Workers::Crew {
   explicit Crew(int workers);
 
-  bool is_here() const { return getpid() == process; }
+  bool is_here() const { return generation == born_in; }
   void run(int parts, void (*work)(void*, int), void* context);
   bool claim_and_do();  // false if no part is left
   void serve();
   void stop();
 
-  const pid_t process = getpid();
+  const uint32_t born_in = generation;
   std::vector<std::thread> threads;
   void (*work)(void*, int) = nullptr;
   void* context = nullptr;
