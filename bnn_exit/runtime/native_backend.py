@@ -59,8 +59,8 @@ def find_library() -> Path | None:
     """Where the compiled library is; None if this installation has none."""
     folders = [Path(__file__).parent / "native"]
     if Path(__file__).parents[2].joinpath("pyproject.toml").is_file():
-        # An editable installation keeps the sources where they are and the library among the installed packages. Any other
-        # installation has its own library or none: one of another installation may be of another version.
+        # An editable installation keeps the sources where they are and the library among the installed packages. Any
+        # other has a library of its own or none: that of another installation may be of another version.
         folders += [Path(entry or ".") / _FOLDER for entry in sys.path]
     return next((folder / LIBRARY for folder in folders if (folder / LIBRARY).is_file()), None)
 
