@@ -19,7 +19,10 @@ def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], me
     """
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
     main = model.subgraphs[0]
-    for subgraph in model.subgraphs:
+    for index, subgraph in enumerate(model.subgraphs):
+        if index:
+            # TensorFlow numbers its functions by what the process did before; the same network gives the same file.
+            subgraph.name = f"subgraph_{index}"
         for tensor in subgraph.tensors:
             tensor.name = None
     signature = schema.SignatureDefT()

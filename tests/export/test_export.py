@@ -46,6 +46,11 @@ def test_the_file_carries_what_a_device_needs(model, tone_task, points, tmp_path
     assert report.size == (tmp_path / "m.tflite").stat().st_size
 
 
+def test_the_same_network_gives_the_same_file(model, tone_task):
+    first, second = (to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel") for _ in range(2))
+    assert first == second
+
+
 def test_the_audit_counts_every_binary_layer_in_the_branch_where_it_runs(model, tone_task):
     data = to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel")
     report = audit(flatbuffer.read(data), size=len(data))
