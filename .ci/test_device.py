@@ -1,6 +1,6 @@
 """The tests of the device half with one Python, NumPy and nothing else: python3.9 .ci/test_device.py [--numpy oldest]
 
-Makes a virtual environment in build/, installs NumPy and what tests are made of, and runs the choice of
+Makes a virtual environment in build/, installs NumPy, what tests are made of and the package, and runs the choice of
 tests/device_half.py.
 """
 
@@ -38,6 +38,9 @@ def main() -> int:
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "--only-binary=numpy", numpy(options.numpy), *TOOLS], check=True)
+    # The library is the same for every Python: what one of them compiled the next ones take.
+    native = ["--config-settings", f"build-dir={ROOT / 'build' / 'device-native'}"]
+    subprocess.run([*install, "--no-deps", *native, ROOT], check=True, env={**os.environ, "BNN_EXIT_REQUIRE_NATIVE": "1"})
     environment = {**os.environ, "PYTHONPATH": "tests"}
     schema = options.schema or next((ROOT / ".venv").glob(SCHEMA), None)
     if schema is not None:
