@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import errno
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from bnn_exit.display import escape_streams, show
 
@@ -79,6 +80,15 @@ def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackage
             f"then .venv/bin/{command}"
         )
     return MissingPackageError(f"{purpose} needs the package {package}: {command}")
+
+
+@contextlib.contextmanager
+def memory_for(what: str) -> Iterator[None]:
+    """One clip for which there is too little memory is a DataError that begins with `what`, its name: others go on."""
+    try:
+        yield
+    except MemoryError as error:
+        raise DataError(f"{what}: there is too little free memory to classify it") from error
 
 
 def run_command(main: Callable[[], int | None]) -> int:

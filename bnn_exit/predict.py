@@ -12,7 +12,7 @@ from bnn_exit.audio import wav
 from bnn_exit.audio.level import quietness
 from bnn_exit.command import Parser, numbers
 from bnn_exit.display import json_line, show, shown
-from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, one_of, run_command
+from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, memory_for, one_of, run_command
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import session as runtime
@@ -114,7 +114,8 @@ def _predict(session: runtime.Session, path: str, *, explain: bool, chosen: dict
     quiet = quietness(recording.waveform)
     if quiet:
         show(f"warning: {shown(path)}: {quiet}", file=sys.stderr)
-    prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)
+    with memory_for(path):
+        prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)
     return dataclasses.replace(prediction, left_out_s=max(0, recording.samples - samples) / rate)
 
 

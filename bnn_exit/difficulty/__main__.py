@@ -34,7 +34,7 @@ examples:
 
 CLIPS are audio files, folders, .txt files with one path a line, or - for such lines on standard input, any number of
 them: they are read one after another. A clip that cannot be used gives one line on stderr, the others go on, and the
-exit status is 1.
+exit status is 1. The first clip far below the level of speech gives a warning there; how many there are, comes last.
 
 difficulty: entropy of the exits' mean answer (exit k weighs 1/k) divided by ln(classes): 0 easy, 1 no idea.
 It is the sum of uncertainty (exits are not sure) and disagreement (they are sure of different classes).

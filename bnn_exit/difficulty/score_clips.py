@@ -13,8 +13,9 @@ import numpy.typing as npt
 
 from bnn_exit.artifact import Artifact
 from bnn_exit.audio import wav
+from bnn_exit.audio.level import quietness
 from bnn_exit.difficulty.table import UNKNOWN, Table, from_probabilities
-from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, one_of
+from bnn_exit.errors import ArgumentError, ArtifactError, BnnExitError, memory_for, one_of
 from bnn_exit.policies import rule
 from bnn_exit.runtime.session import Session
 
@@ -33,24 +34,29 @@ class Heard:
         scored: clips with a row.
         failed: clips that could not be used.
         resampled: sample rate in Hz -> scored clips that had it in place of the model's.
+        quiet: scored clips far below the level of speech.
     """
 
     scored: int = 0
     failed: int = 0
     resampled: dict[int, int] = dataclasses.field(default_factory=dict)
+    quiet: int = 0
 
     def add(self, row: _Heard, *, own_rate_hz: int) -> bool:
         """Count a scored clip; whether it is the first of a sample rate that is not the model's."""
         self.scored += 1
+        self.quiet += row.quiet is not None
         if row.rate_hz == own_rate_hz:
             return False
         self.resampled[row.rate_hz] = self.resampled.get(row.rate_hz, 0) + 1
         return self.resampled[row.rate_hz] == 1
 
     def notes(self) -> Iterator[str]:
-        """What was resampled, by sample rate."""
+        """What was resampled, by sample rate, and how many clips are quiet."""
         for rate, clips in sorted(self.resampled.items()):
             yield f"{clips} of {self.scored} clips were resampled from {rate} Hz"
+        if self.quiet:
+            yield f"{self.quiet} of {self.scored} clips are far below the level of speech, where networks fail"
 
     def lines(self) -> Iterator[str]:
         """What a command tells at the end."""
@@ -86,7 +92,7 @@ def estimate(
 ) -> Table:
     """How hard each clip is, in one table; `stream` is for more clips than fit in memory as rows.
 
-    Files of another sample rate than the model's are resampled, with one warning that counts them.
+    Files of another sample rate than the model's are resampled, with one warning that counts them and quiet clips.
 
     Args:
         session: from `bnn_exit.load`. Each clip is run once for each exit.
@@ -115,8 +121,8 @@ def estimate(
     for clip in listed:
         rows.append(hear(session, clip))
         heard.add(rows[-1], own_rate_hz=session.metadata.features.sample_rate_hz)
-    if heard.resampled:
-        warnings.warn("; ".join(heard.notes()), stacklevel=2)
+    if notes := list(heard.notes()):
+        warnings.warn("; ".join(notes), stacklevel=2)
     return table_of(session, rows, limits, known)
 
 
@@ -144,7 +150,8 @@ def stream(
         clips: taken one by one, so they may be without end.
         thresholds: [exits - 1].
         heard: is counted up.
-        tell: gets a line for each clip that failed and for the first of each other sample rate.
+        tell: gets a line for each clip that failed, for the first of each other sample rate and for the first quiet
+            one.
         label_of: from a clip's name to its class, -1 if not known.
     """
     batch: list[_Heard] = []
@@ -169,6 +176,8 @@ def hear_all(session: Session, clips: Iterable[Clip], *, heard: Heard, tell: Cal
             continue
         if heard.add(row, own_rate_hz=own_rate):
             tell(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
+        if row.quiet and heard.quiet == 1:
+            tell(f"warning: {row.name}: {row.quiet}")
         yield row
 
 
@@ -178,6 +187,7 @@ class _Heard:
     rate_hz: int
     probabilities: npt.NDArray[np.float32]
     scores: list[float]
+    quiet: str | None
 
 
 def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
@@ -189,7 +199,7 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         data: the audio file at this path, where it has been read already.
 
     Raises:
-        DataError: an audio file that cannot be used.
+        DataError: an audio file that cannot be used, or too little memory for it.
         ArgumentError: a waveform that is empty, not one-dimensional or holds NaN.
         ArtifactError: the network gave no answer.
     """
@@ -203,10 +213,13 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         wanted = {"sample_rate_hz": own_rate, "max_samples": session.metadata.clip_samples}
         recording = wav.load(name, **wanted) if data is None else wav.decode(data, name=name, **wanted)
         waveform, rate = recording.waveform, recording.rate_hz
-    inputs = session.inputs(waveform)
+    with memory_for(name):
+        inputs = session.inputs(waveform)
+        answers = [
+            session.run(inputs, rule.forcing_thresholds(index, exits=session.exits)) for index in range(session.exits)
+        ]
     probabilities, scores = [], []
-    for index in range(session.exits):
-        said, left_at, score = session.run(inputs, rule.forcing_thresholds(index, exits=session.exits))
+    for index, (said, left_at, score) in enumerate(answers):
         if left_at != index or not np.isfinite(said).all():
             raise ArtifactError(
                 f"{name}: exit {index + 1} was told to answer and gave none (exit {left_at + 1}, score {score}): "
@@ -215,7 +228,7 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         probabilities.append(said)
         # A file may give a certain exit -0.0.
         scores.append(score + 0.0)
-    return _Heard(name, rate, np.stack(probabilities), scores)
+    return _Heard(name, rate, np.stack(probabilities), scores, quietness(waveform))
 
 
 def error_line(error: BnnExitError, clip: Clip) -> str:

@@ -185,6 +185,22 @@ def test_a_bad_clip_gives_one_line_and_the_others_go_on(loaded, clips, tmp_path,
     assert lines[1].startswith("error: ") and missing in lines[1]
 
 
+def test_a_clip_that_takes_too_much_memory_is_one_line_and_the_others_go_on(loaded, clips, capsys, monkeypatch):
+    loud, quiet, _ = clips
+    whole = FakeSession.predict
+
+    def predicted(self, waveform, **options):
+        if np.abs(waveform).max() > 0.1:
+            raise MemoryError
+        return whole(self, waveform, **options)
+
+    monkeypatch.setattr(FakeSession, "predict", predicted)
+    assert predict.main(["m.tflite", loud, quiet]) == 1
+    printed = capsys.readouterr()
+    assert [line.split("\t")[0] for line in printed.out.splitlines()] == [quiet]
+    assert printed.err == f"error: {loud}: there is too little free memory to classify it\n"
+
+
 def test_an_error_of_the_session_names_the_clip(loaded, clips, capsys, monkeypatch):
     def fail(self, waveform, **_):
         raise ArtifactError("the file left\nat no exit")

@@ -134,6 +134,32 @@ def test_what_cannot_be_used_is_told_and_the_others_go_on(session, tmp_path):
         assert line.startswith(f"error: {start}") and "\n" not in line
 
 
+def test_quiet_clips_are_told_once_and_counted(session):
+    clips = [(f"clip {gain}", gain * clip()) for gain in (1, 0.001, 0.002, 0.5, 0)]
+    (table,), heard, told = streamed(session, clips)
+    assert (len(table), heard.quiet) == (5, 3)
+    assert len(told) == 1 and told[0].startswith("warning: clip 0.001: its active level is ")
+    (note,) = heard.lines()
+    assert note.startswith("note: 3 of 5 clips are far below the level of speech")
+    with pytest.warns(UserWarning, match="3 of 5 clips are far below"):
+        bnn_exit.difficulty.estimate(session, clips)
+
+
+def test_a_clip_that_takes_too_much_memory_is_told_and_the_others_go_on(session, monkeypatch):
+    run = session.run
+
+    def little_memory(inputs, thresholds):
+        if np.abs(inputs).sum() == most:
+            raise MemoryError
+        return run(inputs, thresholds)
+
+    most = np.abs(session.inputs(clip(1))).sum()
+    monkeypatch.setattr(session, "run", little_memory)
+    (table,), heard, told = streamed(session, [(f"{seed}", clip(seed)) for seed in range(3)])
+    assert table.names == ("0", "2") and heard.failed == 1
+    assert told == ["error: 1: there is too little free memory to classify it"]
+
+
 def test_another_sample_rate_is_resampled_and_told_once(session, tmp_path):
     for rate in (8000, 16000, 44100):
         for index in range(2):
