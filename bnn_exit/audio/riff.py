@@ -180,7 +180,7 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
             return
         file.seek(position)
         name, size = struct.unpack("<4sI", file.read(8))
-        if not all(32 <= letter < 127 for letter in name):
+        if not _is_name(name):
             return
         position += 8
         yield name, position, size
@@ -188,7 +188,13 @@ def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, 
         # A byte of padding follows a chunk of odd size. Some writers leave it out.
         if size % 2 and position < end:
             file.seek(position)
-            position += file.read(4) not in _NAMES
+            here = file.read(5)
+            # With padding the next name begins behind it; a byte of padding may be a letter, too.
+            position += not (here[:4] in _NAMES or (_is_name(here[:4]) and not _is_name(here[1:])))
+
+
+def _is_name(letters: bytes) -> bool:
+    return len(letters) == 4 and all(32 <= letter < 127 for letter in letters)
 
 
 def _cut(what: str, promised: int, present: int) -> DataError:

@@ -188,6 +188,12 @@ def test_a_chunk_of_odd_size_with_its_padding_and_without(size: int, padding: by
     np.testing.assert_array_equal(samples(wav_file(before=before))[:, 0] * 32768, VALUES)
 
 
+@pytest.mark.parametrize("padding", [b"\0", b""])
+def test_a_chunk_of_any_name_behind_one_of_odd_size(padding: bytes) -> None:
+    before = chunk(b"JUNK", b"abc", padding=padding) + chunk(b"cue ", bytes(28)) + chunk(b"bext", b"z" * 602)
+    np.testing.assert_array_equal(samples(wav_file(before=before))[:, 0] * 32768, VALUES)
+
+
 def test_so_many_chunks_that_reading_them_would_take_long_are_no_wav_file() -> None:
     with pytest.raises(DataError, match="it has no fmt chunk"):
         riff.decode(wav_file(before=8192 * chunk(b"JUNK", b"")))

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn_exit.audio.resample import half_width, kernel, resample
+from bnn_exit.audio.resample import CUTOFF, KAISER_BETA, ZERO_CROSSINGS, half_width, kernel, resample
 from bnn_exit.errors import ArgumentError
 
 RATES = [(44100, 16000), (48000, 16000), (8000, 16000), (22050, 16000), (11025, 16000), (16000, 44100), (16001, 15999)]
@@ -104,3 +104,14 @@ def test_a_bad_rate_is_named(name, rate):
     rates = {"from_hz": 8000, "to_hz": 8000, name: rate}
     with pytest.raises(ArgumentError, match=f"^{name} is {rate!r}, but must be a whole number of Hz above 0"):
         resample(noise(10), **rates)
+
+
+@pytest.mark.parametrize(("up", "down"), [(160, 441), (16000, 767999), (2, 1)])
+def test_the_kernel_is_a_sinc_with_a_kaiser_window(up, down):
+    reach = half_width(up, down) * up
+    offsets = np.unique(np.linspace(-reach, reach, 5001).astype(int))
+    cutoff = CUTOFF * min(1.0, up / down)
+    crossings = cutoff * offsets / up
+    window = np.i0(KAISER_BETA * np.sqrt(np.clip(1 - (crossings / ZERO_CROSSINGS) ** 2, 0, None)))
+    expected = cutoff * np.sinc(crossings) * window / np.i0(KAISER_BETA) * (abs(crossings) < ZERO_CROSSINGS)
+    np.testing.assert_allclose(kernel(offsets, up, down), expected, rtol=1e-12, atol=1e-15 * cutoff)

@@ -45,15 +45,21 @@ typedef struct chunk {
   size_t start, size;
 } chunk;
 
+static int is_name(const unsigned char* at) {
+  int i;
+  for (i = 0; i < 4; ++i) {
+    if (at[i] < 32 || at[i] > 126) return 0;
+  }
+  return 1;
+}
+
 /* Moves on to the chunk at *at; 0 at the end, or where no chunk begins. */
 static int next_chunk(const unsigned char* data, size_t size, size_t* at, chunk* found) {
   static const char* const names[] = {"fmt ", "data", "LIST", "fact"};
   size_t i, behind;
   if (size < 8 || *at > size - 8) return 0;
   found->name = data + *at;
-  for (i = 0; i < 4; ++i) {
-    if (found->name[i] < 32 || found->name[i] > 126) return 0;
-  }
+  if (!is_name(found->name)) return 0;
   found->start = *at + 8;
   found->size = number(data + *at + 4, 4);
   if (found->size > size - found->start) { /* nothing is behind it */
@@ -61,9 +67,9 @@ static int next_chunk(const unsigned char* data, size_t size, size_t* at, chunk*
     return 1;
   }
   *at = behind = found->start + found->size;
-  /* A byte of padding follows a chunk of odd size. Some writers leave it out. */
+  /* A byte of padding follows a chunk of odd size. Some writers leave it out, and in some it is a letter. */
   if (found->size % 2 && behind < size) {
-    ++*at;
+    *at += !(size - behind >= 5 && is_name(data + behind) && !is_name(data + behind + 1));
     for (i = 0; i < 4; ++i) {
       if (size - behind >= 4 && !memcmp(data + behind, names[i], 4)) *at = behind;
     }
