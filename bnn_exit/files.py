@@ -20,6 +20,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from bnn_exit import strict_json
+
 try:
     import fcntl
 except ImportError:  # not a POSIX system: nothing is locked there, and nothing that others left is removed
@@ -165,13 +167,9 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it holds no JSON, in whatever way: bytes that are no text, NaN, lists that are nested too deeply.
+        ValueError: it holds no JSON, in whatever way: bytes that are no text, or what `strict_json.parse` refuses.
     """
-    text = expanded(path).read_text(encoding="utf-8")
-    try:
-        return json.loads(text, parse_constant=_no_number)
-    except RecursionError as error:
-        raise ValueError("its values are nested too deeply") from error
+    return strict_json.parse(expanded(path).read_text(encoding="utf-8"))
 
 
 def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -180,7 +178,3 @@ def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"it holds {json.dumps(value)[:40]}, but must hold an object {{...}}")
     return value
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no number of JSON")

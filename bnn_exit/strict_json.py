@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from typing import Any
 
 from bnn_exit.text import text_fault
@@ -32,27 +33,28 @@ def loads(data: bytes) -> Any:
     """
     if len(data) > MAX_BYTES:
         raise ValueError(f"it has {len(data)} bytes, but may have {MAX_BYTES}")
-    try:
-        value = json.loads(
-            bytes(data).decode(),
-            object_pairs_hook=_object,
-            parse_int=_whole,
-            parse_float=_real,
-            parse_constant=_refuse,
-        )
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    value = parse(bytes(data).decode())
     _check(value, 0)
     return value
 
 
+def parse(text: str) -> Any:
+    """The value of a JSON text of any size, with any names in it: of a run folder, the cache, a plan.
+
+    Raises:
+        ValueError: no JSON, a name twice in an object, a number that `loads` refuses, too many lists in one another.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object, parse_int=_whole, parse_float=_real, parse_constant=_refuse)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
 def _object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len(members) > MAX_MEMBERS:
-        raise ValueError(f"an object has {len(members)} members, but may have {MAX_MEMBERS}")
     found = dict(members)
     if len(found) < len(members):
-        names = [name for name, _ in members]
-        raise ValueError(f"{next(name for name in found if names.count(name) > 1)!r} is there twice")
+        ((name, _),) = Counter(name for name, _ in members).most_common(1)
+        raise ValueError(f"{name!r} is there twice")
     return found
 
 
@@ -86,6 +88,8 @@ def _check(value: Any, depth: int) -> None:
         for item in value:
             _check(item, depth + 1)
     elif isinstance(value, dict):
+        if len(value) > MAX_MEMBERS:
+            raise ValueError(f"an object has {len(value)} members, but may have {MAX_MEMBERS}")
         for name, member in value.items():
             _check(name, 0)
             _check(member, depth + 1)

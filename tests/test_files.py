@@ -106,7 +106,11 @@ def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(tmp_path, value
 
 def test_odd_json_is_a_value_error(tmp_path):
     path = tmp_path / "a.json"
-    for content in (b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"-Infinity", b"1" * 5000):
+    for content in (b"", b"{", b"\xff", b"[" * 100_000, b'{"a": NaN}', b"-Infinity", b"1" * 5000, b"1e999", b"9" * 20):
+        path.write_bytes(content)
+        with pytest.raises(ValueError):
+            files.read_json(path)
+    for content in (b'{"a": 1, "a": 1}', b'[{"x": {"b": 0, "c": 0, "b": 0}}]'):
         path.write_bytes(content)
         with pytest.raises(ValueError):
             files.read_json(path)
