@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import gzip
 import lzma
 import os
@@ -66,7 +67,7 @@ def unpack_tar(archive: Path, folder: Path) -> None:
                     _make_folder(place, member.name, archive)
                     continue
                 if not member.isreg():
-                    raise DataError(f"{archive} holds a link or a device, {member.name!r}: it is not unpacked")
+                    raise _no_file(archive, member.name)
                 source = tar.extractfile(member)
                 assert source is not None  # only links and devices have no content
                 _write(source, place, member.name, member.size, archive)
@@ -90,7 +91,7 @@ def unpack_zip(archive: Path, folder: Path) -> None:
                 _make_folder(place, member.filename, archive)
                 continue
             if kind not in (0, stat.S_IFREG):
-                raise DataError(f"{archive} holds a link or a device, {member.filename!r}: it is not unpacked")
+                raise _no_file(archive, member.filename)
             if member.flag_bits & 1:
                 raise DataError(f"{archive} is encrypted: unpack it by hand and pass the folder")
             with zipped.open(member) as source:
@@ -137,6 +138,10 @@ class _Limited:
     def _check(self, position: int) -> None:
         if position > self._limit:
             raise _too_much(self._archive, self._limit)
+
+
+def _no_file(archive: Path, name: str) -> DataError:
+    return DataError(f"{archive} holds a link or a device, {name!r}: unpack it by hand and pass the folder")
 
 
 def _too_much(archive: Path, limit: int) -> DataError:
@@ -189,6 +194,8 @@ def _damage_reported(archive: Path) -> Iterator[None]:
         raise _damaged(archive, error) from error
     except OSError as error:
         # gzip and bz2 report bad data as an OSError without a number; one with a number is the disk's.
+        if error.errno == errno.ENAMETOOLONG:
+            raise DataError(f"{archive} holds a name that is too long for this disk: unpack it by hand") from error
         if error.errno is not None:
             raise
         raise _damaged(archive, error) from error

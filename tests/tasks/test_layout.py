@@ -45,6 +45,7 @@ def test_everything_with_sound_in_it_is_named(data: Path, write_wav: WriteWav) -
     write_wav(data / "__MACOSX" / "yes" / "._s0_0.wav", seed=54)
     (data / ".git").mkdir()
     (data / "no" / "a.mp3").write_bytes(b"ID3")
+    (data / "no" / "a.amr").write_bytes(b"#!AMR")
     (data / "stop").mkdir()
     (data / "stop" / "a.M4A").write_bytes(b"")
     (data / "no" / "gone.wav").symlink_to(data / "nowhere.wav")
@@ -55,6 +56,7 @@ def test_everything_with_sound_in_it_is_named(data: Path, write_wav: WriteWav) -
     found = survey(data)
     assert {name: len(files) for name, files in found.classes.items()} == {"no": 4, "yes": 4}
     assert found.problems == {
+        "no/a.amr": ".amr file, not .wav, .flac or .ogg",
         "no/a.mp3": ".mp3 file, not .wav, .flac or .ogg",
         "no/gone.wav": "link to a file that is not there",
         "no/loop.wav": "link to a file that is not there",
