@@ -125,7 +125,7 @@ def split_stratified(
         size = Counter(group for group, other in zip_strict(groups, labels) if other == label)
         free = stable_order((group for group in size if group not in split_of_group), seed=seed)
         for still_to_come, (name, share) in zip_strict(range(len(asked), 0, -1), asked):
-            wanted = share * size.total()
+            wanted = share * sum(size.values())
             have = sum(count for group, count in size.items() if split_of_group.get(group) == name)
             while len(free) > still_to_come and (have == 0 or have + size[free[0]] / 2 <= wanted):
                 group = free.pop(0)

@@ -1,5 +1,4 @@
 import dataclasses
-import itertools
 import math
 
 import numpy as np
@@ -20,7 +19,7 @@ PATH = rising_path(exits=3, highest=1.0)
 def test_the_path_rises_in_depth_and_boldness_and_ends_with_all_leaving_at_once():
     for step in PATH:
         assert list(step) == sorted(step)
-    for before, after in itertools.pairwise(PATH):
+    for before, after in zip(PATH, PATH[1:]):
         assert all(a < b for a, b in zip(before, after, strict=True))
     assert PATH[0] == pytest.approx((1e-4, 1e-2)) and PATH[-1] == (rule.ALWAYS, rule.ALWAYS)
     assert rising_path(exits=2, highest=3.0)[-2] == (3.0,)
