@@ -113,7 +113,7 @@ def test_no_text_installs_this_package_from_an_index_that_lacks_it():
 DEVICE_FILES = [path for path in modules("bnn_exit") if is_device_half(path)] + modules("audio_tasks")
 
 
-YOUNGER_ATTRIBUTES = {"total", "pairwise", "bit_count", "add_note", "batched"}
+YOUNGER_CALLS = {"total", "pairwise", "bit_count", "add_note", "batched"}
 """Of the standard library, from Python 3.10 on."""
 
 
@@ -126,5 +126,5 @@ def test_the_device_half_is_python_3_9(path):
             named = {(ast.unparse(node.func), keyword.arg) for keyword in node.keywords}
             younger = {("zip", "strict"), ("dataclasses.dataclass", "slots"), ("dataclasses.dataclass", "kw_only")}
             assert path.name == "pairs.py" or not named & younger, f"line {node.lineno}: see bnn_exit.pairs"
-        if isinstance(node, ast.Attribute):
-            assert node.attr not in YOUNGER_ATTRIBUTES, f"line {node.lineno}: Python 3.9 has no {node.attr}"
+            called = getattr(node.func, "attr", "")
+            assert called not in YOUNGER_CALLS, f"line {node.lineno}: Python 3.9 has no {called}"
