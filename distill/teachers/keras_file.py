@@ -8,15 +8,17 @@ were checked are those that are used, and nothing else of the file is: neither p
 from __future__ import annotations
 
 import json
+import math
 import re
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import h5py
 
-from bnn_exit._keras import keras
+from bnn_exit._keras import keras, tf
 from bnn_exit.errors import DataError
 from distill.teachers import keras_config
 
@@ -26,6 +28,10 @@ _MAX_DESCRIPTION = 8 << 20
 _MAX_RATIO = 50
 """How much larger than the file its weights may be: Keras itself compresses nothing."""
 _CHUNK = 1 << 20
+_SPARE = 1 << 20
+"""Numbers that a network may hold beside its weights, as counters."""
+_MAX_OUTPUT = 1 << 26
+"""Numbers in the result of a layer for one clip."""
 
 
 def open_keras(path: Path, *, trust: bool) -> keras.Model:
@@ -83,12 +89,37 @@ def _from_data(archive: zipfile.ZipFile, *, size: int) -> keras.Model:
         weights = Path(folder, _WEIGHTS)
         with weights.open("wb") as copy:
             _copy(archive, _WEIGHTS, copy, limit=_MAX_RATIO * size)
-        _check_weights(weights, limit=_MAX_RATIO * size)
-        model = keras.saving.deserialize_keras_object(description, safe_mode=True)
+        numbers = _check_weights(weights, limit=_MAX_RATIO * size)
+        with tf.variable_creator_scope(_no_more_than(numbers + _SPARE)):
+            model = keras.saving.deserialize_keras_object(description, safe_mode=True)
+        _check_outputs(model)
         if not model.built:
             raise DataError("is a network without the shape of its input: call it once before it is saved")
         model.load_weights(str(weights))
     return model
+
+
+def _no_more_than(limit: int) -> Callable[..., Any]:
+    """What makes the variables of a network, until they hold more numbers than its weights have values for."""
+    total = 0
+
+    def made(following: Callable[..., Any], **options: Any) -> Any:
+        nonlocal total
+        total += math.prod(size or 0 for size in tf.TensorShape(options.get("shape") or ()))
+        if total > limit:
+            raise DataError("describes a network with more weights than it holds values for")
+        return following(**options)
+
+    return made
+
+
+def _check_outputs(model: keras.Model) -> None:
+    """DataError if one layer's result for one clip is larger than any network for audio needs."""
+    for layer in model._flatten_layers():
+        for node in layer.inbound_nodes:
+            for result in tf.nest.flatten(node.outputs):
+                if math.prod(size or 1 for size in result.shape) > _MAX_OUTPUT:
+                    raise DataError(f"has a layer {layer.name[:40]!r} whose result is too large: {result.shape}")
 
 
 def _json(archive: zipfile.ZipFile, name: str) -> dict[str, Any]:
@@ -117,9 +148,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> Any:
         raise DataError(f"has no {name}, as Keras files have") from error
 
 
-def _check_weights(path: Path, *, limit: int) -> None:
-    """DataError unless everything in the file is an array of numbers within it, of `limit` bytes in all."""
-    seen, total = set(), 0
+def _check_weights(path: Path, *, limit: int) -> int:
+    """How many numbers there are; DataError unless the file holds arrays of them and no more, `limit` bytes in all."""
+    seen, total, numbers = set(), 0, 0
     with h5py.File(path, "r") as file:
         groups: list[Any] = [file]
         while groups:
@@ -138,6 +169,9 @@ def _check_weights(path: Path, *, limit: int) -> None:
                 is_array = isinstance(item, h5py.Dataset) and not item.external and not item.is_virtual
                 if not is_array or item.dtype.kind not in "fiub":
                     raise DataError("has weights that are no numbers, or in another file")
-                total += item.nbytes
+                # A piece of an array is unpacked as a whole, however little of it the array uses.
+                total += max(item.nbytes, math.prod(item.chunks or ()) * item.dtype.itemsize)
+                numbers += item.size
                 if total > limit:
                     raise DataError(f"has weights that come out {_MAX_RATIO} times larger than the whole file")
+    return numbers

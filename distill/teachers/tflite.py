@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import weakref
 from typing import Any
 
@@ -17,6 +18,9 @@ import numpy as np
 from bnn_exit.errors import DataError
 from bnn_exit.runtime import flatbuffer
 from distill.tflite_worker import FACTS, REFUSED, ROWS, receive, send
+
+LIMIT_S = 300.0
+"""Seconds for one message: to open a file, or to answer a batch of clips."""
 
 
 class TFLiteProcess:
@@ -57,6 +61,8 @@ class TFLiteProcess:
         if (kind, result) != ("float32", "float32"):
             raise DataError(f"takes {kind} and gives {result}, but must take and give float32")
         self.size = int(np.prod(shape))
+        if not self.size or 0 in self.input_shape:
+            raise DataError(f"takes {self.input_shape} and gives {shape}, but must take and give numbers")
 
     def __call__(self, clips: np.ndarray) -> np.ndarray:
         """float32 `[clips, size]` for clips `[clips, ...]`, each of the input's size."""
@@ -89,17 +95,29 @@ class TFLiteProcess:
     def _exchange(self, data: bytes, wanted: bytes) -> bytes:
         process = self._process
         assert process is not None and process.stdin is not None and process.stdout is not None
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(LIMIT_S, give_up)
+        timer.daemon = True
+        timer.start()
         try:
             send(process.stdin, FACTS, data)
             kind, result = receive(process.stdout)
         except (EOFError, BrokenPipeError) as error:
-            reason = self._how_it_ended(process)
+            late_reason = f"makes TensorFlow Lite work for more than {LIMIT_S:g} s: the file is damaged, or too large"
+            reason = late_reason if late.is_set() else self._how_it_ended(process)
             self._end()
             raise DataError(reason) from error
         except BaseException:
             # Interrupted: what it answers now would be taken for the next answer.
             self._end()
             raise
+        finally:
+            timer.cancel()
         if kind == REFUSED:
             raise DataError(f"cannot be run by TensorFlow Lite ({result.decode('utf-8', 'replace')})")
         if kind != wanted:

@@ -391,9 +391,57 @@ def raw(weights):
     weights.create_dataset("x", shape=(10,), dtype="f4", external=[("/etc/passwd", 0, 40)])
 
 
-@pytest.mark.parametrize("change", [outside, loops, huge, text, raw, lambda _: None])
+def pieces(weights):
+    weights.create_dataset("x", shape=(10,), maxshape=(None,), chunks=(1 << 28,), dtype="f4")
+
+
+@pytest.mark.parametrize("change", [outside, loops, huge, text, raw, pieces, lambda _: None])
 def test_weights_that_are_no_numbers_of_this_file(tmp_path, change):
     refused(changed(saved(tmp_path), lambda _: None, others={"model.weights.h5": weights_of(change)}))
+
+
+def between(kind, **settings):
+    """A change that puts a layer behind the input."""
+
+    def change(config):
+        config["config"]["layers"].insert(
+            1,
+            {
+                "module": "keras.layers",
+                "class_name": kind,
+                "registered_name": None,
+                "config": {"name": "between", "trainable": True, "dtype": "float32", **settings},
+            },
+        )
+
+    return change
+
+
+def units(config):
+    config["config"]["layers"][-1]["config"]["units"] = 10**8
+
+
+def input_of_thousands(config):
+    config["config"]["layers"][0]["config"]["batch_input_shape"] = [None, 10**5, 10**5, 1]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (units, "more weights than it holds values for"),
+        (input_of_thousands, "more weights than it holds values for"),
+        (between("Conv2D", filters=10**8, kernel_size=[3, 3]), "more weights than it holds values for"),
+        (between("UpSampling2D", size=[10**4, 10**4]), "layer 'between' whose result is too large"),
+        (between("ZeroPadding2D", padding=[[0, 10**6], [0, 10**4]]), "layer 'between' whose result is too large"),
+    ],
+)
+def test_networks_that_would_fill_the_memory(tmp_path, change, match):
+    def sequential():
+        pooled = [layers.GlobalAveragePooling2D()] if "result" in match else [layers.Flatten()]
+        return keras.Sequential([keras.Input(SHAPE), *pooled, layers.Dense(3)])
+
+    told = refused(changed(saved(tmp_path, sequential), change))
+    assert match in told
 
 
 def test_zips_that_blow_up(tmp_path):
@@ -493,6 +541,17 @@ def test_a_tflite_file_that_ends_tensorflow_lite_is_one_line(tmp_path, monkeypat
     process = teacher._call._process
     del teacher
     assert process.poll() is not None
+
+
+def test_a_tflite_file_that_never_answers_is_one_line(tmp_path, monkeypatch):
+    teacher = load_teacher(tflite_file(tmp_path))
+    first = teacher.outputs(CLIPS)
+    with monkeypatch.context() as patch:
+        patch.setattr(tflite, "LIMIT_S", 0.1)
+        os.kill(teacher._call._process.pid, signal.SIGSTOP)
+        with pytest.raises(DataError, match=r"^teacher '.*' makes TensorFlow Lite work for more than 0\.1 s"):
+            teacher.outputs(CLIPS)
+    np.testing.assert_array_equal(teacher.outputs(CLIPS), first)
 
 
 def test_damaged_tflite_files_never_end_this_process(tmp_path, monkeypatch):
