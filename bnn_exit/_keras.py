@@ -22,6 +22,7 @@ try:
     import tensorflow as tf
     import tf_keras as keras
     from tensorflow.lite.python import schema_py_generated as tflite_schema
+    from tensorflow.python.autograph.core import config as autograph
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 except ImportError as error:
     raise missing_package("tensorflow", purpose="training and export", extra="train") from error
@@ -38,6 +39,10 @@ except ImportError as error:
     raise missing_package("larq", purpose="building binary networks", extra="train") from error
 
 tf.get_logger().setLevel("ERROR")
+
+# Keras and Larq need no rewriting by AutoGraph, which would take most of the time until the first step of a training.
+# TensorFlow leaves `keras` out for that reason, but does not know Keras 2 under its new name.
+autograph.CONVERSION_RULES = (*map(autograph.DoNotConvert, ("tf_keras", "larq")), *autograph.CONVERSION_RULES)
 
 __all__ = [
     "convert_variables_to_constants_v2",

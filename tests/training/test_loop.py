@@ -176,3 +176,14 @@ def test_a_diverging_loss_is_named(tone_task):
     bias.assign(tf.fill(bias.shape, float("nan")))
     with pytest.raises(DataError, match=r"the loss became nan in epoch 1: use a smaller learning_rate than 0\.005"):
         fit(model, tone_task, config=CONFIG, progress=False)
+
+
+def test_autograph_leaves_keras_and_larq_as_they_are():
+    # Rewriting them would take longer than a short training.
+    from tensorflow.python.autograph.impl.conversion import is_allowlisted
+
+    network = models.build(size="small", num_classes=4, input_shape=(48, 64, 1)).keras_model
+    kinds = {type(part) for layer in network.layers for part in getattr(layer, "layers", [layer])}
+    assert {"Dense", "QuantConv2D"} <= {kind.__name__ for kind in kinds}
+    theirs = [kind for kind in kinds if kind.__module__.split(".")[0] in ("tf_keras", "larq")]
+    assert all(is_allowlisted(kind.__call__) for kind in theirs) and not is_allowlisted(new_model)
