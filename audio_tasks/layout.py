@@ -10,7 +10,7 @@ from typing import NamedTuple
 from audio_tasks import archives
 from audio_tasks.cache import digest
 from bnn_exit.audio import suffixes
-from bnn_exit.errors import DataError
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 
 AUDIO_SUFFIXES = suffixes.READ
@@ -22,6 +22,8 @@ def open_data_dir(data_dir: str | os.PathLike[str], *, cache_dir: Path, layout: 
 
     `layout` says in words what is expected there. DataError if it is missing, empty or something else.
     """
+    if not isinstance(data_dir, (str, os.PathLike)):  # as a config.json from elsewhere may say
+        raise ArgumentError(f"data_dir is {data_dir!r}, but must be the path of a folder or an archive")
     path = expanded(data_dir)
     if path.is_file():
         path = _unpacked(path, cache_dir, layout)

@@ -119,7 +119,8 @@ def _open(path: Path, *, trust: bool) -> _Opened:
 def _open_keras(path: Path, *, trust: bool) -> _Opened:
     model = open_keras(path, trust=trust)
     _require_one(len(model.inputs), len(model.outputs))
-    forward = tf.function(lambda batch: model(batch, training=False))
+    # Layers of the list do without the rewriting of their sources, which takes most of the time; others may need it.
+    forward = tf.function(lambda batch: model(batch, training=False), autograph=trust)
     shape = tuple(model.inputs[0].shape)
     return _Opened(
         lambda batch: forward(tf.constant(batch)).numpy(), shape, _size(model.outputs[0].shape), _batch(shape), model

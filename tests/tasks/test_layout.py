@@ -12,7 +12,7 @@ import pytest
 from audio_tasks import folder, speech_commands, speech_synthesis
 from audio_tasks.cache import default_cache_dir
 from audio_tasks.layout import nothing_found, open_data_dir, survey
-from bnn_exit.errors import DataError
+from bnn_exit.errors import ArgumentError, DataError
 
 WriteWav = Callable[..., Path]
 
@@ -180,3 +180,9 @@ def test_espeak_gets_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(speech_synthesis.tempfile, "tempdir", str(long))
     with pytest.raises(DataError, match="espeak-ng takes paths of at most"):
         speech_synthesis.speak("en-us", [])
+
+
+@pytest.mark.parametrize("given", [3, 0.5, ["data"], b"data", True])
+def test_a_data_folder_that_is_no_path(given: object) -> None:
+    with pytest.raises(ArgumentError, match="^data_dir is .*, but must be the path of a folder or an archive$"):
+        folder.load(data_dir=given)  # type: ignore[arg-type]
