@@ -184,5 +184,5 @@ def test_espeak_gets_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.parametrize("given", [3, 0.5, ["data"], b"data", True])
 def test_a_data_folder_that_is_no_path(given: object) -> None:
-    with pytest.raises(ArgumentError, match="^data_dir is .*, but must be the path of a folder or an archive$"):
+    with pytest.raises(ArgumentError, match=r"^data_dir is .*, but must be the path of a folder or an archive$"):
         folder.load(data_dir=given)  # type: ignore[arg-type]
