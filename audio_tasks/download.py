@@ -36,6 +36,7 @@ def fetch(url: str, path: Path, *, sha256: str, size: int, advice: str) -> Path:
         try:
             _receive(url, part, size)
         except urllib.error.HTTPError as error:
+            error.close()
             # 416: the server's file is shorter than what is here, so what is here is something else.
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)

@@ -13,13 +13,15 @@ from bnn_exit.errors import ArgumentError
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, through `errors.run_command`, and whose help keeps its lines."""
 
-    def __init__(self, *, prog: str, description: str, epilog: str) -> None:
+    def __init__(self, *, prog: str, description: str, epilog: str, **more: Any) -> None:
+        # More: what argparse hands on to the parsers of commands, which Python 3.14 has added to.
         super().__init__(
             prog=prog,
             description=description,
             epilog=epilog,
             formatter_class=argparse.RawDescriptionHelpFormatter,
             allow_abbrev=False,
+            **more,
         )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:

@@ -3,6 +3,7 @@ import getpass
 import json
 import platform
 import re
+import shutil
 import subprocess
 import sys
 
@@ -76,6 +77,8 @@ def test_the_clock_is_read_where_the_system_tells_it(tmp_path):
 
 
 def git(folder, *arguments):
+    if shutil.which("git") is None:
+        pytest.skip("git is not installed")
     who = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
     subprocess.run(["git", "-C", str(folder), *who, *arguments], check=True, capture_output=True)
 

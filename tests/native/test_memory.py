@@ -39,7 +39,7 @@ def test_a_python_process_stays_small(memory, model_path):
     values = list(stages.values())
     assert values == sorted(values) and values[0] > 3
     assert stages["run"] < memory.BARS_MB["python"]
-    assert stages["run"] - stages["numpy"] < 15  # what is ours
+    assert stages["run"] - stages["numpy"] < 16  # what is ours, and what of Python's it imports
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
