@@ -91,6 +91,8 @@ def _fully_connected(inputs: list[Any], options: Options, outputs: tuple[Tensor,
         raise ValueError(f"weights format {options['weights_format']} is not supported")
     if weights.ndim != 2 or weights.size == 0 or values.size == 0:
         raise ValueError(f"{list(values.shape)} does not fit weights of {list(weights.shape)}")
+    if options["keep_num_dims"] and values.ndim == 0:
+        raise ValueError("its input has no axis")
     rows = values.reshape(-1, weights.shape[1])
     shape = (*values.shape[:-1], len(weights)) if options["keep_num_dims"] else (len(rows), len(weights))
     require_size(shape)

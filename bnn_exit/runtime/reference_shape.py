@@ -87,6 +87,8 @@ def _gather(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) ->
     values, indices = inputs
     if options["batch_dims"] != 0:
         raise ValueError("batch_dims other than 0 are not supported")
+    if indices.dtype.name not in ("int32", "int64"):
+        raise TypeError(f"indices are {indices.dtype}")
     axis = axis_of(options["axis"], values.ndim)
     if indices.size and not 0 <= indices.min() <= indices.max() < values.shape[axis]:
         raise IndexError(f"an index is outside the {values.shape[axis]} values")
@@ -175,6 +177,8 @@ def _space_to_batch(inputs: list[Any], options: Options, outputs: tuple[Tensor, 
     pairs = [(0, 0), *_by_two(margins), (0, 0)]
     values = np.pad(values, _pairs(values, np.array(pairs, np.int64)))
     batch, height, width, channels = values.shape
+    if height % rows or width % columns:  # NumPy does not mind where there is no value
+        raise ValueError(f"{height} x {width} values in blocks of {rows} x {columns}")
     parts = values.reshape(batch, height // rows, rows, width // columns, columns, channels)
     moved = parts.transpose(2, 4, 0, 1, 3, 5)
     return (moved.reshape(rows * columns * batch, height // rows, width // columns, channels),)
@@ -187,6 +191,8 @@ def _batch_to_space(inputs: list[Any], options: Options, outputs: tuple[Tensor, 
     batch, height, width, channels = values.shape
     if min(rows, columns) < 1 or max(rows, columns) > MAX_ELEMENTS:
         raise ValueError(f"it asks for blocks of {rows} x {columns}")
+    if batch % (rows * columns):
+        raise ValueError(f"a batch of {batch} is no whole number of blocks")
     require_size((batch // (rows * columns), height * rows, width * columns, channels))
     if min(top, bottom, left, right) < 0 or top + bottom > height * rows or left + right > width * columns:
         raise ValueError("it crops more than there is")

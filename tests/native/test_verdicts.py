@@ -102,6 +102,28 @@ def test_binary_convolutions_of_parts_that_do_not_fit(single, run, packed, chang
         run(*binary(single, packed=packed, **change))
 
 
+BLOCKS = (np.zeros((2, 2), np.int32),)
+UNFIT = {  # what NumPy takes, and TFLite's operator does not
+    "GATHER": ([floats(4), np.uint8([1])], [((1,), "float32")], "GatherOptions", {}),
+    "SPACE_TO_BATCH_ND": ([floats(1, 3, 4, 0), whole(2, 2), BLOCKS], [((4, 1, 2, 0), "float32")], None, {}),
+    "BATCH_TO_SPACE_ND": ([floats(5, 3, 4, 0), whole(2, 2), BLOCKS], [((1, 6, 8, 0), "float32")], None, {}),
+    "FULLY_CONNECTED": (
+        [np.array(2, np.float32), (floats(3, 1),), None],
+        [((3,), "float32")],
+        "FullyConnectedOptions",
+        {"keepNumDims": True},
+    ),
+}
+
+
+@BACKENDS
+@pytest.mark.parametrize("name", UNFIT)
+def test_what_only_numpy_takes(single, run, name):
+    inputs, outputs, options, settings = UNFIT[name]
+    with pytest.raises(ArtifactError, match=name):
+        run(*single(name, inputs, outputs, options, **settings))
+
+
 @BACKENDS
 def test_what_bits_do_not_need_may_be_anything(single, run):
     parts = [(np.int32([1]),), (np.float32([1]),), (np.int32([1, 2, 3]),)]
