@@ -37,8 +37,11 @@ def reference_run():
     return run
 
 
-def single_operator(name, inputs, outputs, options=None, **settings):
-    """A file of one operator and the values for its inputs; constants are marked by a tuple around the array."""
+def single_operator(name, inputs, outputs, options=None, *, times=1, **settings):
+    """A file of one operator and the values for its inputs; constants are marked by a tuple around the array.
+
+    `times` it is applied, to its own result in place of the first input.
+    """
     file = tiny_files.File()
     graph = file.graph()
     indices = []
@@ -49,7 +52,10 @@ def single_operator(name, inputs, outputs, options=None, **settings):
             indices.append(graph.constant(value[0], value[0].dtype.name))
         else:
             indices.append(graph.input(value.shape, value.dtype.name))
-    graph.outputs(graph.operator(name, indices, outputs, options, **settings))
+    results = graph.operator(name, indices, outputs, options, **settings)
+    for _ in range(times - 1):
+        results = graph.operator(name, [results[0], *indices[1:]], outputs, options, **settings)
+    graph.outputs(results)
     return file.bytes(), [value for value in inputs if isinstance(value, np.ndarray)]
 
 

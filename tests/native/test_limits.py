@@ -151,6 +151,20 @@ def test_a_stride_longer_than_the_values_takes_one_of_them(single, run):
 
 
 @BACKENDS
+@pytest.mark.parametrize("far", [2**40, 2**62, 2**63 - 1])
+def test_a_slice_may_end_anywhere(single, run, far):
+    def slice_of(shape, *bounds):
+        inputs = [floats(3, 5), *(whole(*values, dtype=np.int64) for values in bounds)]
+        data, values = single("STRIDED_SLICE", list(as_arrays(inputs)), [(shape, "float32")], "StridedSliceOptions")
+        return run(data, values)[0], values[0]
+
+    found, values = slice_of((1, 5), [0, -far], [far, far], [far, 1])
+    np.testing.assert_array_equal(found, values[:1])
+    found, values = slice_of((3, 5), [far, -1], [-far - 1, -far - 1], [-1, -1])
+    np.testing.assert_array_equal(found, values[::-1, ::-1])
+
+
+@BACKENDS
 @pytest.mark.parametrize("name", ["ADD", "IF", "CUSTOM"])
 def test_a_custom_operator_that_is_called_as_a_builtin_one(run, tiny, name):
     file = tiny.File()

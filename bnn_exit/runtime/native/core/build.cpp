@@ -10,6 +10,7 @@ namespace bnn_exit {
 namespace {
 
 constexpr int64_t kMaxNumbers = 1 << 12;  // sizes, axes and the like of one operator
+constexpr int64_t kFar = 1'000'000'000'000;  // beyond any value; a slice may end anywhere, and no sum of two overflows
 
 }  // namespace
 
@@ -107,7 +108,7 @@ std::vector<int64_t> Build::constants(size_t index) const {
     } else {
       refuse("input %zu is %s, but must hold whole numbers", index, name_of(value.type));
     }
-    if (std::abs(static_cast<double>(numbers[i])) > 1e12) refuse("input %zu holds %lld", index, (long long)numbers[i]);
+    numbers[i] = std::min(std::max(numbers[i], -kFar), kFar);
   }
   return numbers;
 }

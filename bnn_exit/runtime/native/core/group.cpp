@@ -98,6 +98,16 @@ class PointwiseLayer : public Layer {
 }  // namespace
 
 bool Group::absorb(Build& build) {
+  if (!absorb_one(build)) return false;
+  // Kernels compute whole vectors, and begin anew with each row.
+  const Image& pixels = layer->pixels;
+  int64_t rows = int64_t{pixels.batch} * pixels.height;
+  build.claim(product({rows, pixels.width, padded_channels(pixels.channels) - pixels.channels}));
+  build.claim(product({rows, 8}));
+  return true;
+}
+
+bool Group::absorb_one(Build& build) {
   // Signs come last: who reads them must find those of this result, and find them written.
   if (!layer->takes_tail || tail.bits || build.out.size() != 1) return false;
   const std::string& name = build.op.name;
@@ -185,11 +195,12 @@ bool start_pointwise(Build& build, Group& group) {
       period = build.in[1 - side]->count();
       if (main->count() % period) continue;
     }
-    build.claim(product({main->count() / period, padded_channels(static_cast<int>(period))}));
     group.current = main;
     group.uses = 1;
     group.reads = {main};
     group.layer = std::make_unique<PointwiseLayer>(build.shop, *main, period);
+    build.claim(product({main->count() / period, padded_channels(static_cast<int>(period))}));
+    build.claim(product({group.layer->pixels.batch, 32}));
     if (group.absorb(build)) return true;
   }
   return false;

@@ -21,6 +21,7 @@ struct Group {
   std::unique_ptr<Runner> finish();
 
  private:
+  bool absorb_one(Build& build);
   bool absorb_signs(Build& build);
   bool absorb_clamp(Build& build, float low, float high);
   bool absorb_operand(Build& build, size_t side);

@@ -46,6 +46,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
   shape.back() = channels;
   Value& out = build.result(Type::float32, shape);
   build.claim(product({out.count(), 8}));
+  build.claim(product({out.count() ? shape[0] : 0, 32}));
   if (in.bits) {
     BitInput bits(build, in, static_cast<int>(channels));
     return make_runner([&kernels = build.shop.kernels, bits, &out]() mutable {

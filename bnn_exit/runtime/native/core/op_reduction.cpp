@@ -159,7 +159,7 @@ std::unique_ptr<Runner> batch_matmul(Build& build) {
   shape.push_back(rows);
   shape.push_back(columns);
   Value& out = build.result(Type::float32, shape);
-  build.claim(product({out.count(), inner + 8, flip_right ? 2 : 8}));  // a column's values lie apart
+  build.claim(product({out.count(), inner + 8, flip_right && !flip_left ? 2 : 8}));  // a column's values lie apart
   return make_runner([=, &left, &right, &out] {
     float* to = out.as<float>();
     each_row(outer, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {

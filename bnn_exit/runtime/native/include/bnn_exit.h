@@ -44,9 +44,11 @@ typedef enum bnn_exit_status {
   BNN_EXIT_RUN = 6       /* an operator met values that it cannot compute with, such as a division by zero */
 } bnn_exit_status;
 
-/* How a file is loaded: what it may ask for, and with how many threads it runs. A field of 0 means the default. */
+/* How a file is loaded: what it may ask for, and with how many threads it runs. A field of 0 means the default.
+ * Loading may take max_operations steps, too. With subnormal numbers (below 1.2e-38) many processors take some five times
+ * as long for a step. */
 typedef struct bnn_exit_settings {
-  uint64_t max_bytes;      /* memory of a network, beside the file itself; default 256 MiB */
+  uint64_t max_bytes;      /* memory of a network, its description included, beside the file itself; default 256 MiB */
   uint64_t max_operations; /* elementary steps of one run; default 2^35, some ten seconds */
   int32_t threads;         /* that compute one run, the caller's included, at most 256; default 1. Results are the same
                               to the last bit for any number; layers too small to gain stay in the caller's thread. */
