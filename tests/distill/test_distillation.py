@@ -103,17 +103,28 @@ def test_from_python_a_teacher_is_an_objective_with_the_usual_settings(tone_task
     assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
-def test_answers_of_another_teacher_are_not_taken(tone_task, tmp_path):
-    teacher = Oracle(tone_task.train.labels)
-    model, distillation, config = objective(tone_task, teacher)
-    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+@pytest.fixture(scope="module", params=[0, 2])
+def trained(request, tone_task, tmp_path_factory):
+    """The number of views, a task whose clips have a fingerprint, and the folder of a training on it."""
+    folder = tmp_path_factory.mktemp("trained")
+    task = dataclasses.replace(tone_task, train=dataclasses.replace(tone_task.train, fingerprint="before"))
+    model, distillation, config = objective(task, Oracle(task.train.labels), views=request.param)
+    fit(model, task, config=config, objective=distillation, folder=folder, progress=False)
+    return request.param, task, folder
+
+
+def test_answers_of_another_teacher_are_not_taken(trained, tmp_path):
+    views, task, folder = trained
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    teacher = Oracle(task.train.labels)
     teacher.digest = lambda: "another"
-    model, distillation, config = objective(tone_task, teacher)
+    model, distillation, config = objective(task, teacher, views=views)
     with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
-        fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
-    (tmp_path / "teacher_outputs" / "view_0.npz").write_bytes(b"PK damaged")
+        fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
+    for path in (tmp_path / "teacher_outputs").iterdir():
+        path.write_bytes(b"PK damaged")
     with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
-        fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+        fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
 
 
 def test_an_interruption_loses_the_view_that_was_being_heard(tone_task, tmp_path):
@@ -136,30 +147,27 @@ def test_an_interruption_loses_the_view_that_was_being_heard(tone_task, tmp_path
     assert teacher.asked == 2 * clips  # the first view was not heard again
 
 
-@pytest.mark.parametrize("views", [0, 2])
 @pytest.mark.parametrize("change", ["more clips", "another order"])
-def test_answers_to_other_clips_are_not_taken(tone_task, tmp_path, change, views):
-    task = dataclasses.replace(tone_task, train=dataclasses.replace(tone_task.train, fingerprint="before"))
-    model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
-    fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
+def test_answers_to_other_clips_are_not_taken(trained, change):
+    views, task, folder = trained
     # Whoever has no fingerprint has at least a number of clips.
     changed = {"fingerprint": "after"} if change == "another order" else {"ids": (*task.train.ids, "new")}
     other = dataclasses.replace(task, train=dataclasses.replace(task.train, **changed))
     model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
     _, distillation, _ = objective(other, Oracle(task.train.labels), views=views)
     with pytest.raises(DataError, match=r"'.*teacher_outputs.*npz' holds answers to other clips: start a new run"):
-        fit(model, task, config=config, objective=distillation, folder=tmp_path, resume=True, progress=False)
+        fit(model, task, config=config, objective=distillation, folder=folder, resume=True, progress=False)
 
 
 @pytest.mark.parametrize("change", ["seed", "augment"])
-def test_answers_to_clips_that_were_changed_in_another_way_are_not_taken(tone_task, tmp_path, change):
-    teacher = Oracle(tone_task.train.labels)
-    model, distillation, config = objective(tone_task, teacher, views=2)
-    fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, progress=False)
+@pytest.mark.parametrize("trained", [2], indirect=True)
+def test_answers_to_clips_that_were_changed_in_another_way_are_not_taken(trained, change):
+    views, task, folder = trained
+    model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
     config = dataclasses.replace(config, seed=config.seed + (change == "seed"))
     augment = AugmentConfig(gain_db=8.0 + (change == "augment"))
     with pytest.raises(DataError, match=r"view_0.npz' holds answers to clips that another seed or augment changed"):
-        fit(model, tone_task, config=config, augment=augment, objective=distillation, folder=tmp_path, progress=False)
+        fit(model, task, config=config, augment=augment, objective=distillation, folder=folder, progress=False)
 
 
 def test_a_student_hears_the_same_views_in_every_round(tone_task):
