@@ -48,7 +48,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """
     target = expanded(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in target.parent.glob(f".{glob.escape(target.name)}.*{PART}"):
+    for left in target.parent.glob(f"{glob.escape(_part_stem(target))}.*{PART}"):
         _remove_if_left(left)
     file, temporary = _new_part(target)
     try:
@@ -87,9 +87,14 @@ def _check_regular(status: os.stat_result, path: str | os.PathLike[str]) -> None
         raise OSError(errno.EINVAL, "a pipe, device or socket, not a regular file", os.fspath(path))
 
 
+def _part_stem(target: Path) -> str:
+    """What the names of a file's parts begin with; file systems take names of 255 bytes, endings included."""
+    return "." + os.fsdecode(os.fsencode(target.name)[:200])
+
+
 def _new_part(target: Path) -> tuple[BinaryIO, Path]:
     while True:
-        temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{PART}")
+        temporary = target.with_name(f"{_part_stem(target)}.{secrets.token_hex(4)}{PART}")
         # Made as any new file is: the system itself takes away what the umask forbids.
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         file = os.fdopen(os.open(temporary, flags, 0o666), "wb")

@@ -33,6 +33,13 @@ def test_folders_on_the_way_are_made(tmp_path):
     assert (tmp_path / "x" / "y" / "a.bin").read_bytes() == b"1"
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "\u00e4" * 127], ids=["letters", "of two bytes"])
+def test_the_longest_name_that_a_disk_takes(tmp_path, name):
+    files.write_bytes(tmp_path / name, b"1")
+    files.write_bytes(tmp_path / name, b"2")
+    assert names(tmp_path) == [name] and (tmp_path / name).read_bytes() == b"2"
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
 def test_an_error_leaves_the_old_file_and_no_other(tmp_path, error):
     path = tmp_path / "a.bin"
