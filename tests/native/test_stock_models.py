@@ -76,15 +76,17 @@ def zoo_model(module, name, size):
     return keras.Model(model.inputs, model.layers[-1].input)
 
 
-def assert_same(data, run, *, size):
+def assert_same(data, *runs, size):
     """On pictures of small patches; the answers must differ, as those of a network that is stuck would not."""
     network, reference, answers = Network(data), Interpreter(flatbuffer.read(data)), []
     for seed in range(IMAGES):
         patches = np.random.default_rng(seed).integers(-4, 5, [-(-axis // 4) for axis in size] + [3])
         values = [np.kron(patches, np.ones((4, 4, 1)))[None, : size[0], : size[1]].astype(np.float32)]
-        (expected,) = run(data, values)
-        for found in (network(values)[0], reference.run(values)[0]):
-            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * expected.std())
+        ours = (network(values)[0], reference.run(values)[0])
+        for run in runs:
+            (expected,) = run(data, values)
+            for found in ours:
+                np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * expected.std())
         answers.append(expected)
     assert np.std(answers, axis=0).min() > 0.01 * np.std(answers)
 
@@ -95,8 +97,7 @@ def assert_same(data, run, *, size):
 def test_larq_zoo(lce_run, module, name, size):
     data, operators = converted(zoo_model(module, name, size))
     assert {"LceQuantize", "LceBconv2d", "ADD", "CONV_2D", "FULLY_CONNECTED"} <= operators
-    for indirect in (False, True):
-        assert_same(data, partial(lce_run, indirect=indirect), size=(size, size))
+    assert_same(data, *(partial(lce_run, indirect=indirect) for indirect in (False, True)), size=(size, size))
 
 
 @pytest.mark.parametrize("activation", [None, "relu"])

@@ -13,7 +13,7 @@ from bnn_exit.training.loop import LAST
 from bnn_exit.training.loss import joint_loss
 
 GENTLE = AugmentConfig(time_shift_ms=20.0, snr_db=(20.0, 30.0), time_mask_frames=4, frequency_mask_mels=2)
-CONFIG = TrainConfig(epochs=4, batch_size=16, warmup_steps=5, learning_rate=5e-3, seed=3)
+CONFIG = TrainConfig(epochs=3, batch_size=16, warmup_steps=5, learning_rate=5e-3, seed=3)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -68,7 +68,7 @@ def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_
 
     class Interrupted(module._Fit):
         def _train_epoch(self, epoch):
-            if epoch == 2:
+            if epoch == 1:
                 raise Stop
             return super()._train_epoch(epoch)
 
