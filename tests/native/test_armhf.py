@@ -11,6 +11,7 @@ import aarch64
 import numpy as np
 import pytest
 from kernel_report import check_report
+from native.quick_build import optimize
 
 import bnn_exit
 from bnn_exit.audio import wav
@@ -34,7 +35,7 @@ def programs(tmp_path_factory):
     folder = tmp_path_factory.mktemp("armhf")
     (folder / "toolchain.cmake").write_text(TOOLCHAIN)
     settings = [f"-DCMAKE_TOOLCHAIN_FILE={folder / 'toolchain.cmake'}", "-DBNN_EXIT_WARNINGS=ON"]
-    settings += ["-DBNN_EXIT_EXAMPLES=ON", "-DBNN_EXIT_KERNEL_CHECK=ON"]
+    settings += ["-DBNN_EXIT_EXAMPLES=ON", "-DBNN_EXIT_KERNEL_CHECK=ON", optimize("1")]
     for command in (["-S", NATIVE, "-B", folder / "build", *settings], ["--build", folder / "build", "-j", "2"]):
         done = subprocess.run(["cmake", *command], capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
