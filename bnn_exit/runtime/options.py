@@ -35,9 +35,12 @@ def custom_options(operator: Table, name: str) -> dict[str, Any]:
     data = bytes(operator.read_bytes(_CUSTOM_OPTIONS))
     if not data or not name.startswith("Lce"):
         return {}
-    # Texts are no settings of these: an operator that needs a number in their place lacks it.
+    # Texts are no settings of these: an operator that needs a number in their place lacks it. LCE reads each of them as
+    # a whole number, however it is kept.
     values: dict[str, Any] = {
-        field: value for field, value in flexbuffer.read_map(data).items() if isinstance(value, (bool, int, float))
+        field: int(value) if isinstance(value, float) and value.is_integer() else value
+        for field, value in flexbuffer.read_map(data).items()
+        if isinstance(value, (bool, int, float))
     }
     for field, names in (("padding", schema.PADDINGS), ("fused_activation_function", schema.ACTIVATIONS)):
         if field in values:

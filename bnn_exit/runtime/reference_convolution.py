@@ -148,14 +148,22 @@ def _mean(values: Array, **arguments: Any) -> Array:
     return total / np.float64(values.size / total.size if total.size else 1)
 
 
+def _rows(inputs: list[Any]) -> Array:
+    """The only input as float64, if its last axis holds values."""
+    (values,) = operands(inputs, 1, FLOATS)
+    if values.ndim == 0 or values.shape[-1] == 0:
+        raise ValueError(f"its input has the shape {list(values.shape)}")
+    return values.astype(np.float64)
+
+
 def _softmax(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    values = operands(inputs, 1, FLOATS)[0].astype(np.float64) * options["beta"]
+    values = _rows(inputs) * options["beta"]
     exponentials = np.exp(values - values.max(axis=-1, keepdims=True))
     return ((exponentials / exponentials.sum(axis=-1, keepdims=True)).astype(np.float32),)
 
 
 def _log_softmax(inputs: list[Any], options: Options, outputs: tuple[Tensor, ...]) -> tuple[Array]:
-    values = operands(inputs, 1, FLOATS)[0].astype(np.float64)
+    values = _rows(inputs)
     values = values - values.max(axis=-1, keepdims=True)
     return ((values - np.log(np.exp(values).sum(axis=-1, keepdims=True))).astype(np.float32),)
 

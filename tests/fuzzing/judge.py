@@ -34,7 +34,8 @@ FUNCTIONS = {
 PADDED = {"CONV_2D", "DEPTHWISE_CONV_2D"}
 DRAWS = (8, 56)
 """Runs with errors made on purpose: first some, and more before a difference is believed."""
-WILD = np.float32([np.nan, np.inf, -np.inf, 1e33, -1e33])
+WILD = np.float32([np.nan, np.inf, -np.inf, 1e33, -1e33, 1, -1])
+"""What a sum may be that overflows in one order and not in another."""
 GRID = 2.0**-8
 """Sums of products of multiples of it are exact while they are small: then no error is allowed."""
 
@@ -120,7 +121,9 @@ class Erring(Interpreter):
         plain = {**operator.options, "fused_activation_function": "NONE"}
         # What is not finite is so in any order.
         positive = [
-            value if value is None or value.dtype.kind != "f" else np.where(np.isfinite(value), np.abs(value), 0)
+            value
+            if value is None or value.dtype.kind != "f"
+            else np.where(np.isfinite(value), np.abs(value), 0).astype(value.dtype)  # a single one would become float64
             for value in arguments
         ]
         tensors = self._model.subgraphs[index].tensors

@@ -38,6 +38,15 @@ def binary(single, *, packed, settings=None, filters=None, parts=None):
 
 
 @BACKENDS
+def test_settings_of_lce_are_whole_numbers_however_they_are_kept(single, run):
+    as_they_are, as_floats = binary(single, packed=False), binary(single, packed=False, settings={"padding": 0.0})
+    np.testing.assert_array_equal(run(*as_floats)[0], run(*as_they_are)[0])
+    for value in (0.5, 2.0, float("nan")):
+        with pytest.raises(ArtifactError):
+            run(*binary(single, packed=False, settings={"padding": value}))
+
+
+@BACKENDS
 def test_one_size_alone_may_be_left_to_be_found_out(single, run):
     with pytest.raises(ArtifactError, match="RESHAPE"):
         run(*single("RESHAPE", [floats(7, 4), whole(-3, 7, 4)], [((1, 7, 4), "float32")], "ReshapeOptions"))
@@ -104,6 +113,8 @@ def test_binary_convolutions_of_parts_that_do_not_fit(single, run, packed, chang
 
 BLOCKS = (np.zeros((2, 2), np.int32),)
 UNFIT = {  # what NumPy takes, and TFLite's operator does not
+    "SOFTMAX": ([np.array(2, np.float32)], [((), "float32")], "SoftmaxOptions", {"beta": 1.0}),
+    "LOG_SOFTMAX": ([np.array(2, np.float32)], [((), "float32")], None, {}),
     "GATHER": ([floats(4), np.uint8([1])], [((1,), "float32")], "GatherOptions", {}),
     "SPACE_TO_BATCH_ND": ([floats(1, 3, 4, 0), whole(2, 2), BLOCKS], [((4, 1, 2, 0), "float32")], None, {}),
     "BATCH_TO_SPACE_ND": ([floats(5, 3, 4, 0), whole(2, 2), BLOCKS], [((1, 6, 8, 0), "float32")], None, {}),

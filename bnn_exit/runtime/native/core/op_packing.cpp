@@ -17,7 +17,7 @@ std::unique_ptr<Runner> quantize(Build& build) {
   Shape shape = in.shape;
   shape.back() = words;
   Value& out = build.result(Type::int32, shape);
-  build.claim(product({in.count(), 2}));
+  build.claim(product({in.count(), 8}));
   out.use_file_layout();
   out.channels = static_cast<int>(channels);
   return make_runner([=, &in, &out] {
