@@ -52,7 +52,7 @@ int main(int count, char** arguments) {
     size = bnn_exit_clip_samples(classifier);
     if (bnn_exit_classify(classifier, clip, size, "full", NULL, &answer, error, sizeof error)) return 1;
   }
-  return answer.exit_index != bnn_exit_exit_count(classifier);
+  return answer.exit_index + 1 != bnn_exit_exit_count(classifier);
 }
 """
 
