@@ -193,9 +193,9 @@ def _damage_reported(archive: Path) -> Iterator[None]:
     except (UnicodeError, ValueError) as error:  # numbers and names in a header
         raise _damaged(archive, error) from error
     except OSError as error:
-        # gzip and bz2 report bad data as an OSError without a number; one with a number is the disk's.
         if error.errno == errno.ENAMETOOLONG:
             raise DataError(f"{archive} holds a name that is too long for this disk: unpack it by hand") from error
+        # gzip and bz2 report bad data as an OSError without a number; one with a number is the disk's.
         if error.errno is not None:
             raise
         raise _damaged(archive, error) from error

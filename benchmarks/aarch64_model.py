@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from bnn_exit import machine
 from bnn_exit.files import write_json
@@ -104,13 +105,18 @@ def build(folder: Path) -> tuple[Path, Path]:
 
 def instructions(program: Path, layer: tuple[int, ...], mode: int, times: int) -> int:
     """All that the program executes."""
+    return executed([EMULATOR], [program, "neon", *layer, mode, times])
+
+
+def executed(emulator: list[str], command: list[Any]) -> int:
+    """The instructions that a program executes, as QEMU logs them; it must print nothing itself."""
     log = ["-singlestep", "-d", "exec,nochain", "-D", "/dev/stdout"]
-    command = [EMULATOR, *log, str(program), "neon", *map(str, layer), str(mode), str(times)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+    words = [*emulator, *log, *map(str, command)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         count = sum(line.startswith(b"Trace") for line in process.stdout)
     if process.returncode or not count:
-        raise SystemExit(f"error: {' '.join(command)} failed")
+        raise SystemExit(f"error: {' '.join(words)} failed: status {process.returncode}")
     return count
 
 

@@ -5,8 +5,8 @@
 A program classifies a clip of noise with every layer (operating point `full`), front end included, once and twice, in
 an emulator that logs every instruction; the difference of the counts is one clip. On a 32-bit system the library has
 portable kernels alone, which use no vectors; on a 64-bit one it has NEON as well. Instructions count as one whatever
-they do, so the ratio is about that of the times, not more. Needs Debian's g++-aarch64-linux-gnu,
-g++-arm-linux-gnueabihf and qemu-user-static. Writes results/arm32.json.
+they do: a ratio of counts is no ratio of times. Needs Debian's g++-aarch64-linux-gnu, g++-arm-linux-gnueabihf and
+qemu-user-static. Writes results/arm32.json.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from aarch64_model import executed, version
 
 from bnn_exit import machine, pretrained
 from bnn_exit.files import write_json
@@ -88,10 +90,6 @@ def main() -> int:
     return 0
 
 
-def version(tool: str) -> str:
-    return subprocess.run([tool, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
-
-
 def build(target: str, folder: Path) -> Path:
     """The program for a system, beside the library that it is linked with."""
     folder.mkdir()
@@ -114,16 +112,7 @@ def build(target: str, folder: Path) -> Path:
 def instructions(target: str, program: Path, isa: str, model: Path, times: int) -> int:
     """All that the program executes."""
     emulator = [TARGETS[target], "-L", f"/usr/{target}", "-E", f"BNN_EXIT_ISA={isa}"]
-    log = ["-singlestep", "-d", "exec,nochain", "-D", "/dev/stdout"]
-    count, rest = 0, b""
-    with subprocess.Popen([*emulator, *log, program, model, str(times)], stdout=subprocess.PIPE) as process:
-        assert process.stdout is not None
-        while block := process.stdout.read(1 << 20):
-            whole, newline, rest = (rest + block).rpartition(b"\n")
-            count += (whole + newline).count(b"\nTrace") + whole.startswith(b"Trace")
-    if process.returncode or not count:
-        raise SystemExit(f"error: {program} {model} {times} failed in {TARGETS[target]}: status {process.returncode}")
-    return count
+    return executed(emulator, [program, model, times])
 
 
 if __name__ == "__main__":

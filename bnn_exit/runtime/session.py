@@ -246,7 +246,7 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
         backend = installed()[0]
         if backend == "reference":
             warnings.warn(
-                "there is no native library, so the reference backend runs, some 100 times slower: "
+                "there is no native library, so the reference backend runs, many times slower: "
                 f"with a C++ compiler {INSTALL} builds it",
                 RuntimeWarning,
                 stacklevel=2,

@@ -9,8 +9,8 @@
 
 namespace bnn_exit {
 
-// Whose turn it is: 0 or the generation of the process whose thread has it. A child finds the turn of a thread that stayed in the parent,
-// which nobody in the child could ever end: it counts as ended.
+// Whose turn it is: 0 or the generation of the process whose thread has it. A child finds the turn of a thread that stayed in
+// the parent, which nobody in the child could ever end: it counts as ended.
 class Turns {
  public:
   bool take() {
