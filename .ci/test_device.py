@@ -38,10 +38,8 @@ def main() -> int:
     python = folder / "bin" / "python"
     install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     subprocess.run([*install, "--only-binary=numpy", numpy(options.numpy), *TOOLS], check=True)
-    # The library is the same for every Python: what one of them compiled the next ones take.
-    native = ["--config-settings", f"build-dir={ROOT / 'build' / 'device-native'}"]
     wanted = {**os.environ, "BNN_EXIT_REQUIRE_NATIVE": "1"}
-    subprocess.run([*install, "--no-deps", *native, ROOT], check=True, env=wanted)
+    subprocess.run([*install, "--no-deps", ROOT], check=True, env=wanted)
     environment = {**os.environ, "PYTHONPATH": "tests"}
     schema = options.schema or next((ROOT / ".venv").glob(SCHEMA), None)
     if schema is not None:
