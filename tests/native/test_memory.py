@@ -39,7 +39,8 @@ def test_a_python_process_stays_small(memory, model_path):
     values = list(stages.values())
     assert values == sorted(values) and values[0] > 3
     assert stages["run"] < memory.BARS_MB["python"]
-    assert stages["run"] - stages["numpy"] < 16  # what is ours, and what of Python's it imports
+    # What is ours, with what of Python's own it imports: that alone is larger in 3.14.
+    assert stages["run"] - stages["numpy"] < (15 if sys.version_info < (3, 14) else 16)
 
 
 @pytest.mark.skipif(shutil.which("cc") is None, reason="there is no C compiler")
