@@ -72,6 +72,8 @@ def elementwise(size: int) -> Iterator[tuple[str, Case]]:
     for name in ("LOGICAL_AND", "LOGICAL_OR"):
         yield name, (name, [values > 0, others > 1], [((size,), "bool")], None, {})
     yield "LOGICAL_NOT", ("LOGICAL_NOT", [values > 0], [((size,), "bool")], None, {})
+    deep = (values > 0).reshape(2, 2, 2, 2, -1)
+    yield "LOGICAL_NOT of five axes", ("LOGICAL_NOT", [deep], [(deep.shape, "bool")], None, {})
     yield "LEAKY_RELU", ("LEAKY_RELU", [values], [((size,), "float32")], "LeakyReluOptions", {"alpha": 0.3})
     yield "SOFTMAX", ("SOFTMAX", [values], [((size,), "float32")], "SoftmaxOptions", {"beta": 1.0})
     thin = values.reshape(-1, 1)

@@ -22,7 +22,7 @@ import numpy as np
 from bnn_exit.runtime import native_backend
 
 OK, FILE, ARGUMENT, LIMIT, MEMORY, BUSY, RUN = range(7)
-FORK, TWO_THREADS, CLASSIFIER, MISUSE = 1, 2, 4, 8
+FORK, TWO_THREADS, CLASSIFIER, MISUSE, FLUSH = 1, 2, 4, 8, 16
 
 
 SOURCE = Path(native_backend.__file__).parent / "native"

@@ -15,9 +15,11 @@ void Value::widen(int64_t top, int64_t left, int64_t bottom, int64_t right) {
 }
 
 void Value::take(const void* values) {
-  std::memcpy(data, values, bytes());
+  const size_t size = bytes();  // once: it multiplies the axes and checks each product
+  std::memcpy(data, values, size);
   if (type != Type::boolean) return;
-  for (size_t i = 0; i < bytes(); ++i) as<uint8_t>()[i] = as<uint8_t>()[i] != 0;
+  auto* bools = as<uint8_t>();
+  for (size_t i = 0; i < size; ++i) bools[i] = bools[i] != 0;
 }
 
 }  // namespace bnn_exit
