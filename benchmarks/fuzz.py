@@ -126,8 +126,9 @@ def try_only(options: argparse.Namespace, programs: dict[str, Path]) -> int:
         outcome = cases.try_case(case, natives)
         path = options.work / f"{case.name}.tflite"
         path.write_bytes(case.file)
-        subnormal = f" ({outcome.subnormal_ns_a_step:.2f} with subnormal numbers)" if outcome.subnormal_ns_a_step else ""
-        speed = f"{outcome.ns_a_step:.2f} ns a step{subnormal}"
+        speed = f"{outcome.ns_a_step:.2f} ns a step"
+        if outcome.subnormal_ns_a_step:
+            speed += f" ({outcome.subnormal_ns_a_step:.2f} with subnormal numbers)"
         print(f"{path}: {outcome.verdicts}, {speed}, {outcome.peak_bytes} bytes")
         for finding in outcome.findings:
             print(f"  {finding.kind}: {finding.text}")

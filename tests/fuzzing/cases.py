@@ -57,8 +57,8 @@ class Finding:
 class Outcome:
     """What a case gave: findings, verdicts by kind, the slowest step and the most memory beside the file.
 
-    Where subnormal numbers alone make it slow, which the library's header announces, `subnormal_ns_a_step` is the slowest
-    step with them and `ns_a_step` the one without.
+    Where subnormal numbers alone make it slow, which the library's header announces, `subnormal_ns_a_step` is the
+    slowest step with them and `ns_a_step` the one without.
     """
 
     findings: list[Finding] = dataclasses.field(default_factory=list)
