@@ -37,6 +37,8 @@ def model_path(tiny, tmp_path):
 def test_a_python_process_stays_small(memory, model_path):
     stages = memory.python_stages(model_path)
     values = list(stages.values())
+    if values[0] > 25:
+        pytest.skip("the bare interpreter has the memory of an emulator")
     assert values == sorted(values) and values[0] > 3
     assert stages["run"] < memory.BARS_MB["python"]
     # What is ours, with what of Python's own it imports: that alone is larger in 3.14.
