@@ -187,7 +187,7 @@ def main() -> int:
     parser.add_argument("models", nargs="*", default=known, help="model files or names (default: the package's)")
     parser.add_argument("--revision", required=True, help="git revision of the earlier library")
     parser.add_argument("--rounds", type=int, default=51, help="pairs of each row in each process (default: 51)")
-    parser.add_argument("--processes", type=int, default=7, help="one after the other (default: 7)")
+    parser.add_argument("--processes", type=int, default=15, help="one after the other (default: 15)")
     options = parser.parse_args()
     raced = files(options.models)
     found = []
