@@ -47,6 +47,8 @@ ROUND_S = 0.004
 """About what one side of a pair takes: long beside the clock, short beside what disturbs it."""
 
 Contestant = Callable[[], object]
+Files = dict[str, tuple[bytes, list[np.ndarray]]]
+"""Name -> a file and its inputs."""
 
 
 def libraries(earlier: Path) -> dict[str, Callable[[], object]]:
@@ -101,11 +103,8 @@ def ratio(earlier: Contestant, now: Contestant, rounds: int) -> dict[str, float]
     }
 
 
-Files = dict[str, tuple[bytes, list[np.ndarray]]]
-
-
 def files(models: list[str]) -> Files:
-    """What is raced: a name, the file and its inputs."""
+    """What is timed."""
     random = np.random.default_rng(0)
     found = {}
     for name in models:

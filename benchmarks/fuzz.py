@@ -6,8 +6,8 @@
 
 Each case is tried on every instruction set of the machine by three programs: with sanitizers and values in shared
 memory, with sanitizers and each value in memory of its own, and without sanitizers, where steps are timed. A case that
-subnormal numbers alone make slow, which bnn_exit.h announces, is told apart. The reference judges all results. What is
-found is kept in WORK/findings; a call that was stopped goes on where it was.
+subnormal numbers alone make slow, which bnn_exit.h announces, is told apart. The reference judges all results. Findings
+are kept in WORK/findings; an interrupted call resumes.
 Needs clang++ (for coverage llvm-profdata and llvm-cov, too), cmake and ninja. Writes results/fuzz.json.
 """
 

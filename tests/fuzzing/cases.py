@@ -28,7 +28,11 @@ MAX_BYTES = 1 << 24
 MAX_OPERATIONS = {"sanitized": 1 << 21, "plain": 1 << 26}
 NS_A_STEP = 2.0
 """What is slower, by the file's own count, is a hang in the making; measured where there are at least MANY_STEPS."""
+NS_A_SUBNORMAL_STEP = 5 * NS_A_STEP
+"""Where subnormal numbers (below 1.2e-38) alone are what is slow: bnn_exit.h says so."""
 MANY_STEPS = 100_000
+TRIES = 4
+"""Further ones, before a time is believed."""
 NS_TO_LOAD = 2e9
 ROOM_TO_LOAD = 4 << 20
 """Bytes beside `max_bytes` and twice the file that loading may take."""
@@ -191,25 +195,42 @@ def _steps(answers: native_answers.Answers) -> dict[str, float]:
 
 
 def _timed(native: Native, case: Case, answers: native_answers.Answers, outcome: Outcome) -> list[Finding]:
-    """What is too slow; believed only if it is so again, for others use the machine, too."""
-    slow, load, with_subnormals = _steps(answers), {answer.isa: answer.load_ns for answer in answers.isas}, 0.0
-    for flags in (0, 0, 0, 0, FLUSH, FLUSH):
-        if max(slow.values(), default=0) <= NS_A_STEP and max(load.values(), default=0) <= NS_TO_LOAD:
-            break
-        if flags:
-            with_subnormals = max(with_subnormals, *slow.values(), 0.0)
-        try:
-            again = _ask(native, dataclasses.replace(case, flags=flags, threads=1), True)
-        except native_answers.Died as error:
-            return [Finding("crash or hang", f"timed again: {error}")]
-        slow = {isa: min(value, _steps(again).get(isa, value)) for isa, value in slow.items()}
-        load = {answer.isa: min(answer.load_ns, load.get(answer.isa, answer.load_ns)) for answer in again.isas}
-    outcome.ns_a_step = max(slow.values(), default=0.0)
-    findings = [Finding("slow steps", f"{isa}: {value:.1f} ns") for isa, value in slow.items() if value > NS_A_STEP]
-    if not findings:
-        outcome.subnormal_ns_a_step = with_subnormals
+    """What is too slow; believed only if it is so again, for others use the machine, too.
+
+    Steps that are fast once subnormal numbers are taken as zero may take as long as the header says.
+    """
+    steps, load = _steps(answers), {answer.isa: answer.load_ns for answer in answers.isas}
+    try:
+        for _ in range(TRIES):
+            if _most(steps) <= NS_A_STEP and _most(load) <= NS_TO_LOAD:
+                break
+            again = _ask_alone(native, case)
+            steps = _least(steps, _steps(again))
+            load = _least(load, {answer.isa: answer.load_ns for answer in again.isas})
+        if NS_A_STEP < _most(steps) <= NS_A_SUBNORMAL_STEP:
+            flushed = steps
+            for _ in range(TRIES):
+                flushed = _least(flushed, _steps(_ask_alone(native, case, FLUSH)))
+            if _most(flushed) <= NS_A_STEP:
+                outcome.subnormal_ns_a_step, steps = _most(steps), flushed
+    except native_answers.Died as error:
+        return [Finding("crash or hang", f"timed again: {error}")]
+    outcome.ns_a_step = _most(steps)
+    findings = [Finding("slow steps", f"{isa}: {value:.1f} ns") for isa, value in steps.items() if value > NS_A_STEP]
     findings += [Finding("slow to load", f"{isa}: {ns / 1e9:.1f} s") for isa, ns in load.items() if ns > NS_TO_LOAD]
     return findings[:1]
+
+
+def _ask_alone(native: Native, case: Case, flags: int = 0) -> native_answers.Answers:
+    return _ask(native, dataclasses.replace(case, flags=flags, threads=1), True)
+
+
+def _most(of_isas: Mapping[str, float]) -> float:
+    return max(of_isas.values(), default=0.0)
+
+
+def _least(known: Mapping[str, float], again: Mapping[str, float]) -> dict[str, float]:
+    return {isa: min(value, again.get(isa, value)) for isa, value in known.items()}
 
 
 def _weigh(case: Case, answers: native_answers.Answers, outcome: Outcome) -> None:
