@@ -6,9 +6,8 @@
 
 Each row is a small QuickNet, trained by the fast recipe, for fewer epochs, on the words in DIR (Arabic Speech
 Commands). It differs from the others in one thing: nothing (`usual`), clips attenuated at random (`attenuated`), or
-every clip brought to one level before its log-mel (`normalised`). `usual-normalised` is the network of `usual`, given
-normalised clips without a training of its own; `shipped` and `shipped-normalised` are the model file that comes with
-the package, given the same, and need no training. `measure` takes the test clips at several levels, rounded and clipped
+a network that brings every clip to one level itself (`normalised`). `shipped` is the model file that comes with the
+package and needs no training. `measure` takes the test clips at several levels, rounded and clipped
 to 16 bits as a file would hold them, and gives the accuracy of every exit: in Keras, of a model file on its backend.
 """
 
@@ -27,6 +26,7 @@ import audio_tasks
 from bnn_exit import machine
 from bnn_exit.audio import logmel
 from bnn_exit.command import Parser
+from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import read_json, write_json
 
@@ -36,8 +36,6 @@ HISTORY = "history.json"
 EPOCHS = 5
 """Enough to tell the rows apart, not to say how accurate they can be."""
 GAINS_DB = (6, 0, -10, -20, -30, -40)
-NORMAL_DB = -20.0
-"""Level (RMS, dB below full scale) that normalised clips have."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,16 +45,16 @@ class Row:
     Attributes:
         about: what differs from `usual`.
         changes: of the recipe's augmentation.
-        normalised: every clip is brought to NORMAL_DB before its log-mel.
-        run: the row whose network this is; "" for one of its own.
+        levels: of the network, a name in `models.level.LEVELS`.
+        log_offset: of its features.
         model: a model file in place of a network of ours, by its name.
         seed: of its training.
     """
 
     about: str
     changes: dict[str, float]
-    normalised: bool = False
-    run: str = ""
+    levels: str = "kept"
+    log_offset: float = 1e-6
     model: str = ""
     seed: int = 0
 
@@ -67,14 +65,11 @@ HALF = {"attenuation_probability": 0.5, "attenuation_db": 40.0}
 ROWS = {
     "usual": Row("no attenuation", NEVER),
     "attenuated": Row("half of the clips attenuated by 0 to 40 dB", HALF),
-    "normalised": Row(f"clips brought to {NORMAL_DB:g} dB", NEVER, normalised=True),
-    "usual-normalised": Row(f"trained as usual, clips then brought to {NORMAL_DB:g} dB", NEVER, True, run="usual"),
+    "normalised": Row("the network brings every clip to one level", NEVER, "normalised", 1e-10),
     "shipped": Row("the model of the package", NEVER, model=SHIPPED),
-    "shipped-normalised": Row(
-        f"the model of the package, clips brought to {NORMAL_DB:g} dB", NEVER, True, model=SHIPPED
-    ),
     "usual-seed1": Row("no attenuation, seed 1", NEVER, seed=1),
     "attenuated-seed1": Row("half of the clips attenuated by 0 to 40 dB, seed 1", HALF, seed=1),
+    "normalised-seed1": Row("the network brings every clip to one level, seed 1", NEVER, "normalised", 1e-10, seed=1),
 }
 
 
@@ -101,12 +96,14 @@ def _main(options: argparse.Namespace, command: str) -> int:
         print(table(read_json(RESULT)["rows"]))
         return 0
     rows = [one_of("row", name, ROWS) for name in options.rows]
-    task = audio_tasks.load("speech_commands", data_dir=options.data_dir, cache_dir=options.cache_dir)
     for name in rows:
+        features = FeatureConfig(log_offset=ROWS[name].log_offset)
+        places = {"data_dir": options.data_dir, "cache_dir": options.cache_dir}
+        task = audio_tasks.load("speech_commands", features=features, **places)
         if options.verb == "train":
-            train(ROWS[name], task, options.runs / (ROWS[name].run or name))
+            train(ROWS[name], task, options.runs / name)
         else:
-            save(name, measure(ROWS[name], task, options.runs / (ROWS[name].run or name)) | {"command": command})
+            save(name, measure(ROWS[name], task, options.runs / name) | {"command": command})
     return 0
 
 
@@ -122,7 +119,7 @@ def train(row: Row, task: audio_tasks.Task, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     history = bnn_exit.fit(
         model,
-        normalised(task) if row.normalised and not row.run else task,
+        task,
         config=dataclasses.replace(recipe.training, epochs=EPOCHS, seed=row.seed),
         augment=dataclasses.replace(recipe.augment, **row.changes),
         folder=folder,
@@ -139,30 +136,8 @@ def network(row: Row, task: audio_tasks.Task) -> tuple[Any, Any]:
 
     recipe = recipes.load("fast", task=task.name, tasks=audio_tasks.TASKS)
     set_seed(row.seed)
-    model = bnn_exit.build(**recipe.model.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
-    return recipe, model
-
-
-def normalised(task: audio_tasks.Task) -> audio_tasks.Task:
-    """The task with every clip at NORMAL_DB; its features are kept apart from those of the clips as recorded."""
-
-    def changed(split: Any) -> Any:
-        return type(split)(
-            split.name,
-            split.ids,
-            split.labels,
-            split.speakers,
-            lambda index: at_level(split.waveform(index)),
-            f"{split.fingerprint}-at{NORMAL_DB:g}dB",
-        )
-
-    return dataclasses.replace(task, **{name: changed(split) for name, split in task.splits.items()})
-
-
-def at_level(waveform: np.ndarray) -> np.ndarray:
-    """The clip brought to NORMAL_DB; digital silence stays."""
-    rms = float(np.sqrt(np.mean(np.square(waveform, dtype=np.float64))))
-    return waveform if rms == 0 else np.float32(waveform * (10 ** (NORMAL_DB / 20) / rms))
+    config = dataclasses.replace(recipe.model, levels=row.levels)
+    return recipe, bnn_exit.build(**config.to_dict(), num_classes=task.num_classes, input_shape=task.input_shape)
 
 
 def recorded(waveform: np.ndarray, gain_db: float) -> np.ndarray:
@@ -176,7 +151,7 @@ def measure(row: Row, task: audio_tasks.Task, folder: Path) -> dict[str, Any]:
     levels = {}
     for gain_db in GAINS_DB:
         clips = (recorded(task.test.waveform(index), gain_db) for index in range(len(task.test)))
-        labels = classify([at_level(clip) if row.normalised else clip for clip in clips])
+        labels = classify(list(clips))
         right = labels == np.asarray(task.test.labels)[:, None]
         levels[str(gain_db)] = [round(float(mean), 4) for mean in right.mean(axis=0)]
     return {

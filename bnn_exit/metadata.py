@@ -104,6 +104,11 @@ class Metadata:
         """The policy and what it learned, for `policies.from_dict`."""
         return {"name": self.policy, **self.policy_settings}
 
+    @property
+    def normalises_level(self) -> bool:
+        """Whether the network brings every clip to one level; files of earlier versions do not say, and do not."""
+        return self.model.get("levels") == "normalised"
+
     def to_json(self) -> bytes:
         """The metadata as UTF-8 JSON with its format version."""
         values: dict[str, Any] = {"format": FORMAT_VERSION}

@@ -111,7 +111,7 @@ def _main(argv: list[str] | None) -> int:
 def _predict(session: runtime.Session, path: str, *, explain: bool, chosen: dict[str, Any]) -> runtime.Prediction:
     rate, samples = session.metadata.features.sample_rate_hz, session.metadata.clip_samples
     recording = wav.load(path, sample_rate_hz=rate, max_samples=samples)
-    quiet = quietness(recording.waveform)
+    quiet = quietness(recording.waveform, normalised=session.metadata.normalises_level)
     if quiet:
         show(f"warning: {shown(path)}: {quiet}", file=sys.stderr)
     with memory_for(path):

@@ -77,6 +77,12 @@ def parser() -> argparse.ArgumentParser:
         help="binary; float for the full-precision twin or real_weights with binary activations, to compare with: "
         f"these are trained and calibrated, but give no model.tflite ({RECIPE})",
     )
+    network.add_argument(
+        "--levels",
+        metavar="NAME",
+        help="kept; or normalised: the network brings every clip to one level first, and so recognises clips up to "
+        f"40 dB quieter than those of the training split ({RECIPE})",
+    )
     training = arguments.add_argument_group("training")
     training.add_argument(
         "--recipe",
@@ -138,7 +144,7 @@ def _new_run(options: argparse.Namespace, stack: contextlib.ExitStack) -> tuple[
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
-    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision"))
+    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision", "levels"))
     distillation, precision = distillation_settings(options, recipe.distillation)
     check_distributed(distillation, options.distribute)
     model = dataclasses.replace(model, precision=precision or model.precision)

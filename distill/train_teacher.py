@@ -86,7 +86,9 @@ def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
-    teacher = TeacherConfig.from_dict({"size": recipe.teacher.size, **given(options, "size")})
+    teacher = TeacherConfig.from_dict(
+        {"size": recipe.teacher.size, "levels": recipe.model.levels, **given(options, "size")}
+    )
     features = feature_options(options, recipe.features)
     chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
     training = dataclasses.replace(recipe.teacher.training, **chosen)
@@ -134,7 +136,8 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
         resume = (place / "config.json").is_file()
         if not resume:
             training = dataclasses.replace(config.teacher.training, seed=config.training.seed)
-            TeacherRun(config.task, TeacherConfig(size=config.teacher.size), config.augment, training).save(place)
+            teacher = TeacherConfig(size=config.teacher.size, levels=config.model.levels)
+            TeacherRun(config.task, teacher, config.augment, training).save(place)
         show(train(place, task, TeacherRun.load(place), resume=resume), file=sys.stderr)
     return place
 

@@ -69,7 +69,7 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, 
 
     def one(path: str) -> Teacher:
         if path == "auto" and trained is None:
-            network = TeacherConfig(size=config.teacher.size).build(
+            network = TeacherConfig(size=config.teacher.size, levels=config.model.levels).build(
                 num_classes=task.num_classes, input_shape=task.input_shape
             )
             config.teacher.training.weights_of(network.num_exits)

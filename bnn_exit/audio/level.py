@@ -15,6 +15,8 @@ SPEECH_DB = -20.0
 """Active level of speech that was recorded well, near enough."""
 QUIET_DB = -40.0
 """Clips of a lower active level are quiet: networks that were trained on speech of the usual level begin to fail."""
+NORMALISED_QUIET_DB = -70.0
+"""The same for networks that bring every clip to one level (`ModelConfig.levels`)."""
 _LOW_BYTES_DB = -48.0
 """24 bits in the low bytes of 32 never reach more."""
 
@@ -46,12 +48,17 @@ def level(waveform: npt.ArrayLike) -> Level:
     return Level(*(_decibels(power) for power in (squares.mean(), active.mean(), squares.max())))
 
 
-def quietness(waveform: npt.ArrayLike) -> str | None:
-    """What is to be told of a clip far below the level of speech, to follow its name; None if it is loud enough."""
+def quietness(waveform: npt.ArrayLike, *, normalised: bool = False) -> str | None:
+    """What is to be told of a clip far below the level of speech, to follow its name; None if it is loud enough.
+
+    Args:
+        waveform: `[samples]`, full scale 1.
+        normalised: whether the network brings every clip to one level.
+    """
     found = level(waveform)
     if found.peak == -np.inf:
         return "digital silence: is the microphone on, and the right one?"
-    if found.active >= QUIET_DB:
+    if found.active >= (NORMALISED_QUIET_DB if normalised else QUIET_DB):
         return None
     hint = "raise the recording level"
     if found.peak < _LOW_BYTES_DB:

@@ -228,7 +228,9 @@ def hear(session: Session, clip: Clip, *, data: bytes | None = None) -> _Heard:
         probabilities.append(said)
         # A file may give a certain exit -0.0.
         scores.append(score + 0.0)
-    return _Heard(name, rate, np.stack(probabilities), scores, quietness(waveform))
+    return _Heard(
+        name, rate, np.stack(probabilities), scores, quietness(waveform, normalised=session.metadata.normalises_level)
+    )
 
 
 def error_line(error: BnnExitError, clip: Clip) -> str:

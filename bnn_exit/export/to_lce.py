@@ -24,7 +24,8 @@ from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, Sizes
 from bnn_exit.runtime import flatbuffer
 
-_NORMALISATION = "mean and variance of each mel band, the first operation of the network"
+_LEVEL = "every clip to one level"
+_STANDARDISATION = "mean and variance of each mel band"
 
 
 class TaskInfo(Protocol):
@@ -183,7 +184,7 @@ def convert(
         operating_points=dict(operating_points),
         task=task.name,
         model=model.config.to_dict() if model.config else {},
-        normalisation=_NORMALISATION if model.standardises else "none",
+        normalisation=_normalisation(model),
         licence=task.licence,
         attribution=task.attribution,
         writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",
@@ -195,6 +196,11 @@ def convert(
         outputs=tuple(OUTPUTS),
         metadata={METADATA_NAME: metadata.to_json()},
     )
+
+
+def _normalisation(model: MultiExitModel) -> str:
+    steps = [*([_LEVEL] if model.normalises_level else []), *([_STANDARDISATION] if model.standardises else [])]
+    return f"{', then '.join(steps)}, first in the network" if steps else "none"
 
 
 def _sizes(model: MultiExitModel, policy: Policy) -> Sizes:

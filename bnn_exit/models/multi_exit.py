@@ -12,6 +12,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_to_binary
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
+from bnn_exit.models.level import LEVELS, at_level
 from bnn_exit.models.network import Network
 from bnn_exit.models.precision import PRECISIONS, with_precision
 from bnn_exit.models.stock import count_binary
@@ -39,18 +40,21 @@ class ModelConfig(Config):
         size: "small", "base" or "large"; larger is more accurate and slower.
         head: a name in HEADS.
         precision: a name in PRECISIONS; only a binary network becomes a file for a device.
+        levels: a name in LEVELS: what becomes of clips that are quieter or louder than those of the training split.
     """
 
     backbone: str = "quicknet"
     size: str = "base"
     head: str = "grid"
     precision: str = "binary"
+    levels: str = "kept"
 
     def __post_init__(self) -> None:
         one_of("backbone", self.backbone, BACKBONES)
         one_of("size", self.size, SIZES[self.backbone])
         one_of("head", self.head, HEADS)
         one_of("precision", self.precision, PRECISIONS)
+        one_of("levels", self.levels, LEVELS)
 
 
 class MultiExitModel(Network):
@@ -157,6 +161,7 @@ def build(
     size: str = "base",
     head: str = "grid",
     precision: str = "binary",
+    levels: str = "kept",
 ) -> MultiExitModel:
     """A new network with an exit after every stage.
 
@@ -169,12 +174,14 @@ def build(
             across channels, "auxiliary" does the most work.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one
             order and shape in all three; only a binary network can be exported.
+        levels: "kept", or "normalised": the network brings every clip to one level first, and so recognises quiet
+            clips. Some 10,000 exponentials and logarithms for each clip of a second.
 
     Raises:
         ArgumentError: an unknown name, too few classes, an input too small to halve in every stage, or a layer that
             is declared binary and is not.
     """
-    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision)
+    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels)
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
     if len(input_shape) != 3 or input_shape[2] != 1 or min(input_shape[:2]) < 32:
@@ -182,6 +189,9 @@ def build(
             f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
         )
     stages = [with_precision(stage, precision) for stage in BACKBONES[backbone](tuple(input_shape), size=size)]
+    if levels != "kept":
+        source = keras.Input(stages[0].input_shape[1:])
+        stages[0] = keras.Model(source, stages[0](at_level(source, levels)), name=stages[0].name)
     heads = []
     for index, stage in enumerate(stages):
         source = keras.Input(stage.output_shape[1:])

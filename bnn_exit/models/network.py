@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnn_exit._keras import keras, tf
+from bnn_exit.models.level import LevelNormalisation
 from bnn_exit.models.standardise import Standardise
 
 
@@ -37,17 +38,28 @@ class Network:
         return tuple(self.keras_model.inputs[0].shape[1:])
 
     def adapt(self, log_mel: np.ndarray) -> None:
-        """Fit the standardisation, where there is one, to the training split's log-mel `[clips, frames, mels]`."""
-        for layer in self._standardisations():
-            layer.adapt(log_mel)
+        """Fit the level and the standardisation, where there are such layers, to `log_mel` `[clips, frames, mels]`.
+
+        It is that of the training split.
+        """
+        (level,) = self._layers(LevelNormalisation) or (None,)
+        if level:
+            level.adapt(log_mel)
+        for layer in self._layers(Standardise):
+            layer.adapt(log_mel, before=level)
+
+    @property
+    def normalises_level(self) -> bool:
+        """Whether the network itself brings every clip to one level."""
+        return bool(self._layers(LevelNormalisation))
 
     @property
     def standardises(self) -> bool:
         """Whether log-mel is standardised by the network itself, with statistics of the training split."""
-        return bool(self._standardisations())
+        return bool(self._layers(Standardise))
 
-    def _standardisations(self) -> list[Standardise]:
-        return [layer for layer in self.keras_model._flatten_layers() if isinstance(layer, Standardise)]
+    def _layers(self, kind: type[keras.layers.Layer]) -> list[keras.layers.Layer]:
+        return [layer for layer in self.keras_model._flatten_layers() if isinstance(layer, kind)]
 
     def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
         """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`.

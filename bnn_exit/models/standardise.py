@@ -1,6 +1,8 @@
-"""The first layer of every network: log-mel bands to zero mean and unit variance, as measured on the training split."""
+"""Where every network begins: log-mel bands to zero mean and unit variance, as measured on the training split."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -25,11 +27,21 @@ class Standardise(keras.layers.Layer):
         """`[batch, frames, mels, 1]` to the same shape."""
         return (inputs - self.mean) * self.scale
 
-    def adapt(self, log_mel: np.ndarray, *, block: int = 1024) -> None:
-        """Take mean and standard deviation for each band from `log_mel` `[clips, frames, mels]`, block by block."""
+    def adapt(
+        self, log_mel: np.ndarray, *, before: Callable[[tf.Tensor], tf.Tensor] | None = None, block: int = 1024
+    ) -> None:
+        """Take mean and standard deviation for each band from `log_mel` `[clips, frames, mels]`, block by block.
+
+        Args:
+            log_mel: of the training split.
+            before: the layer between log-mel and this one, from `[clips, frames, mels, 1]` to the same shape.
+            block: clips read at once; larger takes more memory.
+        """
         count, total, squares = 0, np.zeros(log_mel.shape[-1]), np.zeros(log_mel.shape[-1])
         for start in range(0, len(log_mel), block):
-            part = np.asarray(log_mel[start : start + block], np.float64).reshape(-1, log_mel.shape[-1])
+            part = log_mel[start : start + block]
+            part = before(tf.constant(part[..., None], tf.float32)).numpy() if before else part
+            part = np.asarray(part, np.float64).reshape(-1, log_mel.shape[-1])
             count, total, squares = count + len(part), total + part.sum(0), squares + np.square(part).sum(0)
         mean = total / count
         deviation = np.sqrt(np.maximum(squares / count - np.square(mean), 0))

@@ -63,6 +63,7 @@ _CLASSES: dict[tuple[str, str], str | None] = {
     ("keras", "Sequential"): None,
     ("tf_keras.src.engine.functional", "Functional"): "Functional",
     ("bnn_exit.models.standardise", "Standardise"): "bnn_exit>Standardise",
+    ("bnn_exit.models.level", "LevelNormalisation"): "bnn_exit>LevelNormalisation",
 }
 """(module, class) -> the name that it is registered under."""
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
+from bnn_exit.models.level import at_level
 from bnn_exit.models.standardise import Standardise
 
 layers = keras.layers
@@ -30,17 +31,20 @@ SIZES = {
 }
 
 
-def residual(input_shape: tuple[int, int, int], num_classes: int, *, size: str = "base") -> keras.Model:
+def residual(
+    input_shape: tuple[int, int, int], num_classes: int, *, size: str = "base", levels: str = "kept"
+) -> keras.Model:
     """Log-mel `[batch, frames, mels, 1]` to a list of one tensor of logits `[batch, classes]`.
 
     Args:
         input_shape: (frames, mels, 1).
         num_classes: at least 2.
         size: a name in SIZES; larger is more accurate and slower.
+        levels: a name in `bnn_exit.models.level.LEVELS`: what becomes of quiet clips.
     """
     shape = SIZES[one_of("size", size, SIZES)]
     source = keras.Input(input_shape, name="log_mel")
-    features = Standardise(name="standardise")(source)
+    features = Standardise(name="standardise")(at_level(source, levels))
     first = (4, 2) if input_shape[0] > 256 else (2, 2)
     features = layers.Conv2D(shape.channels[0], 5, strides=first, padding="same", use_bias=False)(features)
     for stage, (blocks, channels) in enumerate(zip(shape.blocks, shape.channels, strict=True)):

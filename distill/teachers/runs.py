@@ -17,6 +17,7 @@ from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.files import read_json_object, write_json
+from bnn_exit.models.level import LEVELS
 from bnn_exit.models.network import Network
 from bnn_exit.training import checkpoint
 from bnn_exit.training.config import TrainConfig
@@ -33,16 +34,19 @@ class TeacherConfig(Config):
 
     Attributes:
         size: a name in `residual.SIZES`; larger is more accurate, and slower to train.
+        levels: a name in LEVELS: what becomes of quiet clips.
     """
 
     size: str = "base"
+    levels: str = "kept"
 
     def __post_init__(self) -> None:
         one_of("size", self.size, residual.SIZES)
+        one_of("levels", self.levels, LEVELS)
 
     def build(self, *, num_classes: int, input_shape: tuple[int, int, int]) -> Network:
         """A new network of this kind."""
-        return Network(residual.residual(input_shape, num_classes, size=self.size))
+        return Network(residual.residual(input_shape, num_classes, size=self.size, levels=self.levels))
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import pytest
 
 from bnn_exit._keras import keras, larq, set_seed, tf
 from bnn_exit.errors import DataError
+from bnn_exit.models.level import LevelNormalisation
 from bnn_exit.models.standardise import Standardise
 from distill.teachers import keras_config, load_teacher, tflite
 from distill.teachers.keras_file import open_keras
@@ -43,7 +44,7 @@ def many_layers():
     """A network with one of nearly everything that a teacher may be made of."""
     set_seed(3)
     source = keras.Input(SHAPE)
-    x = Standardise()(source)
+    x = Standardise()(LevelNormalisation()(source))
     x = larq.layers.QuantConv2D(
         4, 3, padding="same", input_quantizer="ste_sign", kernel_quantizer="ste_sign", kernel_constraint="weight_clip"
     )(x)

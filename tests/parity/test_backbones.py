@@ -13,17 +13,20 @@ from bnn_exit.runtime.backends import installed
 OTHER_HEADS = [head for head in HEADS if head != "grid"]
 NETWORKS = [
     # Of the others, `base` is `large` with fewer of the same blocks.
-    *((name, "grid", size) for name in models.BACKBONES for size in ("small", "large")),
-    ("quicknet", "grid", "base"),
-    *(("quicknet", head, "small") for head in OTHER_HEADS),
+    *((name, "grid", size, "kept") for name in models.BACKBONES for size in ("small", "large")),
+    ("quicknet", "grid", "base", "kept"),
+    *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
+    ("quicknet", "grid", "small", "normalised"),
 ]
 
 
 @pytest.fixture(scope="module", params=NETWORKS, ids="-".join)
 def exported(request, tone_task):
     set_seed(2)
-    backbone, head, size = request.param
-    model = models.build(backbone, size=size, num_classes=4, input_shape=tone_task.input_shape, head=head)
+    backbone, head, size, levels = request.param
+    model = models.build(
+        backbone, size=size, num_classes=4, input_shape=tone_task.input_shape, head=head, levels=levels
+    )
     random = np.random.default_rng(3)
     # Statistics and slopes as after some training: fresh ones are zeros and ones, which hide mistakes.
     for weight in model.keras_model.weights:
