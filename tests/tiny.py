@@ -5,6 +5,7 @@ from __future__ import annotations
 from bnn_exit._keras import keras
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.heads import HEADS
+from bnn_exit.models.level import with_levels
 from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel
 from bnn_exit.models.precision import with_precision
 from bnn_exit.models.standardise import Standardise
@@ -46,11 +47,12 @@ def tiny_build(
     size: str = "small",
     head: str = "pooled",
     precision: str = "binary",
+    levels: str = "kept",
     channels: tuple[int, ...] = (16, 16, 16),
 ) -> MultiExitModel:
     """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
     model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, channels=channels)
     stages = [with_precision(stage, precision) for stage in model.stages]
-    return MultiExitModel(
-        stages, model.heads, config=ModelConfig(backbone=backbone, size=size, head=head, precision=precision)
-    )
+    stages[0] = with_levels(stages[0], levels)
+    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels)
+    return MultiExitModel(stages, model.heads, config=config)

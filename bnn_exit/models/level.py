@@ -51,6 +51,13 @@ def at_level(log_mel: keras.KerasTensor, levels: str) -> keras.KerasTensor:
     return LevelNormalisation(name="level")(log_mel) if one_of("levels", levels, LEVELS) == "normalised" else log_mel
 
 
+def with_levels(stage: keras.Model, levels: str) -> keras.Model:
+    """The first stage of a network as it is, or behind the level normalisation; it keeps its name."""
+    source = keras.Input(stage.input_shape[1:])
+    leveled = at_level(source, levels)
+    return stage if leveled is source else keras.Model(source, stage(leveled), name=stage.name)
+
+
 def _level(log_mel: tf.Tensor) -> tf.Tensor:
     """ln of the mean over frames of the largest power among the bands, `[batch, 1, 1, 1]`."""
     # One exponential for each frame, not for each band: those would cost a quarter of the time to the first exit.

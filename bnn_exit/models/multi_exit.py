@@ -12,7 +12,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_to_binary
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.heads import HEADS
-from bnn_exit.models.level import LEVELS, at_level
+from bnn_exit.models.level import LEVELS, with_levels
 from bnn_exit.models.network import Network
 from bnn_exit.models.precision import PRECISIONS, with_precision
 from bnn_exit.models.stock import count_binary
@@ -189,9 +189,7 @@ def build(
             f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
         )
     stages = [with_precision(stage, precision) for stage in BACKBONES[backbone](tuple(input_shape), size=size)]
-    if levels != "kept":
-        source = keras.Input(stages[0].input_shape[1:])
-        stages[0] = keras.Model(source, stages[0](at_level(source, levels)), name=stages[0].name)
+    stages[0] = with_levels(stages[0], levels)
     heads = []
     for index, stage in enumerate(stages):
         source = keras.Input(stage.output_shape[1:])

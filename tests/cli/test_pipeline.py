@@ -71,7 +71,18 @@ def test_the_help_names_every_choice(option, names):
 
 
 def test_the_help_says_where_a_default_stands():
-    settings = {"backbone", "size", "head", "precision", "epochs", "batch_size", "learning_rate", "optimizer", "seed"}
+    settings = {
+        "backbone",
+        "size",
+        "head",
+        "precision",
+        "levels",
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "optimizer",
+        "seed",
+    }
     settings |= {"teacher", "temperature", "teacher_weight", "deepest_weight", "views"}
     found = {action.dest for action in train.parser()._actions if "(default: the recipe's" in str(action.help)}
     assert found == settings
@@ -87,6 +98,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
         "size": "small",
         "head": "grid",
         "precision": "binary",
+        "levels": "normalised",
     }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.16")

@@ -25,7 +25,7 @@ class FakeSession:
 
     def __init__(self, path, backend):
         self.path, self.backend = path, backend
-        self.metadata = types.SimpleNamespace(features=FeatureConfig(), clip_samples=16000)
+        self.metadata = types.SimpleNamespace(features=FeatureConfig(), clip_samples=16000, normalises_level=False)
         self.operating_points = {
             name: types.SimpleNamespace(thresholds=thresholds)
             for name, thresholds in {"full": (0.0, 0.0), "balanced": (0.0, 0.5), "fast": (0.7, 0.7)}.items()
