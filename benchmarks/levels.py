@@ -6,9 +6,10 @@
 
 Each row is a small QuickNet, trained by the fast recipe, for fewer epochs, on the words in DIR (Arabic Speech
 Commands). It differs from the others in one thing: nothing (`usual`), clips attenuated at random (`attenuated`), or
-a network that brings every clip to one level itself (`normalised`). `shipped` is the model file that comes with the
-package and needs no training. `measure` takes the test clips at several levels, rounded and clipped
-to 16 bits as a file would hold them, and gives the accuracy of every exit: in Keras, of a model file on its backend.
+a network that brings every clip to one level itself, with the log_offset that goes with it (`normalised`). `shipped` is
+the model file that comes with the package and needs no training. `measure` takes the test clips at several levels,
+rounded and clipped to 16 bits as a file would hold them, and gives the accuracy of every exit: in Keras, of a model
+file on its backend.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ SPEECH_DB = -20.0
 """Active level of speech that was recorded well, near enough."""
 QUIET_DB = -40.0
 """Clips of a lower active level are quiet: networks that were trained on speech of the usual level begin to fail."""
-NORMALISED_QUIET_DB = -70.0
-"""The same for networks that bring every clip to one level (`ModelConfig.levels`)."""
+NORMALISED_QUIET_DB = -60.0
+"""The same for networks that bring every clip to one level: by at most 40 dB (`models.level.MAX_GAIN_DB`)."""
 _LOW_BYTES_DB = -48.0
 """24 bits in the low bytes of 32 never reach more."""
 

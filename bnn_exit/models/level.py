@@ -48,14 +48,17 @@ class LevelNormalisation(keras.layers.Layer):
 
 def at_level(log_mel: keras.KerasTensor, levels: str) -> keras.KerasTensor:
     """`log_mel` `[batch, frames, mels, 1]` as it is, or at one level, by a name in LEVELS."""
-    return LevelNormalisation(name="level")(log_mel) if one_of("levels", levels, LEVELS) == "normalised" else log_mel
+    if one_of("levels", levels, LEVELS) == "kept":
+        return log_mel
+    return LevelNormalisation(name="level")(log_mel)
 
 
 def with_levels(stage: keras.Model, levels: str) -> keras.Model:
     """The first stage of a network as it is, or behind the level normalisation; it keeps its name."""
+    if levels == "kept":
+        return stage
     source = keras.Input(stage.input_shape[1:])
-    leveled = at_level(source, levels)
-    return stage if leveled is source else keras.Model(source, stage(leveled), name=stage.name)
+    return keras.Model(source, stage(at_level(source, levels)), name=stage.name)
 
 
 def _level(log_mel: tf.Tensor) -> tf.Tensor:

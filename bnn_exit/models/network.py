@@ -38,9 +38,10 @@ class Network:
         return tuple(self.keras_model.inputs[0].shape[1:])
 
     def adapt(self, log_mel: np.ndarray) -> None:
-        """Fit the level and the standardisation, where there are such layers, to `log_mel` `[clips, frames, mels]`.
+        """Fit the level and the standardisation, where there are such layers, to the training split.
 
-        It is that of the training split.
+        Args:
+            log_mel: `[clips, frames, mels]`.
         """
         (level,) = self._layers(LevelNormalisation) or (None,)
         if level:

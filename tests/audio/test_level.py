@@ -27,6 +27,8 @@ def test_attenuation_lowers_every_figure_by_itself():
 def test_speech_is_loud_enough_until_it_is_far_below_speech():
     for gain_db in (0, -10, -20):
         assert quietness(SPEECH * 10 ** (gain_db / 20)) is None
+    assert quietness(SPEECH * 10 ** (-30 / 20), normalised=True) is None
+    assert "-66 dBFS" in quietness(SPEECH * 10 ** (-50 / 20), normalised=True)
     assert "-46 dBFS" in quietness(SPEECH * 10 ** (-30 / 20))
     assert "S24_LE" not in quietness(SPEECH * 10 ** (-30 / 20))
     assert "S24_LE" in quietness(SPEECH / 256)

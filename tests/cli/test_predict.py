@@ -22,10 +22,13 @@ class FakeSession:
     labels = ("yes", "no")
     exits = 3
     scores = (0.6, 0.3, 0.1)
+    normalises_level = False
 
     def __init__(self, path, backend):
         self.path, self.backend = path, backend
-        self.metadata = types.SimpleNamespace(features=FeatureConfig(), clip_samples=16000, normalises_level=False)
+        self.metadata = types.SimpleNamespace(
+            features=FeatureConfig(), clip_samples=16000, normalises_level=self.normalises_level
+        )
         self.operating_points = {
             name: types.SimpleNamespace(thresholds=thresholds)
             for name, thresholds in {"full": (0.0, 0.0), "balanced": (0.0, 0.5), "fast": (0.7, 0.7)}.items()
@@ -282,7 +285,7 @@ def test_help_has_examples_and_needs_no_tensorflow():
     assert result.stderr == ""
 
 
-def test_a_clip_far_below_the_level_of_speech_is_told_once(loaded, tmp_path, capsys):
+def test_a_clip_far_below_the_level_of_speech_is_told_once(loaded, tmp_path, capsys, monkeypatch):
     noise = np.random.default_rng(0).uniform(-0.5, 0.5, 16000).astype(np.float32)
     paths = [str(tmp_path / name) for name in ("usual.wav", "quiet.wav", "silent.wav")]
     for path, gain in zip(paths, (1, 1 / 256, 0), strict=True):
@@ -293,3 +296,7 @@ def test_a_clip_far_below_the_level_of_speech_is_told_once(loaded, tmp_path, cap
     quiet, silent = err.splitlines()
     assert quiet.startswith(f"warning: {paths[1]}: its active level is -59 dBFS") and "S24_LE" in quiet
     assert silent.startswith(f"warning: {paths[2]}: digital silence")
+    # A network that brings clips to one level recognises the quiet one.
+    monkeypatch.setattr(FakeSession, "normalises_level", True)
+    assert predict.main(["model.tflite", *paths, "--json"]) == 0
+    assert capsys.readouterr().err.splitlines() == [silent]

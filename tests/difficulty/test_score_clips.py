@@ -145,6 +145,13 @@ def test_quiet_clips_are_told_once_and_counted(session):
         bnn_exit.difficulty.estimate(session, clips)
 
 
+def test_a_network_that_normalises_levels_recognises_quieter_clips(session, monkeypatch):
+    clips = [(f"clip {gain}", gain * clip()) for gain in (1, 0.01, 0.001)]
+    assert streamed(session, clips)[1].quiet == 2
+    monkeypatch.setattr(type(session.metadata), "normalises_level", True)
+    assert streamed(session, clips)[1].quiet == 1
+
+
 def test_a_clip_that_takes_too_much_memory_is_told_and_the_others_go_on(session, monkeypatch):
     run = type(session).run
 
