@@ -9,10 +9,11 @@ import os
 import sys
 from typing import Any
 
-from audio_tasks.base import SPLITS, Split, Task, check_task
-from bnn_exit.config import FeatureConfig
+from audio_tasks.base import Task, check_task
+from audio_tasks.split import SPLITS, Split
 from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.settings.features import FeatureConfig
 
 __all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load", "load_again"]
 

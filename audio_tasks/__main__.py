@@ -13,7 +13,7 @@ import numpy as np
 import audio_tasks
 from audio_tasks.check import print_report
 from bnn_exit.audio import wav
-from bnn_exit.command import Parser
+from bnn_exit.command_line import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, run_command
 

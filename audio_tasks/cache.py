@@ -10,20 +10,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
 from audio_tasks import stored
+from audio_tasks.split import Split
 from bnn_exit.audio import logmel, wav
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded, remove_left
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
-
-if TYPE_CHECKING:
-    from audio_tasks.base import Split
+from bnn_exit.settings.features import FeatureConfig
 
 # Part of every key. Raise it when decoding or the features change: then nobody trains on what an older version wrote.
 _VERSION = 2

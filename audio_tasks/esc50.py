@@ -7,14 +7,15 @@ import os
 from pathlib import Path
 from typing import NamedTuple
 
-from audio_tasks.base import SPLITS, Task, check_task
+from audio_tasks.base import Task, check_task
 from audio_tasks.cache import count_reasons, decode_clips, default_cache_dir
 from audio_tasks.layout import AUDIO_SUFFIXES, open_data_dir
+from audio_tasks.split import SPLITS
 from audio_tasks.splits import Member, split_of, split_stratified
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
+from bnn_exit.settings.features import FeatureConfig
 
 ARCHIVE = "https://github.com/karolpiczak/ESC-50/archive/master.zip"
 LAYOUT = "audio/{fold}-{id}-{take}-{target}.wav (or .ogg, .flac) and meta/esc50.csv, as in ESC-50"

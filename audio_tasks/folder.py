@@ -7,17 +7,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from audio_tasks.base import SPLITS, Task, check_task
+from audio_tasks.base import Task, check_task
 from audio_tasks.cache import Clips, count_reasons, decode_clips, default_cache_dir
 from audio_tasks.check import print_report
 from audio_tasks.layout import nothing_found, open_data_dir, rights_of, speaker_of, survey
 from audio_tasks.silence import read_noise
+from audio_tasks.split import SPLITS
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
-from bnn_exit.command import Parser
-from bnn_exit.config import FeatureConfig
+from bnn_exit.command_line import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
+from bnn_exit.settings.features import FeatureConfig
 
 LAYOUT = "a folder for each class with its clips as .wav, .flac or .ogg"
 _NEEDED_SPEAKERS = 3

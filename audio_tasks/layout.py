@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from audio_tasks import archives
 from audio_tasks.cache import digest
-from bnn_exit.audio import suffixes
+from bnn_exit.audio import file_names as suffixes
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 

@@ -11,12 +11,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio_tasks.base import Split
 from audio_tasks.cache import digest, load_or_reason
 from audio_tasks.layout import NOISE_FOLDER, audio_files
+from audio_tasks.split import Split
 from audio_tasks.splits import Member, stable_order
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
+from bnn_exit.settings.features import FeatureConfig
 
 UNKNOWN, SILENCE = "unknown", "silence"
 _REGIONS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}

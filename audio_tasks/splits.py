@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio_tasks.base import SPLITS, Split
 from audio_tasks.cache import Clips, digest
+from audio_tasks.split import SPLITS, Split
 from bnn_exit.pairs import zip_strict
 
 _TRIALS = 100

@@ -9,16 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from audio_tasks.base import SPLITS, Split, Task, check_task
+from audio_tasks.base import Task, check_task
 from audio_tasks.cache import default_cache_dir, digest
 from audio_tasks.noises import NOISES
 from audio_tasks.speech_synthesis import Utterance, speak
+from audio_tasks.split import SPLITS, Split
 from bnn_exit.audio import wav
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
+from bnn_exit.settings.features import FeatureConfig
 
 # Part of the fingerprint. Raise it when the clips change for the same options.
 _VERSION = 1

@@ -14,13 +14,15 @@ import numpy as np
 import peer_timing
 from accuracy_rows import PLACES, Row
 
-from bnn_exit import evaluate, machine
-from bnn_exit.artifact import Artifact
+import audio_tasks
+from bnn_exit import machine
 from bnn_exit.cost import Cost
+from bnn_exit.evaluation.split import measure_split
 from bnn_exit.files import read_json
-from bnn_exit.measure_split import measure_split
+from bnn_exit.model_file.reader import ModelFile
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.native_backend import capabilities
+from bnn_exit.settings.run import RunTask
 
 TIMED_CLIPS, ROUNDS = 100, 5
 TIME = (
@@ -42,7 +44,7 @@ def measure(row: Row, folder: Path, *, data_dir: str | None) -> dict[str, Any]:
         data_dir: folder of the data; None for where it was during the training.
     """
     config = read_json(folder / "config.json")
-    task = evaluate.load_task({"features": config["task"]["features"], **config}, data_dir=data_dir)
+    task = audio_tasks.load_again(RunTask.from_dict(config["task"]), data_dir=data_dir)
     if (folder / "teacher.json").is_file():
         found = _teacher(read_json(folder / "teacher.json"), clips=len(task.test))
     elif (folder / "model.tflite").is_file():
@@ -71,32 +73,32 @@ def _file(path: Path, task: Any) -> dict[str, Any]:
     """A binary network through its exported file, in the native runtime."""
     session = runtime.load(path, backend="native")
     _, _, report = measure_split(session, task)
-    clips = report["sample_count"]
-    times = exit_times(session.artifact, np.asarray(task.log_mel("test")))
+    clips = report.sample_count
+    times = exit_times(session.model_file, np.asarray(task.log_mel("test")))
     exits = []
-    for figures in report["exits"]:
-        index = figures["exit_index"]
+    for figures in report.exits:
+        index = figures.exit_index
         exits.append(
-            _exit(index, figures["accuracy"], clips, session.metadata.exits)
+            _exit(index, figures.accuracy, clips, session.metadata.exits)
             | {"time_us": {backend: taken[index] for backend, taken in times.items()}}
         )
     points = {}
-    for name, figures in report["operating_points"].items():
-        shares, agreement = figures["exit_shares"], figures["exit_agreement"]
+    for name, figures in report.operating_points.items():
+        shares, agreement = figures.exit_shares, figures.exit_agreement
         points[name] = {
-            "thresholds": figures["thresholds"],
-            "accuracy": figures["accuracy"],
-            "correct": round(figures["accuracy"] * clips),
+            "thresholds": figures.thresholds,
+            "accuracy": figures.accuracy,
+            "correct": round(figures.accuracy * clips),
             "total": clips,
-            "drop": figures["accuracy_drop"],
+            "drop": figures.accuracy_drop,
             "exit_shares": shares,
             "exits_as_the_rule_says": agreement,
-            "mean_cost": figures["mean_cost"],
-            "relative_cost": figures["relative_cost"],
+            "mean_cost": figures.mean_cost,
+            "relative_cost": figures.relative_cost,
             "relative_time": {backend: relative_time(shares, taken) for backend, taken in times.items()},
             "validation": session.operating_points[name].to_dict(),
         }
-    data = session.artifact.data
+    data = session.model_file.data
     return {
         "measured_with": "the exported file in the native runtime",
         "isa": capabilities()["isa"],
@@ -109,7 +111,7 @@ def _file(path: Path, task: Any) -> dict[str, Any]:
     }
 
 
-def exit_times(file: Artifact, log_mel: np.ndarray) -> dict[str, list[float]]:
+def exit_times(file: ModelFile, log_mel: np.ndarray) -> dict[str, list[float]]:
     """Runtime -> microseconds of leaving at each exit; see TIME."""
     chosen = np.linspace(0, len(log_mel) - 1, min(TIMED_CLIPS, len(log_mel))).astype(int)
     runners = peer_timing.exit_runners(file, log_mel[chosen])
@@ -128,9 +130,9 @@ def relative_time(shares: Sequence[float], times: Sequence[float]) -> float:
 
 def _keras(folder: Path, task: Any) -> dict[str, Any]:
     """A network that has no file, such as a full-precision twin: its accuracy in Keras, and no times."""
-    from bnn_exit.training.runs import RunConfig
+    from bnn_exit.runs.folder import RunFolder
 
-    network = RunConfig.load(folder).network(folder)
+    network = RunFolder(folder).network()
     right = network.logits(np.asarray(task.log_mel("test"))).argmax(axis=-1) == np.asarray(task.test.labels)[:, None]
     costs, clips = network.costs(), len(task.test)
     exits = [_exit(index, float(mean), clips, costs) for index, mean in enumerate(right.mean(axis=0))]

@@ -11,7 +11,7 @@ import accuracy_bars
 from accuracy_bars import final
 from accuracy_rows import GROUPS, Row, how_to, in_group
 
-from bnn_exit import plots
+from bnn_exit.evaluation import plots
 
 Result = dict[str, Any]
 

@@ -19,11 +19,12 @@ import numpy as np
 from command_line import called
 
 import audio_tasks
-from bnn_exit import artifact, machine
+from bnn_exit import machine
 from bnn_exit.files import write_json
+from bnn_exit.model_file import reader
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime.backends import BACKENDS
-from bnn_exit.training.runs import RunConfig
+from bnn_exit.settings.run import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "agreement.json"
 POINTS = ("full", "balanced")
@@ -39,7 +40,7 @@ def main() -> int:
     options = arguments.parse_args()
     config = RunConfig.load(options.run)
     task = audio_tasks.load_again(config.task, data_dir=options.data_dir)
-    file = artifact.load(options.run / "model.tflite")
+    file = reader.read(options.run / "model.tflite")
     native, lce = (BACKENDS[name](file) for name in ("native", "lce"))
     clips, labels = task.log_mel("test"), task.test.labels
     rows = []
@@ -88,7 +89,7 @@ def compare(native, lce, clips, labels, thresholds):
 
 
 def answer(backend, clip, thresholds):
-    probabilities, exit_index, _ = backend.run(clip, thresholds)
+    probabilities, exit_index, _ = backend.infer(clip, thresholds)
     return int(probabilities.argmax()), exit_index, probabilities
 
 

@@ -20,17 +20,18 @@ import itertools
 from pathlib import Path
 
 import numpy as np
+from bnn_exit.runs.folder import RunFolder
 from command_line import called
 from scipy.stats import rankdata, spearmanr
 
+import audio_tasks
 import bnn_exit
-from audio_tasks.base import SPLITS
 from audio_tasks.silence import noise_region
+from audio_tasks.split import SPLITS
 from bnn_exit import difficulty, machine
-from bnn_exit.answers import Answers
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.command_line import Parser, positive_int
 from bnn_exit.errors import run_command
-from bnn_exit.evaluate import load_task, read_config
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability
@@ -65,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace, command: str) -> int:
-    task = load_task(read_config(options.runs[0]), data_dir=options.data_dir)
+    task = audio_tasks.load_again(RunFolder(options.runs[0]).config.task, data_dir=options.data_dir)
     sessions = {run.name: bnn_exit.load(run / "model.tflite") for run in options.runs}
     networks, on_test = {}, {}
     for name, session in sessions.items():
@@ -112,7 +113,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
 
 def measure(session, task, *, every):
     """The figures of a network, and the chosen difficulty of every test clip."""
-    clean = {split: answers_of(session, task, split) for split in SPLITS[1:]}
+    clean = {split: exit_logits_of(session, task, split) for split in SPLITS[1:]}
     noisy = {split: with_noise(session, task, split, every=every) for split in SPLITS[1:]}
     rows = judge(clean["validation"], noisy["validation"])
     figures = judge(clean["test"], noisy["test"])[CHOSEN]
@@ -122,9 +123,9 @@ def measure(session, task, *, every):
 
 
 def about(run):
-    config = read_config(run)
-    teachers = (config.get("distillation") or {}).get("teachers")
-    return {"model": config["model"], "training": config["training"], "from_a_teacher": bool(teachers)}
+    config = RunFolder(run).config
+    teachers = (config.distillation or {}).get("teachers")
+    return {"model": config.model.to_dict(), "training": config.training.to_dict(), "from_a_teacher": bool(teachers)}
 
 
 def is_reseeded(one, other):
@@ -133,12 +134,12 @@ def is_reseeded(one, other):
 
 
 def every_exit(session, inputs):
-    return [session.run(inputs, rule.forcing_thresholds(k, exits=session.exits))[0] for k in range(session.exits)]
+    return [session.infer(inputs, rule.forcing_thresholds(k, exits=session.exits))[0] for k in range(session.exits)]
 
 
-def answers_of(session, task, split):
+def exit_logits_of(session, task, split):
     said = np.array([every_exit(session, np.asarray(log_mel)) for log_mel in task.log_mel(split)])
-    return Answers(np.log(np.maximum(said, 1e-37)), labels=task.split(split).labels, split=split)
+    return ExitLogits(np.log(np.maximum(said, 1e-37)), labels=task.split(split).labels, split=split)
 
 
 def with_noise(session, task, split, *, every):
@@ -219,8 +220,8 @@ DEFINITIONS = {
 # ------------------------------------------------------------------------------------------------------------- figures
 
 
-def probabilities(answers):
-    return np.exp(answers.logits.astype(np.float64))
+def probabilities(exit_logits):
+    return np.exp(exit_logits.logits.astype(np.float64))
 
 
 def judge(clean, noisy):
@@ -255,16 +256,16 @@ def auroc(values, wrong):
     return float((ranks[wrong].sum() - errors * (errors + 1) / 2) / (errors * (len(wrong) - errors)))
 
 
-def changed_labels(answers, session):
+def changed_labels(exit_logits, session):
     """How many labels that were changed at random are found, and how many of those found were changed."""
     generator = np.random.default_rng(SEED)
-    chosen = generator.choice(len(answers), round(CHANGED_LABELS * len(answers)), replace=False)
-    labels = answers.truth.copy()
-    labels[chosen] = (labels[chosen] + generator.integers(1, answers.classes, len(chosen))) % answers.classes
+    chosen = generator.choice(len(exit_logits), round(CHANGED_LABELS * len(exit_logits)), replace=False)
+    labels = exit_logits.truth.copy()
+    labels[chosen] = (labels[chosen] + generator.integers(1, exit_logits.classes, len(chosen))) % exit_logits.classes
     summary = difficulty.Summary(session.labels, exits=session.exits, labelled=True)
-    changed = Answers(answers.logits, labels=labels, names=tuple(map(str, range(len(answers)))))
+    changed = ExitLogits(exit_logits.logits, labels=labels, names=tuple(map(str, range(len(exit_logits)))))
     thresholds = np.zeros(session.exits - 1)
-    summary.add(difficulty.from_answers(changed, thresholds=thresholds, class_names=session.labels))
+    summary.add(difficulty.from_exit_logits(changed, thresholds=thresholds, class_names=session.labels))
     found = {int(suspect.name) for suspect in summary.suspects()}
     hits = len(found & set(chosen.tolist()))
     return {

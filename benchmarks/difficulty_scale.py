@@ -19,13 +19,14 @@ import tempfile
 import time
 from pathlib import Path
 
+from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
+import audio_tasks
 import bnn_exit
 from bnn_exit import machine
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.command_line import Parser, positive_int
 from bnn_exit.errors import ArgumentError, BnnExitError, run_command
-from bnn_exit.evaluate import load_task, read_config
 from bnn_exit.files import write_json
 
 RESULT = Path(__file__).parent / "results" / "difficulty_scale.json"
@@ -34,7 +35,7 @@ BAR_MB = 10
 
 CHILD = """
 import json, resource, sys
-from bnn_exit.difficulty.__main__ import main
+from bnn_exit.commands.difficulty import main
 status = main(sys.argv[1:])
 use = resource.getrusage(resource.RUSAGE_SELF)
 # VmHWM is of this process alone: ru_maxrss would begin with that of the one which started it.
@@ -62,7 +63,7 @@ def main(argv: list[str] | None = None) -> int:
 def _main(options: argparse.Namespace, command: str) -> int:
     if len(set(options.clips)) < 2:
         raise ArgumentError(f"--clips is {options.clips[0]}, but must be two numbers or more, to see memory grow")
-    task = load_task(read_config(options.run), data_dir=options.data_dir)
+    task = audio_tasks.load_again(RunFolder(options.run).config.task, data_dir=options.data_dir)
     session = bnn_exit.load(options.run / "model.tflite")
     paths = [str(Path(options.data_dir).resolve() / name) for name in task.test.ids]
     load = {"load_average": os.getloadavg()[0], "nice": os.nice(0)}

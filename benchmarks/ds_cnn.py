@@ -13,9 +13,9 @@ import numpy as np
 import peer_timing
 
 from bnn_exit._keras import keras, tf
-from bnn_exit.audio.augment import AugmentConfig
-from bnn_exit.config import FeatureConfig
 from bnn_exit.models.network import Network
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
 
 layers = keras.layers
 

@@ -29,13 +29,14 @@ from pathlib import Path
 import numpy as np
 from command_line import called
 
-from bnn_exit import artifact, machine, pretrained
-from bnn_exit.config import FeatureConfig
+from bnn_exit import machine, pretrained
 from bnn_exit.errors import MissingPackageError
 from bnn_exit.files import write_json
+from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import FrontEnd, Network
+from bnn_exit.settings.features import FeatureConfig
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -55,7 +56,7 @@ def libraries(earlier: Path) -> dict[str, Callable[[], object]]:
     """Functions that make this installation's library, or the earlier one, the one that new networks use."""
     own = native_backend.find_library()
 
-    def choose(path: Path | None) -> Callable[[], object]:
+    def select(path: Path | None) -> Callable[[], object]:
         def use() -> object:
             native_backend.find_library = lambda: path
             native_backend._library.cache_clear()
@@ -63,7 +64,7 @@ def libraries(earlier: Path) -> dict[str, Callable[[], object]]:
 
         return use
 
-    return {"earlier": choose(earlier), "now": choose(own)}
+    return {"earlier": select(earlier), "now": select(own)}
 
 
 def network(data: bytes, inputs: list[np.ndarray], isa: str) -> Network:
@@ -108,7 +109,7 @@ def files(models: list[str]) -> Files:
     random = np.random.default_rng(0)
     found = {}
     for name in models:
-        file = artifact.load(name)
+        file = reader.read(name)
         shape = file.model.subgraphs[0].tensors[file.model.subgraphs[0].inputs[file.inputs[file.metadata.input]]].shape
         exits = len(file.metadata.exits)
         clip = random.normal(size=shape)
@@ -150,8 +151,8 @@ def measure(library: Path, raced: Files, rounds: int) -> tuple[dict[str, dict[st
     for name, (data, inputs) in raced.items():
         for isa in native_backend.capabilities()["isas"]:
             pair = {}
-            for side, choose in use.items():
-                choose()
+            for side, select in use.items():
+                select()
                 pair[side] = network(data, inputs, isa)
             row = f"{name}, {isa}"
             rows[row] = ratio(pair["earlier"].run, pair["now"].run, rounds)
@@ -159,8 +160,8 @@ def measure(library: Path, raced: Files, rounds: int) -> tuple[dict[str, dict[st
             if not all(np.array_equal(a, b, equal_nan=True) for a, b in outputs):
                 differing.append(row)
     calls = {}
-    for side, choose in use.items():
-        choose()
+    for side, select in use.items():
+        select()
         calls[side] = front_end(FeatureConfig())
     rows["front end, one second"] = ratio(calls["earlier"][0], calls["now"][0], rounds)
     if not np.array_equal(calls["earlier"][1], calls["now"][1]):

@@ -1,17 +1,17 @@
-"""Is a promised accuracy loss broken no more often than promised, and what does the promise cost?
+"""Is a guaranteed accuracy loss exceeded no more often than stated, and what does the guarantee cost?
 
     python benchmarks/guarantee.py RUN [RUN ...] [--draws N]
 
-Takes the cached answers of each run (RUN/answers/validation.npz and, if there, test.npz) together as the population,
+Takes the cached logits of each run (RUN/exit_logits/validation.npz and, if there, test.npz) together as the population,
 whose accuracy lost is known exactly for any thresholds. Draws as many clips as the validation split has from it,
-independently and with replacement, 1,000 times; each time thresholds are chosen with a promise, and the promise is
-broken if the loss in the whole population exceeds the limit. That is the promise's own definition: new clips of the
+independently and with replacement, 1,000 times; each time thresholds are chosen with a guarantee, which is
+violated if the loss in the whole population exceeds the limit. That is the guarantee's own definition: new clips of the
 distribution that the clips were drawn from. A second experiment splits the population into halves by chance, chooses on
 one and looks at the population again; the loss on the other half, itself uncertain, is given beside it.
 
-Compared are the p-values of `bnn_exit.calibrate.p_values`, and three paths: thresholds that rise with depth, one
+Compared are the p-values of `bnn_exit.calibration.p_values`, and three paths: thresholds that rise with depth, one
 threshold for all exits, and (a few draws) thresholds that are searched for on half of the clips and tested on the other
-half. Writes results/guarantee.json and exits with 1 if a promise of the first two is broken too often.
+half. Writes results/guarantee.json and exits with 1 if a guarantee of the first two is violated too often.
 """
 
 from __future__ import annotations
@@ -21,16 +21,17 @@ import functools
 from pathlib import Path
 
 import numpy as np
+from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
 from bnn_exit import machine, policies
-from bnn_exit.answers import ANSWERS, Answers
-from bnn_exit.calibrate import guarantee as ltt
-from bnn_exit.calibrate import p_values, threshold_search
-from bnn_exit.calibrate.exit_costs import COSTS, ExitCosts
-from bnn_exit.calibrate.operating_points import drop_goal, problem
-from bnn_exit.command import Parser, positive_int
+from bnn_exit.calibration import guarantee as ltt
+from bnn_exit.calibration import p_values, threshold_search
+from bnn_exit.calibration.operating_points import drop_objective, problem
+from bnn_exit.command_line import Parser, positive_int
+from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.errors import run_command
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule
 
@@ -84,15 +85,14 @@ def judge(rows: list[dict]) -> list[dict]:
 
 
 def measure(run: Path, *, draws: int) -> tuple[list[dict], dict]:
-    held = Answers.load(run / ANSWERS / "validation.npz")
+    held, costs = validation_logits(RunFolder(run))
     splits = {"validation": len(held)}
-    pool, test = held, run / ANSWERS / "test.npz"
-    if test.is_file():
-        other = Answers.load(test)
+    pool, other = held, RunFolder(run).exit_logits("test")
+    if other is not None:
         splits["test"] = len(other)
-        pool = Answers(np.concatenate([held.logits, other.logits]), np.concatenate([held.truth, other.truth]))
-    costs, policy = ExitCosts.load(run / COSTS).exits, policies.fit(policies.DEFAULT)
-    ops = np.array([cost.ops for cost in costs]) / costs[-1].ops
+        pool = ExitLogits(np.concatenate([held.logits, other.logits]), np.concatenate([held.truth, other.truth]))
+    policy = policies.fit(policies.DEFAULT)
+    ops = np.array([cost.ops for cost in costs.exits]) / costs.exits[-1].ops
     rising = ltt.rising_path(exits=pool.exits, highest=policy.highest(pool.classes))
     paths = {"rising": rising, "shared": [(step[0],) * len(step) for step in rising]}
     sizes = {"with replacement": len(held), "halves": len(pool) // 2}
@@ -115,7 +115,7 @@ def measure(run: Path, *, draws: int) -> tuple[list[dict], dict]:
         rows.append(
             {"run": run.name, "path": "searched", "p_value": ltt.P_VALUE, "limit": limit, "drawn": "with replacement"}
             | {"clips": len(held)}
-            | searched(pool, costs, policy, limit, ops, size=len(held))
+            | searched(pool, costs.exits, policy, limit, ops, size=len(held))
         )
         print(" ".join(str(value) for value in rows[-1].values()), flush=True)
     return rows, {"clips": len(pool), "splits": splits, "exits": pool.exits, "classes": pool.classes}
@@ -151,11 +151,11 @@ def searched(pool, costs, policy, limit, ops, *, size) -> dict:
     generator, risks, used = np.random.default_rng(0), [], []
     for _ in range(SEARCHED_DRAWS):
         drawn = generator.integers(0, len(pool), size)
-        chosen, tested = pool.part(drawn[: size // 2]), pool.part(drawn[size // 2 :])
+        chosen, tested = pool.select_clips(drawn[: size // 2]), pool.select_clips(drawn[size // 2 :])
         of_these, path = problem(chosen, costs, policy=policy), {}
         for part in np.linspace(0, 3, 13):
-            goal = drop_goal(chosen, part * limit, standard_errors=1.0)
-            thresholds = threshold_search.search(of_these, goal)
+            objective = drop_objective(chosen, part * limit, standard_errors=1.0)
+            thresholds = threshold_search.search(of_these, objective)
             if any(thresholds):
                 path[thresholds] = of_these.totals(thresholds)["ops"]
         steps = sorted(path, key=lambda thresholds: -path[thresholds])

@@ -28,10 +28,13 @@ import peer_timing
 from accuracy_measure import without_places
 
 import audio_tasks
-from bnn_exit import artifact, machine, measure, plots
-from bnn_exit.config import FeatureConfig
+from bnn_exit import machine
+from bnn_exit.evaluation import passes as measure
+from bnn_exit.evaluation import plots
 from bnn_exit.files import read_json, replacing, write_bytes, write_json
+from bnn_exit.model_file import reader
 from bnn_exit.runtime import native_backend
+from bnn_exit.settings.features import FeatureConfig
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -118,7 +121,7 @@ def compare(options: argparse.Namespace) -> int:
     runners: dict[tuple[str, str], peer_timing.Runner] = {}
     ours: dict[str, dict] = {}
     for folder in options.runs:
-        file = artifact.load(folder / "model.tflite")
+        file = reader.read(folder / "model.tflite")
         found = peer_timing.our_runners(file, tests.log_mel(file.metadata.features))
         runners |= {(folder.name, setting): runner for setting, runner in found.items()}
         ours[folder.name] = {"bytes": len(file.data), "front_end": tests.front_end(file.metadata.features)}

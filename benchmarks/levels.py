@@ -26,10 +26,10 @@ from command_line import called
 import audio_tasks
 from bnn_exit import machine
 from bnn_exit.audio import logmel
-from bnn_exit.command import Parser
-from bnn_exit.config import FeatureConfig
+from bnn_exit.command_line import Parser
 from bnn_exit.errors import ArgumentError, one_of, run_command
 from bnn_exit.files import read_json, write_json
+from bnn_exit.settings.features import FeatureConfig
 
 RESULT = Path(__file__).parent / "results" / "levels.json"
 RUNS = Path("runs/levels")
@@ -133,7 +133,7 @@ def network(row: Row, task: audio_tasks.Task) -> tuple[Any, Any]:
     """The recipe and a new network."""
     import bnn_exit
     from bnn_exit._keras import set_seed
-    from bnn_exit.training import recipes
+    from bnn_exit.settings import recipes
 
     recipe = recipes.load("fast", task=task.name, tasks=audio_tasks.TASKS)
     set_seed(row.seed)

@@ -5,7 +5,7 @@
 Front end: a second of noise with the settings of the file, without the check of the waveform (the bare function of
 the library) and with it, and as a share of the whole for each exit. The front end has no kernels for each instruction
 set: it uses AVX2 where the processor has it and nothing beyond. Calls: `Network.run()` of a file with one addition of
-one value, and what `NativeBackend.run` adds to `Network.run()`, by a file of a few dense layers for twelve values;
+one value, and what `NativeBackend.infer` adds to `Network.run()`, by a file of a few dense layers for twelve values;
 the copy of a clip of MODEL's size comes on top. One thread; processor time; medians and minima over the rounds.
 Writes results/native_calls.json and exits with 1 if a bar is missed.
 """
@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 from command_line import called
 
-from bnn_exit import artifact, machine
+from bnn_exit import machine
 from bnn_exit.files import write_json
+from bnn_exit.model_file import reader
 from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, Network, capabilities
 
 HERE = Path(__file__).parent
@@ -49,17 +50,17 @@ def tiny_backend() -> NativeBackend:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.tflite")
         path.write_bytes(tiny_files.adaptive_file(exits=3))
-        return NativeBackend(artifact.load(path))
+        return NativeBackend(reader.read(path))
 
 
 def exit_call(backend: NativeBackend, index: int) -> Callable[[], object]:
     """A call that leaves at an exit: 2 is above every score and 0 below."""
     clip = np.random.default_rng(1).normal(size=backend._clip.shape).astype(np.float32)
     thresholds = np.array([2.0 if k == index else 0.0 for k in range(backend._exits - 1)], np.float32)
-    return lambda: backend.run(clip, thresholds)
+    return lambda: backend.infer(clip, thresholds)
 
 
-def front_end_calls(file: artifact.Artifact) -> dict[str, Callable[[], object]]:
+def front_end_calls(file: reader.ModelFile) -> dict[str, Callable[[], object]]:
     """The bare function on one second, and the method that callers use."""
     features = file.metadata.features
     front_end = FrontEnd(features)
@@ -91,7 +92,7 @@ def main() -> int:
     arguments.add_argument("model", type=Path)
     arguments.add_argument("--rounds", type=int, default=200)
     options = arguments.parse_args()
-    file = artifact.load(options.model)
+    file = reader.read(options.model)
     backend, small = NativeBackend(file), tiny_backend()
     exits = range(len(file.metadata.exits))
     clip = np.zeros(backend._clip.shape, np.float32)

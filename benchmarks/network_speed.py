@@ -26,12 +26,13 @@ import plain_networks
 from command_line import called
 
 import audio_tasks
-from bnn_exit import artifact, machine
+from bnn_exit import machine
 from bnn_exit.audio.logmel import log_mel
 from bnn_exit.files import write_json
+from bnn_exit.model_file import reader
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import Network, capabilities
-from bnn_exit.training.runs import RunConfig
+from bnn_exit.settings.run import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "network_speed.json"
 BARS = {"avx512_vpopcnt": 10.0, "avx2": 4.0}
@@ -117,7 +118,7 @@ def plain(name: str, data: bytes, isas: list[str], clips: np.ndarray, bars: list
 
 def adaptive(path: Path, isas: list[str], clips: np.ndarray) -> dict:
     """The file with exits: where each exit is forced, and at the operating point `balanced`, by the mean over clips."""
-    file = artifact.load(path)
+    file = reader.read(path)
     exits = len(file.metadata.exits)
     points = {
         f"exit {k + 1} of {exits} forced": np.array([2.0 if i == k else 0.0 for i in range(exits - 1)])

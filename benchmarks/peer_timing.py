@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnn_exit import artifact, measure
+from bnn_exit.evaluation import passes as measure
+from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import Network
@@ -36,7 +37,7 @@ class Runner(Protocol):
 class Ours:
     """An adaptive file in the native runtime with one set of thresholds."""
 
-    def __init__(self, network: Network, file: artifact.Artifact, log_mel: np.ndarray, thresholds: np.ndarray) -> None:
+    def __init__(self, network: Network, file: reader.ModelFile, log_mel: np.ndarray, thresholds: np.ndarray) -> None:
         self.log_mel, self.thresholds, self.invoke = log_mel, thresholds, network.run
         self.clip, self.limits = (network.inputs[file.inputs[name]] for name in ("log_mel", "thresholds"))
         self.outputs = {name: network.outputs[position] for name, position in file.outputs.items()}
@@ -59,7 +60,7 @@ class Larq:
         self.inputs = self.log_mel[clip]
 
     def invoke(self) -> None:
-        self.probabilities, _, _ = self.backend.run(self.inputs, self.thresholds)
+        self.probabilities, _, _ = self.backend.infer(self.inputs, self.thresholds)
 
     def label(self) -> int:
         return int(self.probabilities.argmax())
@@ -120,7 +121,7 @@ def prepare(log_mel: np.ndarray, *, matrix: np.ndarray, mean: np.ndarray, scale:
     return (((np.asarray(log_mel, np.float32) @ matrix) - mean) * scale)[..., None]
 
 
-def our_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[str, Ours]:
+def our_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[str, Ours]:
     """A runner for each forced exit and for each operating point that uses an early exit."""
     network, exits = Network(file.data), len(file.metadata.exits)
     settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=exits) for k in range(exits)}
@@ -130,7 +131,7 @@ def our_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[str, Ours]
     return {name: Ours(network, file, log_mel, thresholds) for name, thresholds in settings.items()}
 
 
-def exit_runners(file: artifact.Artifact, log_mel: np.ndarray) -> dict[tuple[str, int], Runner]:
+def exit_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[tuple[str, int], Runner]:
     """(backend, exit index) -> a runner of this exit, forced, in our library and, if it is installed, in LCE."""
     exits = len(file.metadata.exits)
     forced = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]

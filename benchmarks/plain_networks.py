@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bnn_exit._keras import keras, tf
-from bnn_exit.export.graph import _freeze
-from bnn_exit.export.to_lce import _lce_flatbuffer
+from bnn_exit.conversion.graph import _freeze
+from bnn_exit.conversion.to_lce import _lce_flatbuffer
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.multi_exit import build
+from bnn_exit.settings.run import RunConfig
 from bnn_exit.training import checkpoint
 from bnn_exit.training.loop import BEST
-from bnn_exit.training.runs import RunConfig
 
 layers = keras.layers
 

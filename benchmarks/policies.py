@@ -6,7 +6,7 @@ For every policy of `bnn_exit.policies` and every run: thresholds from the valid
 most 0, 0.25, 0.5, 1 and 2 percentage points, and what they cost and lose on the test split; the cheapest thresholds
 that lose 1, 2 and 3 points on validation are T-RecX's protocol (Ghanathe and Wilton 2023, table 1). The work of the
 policy itself is counted. Policies that learn are fitted on the training split, temperatures on the validation split.
-Answers are those of the Keras network. Writes results/policies.json; the exit status is 1 if the default costs over 2 %
+Logits are those of the Keras network. Writes results/policies.json; the exit status is 1 if the default costs over 2 %
 more than the cheapest policy, on the mean over limits.
 """
 
@@ -18,19 +18,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
+import audio_tasks
 from bnn_exit import machine, policies
-from bnn_exit.answers import Answers
-from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.from_model import answers_of
-from bnn_exit.calibrate.operating_points import describe, search_thresholds
-from bnn_exit.command import Parser
+from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.calibration.operating_points import describe, search_thresholds
+from bnn_exit.command_line import Parser
 from bnn_exit.errors import run_command
-from bnn_exit.evaluate import load_task
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import POLICIES, Policy, Sizes
-from bnn_exit.training.runs import RunConfig
+from bnn_exit.training.calibrate import exit_logits_of
 
 RESULT = Path(__file__).parent / "results" / "policies.json"
 LIMITS = (0.0, 0.0025, 0.005, 0.01, 0.02, 0.03)
@@ -75,37 +75,38 @@ def _main(options: argparse.Namespace, command: str) -> int:
 
 def measure(run: Path, *, data_dir: str | None) -> dict[str, Any]:
     """Every policy on one network."""
-    config = RunConfig.load(run)
-    values = {"task": {"name": config.task.name, "options": config.task.options}}
-    task = load_task({**values, "features": config.task.features.to_dict()}, data_dir=data_dir)
-    model = config.network(run)
-    answers = {split: answers_of(model, task, split=split, features=True) for split in ("train", "validation", "test")}
-    costs = ExitCosts.of(model)
+    folder = RunFolder(run)
+    task = audio_tasks.load_again(folder.config.task, data_dir=data_dir)
+    model = folder.network()
+    exit_logits = {
+        split: exit_logits_of(model, task, split=split, features=True) for split in ("train", "validation", "test")
+    }
+    costs = model.exit_costs()
     return {
         "run": run.name,
-        "sample_counts": {split: len(each) for split, each in answers.items()},
+        "sample_counts": {split: len(each) for split, each in exit_logits.items()},
         "exits": [
             {"accuracy": float(share), "relative_ops": cost.ops / costs.exits[-1].ops}
-            for share, cost in zip(answers["test"].correct.mean(axis=0), costs.exits, strict=True)
+            for share, cost in zip(exit_logits["test"].correct.mean(axis=0), costs.exits, strict=True)
         ],
-        "policies": {name: points(fitted(name, answers), answers, costs) for name in POLICIES},
+        "policies": {name: points(fitted(name, exit_logits), exit_logits, costs) for name in POLICIES},
     }
 
 
-def fitted(name: str, answers: dict[str, Answers]) -> Policy:
+def fitted(name: str, exit_logits: dict[str, ExitLogits]) -> Policy:
     """A temperature that was fitted on the clips a network learned would make it too sure of itself."""
-    return policies.fit(name, answers["validation" if name.startswith("scaled_") else "train"])
+    return policies.fit(name, exit_logits["validation" if name.startswith("scaled_") else "train"])
 
 
-def points(policy: Policy, answers: dict[str, Answers], costs: ExitCosts) -> list[dict[str, Any]]:
+def points(policy: Policy, exit_logits: dict[str, ExitLogits], costs: ExitCosts) -> list[dict[str, Any]]:
     """What the thresholds for each limit do on the test split."""
-    test = answers["test"]
+    test = exit_logits["test"]
     full = float(test.correct[:, -1].mean())
     own_costs = costs.with_policy(policy, Sizes.of(test))
     found = []
     for limit in LIMITS:
         thresholds = search_thresholds(
-            answers["validation"], own_costs, max_accuracy_drop=limit, standard_errors=0.0, policy=policy
+            exit_logits["validation"], own_costs, max_accuracy_drop=limit, standard_errors=0.0, policy=policy
         )
         point = describe("point", thresholds, test, own_costs, policy=policy, max_accuracy_drop=limit)
         found.append(

@@ -25,7 +25,7 @@ from typing import Any
 from command_line import called
 
 from bnn_exit import files, machine
-from bnn_exit.report.__main__ import measured
+from bnn_exit.commands.report import measured
 from bnn_exit.report.page import page, plotting_library
 
 RESULT = Path(__file__).parent / "results" / "report_page.json"
@@ -98,8 +98,8 @@ def main() -> int:
         "clips": clips,
         "exits": exits,
         "classes": classes,
-        "task": source.report["task"],
-        "split": source.report["split"],
+        "task": source.report.task,
+        "split": source.report.split,
         "bytes": len(text.encode()),
         "bytes_of_library": len(plotting_library().encode()),
         "made_s": made_s,

@@ -19,10 +19,11 @@ from typing import Any
 from accuracy import RESULTS, RUNS
 from accuracy_rows import ROWS
 
-from bnn_exit import artifact, pretrained
-from bnn_exit.command import Parser
+from bnn_exit import pretrained
+from bnn_exit.command_line import Parser
 from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
 from bnn_exit.files import read_json, write_bytes, write_json
+from bnn_exit.model_file import reader
 
 POINT = ("accuracy", "correct", "drop", "exit_shares", "relative_cost")
 
@@ -65,7 +66,7 @@ def ship_file(path: Path, result: dict[str, Any]) -> bytes:
     Raises:
         DataError: it is not the file that was measured, or nobody knows whom to credit for its data.
     """
-    file = artifact.load(path)
+    file = reader.read(path)
     if hashlib.sha256(file.data).hexdigest() != result["file"]["sha256"]:
         raise DataError(f"{path} is not the file that was measured: measure {result['row']} again")
     rights = {name: result[name] for name in ("licence", "attribution")}
@@ -74,9 +75,9 @@ def ship_file(path: Path, result: dict[str, Any]) -> bytes:
     metadata = dataclasses.replace(file.metadata, **rights)
     if metadata == file.metadata:
         return file.data
-    from bnn_exit.export import flatbuffer_edit
+    from bnn_exit.conversion import flatbuffer_edit
 
-    return flatbuffer_edit.with_metadata(file.data, artifact.METADATA_NAME, metadata.to_json())
+    return flatbuffer_edit.with_metadata(file.data, reader.METADATA_NAME, metadata.to_json())
 
 
 def entry(data: bytes, result: dict[str, Any], *, data_folder: str) -> dict[str, Any]:

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from command_line import called
 
-from bnn_exit import artifact, machine
+from bnn_exit import machine
+from bnn_exit.evaluation.passes import time_us
 from bnn_exit.files import write_json
-from bnn_exit.measure import time_us
+from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime.native_backend import Network
@@ -39,7 +40,7 @@ def main() -> int:
     options = parser.parse_args()
     data, values, _ = convolution(tiny_files, channels=256, filters=256, size=(56, 56))
     rows = {"binary 3x3, 56x56, 256 -> 256 channels": measure(data, [values])}
-    file = artifact.load(options.model)
+    file = reader.read(options.model)
     exits = len(file.metadata.exits)
     features = file.metadata.features
     clip = np.random.default_rng(0).normal(size=(features.num_frames(file.metadata.clip_samples), features.num_mels))

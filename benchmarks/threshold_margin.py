@@ -19,19 +19,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
+import audio_tasks
 from bnn_exit import machine, policies
-from bnn_exit.answers import Answers
-from bnn_exit.calibrate.operating_points import FULL, STANDARD_ERRORS, describe, operating_points
-from bnn_exit.calibrate.run_answers import of_run
-from bnn_exit.command import Parser
+from bnn_exit.calibration.operating_points import STANDARD_ERRORS, describe, operating_points
+from bnn_exit.command_line import Parser
+from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.cost import Cost
 from bnn_exit.errors import DataError, run_command
-from bnn_exit.evaluate import load_task
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
+from bnn_exit.model_file.operating_points import FULL
 from bnn_exit.policies import Sizes
-from bnn_exit.training.runs import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "threshold_margin.json"
 MARGINS = (0.0, 1.0, 1.645, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
@@ -79,36 +80,35 @@ def _main(options: argparse.Namespace, command: str) -> int:
 
 def measure(run: Path, *, data_dir: str | None) -> dict[str, Any]:
     """Every margin on one network."""
-    answers, costs = of_run(run, data_dir=data_dir)
-    config = RunConfig.load(run)
-    values = {"task": {"name": config.task.name, "options": config.task.options}}
-    task = load_task({**values, "features": config.task.features.to_dict()}, data_dir=data_dir)
+    folder = RunFolder(run)
+    exit_logits, costs = validation_logits(folder, data_dir=data_dir)
+    task = audio_tasks.load_again(folder.config.task, data_dir=data_dir)
     speakers = np.array(task.validation.speakers)
-    if len(speakers) != len(answers):
-        raise DataError(f"{run} has answers to {len(answers)} validation clips, but speakers of {len(speakers)}")
-    own_costs = costs.with_policy(policies.fit(policies.DEFAULT), Sizes.of(answers))
+    if len(speakers) != len(exit_logits):
+        raise DataError(f"{run} has answers to {len(exit_logits)} validation clips, but speakers of {len(speakers)}")
+    own_costs = costs.with_policy(policies.fit(policies.DEFAULT), Sizes.of(exit_logits))
     rows = []
     for margin in MARGINS:
-        rows += summary(margin, list(halves(answers, speakers, own_costs, margin)))
+        rows += summary(margin, list(halves(exit_logits, speakers, own_costs, margin)))
         print(f"{run.name}: margin {margin}", file=sys.stderr)
     return {
         "run": run.name,
         "task": task.name,
-        "sample_count": len(answers),
+        "sample_count": len(exit_logits),
         "speakers": len(np.unique(speakers)),
         "rows": rows,
     }
 
 
 def halves(
-    answers: Answers, speakers: np.ndarray, costs: Sequence[Cost], margin: float
+    exit_logits: ExitLogits, speakers: np.ndarray, costs: Sequence[Cost], margin: float
 ) -> Iterator[dict[str, dict[str, float]]]:
     """For every halving: operating point -> what it loses and costs, as shares, on the half that did not choose it."""
     names = np.unique(speakers)
     for chosen in itertools.combinations(names, len(names) // 2):
         half = np.isin(speakers, chosen)
-        other, figures = answers.part(~half), {}
-        for name, point in operating_points(answers.part(half), costs, standard_errors=margin).items():
+        other, figures = exit_logits.select_clips(~half), {}
+        for name, point in operating_points(exit_logits.select_clips(half), costs, standard_errors=margin).items():
             if name == FULL:
                 continue
             met = describe(name, point.thresholds, other, costs, max_accuracy_drop=point.max_accuracy_drop)

@@ -13,15 +13,15 @@ _NAMES = {
     # device half
     "load": "bnn_exit.runtime.session",
     "BnnExitError": "bnn_exit.errors",
-    "FeatureConfig": "bnn_exit.config",
+    "FeatureConfig": "bnn_exit.settings.features",
     # training half
-    "AugmentConfig": "bnn_exit.audio.augment",
-    "TrainConfig": "bnn_exit.training.config",
+    "AugmentConfig": "bnn_exit.training.augment",
+    "TrainConfig": "bnn_exit.settings.training",
     "add_exits": "bnn_exit.models.add_exits",
     "build": "bnn_exit.models.multi_exit",
-    "calibrate": "bnn_exit.calibrate.from_model",
+    "calibrate": "bnn_exit.training.calibrate",
     "cut_points": "bnn_exit.models.add_exits",
-    "export": "bnn_exit.export.to_lce",
+    "export": "bnn_exit.conversion.to_lce",
     "fit": "bnn_exit.training.loop",
 }
 

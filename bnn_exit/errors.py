@@ -29,7 +29,7 @@ class DataError(BnnExitError):
     """A data set, an archive or an audio file cannot be used as it is."""
 
 
-class ArtifactError(BnnExitError):
+class ModelFileError(BnnExitError):
     """A model file is damaged, is not ours, or needs something that this version lacks."""
 
 

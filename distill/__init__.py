@@ -6,12 +6,12 @@ import importlib
 from typing import Any
 
 _NAMES = {
-    "DistillConfig": "distill.config",
+    "DistillConfig": "bnn_exit.settings.distillation",
     "Distillation": "distill.objective",
-    "Plan": "distill.plan",
-    "Step": "distill.plan",
+    "Plan": "bnn_exit.settings.plan",
+    "Step": "bnn_exit.settings.plan",
     "load_teacher": "distill.teachers",
-    "read_plan": "distill.plan",
+    "read_plan": "bnn_exit.settings.plan",
 }
 
 __all__ = sorted(_NAMES)

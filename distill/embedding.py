@@ -12,9 +12,9 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.training.data import Batches
-from distill.answers import Answers
 from distill.losses import embedding_loss
 from distill.recording import recording
+from distill.soft_labels import TeacherOutputs
 from distill.teachers.teacher import Teacher
 
 
@@ -52,7 +52,7 @@ class EmbeddingMatching:
         if teacher is None or teacher.kind != "embedding":
             given = "there is no teacher" if teacher is None else f"the teacher gives {teacher.size} {teacher.kind}"
             raise ArgumentError(f"an embedding is to be learned, but {given}: give one model that gives an embedding")
-        self._answers = Answers(teacher, task, views=views, folder=folder)
+        self._answers = TeacherOutputs(teacher, task, views=views, folder=folder)
         self._student, self.views = student, self._answers.views
         channels = student.stages[-1].output_shape[-1]
         start = keras.initializers.GlorotUniform(seed=seed)((channels, teacher.size))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bnn_exit._keras import keras, tf
 from bnn_exit.errors import ArgumentError
-from distill.config import DistillConfig, Pair
+from bnn_exit.settings.distillation import DistillConfig, Pair
 from distill.losses import attention_loss, feature_loss
 from distill.recording import layer_called, recording
 

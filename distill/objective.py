@@ -12,14 +12,14 @@ from audio_tasks.base import Task
 from bnn_exit._keras import tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.network import Network
-from bnn_exit.training.config import TrainConfig
+from bnn_exit.settings.distillation import DistillConfig
+from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training.data import Batches
 from bnn_exit.training.loss import joint_loss
 from bnn_exit.training.objective import mean_accuracy
-from distill.answers import Answers
-from distill.config import DistillConfig
 from distill.losses import soft_label_loss
 from distill.matching import Matching
+from distill.soft_labels import TeacherOutputs
 from distill.teachers.teacher import NetworkTeacher, Teacher
 
 __all__ = ["DistillConfig", "Distillation"]
@@ -56,11 +56,11 @@ class Distillation:
         self._weights = training.weights_of(student.num_exits)
         self._label_smoothing = training.label_smoothing
         self.views, self.variables = 0, list[tf.Variable]()
-        self._answers: Answers | None = None
+        self._answers: TeacherOutputs | None = None
         self._matching: Matching | None = None
         if config.teacher_weight > 0:
             views = min(config.views, training.epochs)
-            self._answers = Answers(_of_logits(teacher, student), task, views=views, folder=folder)
+            self._answers = TeacherOutputs(_of_logits(teacher, student), task, views=views, folder=folder)
             self.views = self._answers.views
         if config.features or config.attention:
             self._matching = Matching(

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit.errors import ArgumentError, nearest, one_of
-from bnn_exit.run_options import RECIPE, given
-from distill.config import DistillConfig
+from bnn_exit.runs.options import RECIPE, given
+from bnn_exit.settings.distillation import DistillConfig
 
 _HOW = ("temperature", "teacher_weight", "deepest_weight", "views")
 """The options that have a setting of their name."""
@@ -74,7 +74,7 @@ def distillation_settings(
         ArgumentError: an unknown setting, a teacher that does not exist, an option that needs a teacher or that stands
             in the steps of a plan.
     """
-    from distill.plan import read_plan
+    from bnn_exit.settings.plan import read_plan
 
     usual = dict(recipe or {})
     for name in usual:
@@ -97,7 +97,7 @@ def distillation_settings(
 
 def check_distributed(distillation: dict[str, Any] | None, distribute: str | None) -> None:
     """ArgumentError for settings that replicas cannot follow."""
-    from distill.plan import Plan
+    from bnn_exit.settings.plan import Plan
 
     if distillation is None or distribute is None:
         return

@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from bnn_exit.runs.folder import HISTORY, write_environment
+
 import audio_tasks
-from bnn_exit.command import Parser
+from bnn_exit.command_line import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_json
-from bnn_exit.run_folder import held, new_folder
-from bnn_exit.run_options import (
+from bnn_exit.runs.lock import held, new_folder
+from bnn_exit.runs.options import (
     RECIPE,
     add_data_options,
     add_training_options,
@@ -24,7 +26,6 @@ from bnn_exit.run_options import (
     data_options,
     feature_options,
     given,
-    write_environment,
 )
 
 EPILOG = """\
@@ -80,8 +81,8 @@ def _main(argv: list[str] | None) -> int:
 
 def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
     """Check everything, hold the folder and write the settings."""
-    from bnn_exit.training import recipes
-    from bnn_exit.training.runs import RunTask
+    from bnn_exit.settings import recipes
+    from bnn_exit.settings.run import RunTask
     from distill.teachers.runs import TeacherConfig, TeacherRun
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
@@ -152,7 +153,7 @@ def train(folder: Path, task: audio_tasks.Task, run: Any, *, resume: bool) -> st
     make_repeatable()
     network = run.teacher.build(num_classes=task.num_classes, input_shape=task.input_shape)
     history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
-    write_json(folder / "history.json", history)
+    write_json(folder / HISTORY, history)
     right = {
         name: float(network.accuracy(task.log_mel(name), split.labels)[-1])
         for name, split in task.splits.items()

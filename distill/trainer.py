@@ -12,15 +12,15 @@ from bnn_exit._keras import set_seed
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel, build
+from bnn_exit.settings.plan import Plan, Step
+from bnn_exit.settings.run import RunConfig
+from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training import checkpoint
-from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.loop import BEST, fit
 from bnn_exit.training.objective import Objective
-from bnn_exit.training.runs import RunConfig
 from distill.embedding import EmbeddingMatching
 from distill.objective import Distillation
-from distill.plan import Plan, Step
 from distill.teachers import MeanTeacher, NetworkTeacher, Teacher, load_teacher
 from distill.teachers.runs import TeacherConfig
 

@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from bnn_exit.runtime.reference_binary import pack
+from bnn_exit.runtime.reference.binary import pack
 
 ACTIVATIONS = {"NONE": 0, "RELU": 1, "RELU_N1_TO_1": 2, "RELU6": 3}
 PADDINGS = {"SAME": 0, "VALID": 1}

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
-from audio_tasks.base import Split, Task
-from bnn_exit.config import FeatureConfig
+from audio_tasks.base import Task
+from audio_tasks.split import Split
+from bnn_exit.settings.features import FeatureConfig
 
 # Warnings are errors in the tests, but not those that TensorFlow makes while it is imported.
 with warnings.catch_warnings(), contextlib.suppress(ImportError):

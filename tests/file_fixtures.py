@@ -5,8 +5,9 @@ import pytest
 import tiny_files
 
 from bnn_exit.errors import MissingPackageError
-from bnn_exit.runtime import flatbuffer, lce
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import lce
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 
 @pytest.fixture(scope="session")

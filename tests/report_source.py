@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn_exit import evaluation, policies
-from bnn_exit.answers import Answers
-from bnn_exit.config import FeatureConfig
+from bnn_exit import policies
 from bnn_exit.cost import Cost
-from bnn_exit.measure import Measurement, Passes
+from bnn_exit.evaluation.passes import Measurement, Passes
+from bnn_exit.evaluation.report import Report, exit_figures, point_figures
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import rule
 from bnn_exit.report.source import Source
+from bnn_exit.settings.features import FeatureConfig
 
 POINTS = {"full": 0.0, "balanced": 0.4, "fast": 0.7}
 
@@ -31,10 +32,10 @@ def made_source(
     truth = rng.integers(0, len(names), clips)
     logits = rng.normal(0, 1.2, (clips, exits, len(names)))
     logits += np.linspace(1.5, 4, exits)[:, None] * np.eye(len(names))[truth][:, None]
-    answers = Answers(logits)
+    exit_logits = ExitLogits(logits)
     policy = policies.fit("entropy")
-    probabilities = policy.probabilities(answers).astype(np.float32)
-    scores = policy.scores(answers).astype(np.float32)
+    probabilities = policy.probabilities(exit_logits).astype(np.float32)
+    scores = policy.scores(exit_logits).astype(np.float32)
 
     def passes(limits: np.ndarray) -> Passes:
         left = rule.exit_indices(scores, limits)
@@ -49,21 +50,25 @@ def made_source(
     costs = [Cost(6400 * (k + 1) ** 2, 30 * (k + 1)) for k in range(exits)]
     features = FeatureConfig()
     return Source(
-        report={
-            "task": "made up",
-            "labels": list(names),
-            "split": "test",
-            "sample_count": clips,
-            "split_count": clips,
-            "skipped_files": {},
-            "backend": "none",
-            "threads": 1,
-            "time_of": "nothing",
-            **evaluation.figures(measurement, truth, names=names, costs=costs),
-            "machine": {"cpu": "no processor", "platform": "nowhere"},
-            "versions": {"numpy": np.__version__},
-            "date": "2026-01-01T00:00:00+00:00",
-        },
+        report=Report(
+            task="made up",
+            labels=list(names),
+            split="test",
+            sample_count=clips,
+            split_count=clips,
+            skipped_files={},
+            backend="none",
+            threads=1,
+            time_of="nothing",
+            front_end_us=None,
+            exits=exit_figures(measurement, truth, costs=costs),
+            operating_points=point_figures(measurement, truth, names=names, costs=costs),
+            provenance={
+                "machine": {"cpu": "no processor", "platform": "nowhere"},
+                "versions": {"numpy": np.__version__},
+                "date": "2026-01-01T00:00:00+00:00",
+            },
+        ),
         probabilities=probabilities,
         scores=scores,
         labels=truth,

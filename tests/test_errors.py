@@ -12,11 +12,11 @@ from bnn_exit.errors import (
     NEWEST_TRAINING,
     OLDEST_TRAINING,
     ArgumentError,
-    ArtifactError,
     BnnExitError,
     DataError,
     ExportError,
     MissingPackageError,
+    ModelFileError,
     describe_os_error,
     missing_package,
     one_of,
@@ -32,7 +32,7 @@ def raising(error):
 
 
 def test_every_error_has_the_one_root():
-    for kind in (ArgumentError, DataError, ArtifactError, ExportError, MissingPackageError):
+    for kind in (ArgumentError, DataError, ModelFileError, ExportError, MissingPackageError):
         assert issubclass(kind, BnnExitError)
     # Callers who catch Python's own classes get them as well.
     assert issubclass(ArgumentError, ValueError)
@@ -108,7 +108,7 @@ def test_a_command_without_an_error_keeps_its_status(returned, status, capsys):
     [
         (ArgumentError("size is 'huge'"), 2, "error: size is 'huge'"),
         (DataError("no clips"), 1, "error: no clips"),
-        (ArtifactError("truncated"), 1, "error: truncated"),
+        (ModelFileError("truncated"), 1, "error: truncated"),
         (ExportError("float layer"), 1, "error: float layer"),
         (MissingPackageError("needs larq"), 1, "error: needs larq"),
         (DataError("two\n  lines\tand a tab"), 1, "error: two lines and a tab"),

@@ -58,10 +58,10 @@ runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
 def commands():
-    """The modules of every folder that are commands: those that hand their body to `run_command` when they are run."""
+    """The modules of every folder that are commands: those whose exit status is that of their `main`."""
     for path in sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
         text = path.read_text(encoding="utf-8")
-        if re.search(r"^if __name__ == ", text, re.MULTILINE) and "run_command" in text:
+        if re.search(r"^ *(raise SystemExit|sys\.exit)\(main\(\)\)$", text, re.MULTILINE) and "command" in text:
             yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__main__")
 
 

@@ -15,12 +15,14 @@ from pretrained_models import NAME
 
 import audio_tasks
 import bnn_exit
-from audio_tasks.base import Split, Task
-from bnn_exit import bench, evaluate, predict, pretrained
+from audio_tasks.base import Task
+from audio_tasks.split import Split
+from bnn_exit import pretrained
 from bnn_exit.audio import wav
-from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError
+from bnn_exit.commands import bench, evaluate, predict
+from bnn_exit.commands import models as models_command
+from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError
 from bnn_exit.files import read_json, write_json
-from bnn_exit.models import __main__ as models_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -49,7 +51,7 @@ def clip(tmp_path: Path) -> str:
 
 def test_a_name_loads_the_shipped_file(shelf: Path) -> None:
     session = bnn_exit.load(NAME, backend="reference")
-    assert session.artifact.path == shelf / f"{NAME}.tflite"
+    assert session.model_file.path == shelf / f"{NAME}.tflite"
     assert session.labels == ("yes", "no", "other")
 
 
@@ -57,7 +59,7 @@ def test_a_path_that_exists_wins(shelf: Path) -> None:
     assert pretrained.resolve(NAME) == shelf / f"{NAME}.tflite"
     Path(NAME).write_bytes(b"the user's own")
     assert pretrained.resolve(NAME) == Path(NAME)
-    with pytest.raises(ArtifactError, match=rf"^{NAME}: this is not a TFLite file"):
+    with pytest.raises(ModelFileError, match=rf"^{NAME}: this is not a TFLite file"):
         bnn_exit.load(NAME, backend="reference")
 
 
@@ -99,7 +101,7 @@ def test_a_damaged_file_is_refused(shelf: Path, clip: str, capsys: pytest.Captur
     assert error.startswith(f"error: the shipped model {NAME} is damaged (its SHA-256 is ")
     assert error.endswith(f"...): {INSTALL} brings it anew\n") and error.count("\n") == 1
     path.unlink()
-    with pytest.raises(ArtifactError, match=rf"the shipped model {NAME} cannot be read \(No such file or directory\)"):
+    with pytest.raises(ModelFileError, match=rf"the shipped model {NAME} cannot be read \(No such file or directory\)"):
         bnn_exit.load(NAME)
 
 
@@ -173,8 +175,8 @@ def test_evaluate_measures_a_name_on_the_data_that_is_given(
     assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     said = np.stack([session.exit_probabilities(wave) for wave in waves]).argmax(-1)
-    assert [figures["accuracy"] for figures in report["exits"]] == (said == truth[:, None]).mean(axis=0).tolist()
-    assert (asked[0]["data_dir"], asked[0]["fold"], report["seed"]) == ("/there", 2, 4)
+    assert [figures.accuracy for figures in report.exits] == (said == truth[:, None]).mean(axis=0).tolist()
+    assert (asked[0]["data_dir"], asked[0]["fold"], report.seed) == ("/there", 2, 4)
     assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference"]) == 0
     assert "wrote" not in capsys.readouterr().out
     assert os.listdir() == []  # there is no run to write to
@@ -215,13 +217,3 @@ def test_a_device_needs_numpy_alone(shelf: Path, clip: str, words: list[str]) ->
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(clip if len(words) > 1 else "name")
-
-
-def test_the_names_of_the_training_half_are_still_there() -> None:
-    from bnn_exit import models
-    from bnn_exit.models import multi_exit
-
-    assert models.ModelConfig is multi_exit.ModelConfig
-    assert all(getattr(models, name) is getattr(multi_exit, name) for name in models.__all__)
-    with pytest.raises(AttributeError, match=r"module .bnn_exit\.models. has no attribute .quick."):
-        _ = models.quick

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from audio_tasks import TASKS
-from bnn_exit import bench, evaluate, predict, train
-from bnn_exit.calibrate import __main__ as calibrate_command
-from bnn_exit.calibrate.operating_points import STANDARD_ERRORS
-from bnn_exit.difficulty import __main__ as difficulty_command
-from bnn_exit.export import __main__ as export_command
-from bnn_exit.models import __main__ as models_command
-from bnn_exit.report import __main__ as report_command
+from bnn_exit.calibration.operating_points import STANDARD_ERRORS
+from bnn_exit.commands import bench, evaluate, predict, train
+from bnn_exit.commands import calibrate as calibrate_command
+from bnn_exit.commands import difficulty as difficulty_command
+from bnn_exit.commands import export as export_command
+from bnn_exit.commands import models as models_command
+from bnn_exit.commands import report as report_command
 from distill import train_teacher
 
 ROOT = Path(__file__).parents[1]

@@ -13,9 +13,9 @@ import pytest
 import audio_tasks
 import bnn_exit
 from bnn_exit import pretrained
-from bnn_exit.config import FeatureConfig
+from bnn_exit.evaluation.split import measure_split
 from bnn_exit.files import read_json
-from bnn_exit.measure_split import measure_split
+from bnn_exit.settings.features import FeatureConfig
 
 ROOT = Path(__file__).parents[1]
 SHIPPED = pretrained.models()
@@ -44,7 +44,7 @@ def test_nothing_keeps_the_files_out_of_a_wheel() -> None:
 def test_a_shipped_file_says_of_itself_what_the_list_says(name: str) -> None:
     entry, session = SHIPPED[name], bnn_exit.load(name)
     metadata = session.metadata
-    assert (entry.bytes, entry.labels) == (len(session.artifact.data), len(metadata.labels))
+    assert (entry.bytes, entry.labels) == (len(session.model_file.data), len(metadata.labels))
     assert (entry.task, entry.clip_samples) == (metadata.task, metadata.clip_samples)
     assert entry.features == metadata.features.to_dict()
     assert (entry.licence, entry.attribution) == (metadata.licence, metadata.attribution)
@@ -77,7 +77,7 @@ def test_the_accuracy_of_a_shipped_file_on_real_clips(name: str) -> None:
     assert len(labels) == entry.sample_count
     # Backends and instruction sets differ in the last bits, which may move a clip that two classes share.
     close = {"abs": 2.5 / entry.sample_count}
-    for found, figures in zip(report["exits"], entry.exits, strict=True):
-        assert found["accuracy"] == pytest.approx(figures["accuracy"], **close)
+    for found, figures in zip(report.exits, entry.exits, strict=True):
+        assert found.accuracy == pytest.approx(figures["accuracy"], **close)
     for point, figures in entry.operating_points.items():
-        assert report["operating_points"][point]["accuracy"] == pytest.approx(figures["accuracy"], **close)
+        assert report.operating_points[point].accuracy == pytest.approx(figures["accuracy"], **close)

@@ -7,21 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import test_layers
 
 ROOT = Path(__file__).parents[1]
-TRAINING_HALF = (
-    "models",
-    "training",
-    "export",
-    "_keras",
-    "audio/tf_ops",
-    "calibrate/from_model",
-    "audio/augment",
-    "audio/mixing",
-    "train",
-    "evaluate",
-    "report/__main__",
-)
 TEXTS = (".py", ".md", ".toml", ".js", ".html", ".css", ".c", ".h", ".cpp", ".json")
 HEAVY = {
     "tensorflow",
@@ -52,37 +40,14 @@ def imports(path, *, top_level_only=False):
     return found
 
 
-def name(path):
-    return str(path.relative_to(ROOT / "bnn_exit").with_suffix(""))
-
-
 def is_device_half(path):
-    return not name(path).startswith(TRAINING_HALF)
+    """The training half is what stands on TensorFlow; a run folder is read on devices too."""
+    return test_layers.layer(test_layers.name(path)) not in test_layers.TRAINING_ONLY and path.name != "deploy.py"
 
 
-@pytest.mark.parametrize("path", [path for path in modules("bnn_exit") if is_device_half(path)], ids=name)
-def test_the_device_half_imports_neither_heavy_packages_nor_the_training_half(path):
-    roots = {module.split(".")[0] for module in imports(path, top_level_only=True)}
-    assert not roots & HEAVY
-    for module in imports(path, top_level_only=True):
-        if module.startswith("bnn_exit."):
-            assert not module.removeprefix("bnn_exit.").replace(".", "/").startswith(TRAINING_HALF), module
-
-
-@pytest.mark.parametrize("path", modules("bnn_exit"), ids=name)
-def test_only_commands_import_the_task_and_distillation_packages(path):
-    composing = name(path) in ("train", "evaluate", "report/__main__", "calibrate/run_answers")
-    others = {module for module in imports(path) if module.split(".")[0] in ("audio_tasks", "distill")}
-    # Type checkers may look at audio_tasks; those imports stand under TYPE_CHECKING.
-    under_type_checking = {
-        module
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        for statement in node.body
-        if isinstance(statement, ast.ImportFrom) and statement.module
-        for module in (statement.module, *(f"{statement.module}.{alias.name}" for alias in statement.names))
-    }
-    assert composing or not others - under_type_checking
+@pytest.mark.parametrize("path", [path for path in modules("bnn_exit") if is_device_half(path)], ids=test_layers.name)
+def test_the_device_half_imports_no_heavy_packages(path):
+    assert not {module.split(".")[0] for module in imports(path, top_level_only=True)} & HEAVY
 
 
 @pytest.mark.parametrize("path", [*modules("bnn_exit"), *modules("audio_tasks"), *modules("distill")], ids=str)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from bnn_exit._keras import keras
+from bnn_exit.models import registry
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.heads import HEADS
 from bnn_exit.models.level import with_levels
-from bnn_exit.models.multi_exit import ModelConfig, MultiExitModel
+from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.models.precision import with_precision
 from bnn_exit.models.standardise import Standardise
+from bnn_exit.settings.model import ModelConfig
 
 
 def tiny_model(
@@ -34,7 +35,7 @@ def tiny_model(
         stages.append(keras.Model(source, residual, name=f"stage_{index + 1}"))
         shape = tuple(residual.shape[1:])
         inputs = keras.Input(shape)
-        logits = HEADS[head](inputs, num_classes, name=f"logits_{index + 1}")
+        logits = registry.head(head)(inputs, num_classes, name=f"logits_{index + 1}")
         heads.append(keras.Model(inputs, logits, name=f"head_{index + 1}"))
     return MultiExitModel(stages, heads)
 

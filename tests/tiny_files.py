@@ -12,10 +12,11 @@ import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
-from bnn_exit.artifact import METADATA_NAME, OUTPUTS, Metadata
-from bnn_exit.calibrate.operating_points import OperatingPoint
-from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
+from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
+from bnn_exit.model_file.operating_points import OperatingPoint
+from bnn_exit.model_file.reader import OUTPUTS
+from bnn_exit.settings.features import FeatureConfig
 
 SCHEMA_VARIABLE = "BNN_EXIT_TFLITE_SCHEMA"
 DTYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "complex64": 8, "int8": 9}

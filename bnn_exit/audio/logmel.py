@@ -10,8 +10,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from bnn_exit.audio.waveform import check
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.features import FeatureConfig
 
 # Frames at once, ten seconds at the default hop, and points of their transforms: bounds of the memory for long audio.
 _BLOCK_FRAMES = 1024

@@ -1,12 +1,12 @@
 """How hard each clip is for a network with exits, what that says of each class, and which labels look wrong.
 
-`python -m bnn_exit.difficulty MODEL CLIPS...` is the command; `estimate` does the same in Python, `from_answers` from
-answers that are there already, and `bnn_exit.difficulty.beam` in an Apache Beam pipeline.
+`python -m bnn_exit.difficulty MODEL CLIPS...` is the command; `estimate` does the same in Python, `from_exit_logits`
+from logits that are there already, and `bnn_exit.difficulty.beam` in an Apache Beam pipeline.
 """
 
-from bnn_exit.difficulty.score_clips import estimate
+from bnn_exit.difficulty.clips import estimate
 from bnn_exit.difficulty.summary import ClassFigures, Summary, Suspect
-from bnn_exit.difficulty.table import Table, exit_weights, from_answers, from_probabilities
+from bnn_exit.difficulty.table import Table, exit_weights, from_exit_logits, from_probabilities
 
 __all__ = [
     "ClassFigures",
@@ -15,6 +15,6 @@ __all__ = [
     "Table",
     "estimate",
     "exit_weights",
-    "from_answers",
+    "from_exit_logits",
     "from_probabilities",
 ]

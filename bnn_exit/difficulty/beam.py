@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy.typing as npt
 
-from bnn_exit import artifact as artifacts
-from bnn_exit.difficulty.score_clips import chosen_thresholds, error_line, hear, table_of
+from bnn_exit.difficulty.clips import table_of
 from bnn_exit.errors import BnnExitError, DataError, missing_package, one_of
+from bnn_exit.model_file import reader
 from bnn_exit.runtime.backends import BACKENDS, installed
+from bnn_exit.runtime.scoring import error_line, score_clip
 from bnn_exit.runtime.session import Session
 
 try:
@@ -53,7 +54,7 @@ class ScoreClips(beam.PTransform):
 
     Raises:
         ArgumentError: an unknown operating point or backend, or thresholds of the wrong number.
-        ArtifactError: the model file is missing or damaged.
+        ModelFileError: the model file is missing or damaged.
     """
 
     def __init__(
@@ -66,9 +67,9 @@ class ScoreClips(beam.PTransform):
     ) -> None:
         super().__init__()
         one_of("backend", backend, ["auto", *BACKENDS])
-        artifact = artifacts.load(model)
-        limits = chosen_thresholds(artifact, operating_point=operating_point, thresholds=thresholds)
-        self._score = _Score(artifact.data, str(artifact.path), limits.tolist(), backend)
+        file = reader.read(model)
+        limits = file.thresholds(operating_point=operating_point, thresholds=thresholds)
+        self._score = _Score(file.data, str(file.path), limits.tolist(), backend)
 
     def expand(self, clips: Any) -> Any:
         """See the class."""
@@ -81,20 +82,20 @@ class _Score(beam.DoFn):
 
     def setup(self) -> None:
         """Once for each instance that a worker makes: a session cannot travel, a file's bytes can."""
-        artifact = artifacts.decode(self._data, place=Path(self._path))
+        file = reader.decode(self._data, place=Path(self._path))
         self._resampled = Metrics.counter("bnn_exit", "resampled")
-        self._session = Session(artifact, backend=installed()[0] if self._backend == "auto" else self._backend)
+        self._session = Session(file, backend=installed()[0] if self._backend == "auto" else self._backend)
 
     def process(self, clip: Any) -> Iterator[Any]:
         name = str(clip[0]) if isinstance(clip, tuple) else os.fspath(clip)
         try:
             data = None if isinstance(clip, tuple) else _read(name)
-            heard = hear(self._session, clip, data=data)
-            table = table_of(self._session, [heard], self._thresholds)
+            scored = score_clip(self._session, clip, data=data)
+            table = table_of(self._session, [scored], self._thresholds)
         except BnnExitError as error:
             yield beam.pvalue.TaggedOutput(FAILED, {"path": name, "error": error_line(error, clip)})
         else:
-            if heard.rate_hz != self._session.metadata.features.sample_rate_hz:
+            if scored.rate_hz != self._session.metadata.features.sample_rate_hz:
                 self._resampled.inc()
             yield from table.rows()
 

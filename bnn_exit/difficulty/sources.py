@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-from bnn_exit.audio import suffixes
+from bnn_exit.audio import file_names as suffixes
 from bnn_exit.difficulty.table import UNKNOWN
 from bnn_exit.display import from_cell
 from bnn_exit.errors import DataError, describe_os_error, nearest

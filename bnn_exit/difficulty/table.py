@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import policies
-from bnn_exit.answers import Answers
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
 from bnn_exit.policies.uncertainty import Entropy
 
@@ -192,8 +192,8 @@ def from_probabilities(
     )
 
 
-def from_answers(
-    answers: Answers,
+def from_exit_logits(
+    exit_logits: ExitLogits,
     *,
     thresholds: npt.ArrayLike,
     policy: Policy | None = None,
@@ -202,7 +202,7 @@ def from_answers(
     """The table of clips whose answers are there already, such as those in RUN/answers.
 
     Args:
-        answers: of all exits.
+        exit_logits: of all exits.
         thresholds: [exits - 1], such as an operating point's, in the policy's own scale.
         policy: fitted; gives the scores and, where it changes them, the probabilities. None: the default one.
         class_names: empty: their numbers.
@@ -213,10 +213,10 @@ def from_answers(
     """
     chosen = policy or policies.fit(policies.DEFAULT)
     return from_probabilities(
-        chosen.probabilities(answers),
-        chosen.scores(answers),
+        chosen.probabilities(exit_logits),
+        chosen.scores(exit_logits),
         thresholds=thresholds,
-        labels=answers.labels,
-        names=answers.names,
+        labels=exit_logits.labels,
+        names=exit_logits.names,
         class_names=class_names,
     )

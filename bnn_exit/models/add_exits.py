@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnn_exit._keras import keras, tf
-from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.models import profile
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models import profile, registry
 from bnn_exit.models.calls import calls
-from bnn_exit.models.heads import HEADS
 from bnn_exit.models.multi_exit import MultiExitModel
 
 
@@ -31,7 +30,7 @@ def add_exits(
             size. It ends in logits or a softmax `[batch, classes]`, or in features `[batch, height, width, channels]`
             (Larq Zoo's include_top=False). A softmax at the end is taken off: exits give logits.
         at: names of layers, in any order; `cut_points` lists the possible ones.
-        head: a name in `heads.HEADS`, for the exits that are added.
+        head: a name in `bnn_exit.settings.model.HEADS`, for the exits that are added.
         num_classes: needed if the model ends in features; its last exit then gets a head, too.
 
     Raises:
@@ -41,7 +40,7 @@ def add_exits(
     Warns:
         UserWarning: one line on quantized layers that LCE leaves in float (they are counted so), or runs slowly.
     """
-    one_of("head", head, HEADS)
+    registry.head(head)
     if not isinstance(at, (list, tuple)) or not at:
         raise ArgumentError(f"at is {at!r}, but must be a list of at least one layer name")
     model = _logits_model(keras_model)
@@ -220,4 +219,4 @@ def _stages(points: list[Any], names: list[str]) -> list[keras.Model]:
 
 def _new_head(stage: keras.Model, num_classes: int, head: str, *, number: int) -> keras.Model:
     source = keras.Input(stage.output_shape[1:])
-    return keras.Model(source, HEADS[head](source, num_classes, name=f"logits_{number}"), name=f"head_{number}")
+    return keras.Model(source, registry.head(head)(source, num_classes, name=f"logits_{number}"), name=f"head_{number}")

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from bnn_exit._keras import keras
 
 layers = keras.layers
@@ -71,11 +69,3 @@ def auxiliary_head(
         features = layers.Conv2D(channels, 1, use_bias=False)(features)
         features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
     return layers.Dense(num_classes, name=name)(layers.GlobalAveragePooling2D()(features))
-
-
-HEADS: dict[str, Callable[..., keras.KerasTensor]] = {
-    "grid": grid_head,
-    "pooled": pooled_head,
-    "strided": strided_head,
-    "auxiliary": auxiliary_head,
-}

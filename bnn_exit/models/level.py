@@ -6,10 +6,8 @@ import numpy as np
 
 from bnn_exit._keras import keras, tf
 from bnn_exit.errors import one_of
+from bnn_exit.settings.model import LEVELS
 
-LEVELS = ("kept", "normalised")
-"""kept: a quiet clip stays quiet. normalised: the network amplifies or attenuates each clip to the average level of the
-training split, quiet clips by at most MAX_GAIN_DB."""
 MAX_GAIN_DB = 40.0
 """Larger recognises quieter clips, and makes more of the noise in a silent room."""
 RANGE_DB = 60.0

@@ -2,59 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from bnn_exit._keras import keras, tf
-from bnn_exit.config import Config
+from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.models import binary_densenet, birealnet, profile, quicknet, real_to_binary
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models import profile, registry
 from bnn_exit.models.binary_ops import check_binary
-from bnn_exit.models.heads import HEADS
-from bnn_exit.models.level import LEVELS, with_levels
+from bnn_exit.models.foreign_layers import count_binary
+from bnn_exit.models.level import with_levels
 from bnn_exit.models.network import Network
-from bnn_exit.models.precision import PRECISIONS, with_precision
-from bnn_exit.models.stock import count_binary
-
-BACKBONES: dict[str, Callable[..., list[keras.Model]]] = {
-    "quicknet": quicknet.quicknet,
-    "birealnet": birealnet.birealnet,
-    "real_to_binary": real_to_binary.real_to_binary,
-    "binary_densenet": binary_densenet.binary_densenet,
-}
-SIZES: dict[str, dict] = {
-    "quicknet": quicknet.SIZES,
-    "birealnet": birealnet.SIZES,
-    "real_to_binary": real_to_binary.SIZES,
-    "binary_densenet": binary_densenet.SIZES,
-}
-
-
-@dataclass(frozen=True)
-class ModelConfig(Config):
-    """Which network to build; enough to build it again.
-
-    Attributes:
-        backbone: a name in BACKBONES.
-        size: "small", "base" or "large"; larger is more accurate and slower.
-        head: a name in HEADS.
-        precision: a name in PRECISIONS; only a binary network becomes a file for a device.
-        levels: a name in LEVELS: what becomes of clips that are quieter or louder than those of the training split.
-    """
-
-    backbone: str = "quicknet"
-    size: str = "base"
-    head: str = "grid"
-    precision: str = "binary"
-    levels: str = "kept"
-
-    def __post_init__(self) -> None:
-        one_of("backbone", self.backbone, BACKBONES)
-        one_of("size", self.size, SIZES[self.backbone])
-        one_of("head", self.head, HEADS)
-        one_of("precision", self.precision, PRECISIONS)
-        one_of("levels", self.levels, LEVELS)
+from bnn_exit.models.precision import with_precision
+from bnn_exit.settings.model import ModelConfig
 
 
 class MultiExitModel(Network):
@@ -115,7 +75,7 @@ class MultiExitModel(Network):
         exits say stays the same.
 
         Args:
-            kept: at least two exits, 0-based and rising. `bnn_exit.calibrate.subsets` finds the best.
+            kept: at least two exits, 0-based and rising. `bnn_exit.calibration.exit_subsets` finds the best.
 
         Raises:
             ArgumentError: fewer than two, not rising, or out of range.
@@ -137,6 +97,10 @@ class MultiExitModel(Network):
             total = total + profile.cost(stage) + head
             costs.append(total)
         return tuple(costs)
+
+    def exit_costs(self) -> ExitCosts:
+        """The costs of the exits and of their heads."""
+        return ExitCosts(self.costs(), self.head_costs())
 
     def head_costs(self) -> tuple[Cost, ...]:
         """The cost of each head alone: what an exit adds, whether or not clips leave at it."""
@@ -188,11 +152,11 @@ def build(
         raise ArgumentError(
             f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
         )
-    stages = [with_precision(stage, precision) for stage in BACKBONES[backbone](tuple(input_shape), size=size)]
+    stages = [with_precision(stage, precision) for stage in registry.backbone(backbone)(tuple(input_shape), size=size)]
     stages[0] = with_levels(stages[0], levels)
     heads = []
     for index, stage in enumerate(stages):
         source = keras.Input(stage.output_shape[1:])
-        logits = HEADS[head](source, num_classes, name=f"logits_{index + 1}", first=index == 0)
+        logits = registry.head(head)(source, num_classes, name=f"logits_{index + 1}", first=index == 0)
         heads.append(keras.Model(source, logits, name=f"head_{index + 1}"))
     return MultiExitModel(stages, heads, config=config)

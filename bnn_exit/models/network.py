@@ -24,7 +24,7 @@ class Network:
 
     @property
     def num_exits(self) -> int:
-        """Answers that the network gives, the last included."""
+        """ExitLogits that the network gives, the last included."""
         return len(self.keras_model.outputs)
 
     @property

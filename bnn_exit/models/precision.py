@@ -11,10 +11,7 @@ from typing import Any
 from bnn_exit._keras import keras
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import BINARY_PREFIX
-
-PRECISIONS = ("binary", "real_weights", "float")
-"""binary: activations and kernels of one bit. real_weights: activations of one bit, float kernels (Martinez et al.
-2020, section 4.2). float: the full-precision twin, with a ReLU in the place of each sign."""
+from bnn_exit.settings.model import PRECISIONS
 
 
 def with_precision(model: keras.Model, precision: str) -> keras.Model:

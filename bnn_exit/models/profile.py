@@ -9,7 +9,7 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.calls import inner_calls
-from bnn_exit.models.stock import is_binary
+from bnn_exit.models.foreign_layers import is_binary
 
 layers = keras.layers
 

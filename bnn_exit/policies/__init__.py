@@ -5,59 +5,56 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bnn_exit.answers import Answers
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.policies.base import Policy, Sizes, log_softmax, softmax
-from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
-from bnn_exit.policies.ensemble import Ensemble
-from bnn_exit.policies.patience import Patience
-from bnn_exit.policies.temperature import ScaledEntropy, ScaledMargin, ScaledMaxProbability
-from bnn_exit.policies.uncertainty import Entropy, EntropyNats, Margin, MaxProbability
+from bnn_exit.registry import Registry
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 __all__ = ["DEFAULT", "POLICIES", "Policy", "Sizes", "fit", "from_dict", "log_softmax", "softmax"]
 
-POLICIES: dict[str, type[Policy]] = {
-    kind.name: kind
-    for kind in (
-        Entropy,
-        EntropyNats,
-        MaxProbability,
-        Margin,
-        ScaledEntropy,
-        ScaledMaxProbability,
-        ScaledMargin,
-        Patience,
-        Ensemble,
-        ClassMeans,
-        ClassMeans1Bit,
-    )
-}
-"""Policy name -> its class."""
+POLICIES: Registry[type[Policy]] = Registry(
+    {
+        "entropy": "bnn_exit.policies.uncertainty:Entropy",
+        "entropy_nats": "bnn_exit.policies.uncertainty:EntropyNats",
+        "max_probability": "bnn_exit.policies.uncertainty:MaxProbability",
+        "margin": "bnn_exit.policies.uncertainty:Margin",
+        "scaled_entropy": "bnn_exit.policies.temperature:ScaledEntropy",
+        "scaled_max_probability": "bnn_exit.policies.temperature:ScaledMaxProbability",
+        "scaled_margin": "bnn_exit.policies.temperature:ScaledMargin",
+        "patience": "bnn_exit.policies.patience:Patience",
+        "ensemble": "bnn_exit.policies.ensemble:Ensemble",
+        "class_means": "bnn_exit.policies.class_means:ClassMeans",
+        "class_means_1bit": "bnn_exit.policies.class_means:ClassMeans1Bit",
+    }
+)
+"""Policy name -> its class, which is imported when it is first asked for."""
 
-DEFAULT = Margin.name
+DEFAULT = "margin"
 """What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all.
 Networks that learned smoothed labels spread what is left of a sure answer over all classes: entropy calls it doubt."""
 
 
-def fit(name: str, answers: Answers | None = None) -> Policy:
+def fit(name: str, exit_logits: ExitLogits | None = None) -> Policy:
     """The policy of this name, with what it learns from labelled clips of the training or validation split.
 
     Args:
         name: in POLICIES.
-        answers: may be left out for a policy that learns nothing.
+        exit_logits: may be left out for a policy that learns nothing.
 
     Raises:
         ArgumentError: an unknown name, clips of another split or of none, or no clips for a policy that learns.
         DataError: what it learns from is missing: labels, or features.
     """
     kind = POLICIES[one_of("policy", name, POLICIES)]
-    if answers is None:
+    if exit_logits is None:
         if dataclasses.fields(kind):
             raise ArgumentError(f"policy {name} learns from clips: give the answers to a training or validation split")
         return kind()
-    return kind.fit(answers)
+    return kind.fit(exit_logits)
 
 
 def from_dict(values: Mapping[str, Any]) -> Policy:

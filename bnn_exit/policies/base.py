@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 Floats = npt.NDArray[np.float64]
 
@@ -24,16 +26,16 @@ class Sizes:
 
     Attributes:
         classes: of the network.
-        features: numbers that `Answers.features` holds for each exit; empty if there are none.
+        features: numbers that `ExitLogits.features` holds for each exit; empty if there are none.
     """
 
     classes: int
     features: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, answers: Answers) -> Sizes:
+    def of(cls, exit_logits: ExitLogits) -> Sizes:
         """Of the network that gave these answers."""
-        return cls(answers.classes, tuple(each.shape[1] for each in answers.features))
+        return cls(exit_logits.classes, tuple(each.shape[1] for each in exit_logits.features))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,35 +50,37 @@ class Policy:
     """Whether it answers from features, in place of the heads of all exits but the last."""
 
     @classmethod
-    def keeps_answers(cls) -> bool:
+    def keeps_probabilities(cls) -> bool:
         """Whether each exit answers with the softmax of its own logits, so that a file's answers are its exits' own."""
         return cls.probabilities is Policy.probabilities
 
     @classmethod
-    def fit(cls, answers: Answers) -> Policy:
+    def fit(cls, exit_logits: ExitLogits) -> Policy:
         """The policy with what it learns from labelled clips of the training or validation split.
 
         Raises:
             ArgumentError: clips of another split, or of none: of the test split, every later figure would flatter.
             DataError: what it learns from is missing, such as labels.
         """
-        if answers.split not in LEARNED_FROM:
-            why = "every later figure would flatter" if answers.split == "test" else "set split='validation' if it is"
+        if exit_logits.split not in LEARNED_FROM:
+            why = (
+                "every later figure would flatter" if exit_logits.split == "test" else "set split='validation' if it is"
+            )
             raise ArgumentError(
-                f"policy {cls.name} was given clips of the split {answers.split!r}, but it may only learn from "
+                f"policy {cls.name} was given clips of the split {exit_logits.split!r}, but it may only learn from "
                 f"{' or '.join(map(repr, LEARNED_FROM))}: {why}"
             )
-        return cls._learn(answers)
+        return cls._learn(exit_logits)
 
     @classmethod
-    def _learn(cls, answers: Answers) -> Policy:
+    def _learn(cls, exit_logits: ExitLogits) -> Policy:
         return cls()
 
-    def probabilities(self, answers: Answers) -> Floats:
+    def probabilities(self, exit_logits: ExitLogits) -> Floats:
         """What is answered at each exit: [clips, exits, classes], each row sums to 1."""
-        return softmax(answers.logits)
+        return softmax(exit_logits.logits)
 
-    def scores(self, answers: Answers) -> Floats:
+    def scores(self, exit_logits: ExitLogits) -> Floats:
         """The score of each exit: [clips, exits], at least 0; NaN where an exit says NaN."""
         raise NotImplementedError
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import DataError
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, softmax
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,25 +36,25 @@ class ClassMeans(Policy):
     needs_features = True
 
     @classmethod
-    def _learn(cls, answers: Answers) -> ClassMeans:
-        labels = answers.truth
-        absent = sorted(set(range(answers.classes)) - set(labels.tolist()))
+    def _learn(cls, exit_logits: ExitLogits) -> ClassMeans:
+        labels = exit_logits.truth
+        absent = sorted(set(range(exit_logits.classes)) - set(labels.tolist()))
         if absent:
-            raise DataError(f"class {absent[0]} has no clip in the {answers.split} split, so it has no mean")
+            raise DataError(f"class {absent[0]} has no clip in the {exit_logits.split} split, so it has no mean")
         means, spreads = [], []
-        for features in cls._features(answers)[:-1]:
-            mean = cls._centre(np.stack([features[labels == c].mean(axis=0) for c in range(answers.classes)]))
+        for features in cls._features(exit_logits)[:-1]:
+            mean = cls._centre(np.stack([features[labels == c].mean(axis=0) for c in range(exit_logits.classes)]))
             own = cls._distances(features, mean)[np.arange(len(labels)), labels]
-            spread = [max(float(own[labels == c].mean()), 1e-6) for c in range(answers.classes)]
+            spread = [max(float(own[labels == c].mean()), 1e-6) for c in range(exit_logits.classes)]
             means.append(tuple(map(tuple, mean.tolist())))
             spreads.append(tuple(spread))
         return cls(tuple(means), tuple(spreads))
 
     @classmethod
-    def _features(cls, answers: Answers) -> list[Floats]:
-        if not answers.features:
+    def _features(cls, exit_logits: ExitLogits) -> list[Floats]:
+        if not exit_logits.features:
             raise DataError(f"policy {cls.name} needs the features of every exit, but the answers hold none")
-        return [np.asarray(each, np.float64) for each in answers.features]
+        return [np.asarray(each, np.float64) for each in exit_logits.features]
 
     @staticmethod
     def _centre(means: Floats) -> Floats:
@@ -63,17 +66,17 @@ class ClassMeans(Policy):
         squares = (features**2).sum(axis=1)[:, None] - 2 * features @ means.T + (means**2).sum(axis=1)
         return np.sqrt(np.maximum(squares, 0))
 
-    def probabilities(self, answers: Answers) -> Floats:
+    def probabilities(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
         found = [
             softmax(-self._distances(features, np.asarray(mean)) / np.asarray(spread))
-            for features, mean, spread in zip_strict(self._features(answers)[:-1], self.means, self.spreads)
+            for features, mean, spread in zip_strict(self._features(exit_logits)[:-1], self.means, self.spreads)
         ]
-        return np.stack([*found, softmax(answers.logits[:, -1])], axis=1)
+        return np.stack([*found, softmax(exit_logits.logits[:, -1])], axis=1)
 
-    def scores(self, answers: Answers) -> Floats:
+    def scores(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        return np.maximum(1 - self.probabilities(answers).max(axis=-1), 0.0)
+        return np.maximum(1 - self.probabilities(exit_logits).max(axis=-1), 0.0)
 
     def fits(self, *, exits: int, classes: int) -> bool:
         """See Policy."""
@@ -95,8 +98,8 @@ class ClassMeans1Bit(ClassMeans):
     name = "class_means_1bit"
 
     @classmethod
-    def _features(cls, answers: Answers) -> list[Floats]:
-        return [np.where(each >= 0, 1.0, -1.0) for each in super()._features(answers)]
+    def _features(cls, exit_logits: ExitLogits) -> list[Floats]:
+        return [np.where(each >= 0, 1.0, -1.0) for each in super()._features(exit_logits)]
 
     @staticmethod
     def _centre(means: Floats) -> Floats:

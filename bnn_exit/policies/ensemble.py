@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, log_softmax, softmax
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 _STEPS = 400
 _RATE = 0.05
@@ -35,27 +38,27 @@ class Ensemble(Policy):
     name = "ensemble"
 
     @classmethod
-    def _learn(cls, answers: Answers) -> Ensemble:
-        said = log_softmax(answers.logits)
-        fitted = [_fit_exit(said[:, : m + 1], answers.truth) for m in range(answers.exits - 1)]
+    def _learn(cls, exit_logits: ExitLogits) -> Ensemble:
+        said = log_softmax(exit_logits.logits)
+        fitted = [_fit_exit(said[:, : m + 1], exit_logits.truth) for m in range(exit_logits.exits - 1)]
         return cls(tuple(weights for weights, _ in fitted), tuple(biases for _, biases in fitted))
 
     def fits(self, *, exits: int, classes: int) -> bool:
         """See Policy."""
         return lengths(self.weights) == [*range(1, exits)] and lengths(self.biases) == [classes] * (exits - 1)
 
-    def probabilities(self, answers: Answers) -> Floats:
+    def probabilities(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        said = log_softmax(answers.logits)
+        said = log_softmax(exit_logits.logits)
         together = [
             np.einsum("nmc,m->nc", said[:, : len(w)], np.asarray(w)) / len(w) + np.asarray(b)
             for w, b in zip_strict(self.weights, self.biases)
         ]
         return softmax(np.stack([*together, said[:, -1]], axis=1))
 
-    def scores(self, answers: Answers) -> Floats:
+    def scores(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        return np.maximum(1 - self.probabilities(answers).max(axis=-1), 0.0)
+        return np.maximum(1 - self.probabilities(exit_logits).max(axis=-1), 0.0)
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
         """See Policy: the weighted sum, the exponentials and the largest of them."""

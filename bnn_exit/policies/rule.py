@@ -30,7 +30,7 @@ def leaves(score: npt.ArrayLike, threshold: npt.ArrayLike) -> npt.NDArray[np.boo
 
 
 def exit_indices(scores: npt.ArrayLike, thresholds: npt.ArrayLike) -> npt.NDArray[np.int64]:
-    """The exit (0-based) at which each clip answers: the first that it may leave at, else the last.
+    """The exit (0-based) at which each clip exit_logits: the first that it may leave at, else the last.
 
     Args:
         scores: [clips, exits], or [clips, exits - 1]: the last exit's score is never compared.

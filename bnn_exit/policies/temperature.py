@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies.base import Floats, Policy, Sizes, log_softmax, softmax
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability, Uncertainty
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 _LOWEST, _HIGHEST = 0.02, 50.0
 
@@ -38,20 +41,22 @@ class Scaled(Policy):
                 raise ArgumentError(f"temperatures holds {each!r}, but must hold finite numbers above 0")
 
     @classmethod
-    def _learn(cls, answers: Answers) -> Scaled:
-        return cls(tuple(fit_temperature(answers.logits[:, k], answers.truth) for k in range(answers.exits)))
+    def _learn(cls, exit_logits: ExitLogits) -> Scaled:
+        return cls(
+            tuple(fit_temperature(exit_logits.logits[:, k], exit_logits.truth) for k in range(exit_logits.exits))
+        )
 
     def fits(self, *, exits: int, classes: int) -> bool:
         """See Policy."""
         return len(self.temperatures) == exits and not any(isinstance(each, tuple) for each in self.temperatures)
 
-    def probabilities(self, answers: Answers) -> Floats:
+    def probabilities(self, exit_logits: ExitLogits) -> Floats:
         """See Policy; the most probable class stays the same."""
-        return softmax(answers.logits / np.asarray(self.temperatures, np.float64)[:, None])
+        return softmax(exit_logits.logits / np.asarray(self.temperatures, np.float64)[:, None])
 
-    def scores(self, answers: Answers) -> Floats:
+    def scores(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        return self.uncertainty.of(self.probabilities(answers))
+        return self.uncertainty.of(self.probabilities(exit_logits))
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
         """See Policy."""

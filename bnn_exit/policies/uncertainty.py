@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies.base import Floats, Policy, Sizes
+
+if TYPE_CHECKING:
+    from bnn_exit.exit_logits import ExitLogits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +28,9 @@ class Uncertainty(Policy):
         """The score [...] of probabilities [..., classes]."""
         raise NotImplementedError
 
-    def scores(self, answers: Answers) -> Floats:
+    def scores(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        return self.of(self.probabilities(answers))
+        return self.of(self.probabilities(exit_logits))
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
         """See Policy."""

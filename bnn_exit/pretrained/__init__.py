@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, nearest
+from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError, nearest
 from bnn_exit.files import expanded, read_json
 
 FOLDER = Path(__file__).parent
@@ -66,7 +66,7 @@ def models() -> dict[str, Pretrained]:
     """Every shipped model by name.
 
     Raises:
-        ArtifactError: the list is missing or damaged.
+        ModelFileError: the list is missing or damaged.
     """
     path = FOLDER / INDEX
     try:
@@ -75,7 +75,7 @@ def models() -> dict[str, Pretrained]:
             raise ValueError(f"format {index['format']}")
         return {name: Pretrained(**entry) for name, entry in index["models"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ArtifactError(f"the list of shipped models {str(path)!r} is damaged ({error}): {AGAIN}") from error
+        raise ModelFileError(f"the list of shipped models {str(path)!r} is damaged ({error}): {AGAIN}") from error
 
 
 def _listed() -> str:
@@ -87,7 +87,7 @@ def resolve(model: str | os.PathLike[str]) -> Path:
 
     Raises:
         ArgumentError: it looks like a name, but there is neither such a file nor such a shipped model.
-        ArtifactError: the shipped file is not the one that was shipped.
+        ModelFileError: the shipped file is not the one that was shipped.
     """
     if model == "":
         raise ArgumentError(f"model is '', but must be a file or one of the shipped models: {_listed()}")
@@ -104,7 +104,7 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     try:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise ArtifactError(f"the shipped model {model} cannot be read ({error.strerror}): {AGAIN}") from error
+        raise ModelFileError(f"the shipped model {model} cannot be read ({error.strerror}): {AGAIN}") from error
     if digest != known[model].sha256:
-        raise ArtifactError(f"the shipped model {model} is damaged (its SHA-256 is {digest[:12]}...): {AGAIN}")
+        raise ModelFileError(f"the shipped model {model} is damaged (its SHA-256 is {digest[:12]}...): {AGAIN}")
     return path

@@ -32,25 +32,25 @@ def contents(source: Source, *, room: int) -> dict[str, Any]:
     shown = gallery(source, ranked, difficulty=hard.difficulty, room=room)
     predicted = source.probabilities.argmax(axis=-1)
     return {
-        "labels": list(source.report["labels"]),
+        "labels": source.report.labels,
         "exits": [
             {
-                "accuracy": row["accuracy"],
+                "accuracy": figures.accuracy,
                 "binary_macs": cost.binary_macs,
                 "float_macs": cost.float_macs,
                 "ops": cost.ops,
-                "time_us": row["time_us"]["mean"],
+                "time_us": figures.time_us.mean,
             }
-            for row, cost in zip_strict(source.report["exits"], source.costs)
+            for figures, cost in zip_strict(source.report.exits, source.costs)
         ],
         "points": {
             name: {
-                "thresholds": row["thresholds"],
-                "accuracy": row["accuracy"],
-                "ops": row["mean_cost"]["ops"],
-                "time_us": row["time_us"]["mean"],
+                "thresholds": point.thresholds,
+                "accuracy": point.accuracy,
+                "ops": point.mean_cost["ops"],
+                "time_us": point.time_us.mean,
             }
-            for name, row in source.report["operating_points"].items()
+            for name, point in source.report.operating_points.items()
         },
         "clips": {
             "truth": _packed(source.labels, "<u2"),
@@ -71,7 +71,7 @@ def classes(source: Source, difficulty: npt.NDArray[np.float64]) -> list[dict[st
     Each has `label`, `clips`, mean `difficulty`, `accuracy` of the last exit, and `confused_with`: what the last exit
     takes its clips for most often if it is wrong, and None if it never is.
     """
-    names = source.report["labels"]
+    names = source.report.labels
     matrix = metrics.confusion_matrix(
         source.probabilities[:, -1].argmax(axis=-1), source.labels, num_classes=len(names)
     )

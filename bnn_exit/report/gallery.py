@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.audio import logmel
-from bnn_exit.config import FeatureConfig
 from bnn_exit.report import media
 from bnn_exit.report.source import Source
+from bnn_exit.settings.features import FeatureConfig
 
 CLIPS = 8
 """Clips in each list."""

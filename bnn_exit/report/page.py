@@ -10,6 +10,7 @@ from string import Template
 from typing import Any
 
 from bnn_exit.errors import missing_package
+from bnn_exit.evaluation.report import Report
 from bnn_exit.report.contents import contents
 from bnn_exit.report.source import Source
 
@@ -48,7 +49,7 @@ def plotting_library() -> str:
 
 
 def _assembled(source: Source, held: Mapping[str, Any], library: str) -> str:
-    title = f"{source.report['task']}: {source.report['split']} split"
+    title = f"{source.report.task}: {source.report.split} split"
     return Template(_asset("page.html")).substitute(
         title=html.escape(title),
         facts="\n".join(
@@ -68,21 +69,21 @@ def embedded(value: Any) -> str:
     return text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
-def facts(report: Mapping[str, Any], about: Mapping[str, str]) -> dict[str, str]:
+def facts(report: Report, about: Mapping[str, str]) -> dict[str, str]:
     """The head of the page, what -> text: how the figures came about."""
-    machine, count, of = report["machine"], report["sample_count"], report["split_count"]
-    skipped = ", ".join(f"{number} {reason}" for reason, number in report["skipped_files"].items())
+    count, of, known = report.sample_count, report.split_count, report.provenance
+    skipped = ", ".join(f"{number} {reason}" for reason, number in report.skipped_files.items())
     return {
-        "Task": report["task"],
-        "Split": report["split"],
+        "Task": report.task,
+        "Split": report.split,
         "Clips": f"{count:,}" if count == of else f"{count:,} of {of:,}, evenly spread",
         "Files left out": skipped or "none",
         **about,
-        "Backend": f"{report['backend']}, {report['threads']} thread",
-        "Machine": f"{machine['cpu']}, {machine['platform']}",
-        "Time is of": report["time_of"],
-        "Versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
-        "Date": report["date"],
+        "Backend": f"{report.backend}, {report.threads} thread",
+        "Machine": f"{known['machine']['cpu']}, {known['machine']['platform']}",
+        "Time is of": report.time_of,
+        "Versions": ", ".join(f"{name} {version}" for name, version in known["versions"].items()),
+        "Date": known["date"],
     }
 
 

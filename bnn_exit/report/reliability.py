@@ -23,7 +23,7 @@ class Reliability:
     Attributes:
         counts: clips in each bin, [bins].
         confidence: mean confidence in each bin, [bins], in [0, 1]; NaN in an empty bin.
-        accuracy: share of right answers in each bin, [bins], in [0, 1]; NaN in an empty bin.
+        accuracy: share of right exit_logits in each bin, [bins], in [0, 1]; NaN in an empty bin.
         error: expected calibration error (equation 3): the mean over clips of |accuracy - confidence| of their bin, in
             [0, 1]; 0 is best.
     """

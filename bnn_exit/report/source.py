@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.config import FeatureConfig
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.evaluation.report import Report
+from bnn_exit.settings.features import FeatureConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Source:
         DataError: NaN or infinity among the probabilities or scores.
     """
 
-    report: dict[str, Any]
+    report: Report
     probabilities: npt.NDArray[np.float32]
     scores: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
@@ -52,8 +52,8 @@ class Source:
                 f"scores {self.scores.shape}, labels [{len(self.labels)}], names [{len(self.names)}] and costs "
                 f"[{len(self.costs)}] do not fit probabilities {self.probabilities.shape}"
             )
-        if len(self.report["labels"]) != classes:
-            raise ArgumentError(f"labels has {len(self.report['labels'])} names, but the exits tell {classes} classes")
+        if len(self.report.labels) != classes:
+            raise ArgumentError(f"labels has {len(self.report.labels)} names, but the exits tell {classes} classes")
         bad = ~(np.isfinite(self.probabilities).all(axis=(1, 2)) & np.isfinite(self.scores).all(axis=1))
         if bad.any():
             first = self.names[int(bad.argmax())]

@@ -9,20 +9,23 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.artifact import Artifact
-from bnn_exit.audio import logmel
-from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import lce, native_backend
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file.reader import ModelFile
+from bnn_exit.policies import rule
+from bnn_exit.registry import Registry
+from bnn_exit.settings.features import FeatureConfig
 
 
 class Backend(Protocol):
     """What runs one clip through a file."""
 
-    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None: ...
+    def __init__(self, file: ModelFile, *, threads: int = 1) -> None: ...
 
-    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether it can run here."""
+
+    def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
         """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
 
         The array belongs to the caller: a later call does not change it.
@@ -30,45 +33,52 @@ class Backend(Protocol):
         ...
 
 
-class ReferenceBackend:
-    """Runs a file's operators in NumPy: needs nothing else and judges the other backends.
+def infer_exit(
+    backend: Backend, inputs: npt.ArrayLike, exit_index: int, *, exits: int
+) -> tuple[npt.NDArray[np.float32], float]:
+    """Probabilities [classes] and score of one exit, where the clip is made to leave.
 
     Args:
-        artifact: the file.
-        threads: taken for the sake of the interface; NumPy decides on its own.
+        backend: runs the clip.
+        inputs: as of `Backend.infer`.
+        exit_index: 0-based.
+        exits: of the model.
 
     Raises:
-        ArtifactError: the file has an operator that this backend lacks.
+        ModelFileError: the model does not leave there.
     """
-
-    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
-        self._artifact = artifact
-        try:
-            self.interpreter = Interpreter(artifact.model)
-        except ArtifactError as error:
-            raise ArtifactError(f"{artifact.path}: {error}") from error
-
-    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples]."""
-        try:
-            results = self.interpreter.run(self._artifact.arguments(inputs, thresholds))
-        except ArtifactError as error:
-            raise ArtifactError(f"{self._artifact.path}: {error}") from error
-        return self._artifact.answer(results)
+    probabilities, left_at, score = backend.infer(inputs, rule.forcing_thresholds(exit_index, exits=exits))
+    check_forced(exit_index, left_at, score)
+    return probabilities, score
 
 
-BACKENDS: dict[str, type[Backend]] = {
-    "native": native_backend.NativeBackend,
-    "lce": lce.LceBackend,
-    "reference": ReferenceBackend,
-}
-"""The fastest first."""
+def check_forced(exit_index: int, left_at: int, score: float, *, clip: str = "") -> None:
+    """ModelFileError, which begins with `clip`, if a clip that was to leave at one exit has left at another."""
+    if left_at != exit_index:
+        raise ModelFileError(
+            f"{clip}exit {exit_index + 1} was forced to answer, but exit {left_at + 1} did, with score {score:g}: the "
+            "weights in the file are damaged, export it again"
+        )
+
+
+BACKENDS: Registry[type[Backend]] = Registry(
+    {
+        "native": "bnn_exit.runtime.native_backend:NativeBackend",
+        "lce": "bnn_exit.runtime.lce:LceBackend",
+        "reference": "bnn_exit.runtime.reference.backend:ReferenceBackend",
+    }
+)
+"""The fastest first. A backend is imported when it is first asked for."""
 
 
 def installed() -> list[str]:
     """Names of the backends that this installation can run, the fastest first."""
-    is_there = {"native": native_backend.is_installed, "lce": lce.is_installed, "reference": lambda: True}
-    return [name for name in BACKENDS if is_there[name]()]
+    return [name for name in BACKENDS if BACKENDS[name].is_installed()]
+
+
+def best_installed() -> str:
+    """The fastest backend that this installation can run."""
+    return next(name for name in BACKENDS if BACKENDS[name].is_installed())
 
 
 def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.ArrayLike], npt.NDArray[np.float32]]:
@@ -76,5 +86,9 @@ def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.ArrayLike]
     relative, in the native library for the native backend and in NumPy for the others.
     """
     if backend == "native":
-        return native_backend.FrontEnd(features).log_mel
+        from bnn_exit.runtime.native_backend import FrontEnd
+
+        return FrontEnd(features).log_mel
+    from bnn_exit.audio import logmel
+
     return functools.partial(logmel.log_mel, features=features)

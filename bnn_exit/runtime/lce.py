@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.artifact import Artifact
-from bnn_exit.errors import ArtifactError, MissingPackageError, missing_package
+from bnn_exit.errors import MissingPackageError, ModelFileError, missing_package
+from bnn_exit.model_file.reader import ModelFile
 
 _PACKAGE = "larq_compute_engine"
 _MODULE = f"{_PACKAGE}.tflite.python.interpreter_wrapper_lite"
@@ -63,20 +63,20 @@ class LceBackend:
     """Runs a file with LCE's own kernels.
 
     Args:
-        artifact: the file.
+        file: the file.
         threads: processor threads that one clip may use.
 
     Raises:
         MissingPackageError: LCE is not installed.
-        ArtifactError: LCE cannot run the file.
+        ModelFileError: LCE cannot run the file.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
-        self._artifact = artifact
+    def __init__(self, file: ModelFile, *, threads: int = 1) -> None:
+        self._file = file
         try:
             # The indirect kernels keep pointers from one call to the next and go wrong in the branches of an IF.
             self._interpreter: Any = _load().LiteInterpreter(
-                artifact.data,
+                file.data,
                 threads,
                 False,  # use_reference_bconv
                 False,  # use_indirect_bgemm
@@ -85,16 +85,21 @@ class LceBackend:
         except RuntimeError as error:
             raise self._failure("load", error) from error
 
-    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether it can run here."""
+        return is_installed()
+
+    def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
         """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples]."""
         try:
-            results = self._interpreter.predict(self._artifact.arguments(inputs, thresholds))
+            results = self._interpreter.predict(self._file.arguments(inputs, thresholds))
         except RuntimeError as error:
             raise self._failure("run", error) from error
-        return self._artifact.answer(results)
+        return self._file.answer(results)
 
-    def _failure(self, what: str, error: RuntimeError) -> ArtifactError:
+    def _failure(self, what: str, error: RuntimeError) -> ModelFileError:
         reason = " ".join(str(error).split())
-        return ArtifactError(
-            f"{self._artifact.path}: Larq Compute Engine cannot {what} this file ({reason}): export it again"
+        return ModelFileError(
+            f"{self._file.path}: Larq Compute Engine cannot {what} this file ({reason}): export it again"
         )

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.artifact import Artifact
 from bnn_exit.audio.waveform import check
-from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, BnnExitError, MissingPackageError
+from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, MissingPackageError, ModelFileError
+from bnn_exit.model_file.reader import ModelFile
 from bnn_exit.pairs import zip_strict
-from bnn_exit.runtime.turns import TakesTurns
+from bnn_exit.runtime.locked import Locked
+from bnn_exit.settings.features import FeatureConfig
 
 LIBRARY = "libbnn_exit_native.so"
 _FOLDER = Path("bnn_exit", "runtime", "native")
@@ -135,7 +135,7 @@ def capabilities() -> dict[str, Any]:
 
 
 def _error(status: int, text: str) -> BnnExitError:
-    return ArgumentError(text) if status == _ARGUMENT else ArtifactError(text)
+    return ArgumentError(text) if status == _ARGUMENT else ModelFileError(text)
 
 
 class Network:
@@ -148,7 +148,7 @@ class Network:
         threads: that share the rows of large layers, the caller's included. Results do not depend on it.
 
     Raises:
-        ArtifactError: the file is damaged, lacks an operator, or asks for too much.
+        ModelFileError: the file is damaged, lacks an operator, or asks for too much.
         MissingPackageError: the library is not there.
 
     Attributes:
@@ -196,7 +196,7 @@ class Network:
             names.append(tensor.name.decode(errors="replace"))
             array = np.zeros(shape, np.dtype(tensor.type.decode()))
             if array.nbytes != tensor.bytes:
-                raise ArtifactError(f"{kind} {names[-1]} has {tensor.bytes} bytes, but {array.nbytes} were expected")
+                raise ModelFileError(f"{kind} {names[-1]} has {tensor.bytes} bytes, but {array.nbytes} were expected")
             arrays.append(array)
         return tuple(names), tuple(arrays)
 
@@ -223,7 +223,7 @@ class Network:
         """Compute `outputs` from `inputs`.
 
         Raises:
-            ArtifactError: an operator cannot compute with its values, or another thread runs this network.
+            ModelFileError: an operator cannot compute with its values, or another thread runs this network.
         """
         status = self._run(*self._arguments)
         if status != _OK:
@@ -244,7 +244,7 @@ class Network:
         return [array.copy() for array in self.outputs]
 
 
-class FrontEnd(TakesTurns):
+class FrontEnd(Locked):
     """The log-mel features of `bnn_exit.audio.logmel`, made by the native library.
 
     Args:
@@ -289,42 +289,45 @@ class FrontEnd(TakesTurns):
         with self._lock:
             status = self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
         if status != _OK:
-            raise ArtifactError("this front end is running in another thread: make one for each thread")
+            raise ModelFileError("this front end is running in another thread: make one for each thread")
         return result
 
 
-class NativeBackend(TakesTurns):
+class NativeBackend(Locked):
     """Runs a file in the native library.
 
     Args:
-        artifact: the file.
+        file: the file.
         threads: that compute one clip together; layers too small to gain stay on one.
 
     Raises:
-        ArtifactError: the file has an operator that this backend lacks, or asks for too much memory or work.
+        ModelFileError: the file has an operator that this backend lacks, or asks for too much memory or work.
         MissingPackageError: the library is not there.
     """
 
-    def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
-        self._path = artifact.path
+    def __init__(self, file: ModelFile, *, threads: int = 1) -> None:
+        self._path = file.path
         try:
-            self.network = Network(artifact.data, threads=threads)
-        except ArtifactError as error:
-            raise ArtifactError(f"{artifact.path}: {error}") from error
-        self._exits = len(artifact.metadata.exits)
+            self.network = Network(file.data, threads=threads)
+        except ModelFileError as error:
+            raise ModelFileError(f"{file.path}: {error}") from error
+        self._exits = len(file.metadata.exits)
         # Views of the network's own arrays in the shapes that callers use.
-        clip, thresholds = (
-            self.network.inputs[artifact.inputs[name]] for name in (artifact.metadata.input, "thresholds")
-        )
+        clip, thresholds = (self.network.inputs[file.inputs[name]] for name in (file.metadata.input, "thresholds"))
         self._clip, self._thresholds = (np.reshape(array, -1) for array in (clip, thresholds))
         self._probabilities, self._exit_index, self._score = (
-            np.reshape(self.network.outputs[artifact.outputs[name]], -1)
+            np.reshape(self.network.outputs[file.outputs[name]], -1)
             for name in ("probabilities", "exit_index", "score")
         )
         super().__init__()
-        artifact.answer(self.network.outputs)
+        file.answer(self.network.outputs)
 
-    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
+    @staticmethod
+    def is_installed() -> bool:
+        """Whether it can run here."""
+        return is_installed()
+
+    def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
         """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
 
         Threads may call it at once; they take turns.
@@ -334,9 +337,11 @@ class NativeBackend(TakesTurns):
             self._thresholds[:] = thresholds
             try:
                 self.network.run()
-            except ArtifactError as error:
-                raise ArtifactError(f"{self._path}: {error}") from error
+            except ModelFileError as error:
+                raise ModelFileError(f"{self._path}: {error}") from error
             answer = self._probabilities.copy(), self._exit_index.item(), self._score.item()
         if not 0 <= answer[1] < self._exits:
-            raise ArtifactError(f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again")
+            raise ModelFileError(
+                f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again"
+            )
         return answer

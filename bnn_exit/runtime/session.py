@@ -11,13 +11,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit import artifact as artifacts
-from bnn_exit.audio import wav
-from bnn_exit.audio.resample import check_rate
-from bnn_exit.calibrate.operating_points import OperatingPoint
-from bnn_exit.errors import INSTALL, ArgumentError, ArtifactError, one_of
-from bnn_exit.policies import rule
-from bnn_exit.runtime.backends import BACKENDS, front_end, installed
+from bnn_exit.audio.waveform import fit_length
+from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError, one_of
+from bnn_exit.model_file import reader
+from bnn_exit.model_file.operating_points import OperatingPoint
+from bnn_exit.runtime.backends import BACKENDS, best_installed, front_end, infer_exit
 
 Floats = npt.NDArray[np.float32]
 
@@ -58,7 +56,7 @@ class Session:
         ...     predictions = pool.map(session.predict, clips)
 
     Attributes:
-        artifact: the file.
+        file: the file.
         backend: name of the backend.
         metadata: what the file says about itself.
         labels: names of the classes.
@@ -66,23 +64,23 @@ class Session:
         exits: number of exits.
     """
 
-    def __init__(self, artifact: artifacts.Artifact, *, backend: str, threads: int = 1) -> None:
-        self.artifact = artifact
+    def __init__(self, file: reader.ModelFile, *, backend: str, threads: int = 1) -> None:
+        self.model_file = file
         self.backend = one_of("backend", backend, BACKENDS)
         self._threads = threads
-        self.metadata = artifact.metadata
-        self.labels: tuple[str, ...] = artifact.metadata.labels
-        self.operating_points: Mapping[str, OperatingPoint] = artifact.metadata.operating_points
-        self.exits = len(artifact.metadata.exits)
-        self._backend = BACKENDS[backend](artifact, threads=threads)
-        self._log_mel = front_end(backend, artifact.metadata.features)
+        self.metadata = file.metadata
+        self.labels: tuple[str, ...] = file.metadata.labels
+        self.operating_points: Mapping[str, OperatingPoint] = file.metadata.operating_points
+        self.exits = len(file.metadata.exits)
+        self._backend = BACKENDS[backend](file, threads=threads)
+        self._log_mel = front_end(backend, file.metadata.features)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _make, (type(self), self.artifact, self.backend, self._threads)
+        return _make, (type(self), self.model_file, self.backend, self._threads)
 
     def __repr__(self) -> str:
         return (
-            f"Session({str(self.artifact.path)!r}, backend={self.backend!r}, {len(self.labels)} labels, "
+            f"Session({str(self.model_file.path)!r}, backend={self.backend!r}, {len(self.labels)} labels, "
             f"{self.exits} exits)"
         )
 
@@ -109,7 +107,7 @@ class Session:
             ArgumentError: a waveform that is empty, not one-dimensional or holds NaN; an unknown operating point; the
                 wrong number of thresholds.
         """
-        limits = self._limits(operating_point, thresholds)
+        limits = self.model_file.thresholds(operating_point=operating_point, thresholds=thresholds)
         prediction = self._predict(self.inputs(waveform, sample_rate_hz=sample_rate_hz), limits, explain=explain)
         left_out_s = self._left_out_s(waveform, sample_rate_hz)
         return dataclasses.replace(prediction, left_out_s=left_out_s) if left_out_s else prediction
@@ -132,7 +130,7 @@ class Session:
         Raises:
             ArgumentError: also for a log-mel of another shape, or a file that takes waveforms.
         """
-        limits = self._limits(operating_point, thresholds)
+        limits = self.model_file.thresholds(operating_point=operating_point, thresholds=thresholds)
         return self._predict(self._check_log_mel(log_mel), limits, explain=explain)
 
     def exit_probabilities(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
@@ -143,7 +141,7 @@ class Session:
             sample_rate_hz: as for `predict`.
         """
         inputs = self.inputs(waveform, sample_rate_hz=sample_rate_hz)
-        return np.stack([self._force(inputs, exit_index)[0] for exit_index in range(self.exits)])
+        return np.stack([self.infer_exit(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
     def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
         """What the network is given for a clip: its log-mel [frames, mels], or the waveform [samples]."""
@@ -151,9 +149,9 @@ class Session:
             return self._waveform(waveform, sample_rate_hz)
         return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)
 
-    def run(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[Floats, int, float]:
+    def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[Floats, int, float]:
         """The network alone, nothing checked: probabilities [classes], exit index and score of `inputs(waveform)`."""
-        return self._backend.run(inputs, thresholds)
+        return self._backend.infer(inputs, thresholds)
 
     def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
         """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
@@ -162,8 +160,10 @@ class Session:
     def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
         own_rate = self.metadata.features.sample_rate_hz
         if sample_rate_hz is not None and sample_rate_hz != own_rate:
-            waveform = wav.resample(waveform, from_hz=check_rate("sample_rate_hz", sample_rate_hz), to_hz=own_rate)
-        return wav.fit_length(waveform, self.metadata.clip_samples)
+            from bnn_exit.audio.resample import check_rate, resample
+
+            waveform = resample(waveform, from_hz=check_rate("sample_rate_hz", sample_rate_hz), to_hz=own_rate)
+        return fit_length(waveform, self.metadata.clip_samples)
 
     def _check_log_mel(self, log_mel: npt.ArrayLike) -> Floats:
         if self.metadata.input != "log_mel":
@@ -179,20 +179,8 @@ class Session:
             raise ArgumentError("log_mel holds NaN or infinity, but must be finite")
         return values.astype(np.float32)
 
-    def _limits(self, operating_point: str, thresholds: Sequence[float] | npt.ArrayLike | None) -> Floats:
-        if thresholds is None:
-            if not self.operating_points:
-                raise ArgumentError(
-                    f"operating_point is {operating_point!r}, but this file has no operating points: "
-                    f"give {self.exits - 1} thresholds"
-                )
-            thresholds = self.operating_points[
-                one_of("operating_point", operating_point, self.operating_points)
-            ].thresholds
-        return rule.check_thresholds(thresholds, exits=self.exits)
-
     def _predict(self, inputs: Floats, thresholds: Floats, *, explain: bool) -> Prediction:
-        probabilities, exit_index, score = self._backend.run(inputs, thresholds)
+        probabilities, exit_index, score = self._backend.infer(inputs, thresholds)
         label_index = int(probabilities.argmax())
         steps = None
         if explain:
@@ -200,7 +188,7 @@ class Session:
         return Prediction(self.labels[label_index], label_index, probabilities, exit_index, score, steps)
 
     def _step(self, inputs: Floats, thresholds: Floats, reached: int, left_at: int) -> dict[str, Any]:
-        probabilities, score = self._force(inputs, reached)
+        probabilities, score = self.infer_exit(inputs, reached)
         return {
             "exit": reached,
             "score": score,
@@ -209,20 +197,20 @@ class Session:
             "left": reached == left_at,
         }
 
-    def _force(self, inputs: Floats, exit_index: int) -> tuple[Floats, float]:
-        """Probabilities and score of one exit."""
-        thresholds = rule.forcing_thresholds(exit_index, exits=self.exits)
-        probabilities, left_at, score = self._backend.run(inputs, thresholds)
-        if left_at != exit_index:
-            raise ArtifactError(
-                f"{self.artifact.path}: exit {exit_index} was told to answer, but exit {left_at} did with the score "
-                f"{score}: the file's weights are damaged, export it again"
-            )
-        return probabilities, score
+    def infer_exit(self, inputs: npt.ArrayLike, exit_index: int) -> tuple[Floats, float]:
+        """Probabilities [classes] and score of one exit, 0-based, for `inputs(waveform)`; nothing else is checked.
+
+        Raises:
+            ModelFileError: the file does not leave there: its weights are damaged.
+        """
+        try:
+            return infer_exit(self._backend, inputs, exit_index, exits=self.exits)
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.model_file.path}: {error}") from error
 
 
-def _make(kind: type[Session], artifact: artifacts.Artifact, backend: str, threads: int) -> Session:
-    return kind(artifact, backend=backend, threads=threads)
+def _make(kind: type[Session], file: reader.ModelFile, backend: str, threads: int) -> Session:
+    return kind(file, backend=backend, threads=threads)
 
 
 def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 1) -> Session:
@@ -236,14 +224,14 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
 
     Raises:
         ArgumentError: an unknown name or backend, or fewer than one thread.
-        ArtifactError: the file is missing, damaged, not ours, or too new.
+        ModelFileError: the file is missing, damaged, not ours, or too new.
         MissingPackageError: the backend needs a package that is not installed.
     """
     one_of("backend", backend, ["auto", *BACKENDS])
     if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= 256:
         raise ArgumentError(f"threads is {threads!r}, but must be a whole number from 1 to 256")
     if backend == "auto":
-        backend = installed()[0]
+        backend = best_installed()
         if backend == "reference":
             warnings.warn(
                 "there is no native library, so the reference backend runs, many times slower: "
@@ -251,4 +239,4 @@ def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 
                 RuntimeWarning,
                 stacklevel=2,
             )
-    return Session(artifacts.load(path), backend=backend, threads=threads)
+    return Session(reader.read(path), backend=backend, threads=threads)

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from bnn_exit._keras import tf
-from bnn_exit.audio.augment import Augmenter
-from bnn_exit.audio.mixing import mix_clips
+from bnn_exit.training.augment import Augmenter
 from bnn_exit.training.distribution import Distribution
+from bnn_exit.training.mixing import mix_clips
 
 
 class Batches:

@@ -7,26 +7,25 @@ import math
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.audio import logmel
-from bnn_exit.audio.augment import AugmentConfig, Augmenter
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 from bnn_exit.models.network import Network
 from bnn_exit.progress import progress_bar
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.training import TrainConfig
+from bnn_exit.task import Task
 from bnn_exit.training import checkpoint
-from bnn_exit.training.config import TrainConfig
+from bnn_exit.training.augment import Augmenter
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.objective import CrossEntropy, Objective
 from bnn_exit.training.optimizer import decay_kernels, learning_rate, make_optimizer, set_learning_rate
-
-if TYPE_CHECKING:
-    from audio_tasks.base import Task
 
 LAST, BEST = "last.npz", "best.npz"
 

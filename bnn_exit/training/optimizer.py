@@ -6,7 +6,7 @@ import math
 
 from bnn_exit._keras import keras, larq, tf
 from bnn_exit.models.binary_ops import BINARY_PREFIX
-from bnn_exit.training.config import TrainConfig
+from bnn_exit.settings.training import TrainConfig
 
 
 def make_optimizer(config: TrainConfig) -> keras.optimizers.legacy.Optimizer:

@@ -6,10 +6,12 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bnn_exit.config import FeatureConfig
+from bnn_exit.runs.folder import RunFolder
+
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded
-from bnn_exit.training.runs import RunConfig, RunTask
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.run import RunTask
 from distill.teachers import files
 from distill.teachers.runs import ADVICE, TeacherRun
 from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
@@ -107,6 +109,8 @@ def _open(path: Path, *, kind: str, clip_samples: int | None, trust: bool) -> tu
             f"teacher {str(path)!r} is no teacher: give a folder of distill.train_teacher or bnn_exit.train, a Keras "
             "file, a SavedModel or a TFLite file"
         )
-    run: TeacherRun | RunConfig
-    run = TeacherRun.load(path) if TeacherRun.is_one(path) else RunConfig.load(path, advice=ADVICE)
-    return NetworkTeacher(run.network(path), kind=kind), run.task
+    if TeacherRun.is_one(path):
+        teacher = TeacherRun.load(path)
+        return NetworkTeacher(teacher.network(path), kind=kind), teacher.task
+    run = RunFolder(path, advice=ADVICE)
+    return NetworkTeacher(run.network(), kind=kind), run.config.task

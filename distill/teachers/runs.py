@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.audio.augment import AugmentConfig
-from bnn_exit.config import Config
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.files import read_json_object, write_json
-from bnn_exit.models.level import LEVELS
 from bnn_exit.models.network import Network
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.base import Config
+from bnn_exit.settings.model import LEVELS
+from bnn_exit.settings.run import FORMAT_VERSION, RunTask, read_settings
+from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training import checkpoint
-from bnn_exit.training.config import TrainConfig
 from bnn_exit.training.loop import BEST
-from bnn_exit.training.runs import FORMAT_VERSION, RunTask, read_settings
 from distill.teachers import residual
 
 ADVICE = "train the teacher again"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.errors import DataError
-from bnn_exit.runtime import flatbuffer
+from bnn_exit.model_file import flatbuffer
 from distill.tflite_worker import FACTS, REFUSED, ROWS, receive, send
 
 LIMIT_S = 300.0

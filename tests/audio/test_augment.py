@@ -5,9 +5,10 @@ import pytest
 
 from bnn_exit._keras import tf
 from bnn_exit.audio import logmel
-from bnn_exit.audio.augment import AugmentConfig, Augmenter
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.training.augment import Augmenter
 
 FEATURES = FeatureConfig()
 OFF = AugmentConfig(

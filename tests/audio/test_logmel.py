@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_exit.audio.logmel import log_mel, mel_matrix, window
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.features import FeatureConfig
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 CONFIGS = {

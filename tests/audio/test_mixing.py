@@ -1,7 +1,7 @@
 import numpy as np
 
 from bnn_exit._keras import tf
-from bnn_exit.audio.mixing import mix_clips
+from bnn_exit.training.mixing import mix_clips
 
 KEY = tf.constant([1, 2], tf.int64)
 

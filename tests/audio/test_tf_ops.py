@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from bnn_exit.audio import logmel, tf_ops
-from bnn_exit.config import FeatureConfig
+from bnn_exit.audio import logmel
+from bnn_exit.conversion import log_mel as tf_ops
+from bnn_exit.settings.features import FeatureConfig
 
 
 @pytest.mark.parametrize(

@@ -11,17 +11,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_files
+from bnn_exit.runs.folder import RunFolder
 
 import audio_tasks
 from audio_tasks import TASKS
-from audio_tasks.base import Split, Task
-from bnn_exit import artifact
+from audio_tasks.base import Task
+from audio_tasks.split import Split
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import read_json, write_json
+from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime import native_backend, session
+from bnn_exit.settings.run import RunTask
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import accuracy
@@ -61,9 +64,9 @@ def test_a_command_has_the_options_the_teacher_and_the_places() -> None:
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
 def test_the_options_of_every_row_are_ones_that_its_training_takes(row: Row) -> None:
-    from bnn_exit.models import ModelConfig
-    from bnn_exit.training import recipes
-    from distill.plan import read_plan
+    from bnn_exit.settings import recipes
+    from bnn_exit.settings.model import ModelConfig
+    from bnn_exit.settings.plan import read_plan
 
     accuracy.check_words(row)
     recipe = recipes.load(row.options.get("recipe", recipes.DEFAULT), task=row.options["task"], tasks=TASKS)
@@ -175,7 +178,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     data = tiny_files.adaptive_file()
     folder.mkdir()
     (folder / "model.tflite").write_bytes(data)
-    metadata = artifact.load(folder / "model.tflite").metadata
+    metadata = reader.read(folder / "model.tflite").metadata
     waves = np.random.default_rng(0).uniform(-0.5, 0.5, (CLIPS, metadata.clip_samples)).astype(np.float32)
     truth = np.arange(CLIPS, dtype=np.int32) % len(metadata.labels)
     splits = {
@@ -195,7 +198,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setitem(audio_tasks.TASKS, "toy", loader)
     features = metadata.features.to_dict()
     options = {"data_dir": "/private/place", "fold": 3}
-    known = {"name": "toy", "options": options, "features": features, "clip_samples": task.clip_samples}
+    known = {**RunTask.of(task).to_dict(), "options": options}
     config = {"format": 1, "task": known, "features": features, "model": {"size": "small"}, "training": {"seed": 5}}
     write_json(folder / "config.json", config | {"distillation": {"teachers": ["/private/words-teacher"]}})
     command = "python -m bnn_exit.train --task toy --data-dir '/private/a place' --out runs/x"
@@ -266,8 +269,6 @@ def test_the_training_is_told_without_places(run: Path) -> None:
 
 
 def test_a_network_without_a_file_is_measured_in_keras(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bnn_exit.training.runs import RunConfig
-
     (run / "model.tflite").unlink()
     config = read_json(run / "config.json")
     assert not accuracy.is_finished(run)
@@ -276,15 +277,15 @@ def test_a_network_without_a_file_is_measured_in_keras(run: Path, monkeypatch: p
     write_json(run / "operating_points.json", {})
     assert accuracy.is_finished(run)
     task = audio_tasks.TASKS["toy"]()
-    answers = np.stack([np.asarray(task.test.labels), np.zeros(CLIPS, np.int64)], axis=1)
+    exit_logits = np.stack([np.asarray(task.test.labels), np.zeros(CLIPS, np.int64)], axis=1)
     costs = (Cost(binary_macs=0, float_macs=50), Cost(binary_macs=0, float_macs=200))
 
     def logits(log_mel: np.ndarray) -> np.ndarray:
         assert np.array_equal(log_mel, task.log_mel("test"))
-        return np.eye(3)[answers]
+        return np.eye(3)[exit_logits]
 
     network = types.SimpleNamespace(logits=logits, costs=lambda: costs)
-    monkeypatch.setattr(RunConfig, "load", lambda folder: types.SimpleNamespace(network=lambda folder: network))
+    monkeypatch.setattr(RunFolder, "network", lambda folder: network)
     found = accuracy_measure.measure(ROWS["words-float"], run, data_dir=None)
     assert [figures["correct"] for figures in found["exits"]] == [CLIPS, 3]  # of eight clips three are of class 0
     assert [figures["relative_ops"] for figures in found["exits"]] == [0.25, 1]

@@ -9,8 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import audio_tasks
 import bnn_exit
-from bnn_exit.files import read_json, write_json
+from bnn_exit.files import read_json
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.training import TrainConfig
 
 pytest.importorskip("scipy")
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
@@ -54,12 +60,12 @@ def test_each_network_is_held_to_both_bars(
         return {"exits": 2, "validation": {difficulty.CHOSEN: found}, "test": test}, of_clips
 
     monkeypatch.setattr(difficulty, "RESULT", tmp_path / "difficulty.json")
-    monkeypatch.setattr(difficulty, "load_task", lambda config, data_dir: clips)
+    monkeypatch.setattr(audio_tasks, "load_again", lambda task, data_dir: clips)
     monkeypatch.setattr(bnn_exit, "load", lambda path: types.SimpleNamespace(name=path.parent.name, backend="native"))
     monkeypatch.setattr(difficulty, "measure", measure)
     for seed, name in enumerate(told):
-        config = {"task": {"name": "speech_commands"}, "features": {}, "model": {}, "training": {"seed": seed}}
-        write_json(tmp_path / name / "config.json", config)
+        task = RunTask("speech_commands", {}, ("a", "b"), 16000, FeatureConfig(), "", "")
+        RunConfig(task, ModelConfig(), AugmentConfig(), TrainConfig(seed=seed)).save(tmp_path / name)
     arguments = [str(tmp_path / name) for name in told]
     assert difficulty.main([*arguments, "--data-dir", "/there"]) == (0 if all(met) else 1)
     found = read_json(tmp_path / "difficulty.json")

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_files
+from bnn_exit.runs.folder import RunFolder
 
+import audio_tasks
 import bnn_exit
 from bnn_exit.audio import wav
 from bnn_exit.files import read_json
@@ -31,8 +33,8 @@ def test_memory_may_grow_by_a_bar(
 ) -> None:
     task = types.SimpleNamespace(name="toy", test=types.SimpleNamespace(ids=["a.wav"]))
     monkeypatch.setattr(difficulty_scale, "RESULT", tmp_path / "difficulty_scale.json")
-    monkeypatch.setattr(difficulty_scale, "read_config", lambda run: {})
-    monkeypatch.setattr(difficulty_scale, "load_task", lambda config, data_dir: task)
+    monkeypatch.setattr(RunFolder, "config", types.SimpleNamespace(task=None))
+    monkeypatch.setattr(audio_tasks, "load_again", lambda remembered, data_dir: task)
     monkeypatch.setattr(bnn_exit, "load", lambda path: types.SimpleNamespace(backend="native"))
     peaks = {10: 47.5, 100: peak}
     monkeypatch.setattr(

@@ -81,7 +81,7 @@ def test_masks_cover_the_same_share_of_another_input() -> None:
 
 
 class Fake:
-    """Answers a clip with its number plus an offset and notes what was asked of it."""
+    """ExitLogits a clip with its number plus an offset and notes what was asked of it."""
 
     def __init__(self, offset: int) -> None:
         self.offset, self.put_clips, self.invoked = offset, [], 0

@@ -10,8 +10,8 @@ import pytest
 
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import read_json
-from bnn_exit.models.level import LEVELS
-from bnn_exit.training import recipes
+from bnn_exit.settings import recipes
+from bnn_exit.settings.model import LEVELS
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import levels

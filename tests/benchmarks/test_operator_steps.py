@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bnn_exit.runtime import arity, native_backend
+from bnn_exit.model_file import arity
+from bnn_exit.runtime import native_backend
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 

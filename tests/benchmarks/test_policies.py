@@ -59,8 +59,8 @@ def test_the_bar_is_of_the_mean_over_networks_and_limits_without_the_last() -> N
 
 
 def test_temperatures_are_fitted_on_validation_and_the_rest_on_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(policies.policies, "fit", lambda name, answers: (name, answers))
-    answers = {"train": "of train", "validation": "of validation"}
+    monkeypatch.setattr(policies.policies, "fit", lambda name, exit_logits: (name, exit_logits))
+    exit_logits = {"train": "of train", "validation": "of validation"}
     for name in POLICIES:
         expected = "of validation" if name.startswith("scaled_") else "of train"
-        assert policies.fitted(name, answers) == (name, expected)
+        assert policies.fitted(name, exit_logits) == (name, expected)

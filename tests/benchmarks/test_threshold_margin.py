@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_answers import ladder, made_up
+from made_up_logits import ladder, made_up
 
 from bnn_exit.files import read_json
 
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import threshold_margin
 
 from bnn_exit import policies
-from bnn_exit.calibrate.operating_points import DROPS, STANDARD_ERRORS, operating_points
+from bnn_exit.calibration.operating_points import DROPS, STANDARD_ERRORS, operating_points
 from bnn_exit.policies import rule
 
 
@@ -36,10 +36,10 @@ def test_a_promise_is_kept_where_no_more_is_lost_than_allowed() -> None:
 
 
 def test_halves_are_of_speakers_and_each_is_judged_by_the_other() -> None:
-    answers, costs = made_up(count=60, exits=3, seed=2), ladder(3)
-    found = list(threshold_margin.halves(answers, np.repeat(list("abcd"), 15), costs, 0.0))
+    exit_logits, costs = made_up(count=60, exits=3, seed=2), ladder(3)
+    found = list(threshold_margin.halves(exit_logits, np.repeat(list("abcd"), 15), costs, 0.0))
     assert len(found) == 6
-    first, second = answers.part(np.arange(30)), answers.part(np.arange(30, 60))
+    first, second = exit_logits.select_clips(np.arange(30)), exit_logits.select_clips(np.arange(30, 60))
     for figures, chosen, other in ((found[0], first, second), (found[-1], second, first)):
         for name, point in operating_points(chosen, costs, standard_errors=0.0).items():
             if name == "full":

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tiny_files
 
-from bnn_exit import bench, machine
+from bnn_exit import machine
 from bnn_exit.audio import wav
+from bnn_exit.commands import bench
 from bnn_exit.runtime import native_backend
 
 native = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")

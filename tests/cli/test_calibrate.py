@@ -8,22 +8,22 @@ import sys
 
 import numpy as np
 import pytest
-from made_up_answers import made_up
+from made_up_logits import made_up
 
-from bnn_exit import artifact, policies, pretrained
-from bnn_exit.answers import Answers
+from bnn_exit import policies, pretrained
 from bnn_exit.audio import wav
-from bnn_exit.calibrate import __main__ as command
-from bnn_exit.calibrate import stored
-from bnn_exit.calibrate.device import DeviceProfile
-from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.field import field_answers
-from bnn_exit.calibrate.operating_points import STANDARD_ERRORS
+from bnn_exit.calibration.device_profile import DeviceProfile
+from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.calibration.operating_points import STANDARD_ERRORS
+from bnn_exit.commands import calibrate as command
+from bnn_exit.commands.field_logits import field_exit_logits
 from bnn_exit.cost import Cost
-from bnn_exit.difficulty.score_clips import Heard
-from bnn_exit.metadata import METADATA_NAME
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.metrics import mean_cost
+from bnn_exit.model_file import reader, rewrite
+from bnn_exit.model_file.metadata import METADATA_NAME
 from bnn_exit.policies import rule
+from bnn_exit.runtime.scoring import ClipCounts
 
 COSTS = ExitCosts(
     (Cost(64_000, 1000), Cost(256_000, 3000), Cost(640_000, 6000)), (Cost(0, 500), Cost(0, 900), Cost(0, 700))
@@ -33,7 +33,7 @@ COSTS = ExitCosts(
 @pytest.fixture
 def run(tmp_path):
     folder = tmp_path / "run"
-    made_up(count=1200, exits=3, seed=1).save(folder / "answers" / "validation.npz")
+    made_up(count=1200, exits=3, seed=1).save(folder / "exit_logits" / "validation.npz")
     COSTS.save(folder / "costs.json")
     return folder
 
@@ -58,11 +58,11 @@ def test_without_a_limit_it_shows_what_can_be_had(call):
 
 def test_json_figures_are_those_of_the_thresholds(call, run):
     found = json.loads(call("--max-accuracy-drop", "0.01", "--json"))
-    answers = Answers.load(run / "answers" / "validation.npz")
+    exit_logits = ExitLogits.load(run / "exit_logits" / "validation.npz")
     policy = policies.from_dict(found["policy"])
-    exits = rule.exit_indices(policy.scores(answers), found["operating_point"]["thresholds"])
-    right = answers.correct[np.arange(1200), exits]
-    assert found["accuracy_drop"] == pytest.approx(answers.correct[:, -1].mean() - right.mean())
+    exits = rule.exit_indices(policy.scores(exit_logits), found["operating_point"]["thresholds"])
+    right = exit_logits.correct[np.arange(1200), exits]
+    assert found["accuracy_drop"] == pytest.approx(exit_logits.correct[:, -1].mean() - right.mean())
     assert found["accuracy_drop"] <= 0.01
     spent = [cost + Cost(0, 8 * min(k + 1, 2)) for k, cost in enumerate(COSTS.exits)]
     assert found["share_of_full_ops"] == pytest.approx(mean_cost(exits, spent)["ops"] / COSTS.exits[-1].ops)
@@ -90,7 +90,7 @@ def test_a_larger_margin_is_safer_and_slower(call):
 
 def test_limits_count_in_the_order_of_the_command(call):
     drop, cost = ["--max-accuracy-drop", "0"], ["--max-mean-cost", "0.2"]
-    assert "max_mean_cost is 0.2, but beside max_accuracy_drop 0 the least that can be kept" in (
+    assert "max_mean_cost is 0.2, but beside max_accuracy_drop 0 the least that is feasible" in (
         call(*drop, *cost, status=2)
     )
     assert "max_accuracy_drop is 0, but beside max_mean_cost 0.2 the least that" in call(*cost, *drop, status=2)
@@ -104,7 +104,7 @@ def test_times_of_a_device(call, tmp_path):
     found = json.loads(call(*device, "--max-worst-us", "300", "--json"))
     assert found["operating_point"]["thresholds"][1] == rule.ALWAYS
     assert found["operating_point"]["exit_shares"][2] == 0
-    assert "max_worst_us is 90, but the least that can be kept on these clips is 120" in (
+    assert "max_worst_us is 90, but the least that is feasible on these clips is 120" in (
         call(*device, "--max-worst-us", "90", status=2)
     )
     table = call(*device, "--max-mean-us", "150").splitlines()
@@ -131,7 +131,7 @@ def test_times_of_a_device(call, tmp_path):
 def test_times_of_a_device_with_other_exits_are_refused(call, tmp_path, exits, options):
     times = tuple(100.0 * (k + 1) for k in range(exits))
     DeviceProfile("board", times, times, "native").save(tmp_path / "board.json")
-    assert f"device board was timed with {exits} exits, but the answers have 3" in (
+    assert f"device board was timed with {exits} exits, but the network has 3" in (
         call("--device", str(tmp_path / "board.json"), *options, status=2)
     )
 
@@ -149,14 +149,14 @@ def test_a_promise(call):
     assert "1200 clips are too few to promise it; even without a loss it takes 2995" in (
         call("--max-accuracy-drop", "0.001", "--confidence", "0.95", status=1)
     )
-    assert "confidence is 0.9 with the limits max_mean_cost, least loss, but goes with" in (
+    assert "confidence is 0.9 with the limits max_mean_cost, minimise loss, but goes with" in (
         call("--max-mean-cost", "0.5", "--confidence", "0.9", status=2)
     )
 
 
 @pytest.mark.parametrize("more", [["--policy", "scaled_margin"], ["--exits", "choose"]])
 def test_a_promise_that_takes_more_clips_speaks_of_all_that_there_are(run, call, more):
-    made_up(count=400, exits=3, seed=1).save(run / "answers" / "validation.npz")
+    made_up(count=400, exits=3, seed=1).save(run / "exit_logits" / "validation.npz")
     promise = ["--max-accuracy-drop", "0.01", "--confidence", "0.95"]
     assert ": 400 clips, half tested, are too few to promise it; even without a loss it takes 598\n" in (
         call(*promise, *more, status=1)
@@ -172,7 +172,7 @@ def test_exits_are_chosen_or_given(call):
 
 def test_the_curves_say_which_clips_they_are_of(call, run):
     assert "anytime, 1200 validation clips" in call("--curve")
-    made_up(count=500, exits=3, seed=3, split="test").save(run / "answers" / "test.npz")
+    made_up(count=500, exits=3, seed=3, split="test").save(run / "exit_logits" / "test.npz")
     text = call("--curve")
     assert "anytime, 500 test clips" in text and "thresholds from validation, figures from test" in text
     assert len(json.loads(call("--curve", "--json"))["budgeted"]) == 39
@@ -180,8 +180,8 @@ def test_the_curves_say_which_clips_they_are_of(call, run):
 
 def test_drift(call, run, tmp_path):
     call("--max-accuracy-drop", "0.01", "--name", "mine")
-    Answers(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
-    Answers(0.4 * made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "other.npz")
+    ExitLogits(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
+    ExitLogits(0.4 * made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "other.npz")
     mine = ["--operating-point", "mine"]
     assert call("--drift", str(tmp_path / "same.npz"), *mine).startswith("no drift found: ")
     assert call("--drift", str(tmp_path / "other.npz"), *mine).startswith("drift: ")
@@ -196,35 +196,35 @@ def test_drift(call, run, tmp_path):
 
 
 def test_drift_takes_the_points_of_the_model_file_where_the_run_has_none(run, call, tmp_path):
-    Answers(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
+    ExitLogits(made_up(count=400, exits=3, seed=8).logits).save(tmp_path / "same.npz")
     assert f"{run} has no operating points whose thresholds --drift could take: give a limit and --name" in (
         call("--drift", str(tmp_path / "same.npz"), status=1)
     )
     shutil.copy(pretrained.resolve("arabic-speech-commands-small"), run / "model.tflite")
-    metadata = artifact.load(run / "model.tflite").metadata
+    metadata = reader.read(run / "model.tflite").metadata
     for split, seed in (("validation", 1), ("", 8)):
-        answers = made_up(count=300, exits=2, classes=40, seed=seed, split=split)
-        answers.save(run / "answers" / f"{split or 'field'}.npz")
+        exit_logits = made_up(count=300, exits=2, classes=40, seed=seed, split=split)
+        exit_logits.save(run / "exit_logits" / f"{split or 'field'}.npz")
     ExitCosts(COSTS.exits[:2], COSTS.heads[:2]).save(run / "costs.json")
-    found = json.loads(call("--drift", str(run / "answers" / "field.npz"), "--operating-point", "fast", "--json"))
-    scores = policies.fit(metadata.policy).scores(Answers.load(run / "answers" / "field.npz"))
+    found = json.loads(call("--drift", str(run / "exit_logits" / "field.npz"), "--operating-point", "fast", "--json"))
+    scores = policies.fit(metadata.policy).scores(ExitLogits.load(run / "exit_logits" / "field.npz"))
     left = rule.exit_indices(scores, metadata.operating_points["fast"].thresholds)
     assert found["field_shares"][0] == pytest.approx((left == 0).mean())
     assert "--operating-point is 'fats', but must be one of accurate, balanced, fast, full; did you mean 'fast'" in (
-        call("--drift", str(run / "answers" / "field.npz"), "--operating-point", "fats", status=2)
+        call("--drift", str(run / "exit_logits" / "field.npz"), "--operating-point", "fats", status=2)
     )
 
 
 def test_drift_needs_scipy_before_clips_are_heard(run, call, monkeypatch):
     call("--max-accuracy-drop", "0.01", "--name", "balanced")
-    monkeypatch.setattr(command, "field_answers", lambda *given, **more: pytest.fail("clips were heard"))
+    monkeypatch.setattr(command, "field_exit_logits", lambda *given, **more: pytest.fail("clips were heard"))
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert "a test for drift needs the package scipy: pip install '.[train]'" in (call("--drift", "a.wav", status=1))
 
 
 def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, monkeypatch):
     shutil.copy(pretrained.resolve("arabic-speech-commands-small"), run / "model.tflite")
-    model = artifact.load(run / "model.tflite").metadata
+    model = reader.read(run / "model.tflite").metadata
     (run / "operating_points.json").write_text(
         json.dumps({name: point.to_dict() for name, point in model.operating_points.items()})
     )
@@ -235,8 +235,8 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, m
             sound = random.normal(size=16000) + loudness * random.uniform() * tone
             wav.write(tmp_path / folder / f"{number}.wav", 0.1 * sound, sample_rate_hz=16000)
     monkeypatch.setitem(sys.modules, "tqdm", None)  # Only a progress bar.
-    here = field_answers(run, [str(tmp_path / "here")], heard=Heard())
-    dataclasses.replace(here, split="validation", labels=np.arange(30)).save(run / "answers" / "validation.npz")
+    here = field_exit_logits(run / "model.tflite", [str(tmp_path / "here")], counts=ClipCounts())
+    dataclasses.replace(here, split="validation", labels=np.arange(30)).save(run / "exit_logits" / "validation.npz")
     costs = ExitCosts(COSTS.exits[:2], COSTS.heads[:2])
     costs.save(run / "costs.json")
     assert call("--drift", str(tmp_path / "alike")).startswith("no drift found: ")
@@ -244,8 +244,8 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, m
     changing = dataclasses.replace(model, policy="ensemble").to_json()
     path = run / "model.tflite"
     plain = path.read_bytes()
-    path.write_bytes(stored.with_metadata(plain, METADATA_NAME, changing))
-    assert "has the policy ensemble, which changes what the exits say" in (
+    path.write_bytes(rewrite.with_metadata(plain, METADATA_NAME, changing))
+    assert "has the policy ensemble, which changes the probabilities of the exits" in (
         call("--drift", str(tmp_path / "alike"), status=2)
     )
     path.write_bytes(plain)
@@ -266,18 +266,18 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, m
 
 def test_a_name_is_stored_in_the_run_and_its_file(run, call):
     shutil.copy(pretrained.resolve(next(iter(pretrained.models()))), run / "model.tflite")
-    metadata = artifact.load(run / "model.tflite").metadata
+    metadata = reader.read(run / "model.tflite").metadata
     exits, classes = len(metadata.exits), len(metadata.labels)
-    made_up(count=300, exits=exits, classes=classes).save(run / "answers" / "validation.npz")
+    made_up(count=300, exits=exits, classes=classes).save(run / "exit_logits" / "validation.npz")
     ExitCosts(COSTS.exits[:exits], COSTS.heads[:exits]).save(run / "costs.json")
     # The policy is the file's own, whatever the default is.
     found = json.loads(call("--max-accuracy-drop", "0.02", "--name", "mine", "--json"))
     assert found["policy"]["name"] == metadata.policy
-    after = artifact.load(run / "model.tflite").metadata
+    after = reader.read(run / "model.tflite").metadata
     assert after.operating_points["mine"].to_dict() == found["operating_point"]
     assert set(after.operating_points) == {*metadata.operating_points, "mine"}
     assert "wrote" in call("--max-accuracy-drop", "0.03", "--name", "mine")
-    assert artifact.load(run / "model.tflite").metadata.operating_points["mine"].max_accuracy_drop == 0.03
+    assert reader.read(run / "model.tflite").metadata.operating_points["mine"].max_accuracy_drop == 0.03
 
 
 @pytest.mark.parametrize(
@@ -288,7 +288,7 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (["--max-accuracy-drop", "lots"], 2, "argument --max-accuracy-drop: invalid float value: 'lots'"),
         (["--max-mean-cost", "30"], 2, "max_mean_cost is 30.0, but must be above 0 and at most 1.001 .1 is the"),
         (["--max-mean-us", "30"], 2, "max_mean_us is 30.0, but no device is given"),
-        (["--max-mean-cost", "0.01"], 2, "max_mean_cost is 0.01, but the least that can be kept on these clips is 0."),
+        (["--max-mean-cost", "0.01"], 2, "max_mean_cost is 0.01, but the least that is feasible on these clips is 0."),
         (["--minimise", "los"], 2, "minimise is 'los', but must be one of loss, ops, time; did you mean 'loss'"),
         (["--minimise", "ops"], 2, "minimise is 'ops' without max_accuracy_drop"),
         (["--confidence", "0.9"], 2, "--confidence is given without a limit"),
@@ -348,7 +348,7 @@ def test_mistakes_are_one_line(call, options, status, message):
 
 
 def test_mistakes_are_found_before_the_answers_are_read(run, call):
-    (run / "answers" / "validation.npz").write_bytes(b"no answers")
+    (run / "exit_logits" / "validation.npz").write_bytes(b"no answers")
     for options in (
         ["--name", "full"],
         ["--name", ""],
@@ -358,33 +358,33 @@ def test_mistakes_are_found_before_the_answers_are_read(run, call):
 
 
 def test_bad_runs_are_one_line(run, call):
-    answers = run / "answers" / "validation.npz"
-    Answers(made_up(count=9, exits=3).logits, split="validation").save(answers)
+    exit_logits = run / "exit_logits" / "validation.npz"
+    ExitLogits(made_up(count=9, exits=3).logits, split="validation").save(exit_logits)
     assert "labels are missing" in call("--max-accuracy-drop", "0.1", status=1)
-    Answers(made_up(count=9, exits=3).logits, np.zeros(9, int), split="validation").save(answers)
+    ExitLogits(made_up(count=9, exits=3).logits, np.zeros(9, int), split="validation").save(exit_logits)
     promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
     for options in ([], ["--max-accuracy-drop", "0.1"], promise, [*promise, "--exits", "choose"], ["--curve"]):
         assert "all 9 validation clips have label 0, but thresholds need at least two classes" in (
             call(*options, status=1)
         )
-    np.savez(answers, format=1, logits=np.full((4, 3, 2), np.nan), labels=np.zeros(4, int), split="validation")
+    np.savez(exit_logits, format=1, logits=np.full((4, 3, 2), np.nan), labels=np.zeros(4, int), split="validation")
     assert "logits of 4 of 4 clips (first: clip 0) hold NaN or infinity" in call(status=1)
-    np.savez(answers, format=1, logits=np.zeros((0, 3, 2)), labels=np.zeros(0, int), split="validation")
+    np.savez(exit_logits, format=1, logits=np.zeros((0, 3, 2)), labels=np.zeros(0, int), split="validation")
     assert "the validation split is empty" in call(status=1)
-    np.savez(answers, format=1, logits=np.zeros((4, 3, 2)), labels=np.zeros(3, int), split="validation")
+    np.savez(exit_logits, format=1, logits=np.zeros((4, 3, 2)), labels=np.zeros(3, int), split="validation")
     assert "labels has shape (3,), but the logits are of 4 clips" in call(status=1)
-    answers.write_bytes(b"no answers")
-    assert "does not hold answers of exits" in call(status=1)
-    made_up(count=9, exits=2).save(answers)
-    assert "validation.npz has 2 exits, but" in call(status=1)
+    exit_logits.write_bytes(b"no answers")
+    assert "does not hold logits of exits" in call(status=1)
+    made_up(count=9, exits=2).save(exit_logits)
+    assert "have 2 exits, but" in call(status=1)
     (run / "costs.json").write_text("{}")
-    made_up(count=9, exits=3).save(answers)
+    made_up(count=9, exits=3).save(exit_logits)
     assert "costs.json' does not hold costs of exits" in call(status=1)
     assert not [path for path in run.rglob("*") if path.name.endswith(".part")]
 
 
 def test_a_network_of_one_exit_leaves_nothing_to_choose(run, call):
-    made_up(count=60, exits=1).save(run / "answers" / "validation.npz")
+    made_up(count=60, exits=1).save(run / "exit_logits" / "validation.npz")
     ExitCosts(COSTS.exits[:1], COSTS.heads[:1]).save(run / "costs.json")
     promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
     for options in (["--max-mean-cost", "0.9"], ["--minimise", "loss", "--exits", "choose"], promise):

@@ -7,15 +7,21 @@ import numpy as np
 import pytest
 
 import audio_tasks
-from audio_tasks.base import Split, Task
-from bnn_exit import evaluate, metrics, policies
-from bnn_exit.answers import Answers
-from bnn_exit.config import FeatureConfig
+from audio_tasks.base import Task
+from audio_tasks.split import Split
+from bnn_exit import metrics, policies
+from bnn_exit.commands import evaluate
 from bnn_exit.cost import Cost
-from bnn_exit.files import write_json
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.files import read_json, write_json
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime.backends import BACKENDS
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.training import TrainConfig
 
 LABELS = ("yes", "no", "maybe")
 CLIPS, EXITS, SAMPLES = 30, 3, 1600
@@ -37,14 +43,14 @@ class FakeBackend:
 
     stuck_at = None
 
-    def __init__(self, artifact, *, threads):
+    def __init__(self, file, *, threads):
         assert threads == 1
-        self.artifact = artifact
+        self.model_file = file
 
-    def run(self, inputs, thresholds):
-        assert inputs.shape == self.artifact.inputs[0].shape
-        clip = int(np.argmin([np.abs(inputs - known).max() for known in self.artifact.inputs]))
-        said = self.artifact.probabilities[clip]
+    def infer(self, inputs, thresholds):
+        assert inputs.shape == self.model_file.inputs[0].shape
+        clip = int(np.argmin([np.abs(inputs - known).max() for known in self.model_file.inputs]))
+        said = self.model_file.probabilities[clip]
         scores = Entropy.of(said)
         exit_index = int(rule.exit_indices(scores[None], thresholds)[0]) if self.stuck_at is None else self.stuck_at
         return said[exit_index], exit_index, float(scores[exit_index])
@@ -82,7 +88,7 @@ def world(tmp_path, monkeypatch):
             return task
 
     session = types.SimpleNamespace(
-        artifact=types.SimpleNamespace(
+        model_file=types.SimpleNamespace(
             path=tmp_path / "run" / "model.tflite",
             probabilities=network(),
             inputs=np.asarray(task.log_mel("train")),
@@ -100,12 +106,9 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setattr(FakeBackend, "stuck_at", None)
     monkeypatch.setattr(evaluate.runtime, "load", lambda path, *, backend, threads: session)
     run = tmp_path / "run"
-    config = {
-        "task": {"name": "toy", "options": {"data_dir": "/old", "words": 3}},
-        "features": FEATURES.to_dict(),
-        "training": {"seed": 7},
-    }
-    write_json(run / "config.json", config)
+    task.options = {"data_dir": "/old", "words": 3}
+    RunConfig(RunTask.of(task), ModelConfig(), AugmentConfig(), TrainConfig(seed=7)).save(run)
+    config = read_json(run / "config.json")
     (run / "model.tflite").write_bytes(b"stands in for a model")
     return types.SimpleNamespace(run=run, task=task, session=session, asked=asked, waves=waves, config=config)
 
@@ -168,15 +171,15 @@ def test_metrics_json_tells_how_it_was_measured(world):
 
 def test_what_the_exits_said_is_kept_for_calibration(world):
     assert evaluate.main([str(world.run), "--limit", "2"]) == 0
-    assert not (world.run / "answers").exists()  # a part of the split would mislead
+    assert not (world.run / "exit_logits").exists()  # a part of the split would mislead
     assert evaluate.main([str(world.run)]) == 0
-    answers = Answers.load(world.run / "answers" / "test.npz")
-    assert answers.split == "test" and answers.names == tuple(world.task.test.ids)
-    np.testing.assert_array_equal(answers.labels, TRUE)
-    np.testing.assert_allclose(np.exp(answers.logits), network(), atol=1e-6)
-    (world.run / "answers" / "test.npz").write_bytes(b"of an earlier file")
+    exit_logits = ExitLogits.load(world.run / "exit_logits" / "test.npz")
+    assert exit_logits.split == "test" and exit_logits.names == tuple(world.task.test.ids)
+    np.testing.assert_array_equal(exit_logits.labels, TRUE)
+    np.testing.assert_allclose(np.exp(exit_logits.logits), network(), atol=1e-6)
+    (world.run / "exit_logits" / "test.npz").write_bytes(b"of an earlier file")
     assert evaluate.main([str(world.run)]) == 0
-    assert len(Answers.load(world.run / "answers" / "test.npz")) == len(TRUE)
+    assert len(ExitLogits.load(world.run / "exit_logits" / "test.npz")) == len(TRUE)
 
 
 def test_another_file_of_the_run_has_results_of_its_own(world, capsys, monkeypatch):
@@ -193,7 +196,7 @@ def test_another_file_of_the_run_has_results_of_its_own(world, capsys, monkeypat
     assert report["sample_count"] == CLIPS and report["seed"] == 7
     assert list((world.run / "plots_lean").iterdir())
     # Figures of model.tflite, and answers of all exits, are of that file alone.
-    assert not {"metrics.json", "plots", "answers"} & {path.name for path in world.run.iterdir()}
+    assert not {"metrics.json", "plots", "exit_logits"} & {path.name for path in world.run.iterdir()}
 
 
 def test_a_missing_file_of_the_run_is_told_with_those_that_there_are(world, capsys):
@@ -207,7 +210,7 @@ def test_answers_that_are_not_the_exits_own_are_not_kept(world):
     world.session.metadata.policy = "ensemble"
     assert evaluate.main([str(world.run)]) == 0
     assert evaluate.main([str(world.run), "--split", "validation"]) == 0
-    assert not (world.run / "answers").exists()
+    assert not (world.run / "exit_logits").exists()
 
 
 def test_the_plots_are_pngs(world):
@@ -265,7 +268,7 @@ def test_data_dir_takes_the_place_of_the_one_in_the_run(world):
 
 def test_a_file_that_takes_waveforms_gets_waveforms(world):
     world.session.metadata.input = "waveform"
-    world.session.artifact.inputs = world.waves
+    world.session.model_file.inputs = world.waves
     assert evaluate.main([str(world.run)]) == 0
     report = report_of(world)
     assert report["front_end_us"] is None
@@ -298,8 +301,12 @@ def failing(world, capsys, *arguments, model=""):
 def test_a_missing_file_of_the_run_is_named_with_the_command_that_makes_it(world, capsys, name):
     (world.run / name).unlink()
     status, line = failing(world, capsys)
-    option = {"config.json": f"--task TASK --out {world.run}", "model.tflite": f"--resume {world.run}"}[name]
-    assert (status, line) == (1, f"error: {world.run} has no {name}: python -m bnn_exit.train {option} makes it")
+    run = world.run
+    expected = {
+        "config.json": (2, f"error: {str(run)!r} is no run: it has no config.json (bnn_exit.train makes runs)"),
+        "model.tflite": (1, f"error: {run} has no model.tflite: python -m bnn_exit.train --resume {run} makes it"),
+    }
+    assert (status, line) == expected[name]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"task": {"name": "toy"}}', '{"task": 3, "features": {}}'])
@@ -307,11 +314,11 @@ def test_a_damaged_configuration_is_named(world, capsys, text):
     (world.run / "config.json").write_text(text)
     status, line = failing(world, capsys)
     assert status == 1
-    assert line.startswith(f"error: {world.run / 'config.json'} is not the configuration of a run (")
+    assert line.startswith(f"error: {world.run / 'config.json'} cannot be read (")
 
 
 def test_an_unknown_task_in_the_configuration_is_named(world, capsys):
-    write_json(world.run / "config.json", {**world.config, "task": {"name": "toi"}})
+    write_json(world.run / "config.json", {**world.config, "task": {**world.config["task"], "name": "toi"}})
     status, line = failing(world, capsys)
     assert status == 2
     assert line.startswith("error: task is 'toi', but must be one of ") and line.endswith("did you mean 'toy'?")
@@ -320,10 +327,10 @@ def test_an_unknown_task_in_the_configuration_is_named(world, capsys):
 def test_data_with_other_labels_is_refused(world, capsys):
     world.task.labels = ("yes", "no", "never")
     status, line = failing(world, capsys)
-    assert status == 1
+    assert status == 2
     assert line == (
-        "error: the data has the 3 labels yes, no, never, but the model was trained on the 3 labels yes, no, maybe: "
-        "give the data of the training with --data-dir"
+        "error: the data has other labels than before (look at maybe, never): give its folder with --data-dir, or "
+        "start a new run"
     )
 
 
@@ -344,7 +351,7 @@ def test_a_file_that_does_not_leave_where_it_must_is_refused(world, capsys, monk
     monkeypatch.setattr(FakeBackend, "stuck_at", 1)
     status, line = failing(world, capsys)
     assert status == 1
-    assert line.startswith("error: forced to exit 0, the model answers clip 0 at exit 1 (score ")
+    assert line.startswith("error: clip 0: exit 1 was forced to answer, but exit 2 did, with score ")
 
 
 @pytest.mark.parametrize(

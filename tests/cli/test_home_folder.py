@@ -15,10 +15,11 @@ import bnn_exit
 import distill
 from audio_tasks.cache import default_cache_dir
 from audio_tasks.layout import open_data_dir
-from bnn_exit import artifact, files
-from bnn_exit.answers import Answers
+from bnn_exit import files
 from bnn_exit.audio import wav
-from bnn_exit.command import Parser
+from bnn_exit.command_line import Parser
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.model_file import reader
 
 
 def commands():
@@ -27,7 +28,7 @@ def commands():
         for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             path = Path(info.module_finder.path, info.name.rsplit(".", 1)[1], "__init__.py" if info.ispkg else "")
             source = (path if info.ispkg else path.with_suffix(".py")).read_text()
-            if "ArgumentParser:" in source and info.name != "bnn_exit.command":
+            if "ArgumentParser:" in source and info.name != "bnn_exit.command_line":
                 module = importlib.import_module(info.name)
                 made = [getattr(module, name) for name in ("parser", "arguments") if hasattr(module, name)]
                 yield from (pytest.param(make(), id=info.name) for make in made)
@@ -66,12 +67,12 @@ def test_paths_in_python_have_their_home_folder(home):
     wav.write("~/a/clip.wav", np.zeros(100, np.float32), sample_rate_hz=16000)
     assert (home / "a" / "clip.wav").is_file() and wav.read("~/a/clip.wav").size == 100
     (home / "m.tflite").write_bytes(tiny_files.adaptive_file())
-    assert artifact.load("~/m.tflite").path == home / "m.tflite"
+    assert reader.read("~/m.tflite").path == home / "m.tflite"
     assert bnn_exit.load("~/m.tflite", backend="reference").exits == 3
     files.write_json("~/x.json", [1])
     assert files.read_json("~/x.json") == [1]
-    Answers(np.zeros((2, 2, 2))).save("~/answers.npz")
-    assert len(Answers.load("~/answers.npz").logits) == 2
+    ExitLogits(np.zeros((2, 2, 2))).save("~/exit_logits.npz")
+    assert len(ExitLogits.load("~/exit_logits.npz").logits) == 2
     assert open_data_dir("~/a", cache_dir=home, layout="clips") == home / "a"
 
 

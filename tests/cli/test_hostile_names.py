@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from audio_tasks import folder as folder_command
-from bnn_exit import evaluate, predict, train
 from bnn_exit.audio import riff
-from bnn_exit.calibrate import __main__ as calibrate_command
-from bnn_exit.difficulty import __main__ as difficulty_command
-from bnn_exit.export import __main__ as export_command
+from bnn_exit.commands import calibrate as calibrate_command
+from bnn_exit.commands import difficulty as difficulty_command
+from bnn_exit.commands import evaluate, predict, train
+from bnn_exit.commands import export as export_command
 
 LABELS = ["=cmd()|calc", "$HOME $5", "%s%n {x}", "<script>alert(1)<script>", "-dash", "\"q'\\a,b;c"]
 CLIPS = [
@@ -77,7 +77,7 @@ def printed(capfd):
 
 def test_a_network_is_made_measured_and_asked(data, run, tmp_path, printed):
     pytest.importorskip("bokeh", reason="bokeh is not installed: pip install '.[report]'")
-    from bnn_exit.report import __main__ as report_command
+    from bnn_exit.commands import report as report_command
 
     out, _ = printed(0, folder_command.main, data, "--check")
     assert all(any(line.startswith(label) for line in out.splitlines()) for label in LABELS)

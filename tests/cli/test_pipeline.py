@@ -14,15 +14,13 @@ import pytest
 
 import bnn_exit
 from audio_tasks import __main__ as tasks_command
-from bnn_exit import artifact, evaluate, predict, train
-from bnn_exit.artifact import INPUTS
-from bnn_exit.export import __main__ as export_command
-from bnn_exit.models.heads import HEADS
-from bnn_exit.models.multi_exit import BACKBONES
-from bnn_exit.models.precision import PRECISIONS
+from bnn_exit.commands import evaluate, predict, train
+from bnn_exit.commands import export as export_command
+from bnn_exit.model_file import reader
 from bnn_exit.runtime.backends import installed
+from bnn_exit.settings.model import BACKBONES, HEADS, INPUTS, PRECISIONS
+from bnn_exit.settings.plan import shipped_plans
 from distill import train_teacher
-from distill.plan import shipped_plans
 
 pytest.importorskip("espeakng_loader")
 
@@ -115,7 +113,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
     points = json.loads((run / "operating_points.json").read_text())
     assert list(points) == ["full", "accurate", "balanced", "fast"]
     assert all(point["split"] == "validation" for point in points.values())
-    assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no", "stop")
+    assert reader.read(run / "model.tflite").metadata.labels == ("yes", "no", "stop")
     assert not list(run.glob(".*"))  # nothing half-written
 
 
@@ -170,10 +168,10 @@ def test_a_waveform_file_gives_the_same_answers(run, clips, tmp_path, capsys):
     assert export_command.main([str(run), "--input", "waveform", "--out", str(tmp_path / "w.tflite"), "--list"]) == 0
     assert "RFFT2D" in capsys.readouterr().out
     waveform = np.concatenate([np.zeros(100, np.float32), np.sin(np.arange(15900) / 7).astype(np.float32) / 3])
-    answers = [
+    exit_logits = [
         bnn_exit.load(path).exit_probabilities(waveform) for path in (run / "model.tflite", tmp_path / "w.tflite")
     ]
-    assert np.median(np.abs(answers[0] - answers[1])) < 1e-3
+    assert np.median(np.abs(exit_logits[0] - exit_logits[1])) < 1e-3
 
 
 def variables(folder, name="best.npz"):

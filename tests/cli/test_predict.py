@@ -8,12 +8,12 @@ import types
 import numpy as np
 import pytest
 
-from bnn_exit import predict
 from bnn_exit.audio import wav
-from bnn_exit.config import FeatureConfig
-from bnn_exit.errors import ArtifactError
+from bnn_exit.commands import predict
+from bnn_exit.errors import ModelFileError
 from bnn_exit.policies import rule
 from bnn_exit.runtime.session import Prediction
+from bnn_exit.settings.features import FeatureConfig
 
 
 class FakeSession:
@@ -146,7 +146,7 @@ def test_explain_adds_a_line_for_each_exit_that_was_reached(loaded, clips, capsy
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  exit 1: no, score 0.6000 (not below threshold 0), went on",
         "  exit 2: no, score 0.3000 (not below threshold 0), went on",
-        "  exit 3: no, score 0.1000 (the last exit always answers), left",
+        "  exit 3: no, score 0.1000 (the last exit always exit_logits), left",
     ]
     assert predict.main(["m.tflite", clips[0], "--explain"]) == 0
     assert capsys.readouterr().out.splitlines()[2] == "  exit 2: no, score 0.3000 (below threshold 0.5), left"
@@ -206,7 +206,7 @@ def test_a_clip_that_takes_too_much_memory_is_one_line_and_the_others_go_on(load
 
 def test_an_error_of_the_session_names_the_clip(loaded, clips, capsys, monkeypatch):
     def fail(self, waveform, **_):
-        raise ArtifactError("the file left\nat no exit")
+        raise ModelFileError("the file left\nat no exit")
 
     monkeypatch.setattr(FakeSession, "predict", fail)
     assert predict.main(["m.tflite", clips[0]]) == 1

@@ -7,7 +7,7 @@ import pytest
 
 import bnn_exit
 from bnn_exit.audio import wav
-from bnn_exit.errors import ArgumentError, ArtifactError
+from bnn_exit.errors import ArgumentError, ModelFileError
 
 pytest.importorskip("apache_beam", reason="apache-beam is not installed: pip install '.[beam]'")
 
@@ -85,7 +85,7 @@ def test_the_transform_carries_the_model(model, tmp_path, words, pipeline):
         ({"operating_point": "fats"}, ArgumentError, "operating point is 'fats', .* did you mean 'fast'"),
         ({"thresholds": [1]}, ArgumentError, "thresholds has 1 value"),
         ({"backend": "tpu"}, ArgumentError, "backend is 'tpu', but must be one of"),
-        ({"model": "none.tflite"}, ArtifactError, "no such file or folder: 'none.tflite'"),
+        ({"model": "none.tflite"}, ModelFileError, "no such file or folder: 'none.tflite'"),
     ],
 )
 def test_mistakes_are_told_where_the_pipeline_is_made(model, options, kind, message):

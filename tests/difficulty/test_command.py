@@ -10,7 +10,7 @@ import pytest
 
 import bnn_exit
 from bnn_exit.audio import wav
-from bnn_exit.difficulty import __main__ as command
+from bnn_exit.commands import difficulty as command
 from bnn_exit.display import to_cell
 
 
@@ -174,7 +174,7 @@ def test_cells_are_no_formulas_and_come_back_as_labels(model, words, tmp_path, c
 
 PEAK = """
 import json, sys
-from bnn_exit.difficulty import __main__ as command
+from bnn_exit.commands import difficulty as command
 from bnn_exit.display import to_cell
 add, kept = command.Summary.add, []
 if sys.argv[1] == "leaks":
@@ -206,7 +206,7 @@ def test_help_has_examples_and_needs_numpy_alone():
     code = (
         "import sys\n"
         "for name in ('tensorflow', 'tf_keras', 'larq', 'soundfile', 'tqdm', 'apache_beam'): sys.modules[name] = None\n"
-        "from bnn_exit.difficulty.__main__ import main\n"
+        "from bnn_exit.commands.difficulty import main\n"
         "main(['--help'])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -9,7 +9,7 @@ NAMES = ("red", "green", "blue")
 
 
 def tables(clips=200, *, exits=3, seed=0, labelled=True, batch=64):
-    """Answers that lean to the label, in tables of a few."""
+    """ExitLogits that lean to the label, in tables of a few."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 3, clips)
     said = policies.softmax(random.normal(0, 1.5, (clips, exits, 3)) + 2 * np.eye(3)[labels][:, None])

@@ -10,9 +10,9 @@ from hypothesis.extra.numpy import arrays
 from scipy.stats import entropy
 
 from bnn_exit import difficulty, policies
-from bnn_exit.answers import Answers
 from bnn_exit.difficulty.table import columns
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.exit_logits import ExitLogits
 
 
 def table(probabilities, **options):
@@ -150,17 +150,17 @@ def test_rows_count_exits_from_one_and_name_classes():
 
 def test_from_answers_takes_any_policy():
     random = np.random.default_rng(0)
-    known = Answers(random.normal(0, 2, (50, 3, 4)), labels=random.integers(0, 4, 50), split="validation")
-    plain = difficulty.from_answers(known, thresholds=[0.5, 0.5], policy=policies.fit("entropy"))
+    known = ExitLogits(random.normal(0, 2, (50, 3, 4)), labels=random.integers(0, 4, 50), split="validation")
+    plain = difficulty.from_exit_logits(known, thresholds=[0.5, 0.5], policy=policies.fit("entropy"))
     said = policies.softmax(known.logits)
     assert plain.scores == pytest.approx(entropy(said, axis=-1) / np.log(4))
     assert plain.labels.tolist() == known.truth.tolist()
-    patience = difficulty.from_answers(known, thresholds=[0.6, 0.6], policy=policies.fit("patience"))
+    patience = difficulty.from_exit_logits(known, thresholds=[0.6, 0.6], policy=policies.fit("patience"))
     assert set(np.round(patience.scores.ravel(), 3)) <= {1.0, 0.5, 0.333}
     assert patience.difficulty == pytest.approx(plain.difficulty)
     ensemble = policies.fit("ensemble", known)
     expected = table(ensemble.probabilities(known), scores=ensemble.scores(known), thresholds=[0.5, 0.5])
-    found = difficulty.from_answers(known, thresholds=[0.5, 0.5], policy=ensemble)
+    found = difficulty.from_exit_logits(known, thresholds=[0.5, 0.5], policy=ensemble)
     assert found.difficulty.tolist() == expected.difficulty.tolist()
     assert found.exit_index.tolist() == expected.exit_index.tolist()
 

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from bnn_exit import artifact, train
 from bnn_exit._keras import set_seed, tf
-from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.commands import train
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.models.multi_exit import ModelConfig
+from bnn_exit.model_file import reader
 from bnn_exit.models.network import Network
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.run import RunConfig, RunTask
 from bnn_exit.training import TrainConfig, fit
 from bnn_exit.training.loss import joint_loss
-from bnn_exit.training.runs import RunConfig, RunTask
 from distill import train_teacher
 from distill.losses import soft_label_loss
 from distill.objective import Distillation, DistillConfig
@@ -119,7 +120,7 @@ def test_answers_of_another_teacher_are_not_taken(trained, tmp_path):
     teacher = Oracle(task.train.labels)
     teacher.digest = lambda: "another"
     model, distillation, config = objective(task, teacher, views=views)
-    with pytest.raises(DataError, match="holds the answers of another teacher: start a new run for this one"):
+    with pytest.raises(DataError, match="holds the outputs of another teacher: start a new run for this one"):
         fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
     for path in (tmp_path / "teacher_outputs").iterdir():
         path.write_bytes(b"PK damaged")
@@ -155,7 +156,7 @@ def test_answers_to_other_clips_are_not_taken(trained, change):
     other = dataclasses.replace(task, train=dataclasses.replace(task.train, **changed))
     model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
     _, distillation, _ = objective(other, Oracle(task.train.labels), views=views)
-    with pytest.raises(DataError, match=r"'.*teacher_outputs.*npz' holds answers to other clips: start a new run"):
+    with pytest.raises(DataError, match=r"'.*teacher_outputs.*npz' holds outputs for other clips: start a new run"):
         fit(model, task, config=config, objective=distillation, folder=folder, resume=True, progress=False)
 
 
@@ -166,7 +167,7 @@ def test_answers_to_clips_that_were_changed_in_another_way_are_not_taken(trained
     model, distillation, config = objective(task, Oracle(task.train.labels), views=views)
     config = dataclasses.replace(config, seed=config.seed + (change == "seed"))
     augment = AugmentConfig(gain_db=8.0 + (change == "augment"))
-    with pytest.raises(DataError, match=r"view_0.npz' holds answers to clips that another seed or augment changed"):
+    with pytest.raises(DataError, match=r"view_0.npz' holds outputs for clips that another seed or augment changed"):
         fit(model, task, config=config, augment=augment, objective=distillation, folder=folder, progress=False)
 
 
@@ -277,7 +278,7 @@ def test_a_student_is_trained_with_it_and_exported(teacher_folder, tmp_path, cap
         **{"teachers": [str(teacher_folder)], "temperature": 2.0, "teacher_weight": 0.7},
         **{"deepest_weight": 0.5, "views": 1, "features": [], "attention": []},
     }
-    assert artifact.load(run / "model.tflite").metadata.labels == ("yes", "no")
+    assert reader.read(run / "model.tflite").metadata.labels == ("yes", "no")
     assert [path.name for path in run.rglob("teacher_outputs/*")] == ["view_0.npz"]
 
 

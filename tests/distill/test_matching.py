@@ -8,11 +8,11 @@ from tiny import tiny_model
 
 from bnn_exit._keras import keras, make_repeatable, set_seed, tf
 from bnn_exit.errors import ArgumentError
-from bnn_exit.models.multi_exit import BACKBONES, build
+from bnn_exit.models.multi_exit import build
 from bnn_exit.models.network import Network
-from bnn_exit.models.precision import PRECISIONS
+from bnn_exit.settings.distillation import DistillConfig, Pair
+from bnn_exit.settings.model import BACKBONES, PRECISIONS
 from bnn_exit.training import TrainConfig
-from distill.config import DistillConfig, Pair
 from distill.matching import Matching
 from distill.objective import Distillation
 from distill.recording import layer_called, recording

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from tiny import tiny_build
 
-from bnn_exit import evaluate, train
 from bnn_exit._keras import keras, set_seed, tf
+from bnn_exit.commands import evaluate, train
+from bnn_exit.commands.deploy import deploy
 from bnn_exit.training import loop
-from bnn_exit.training.deploy import deploy
 from distill import trainer
 from distill.embedding import EmbeddingMatching
 
@@ -33,7 +33,7 @@ def tiny_everything(monkeypatch, tone_task):
     """The command as it is, with a tiny network, a task in memory, and nothing exported."""
     monkeypatch.setattr("audio_tasks.load", lambda *_, **__: tone_task)
     monkeypatch.setattr("distill.trainer.build", small_build)
-    monkeypatch.setattr("bnn_exit.training.deploy.deploy", lambda *_, **__: "deployed")
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, **__: "deployed")
 
 
 @pytest.fixture(scope="module")
@@ -208,8 +208,8 @@ def test_a_teacher_is_trained_first_and_goes_on_where_it_was_interrupted(tmp_pat
     assert [epoch["epoch"] for epoch in history] == [1, 2]
     assert (run / "teacher" / "teacher.json").is_file()
     # The student heard the trained teacher, not the untrained one of the first check.
-    with np.load(run / "teacher_outputs" / "view_0.npz") as answers:
-        assert str(answers["teacher"]) == trainer.load_teacher(run / "teacher").digest()
+    with np.load(run / "teacher_outputs" / "view_0.npz") as exit_logits:
+        assert str(exit_logits["teacher"]) == trainer.load_teacher(run / "teacher").digest()
     assert len(json.loads((run / "history.json").read_text())) == 2
 
 
@@ -231,7 +231,7 @@ def test_the_embedding_loss_is_that_of_a_dense_layer_over_pooled_features(tone_t
 
 
 def test_a_network_that_is_not_binary_is_trained_and_calibrated(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("bnn_exit.training.deploy.deploy", deploy)
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", deploy)
     monkeypatch.setitem(evaluate.audio_tasks.TASKS, "tones", None)
     run = tmp_path / "run"
     assert train.main([*BASIC, "--precision", "float", "--out", str(run)]) == 0
@@ -239,7 +239,7 @@ def test_a_network_that_is_not_binary_is_trained_and_calibrated(tmp_path, monkey
     assert "precision float: weights and thresholds, but no model.tflite" in output and "evaluate" not in output
     assert {path.name for path in run.iterdir()} == {
         *("config.json", "environment.json", "history.json", "operating_points.json", "last.npz", "best.npz"),
-        *("answers", "costs.json"),
+        *("exit_logits", "costs.json"),
     }
     assert evaluate.main([str(run)]) == 1
     error = capsys.readouterr().err
@@ -325,7 +325,7 @@ def test_a_run_goes_on_from_another_folder_to_the_file_that_was_asked_for(tmp_pa
         raise KeyboardInterrupt
 
     deployed, run = [], str(tmp_path / "run")
-    monkeypatch.setattr("bnn_exit.training.deploy.deploy", lambda *_, input: deployed.append(input) or "deployed")
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, input: deployed.append(input) or "deployed")
     with monkeypatch.context() as stopping:
         stopping.chdir(teachers)
         stopping.setattr("distill.trainer.fit", interrupted)

@@ -8,13 +8,14 @@ import pytest
 import distill
 from bnn_exit import pretrained
 from bnn_exit._keras import keras, set_seed, tf
-from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.models.multi_exit import ModelConfig, build
+from bnn_exit.models.multi_exit import build
 from bnn_exit.models.network import Network
 from bnn_exit.models.profile import cost
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.run import RunConfig, RunTask
 from bnn_exit.training import TrainConfig, checkpoint
-from bnn_exit.training.runs import RunConfig, RunTask
 from distill.teachers import MeanTeacher, NetworkTeacher, load_teacher
 from distill.teachers.residual import SIZES, residual
 from distill.teachers.runs import TeacherConfig, TeacherRun
@@ -254,7 +255,7 @@ def test_a_truncated_tflite_file_is_one_line_and_not_the_end_of_the_process(tmp_
     whole = path.read_bytes()
     for size in range(0, len(whole), len(whole) // 40):
         path.write_bytes(whole[:size])
-        with pytest.raises(DataError, match=r"^teacher '.*teacher.tflite' cannot be read \(ArtifactError: .*\)$"):
+        with pytest.raises(DataError, match=r"^teacher '.*teacher.tflite' cannot be read \(ModelFileError: .*\)$"):
             load_teacher(path)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn_exit.runtime.reference_binary import pack
+from bnn_exit.runtime.reference.binary import pack
 from fuzzing.layers import kernel, window
 from fuzzing.maker import Maker, Unfit, Value
 from fuzzing.values import ACTIVATIONS

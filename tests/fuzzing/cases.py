@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit import artifact
 from bnn_exit.errors import BnnExitError
-from bnn_exit.runtime import flatbuffer
+from bnn_exit.model_file import flatbuffer, metadata, reader
 from fuzzing import answers as native_answers
 from fuzzing import judge
 from fuzzing.answers import CLASSIFIER, FLUSH, FORK, MISUSE, TWO_THREADS, Native
@@ -93,7 +92,7 @@ def file_case(number: int, sources: Mapping[str, bytes]) -> Case:
     threads, flags = _manner(number)
     try:
         model = flatbuffer.read(data)
-        flags |= CLASSIFIER if artifact.METADATA_NAME in model.metadata else 0
+        flags |= CLASSIFIER if metadata.METADATA_NAME in model.metadata else 0
         rounds = _inputs(model, random)
     except BnnExitError:
         rounds = []
@@ -246,7 +245,7 @@ def _judge_classifier(case: Case, found: tuple[int, str], outcome: Outcome) -> N
     if status in (native_answers.LIMIT, native_answers.MEMORY):
         return
     try:
-        artifact.decode(case.file, place=Path("file"))
+        reader.decode(case.file, place=Path("file"))
     except BnnExitError as error:
         if status == native_answers.OK:
             outcome.findings.append(Finding("only native reads the metadata", str(error)))

@@ -6,7 +6,7 @@ import copy
 import json
 from typing import Any
 
-from bnn_exit.runtime import schema
+from bnn_exit.model_file import schema
 from fuzzing.changer import Changer
 from fuzzing.parts import CODES
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.errors import BnnExitError
-from bnn_exit.runtime import schema
-from bnn_exit.runtime.flexbuffer import read_map
-from bnn_exit.runtime.reference import OPERATORS
+from bnn_exit.model_file import schema
+from bnn_exit.model_file.flexbuffer import read_map
+from bnn_exit.runtime.reference.interpreter import OPERATORS
 from fuzzing.changer import FLOATS, Changer, dynamic
 from fuzzing.flex import flexbuffer
 from fuzzing.parts import TYPES, OperatorPart, TensorPart

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn_exit.runtime import schema
+from bnn_exit.model_file import schema
 from fuzzing.changer import FLOATS, ITEM, Changer, dynamic
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit.runtime import schema
+from bnn_exit.model_file import schema
 from fuzzing.parts import TYPES, FileParts, GraphPart, OperatorPart, TensorPart
 
 INTEGERS = (

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit.runtime import schema
+from bnn_exit.model_file import schema
 from fuzzing import bits, layers, moves, values
 from fuzzing.bits import quantize_value
 from fuzzing.maker import Adders, Maker, Unfit, Value

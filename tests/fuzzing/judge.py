@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.errors import BnnExitError
-from bnn_exit.runtime import flatbuffer, reference
-from bnn_exit.runtime.flatbuffer import Operator
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file.flatbuffer import Operator
+from bnn_exit.runtime.reference import interpreter as reference
+from bnn_exit.runtime.reference.interpreter import Interpreter
 from fuzzing import answers as native_answers
 
 ERROR = 2.0**-21

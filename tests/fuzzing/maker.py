@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.errors import BnnExitError
-from bnn_exit.runtime import schema
-from bnn_exit.runtime.flatbuffer import Tensor
-from bnn_exit.runtime.reference import OPERATORS
+from bnn_exit.model_file import schema
+from bnn_exit.model_file.flatbuffer import Tensor
+from bnn_exit.runtime.reference.interpreter import OPERATORS
 from fuzzing.flex import flexbuffer
 from fuzzing.parts import TYPES, FileParts, GraphPart, OperatorPart, TensorPart
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit.runtime import schema
-from bnn_exit.runtime.tables import Buffer, Table
+from bnn_exit.model_file import schema
+from bnn_exit.model_file.tables import Buffer, Table
 
 TYPES = {name: code for code, name in enumerate(schema.ELEMENT_TYPES)}
 CODES = {name: code for code, name in enumerate(schema.OPERATOR_NAMES)}

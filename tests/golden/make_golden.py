@@ -12,7 +12,7 @@ from pathlib import Path
 import librosa
 import numpy as np
 
-from bnn_exit.config import FeatureConfig
+from bnn_exit.settings.features import FeatureConfig
 
 FOLDER = Path(__file__).parent
 CONFIGS = {

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import bnn_exit
-from bnn_exit import artifact
 from bnn_exit._keras import keras, larq, set_seed
-from bnn_exit.audio.augment import AugmentConfig
+from bnn_exit.conversion import parity
 from bnn_exit.errors import ArgumentError
-from bnn_exit.export import parity
+from bnn_exit.model_file import reader
 from bnn_exit.runtime.backends import installed
+from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.training import TrainConfig, fit
 
 layers = keras.layers
@@ -169,7 +169,7 @@ def test_it_trains_calibrates_and_runs_on_every_backend(tone_task, tmp_path):
     points = bnn_exit.calibrate(network, tone_task)
     audit = bnn_exit.export(network, tmp_path / "m.tflite", task=tone_task, operating_points=points)
     assert audit.binary_layers == network.num_binary_layers == 2
-    file = artifact.load(tmp_path / "m.tflite")
+    file = reader.read(tmp_path / "m.tflite")
     assert file.metadata.normalisation == "none" and len(file.metadata.exits) == network.num_exits
     for backend in installed():
         report = parity.compare(network, file, log_mel[:8], log_mel[:8], backend=backend)

@@ -8,13 +8,13 @@ import pytest
 
 import bnn_exit
 from bnn_exit.audio.logmel import log_mel
-from bnn_exit.config import FeatureConfig
+from bnn_exit.conversion import to_lce
 from bnn_exit.errors import ArgumentError
-from bnn_exit.export import to_lce
-from bnn_exit.metadata import Metadata
+from bnn_exit.model_file.metadata import Metadata
 from bnn_exit.models.level import MAX_GAIN_DB, RANGE_DB, LevelNormalisation
-from bnn_exit.models.multi_exit import ModelConfig
 from bnn_exit.runtime.backends import installed
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.model import ModelConfig
 
 FEATURES = FeatureConfig(log_offset=1e-10)
 

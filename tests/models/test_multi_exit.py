@@ -1,22 +1,22 @@
 import functools
+import importlib
 import itertools
 
 import numpy as np
 import pytest
 
-from bnn_exit import models
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError
-from bnn_exit.models import profile
+from bnn_exit.models import multi_exit, profile
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.heads import HEADS
-from bnn_exit.models.multi_exit import SIZES, MultiExitModel
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.settings.model import BACKBONES, HEADS, SIZES
 
 SHAPE = (98, 64, 1)
 
 
 def build(**options):
-    return models.build(**{"num_classes": 5, "input_shape": SHAPE, "size": "small", **options})
+    return multi_exit.build(**{"num_classes": 5, "input_shape": SHAPE, "size": "small", **options})
 
 
 @functools.cache
@@ -24,10 +24,10 @@ def exit_costs(backbone, size):
     return build(backbone=backbone, size=size).costs()
 
 
-@pytest.mark.parametrize("backbone", models.BACKBONES)
+@pytest.mark.parametrize("backbone", BACKBONES)
 @pytest.mark.parametrize("size", ["small", "base", "large"])
 def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
-    assert set(SIZES[backbone]) == {"small", "base", "large"}
+    assert set(importlib.import_module(f"bnn_exit.models.backbones.{backbone}").SIZES) == set(SIZES)
     costs = exit_costs(backbone, size)
     # Each exit after the first has its bytes; the smallest network can pay for one.
     assert len(costs) >= (2 if (backbone, size) == ("quicknet", "small") else 3)
@@ -37,7 +37,7 @@ def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone
     assert costs[-1].float_macs < (0.03 if backbone == "quicknet" else 0.06) * costs[-1].binary_macs
 
 
-@pytest.mark.parametrize("backbone", models.BACKBONES)
+@pytest.mark.parametrize("backbone", BACKBONES)
 def test_sizes_grow(backbone):
     costs = [exit_costs(backbone, size)[-1] for size in ("small", "base", "large")]
     assert costs[0].ops < costs[1].ops < costs[2].ops

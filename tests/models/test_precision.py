@@ -6,8 +6,9 @@ from bnn_exit import export
 from bnn_exit._keras import keras, larq
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.multi_exit import BACKBONES, build
-from bnn_exit.models.precision import PRECISIONS, with_precision
+from bnn_exit.models.multi_exit import build
+from bnn_exit.models.precision import with_precision
+from bnn_exit.settings.model import BACKBONES, PRECISIONS
 
 FEATURES = np.random.default_rng(0).normal(size=(2, 6, 5, 3)).astype(np.float32)
 

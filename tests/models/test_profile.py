@@ -5,11 +5,11 @@ import warnings
 import pytest
 
 from bnn_exit._keras import keras, larq, tf
+from bnn_exit.conversion.audit import audit
 from bnn_exit.errors import ArgumentError
-from bnn_exit.export.audit import audit
+from bnn_exit.model_file import flatbuffer
 from bnn_exit.models import profile
-from bnn_exit.models.stock import is_binary
-from bnn_exit.runtime import flatbuffer
+from bnn_exit.models.foreign_layers import is_binary
 
 layers = keras.layers
 PLAIN = {"padding": "same", "use_bias": False}

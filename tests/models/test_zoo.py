@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import bnn_exit
-from bnn_exit import artifact
 from bnn_exit._keras import set_seed
-from bnn_exit.export import parity
+from bnn_exit.conversion import parity
+from bnn_exit.model_file import reader
 
 pytestmark = pytest.mark.skipif(find_spec("larq_zoo") is None, reason="larq-zoo is not installed: `make test` does")
 
@@ -57,7 +57,7 @@ def test_a_zoo_network_of_log_mel_becomes_a_file(name, module, told, tone_task, 
 
     audit = bnn_exit.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={})
     assert audit.binary_layers == network.num_binary_layers == 16
-    parity.require(parity.compare(network, artifact.load(tmp_path / "m.tflite"), log_mel, log_mel, backend="native"))
+    parity.require(parity.compare(network, reader.read(tmp_path / "m.tflite"), log_mel, log_mel, backend="native"))
 
 
 def test_a_zoo_network_of_pictures_is_cut_and_counted():

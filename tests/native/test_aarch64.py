@@ -18,9 +18,10 @@ from kernel_report import check_report
 from operator_cases import CASES, as_arrays
 
 from bnn_exit.audio import logmel, wav
-from bnn_exit.config import FeatureConfig
-from bnn_exit.runtime import flatbuffer, session
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import session
+from bnn_exit.runtime.reference.interpreter import Interpreter
+from bnn_exit.settings.features import FeatureConfig
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = "bnn_exit/runtime/native/libbnn_exit_native.so"
@@ -194,7 +195,7 @@ ON_THE_BOARD = """
 import importlib.util, json, platform, sys
 import numpy as np
 import bnn_exit
-from bnn_exit.errors import ArtifactError
+from bnn_exit.errors import ModelFileError
 from bnn_exit.runtime import capabilities
 
 clips, broken, *paths = sys.argv[1:]
@@ -208,7 +209,7 @@ for path in paths:
 try:
     bnn_exit.load(broken, backend="native")
     error = ""
-except ArtifactError as caught:
+except ModelFileError as caught:
     error = str(caught)
 absent = [name for name in ("tensorflow", "larq", "larq_compute_engine") if importlib.util.find_spec(name) is None]
 print(json.dumps([platform.machine(), bnn_exit.__file__, capabilities()["isa"], absent, error, answers]))
@@ -239,7 +240,7 @@ def test_the_wheel_answers_in_python_as_the_reference_does(python, model_paths, 
 CORE_ON_THE_BOARD = """
 import sys
 import numpy as np
-from bnn_exit.config import FeatureConfig
+from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.runtime.native_backend import FrontEnd, Network
 
 given = np.load(sys.argv[1])

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from bnn_exit.audio import riff, wav
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError
 from bnn_exit.runtime import native_backend, session
+from bnn_exit.settings.features import FeatureConfig
 
 COMPILER = shutil.which("cc") or shutil.which("gcc")
 NATIVE = Path(native_backend.__file__).parent / "native"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from bnn_exit.audio import logmel
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
 from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import FrontEnd
+from bnn_exit.settings.features import FeatureConfig
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 

@@ -8,10 +8,11 @@ import threading
 import numpy as np
 import pytest
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 SMALL_STACK = 128 * 1024  # of a thread of musl
@@ -167,7 +168,7 @@ def broken_subgraphs(tiny):
 def test_what_must_hold_of_a_subgraph_that_nothing_runs(tiny):
     for fault, file in broken_subgraphs(tiny):
         for backend in (Network, lambda data: Interpreter(flatbuffer.read(data))):
-            with pytest.raises(ArtifactError, match=fault if backend is Network else None):
+            with pytest.raises(ModelFileError, match=fault if backend is Network else None):
                 backend(file.bytes())
 
 
@@ -230,7 +231,7 @@ def test_options_that_all_operators_share(tiny):
     for field in fields[1:]:
         struct.pack_into("<I", data, field, target - field)
     for read in (Network, flatbuffer.read):
-        with pytest.raises(ArtifactError, match="refer to one another without end"):
+        with pytest.raises(ModelFileError, match="refer to one another without end"):
             read(bytes(data))
 
 
@@ -247,5 +248,5 @@ def test_a_subgraph_that_is_run_very_often(tiny):
     joined = [((5000,), "float32")]
     often.operator("CONCATENATION", [value] * 5000, joined, "ConcatenationOptions", axis=0)
     often.outputs([value])
-    with pytest.raises(ArtifactError, match="unfolds into more than"):
+    with pytest.raises(ModelFileError, match="unfolds into more than"):
         Network(file.bytes())

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 from operator_cases import CASES, as_arrays, floats, whole
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import arity, flatbuffer, native_backend, reference
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import arity, flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference import interpreter as reference
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 CORE = Path(native_backend.__file__).parent / "native" / "core"
@@ -49,13 +51,13 @@ def test_inputs_and_outputs_that_nothing_reads_or_writes_are_refused(name, run, 
     found = [*as_arrays(CASES[name][1])]
     if most_inputs != arity.MANY:
         spare = [found[0]] * (most_inputs + 1 - len(found))
-        with pytest.raises(ArtifactError, match=r"has \d+ inputs"):
+        with pytest.raises(ModelFileError, match=r"has \d+ inputs"):
             run(*make(single, name, more_inputs=spare))
-    with pytest.raises(ArtifactError, match=r"has \d+ outputs"):
+    with pytest.raises(ModelFileError, match=r"has \d+ outputs"):
         run(*make(single, name, more_outputs=CASES[name][2][:1]))
     if most_outputs == arity.MANY:
         return
-    with pytest.raises(ArtifactError, match="has 0 outputs"):
+    with pytest.raises(ModelFileError, match="has 0 outputs"):
         operator, inputs, _, options, settings = CASES[name]
         run(*single(operator, [*as_arrays(inputs)], [], options, **settings))
 
@@ -79,7 +81,7 @@ def test_a_tensor_with_axes_that_no_network_has(run, shape, tiny):
     file = tiny.File()
     graph = file.graph()
     graph.outputs(graph.operator("ABS", [graph.input(shape)], [(shape, "float32")]))
-    with pytest.raises(ArtifactError, match="has the shape"):
+    with pytest.raises(ModelFileError, match="has the shape"):
         run(file.bytes(), [])
 
 
@@ -115,7 +117,7 @@ EMPTY = floats(2, 0, 3)
 def test_a_shape_that_an_operator_makes_is_checked_before_it_is_used(single, run, operator, inputs, options, settings):
     dtype = "bool" if operator == "LESS" else as_dtype(inputs, operator)
     data, values = single(operator, list(as_arrays(inputs)), [((0,), dtype)], options, **settings)
-    with pytest.raises(ArtifactError, match=f"{operator}.* cannot be computed"):
+    with pytest.raises(ModelFileError, match=f"{operator}.* cannot be computed"):
         run(data, values)
 
 
@@ -171,5 +173,5 @@ def test_a_custom_operator_that_is_called_as_a_builtin_one(run, tiny, name):
     graph = file.graph()
     graph.outputs(graph.operator("CustomThing", [graph.input((3,))], [((3,), "float32")]))
     file.model.operatorCodes[0].customCode = name
-    with pytest.raises(ArtifactError, match=f"a custom operator is called {name}"):
+    with pytest.raises(ModelFileError, match=f"a custom operator is called {name}"):
         run(file.bytes(), [np.ones(3, np.float32)])

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import tiny_files
 
-from bnn_exit import artifact, config, text
-from bnn_exit.errors import ArtifactError
-from bnn_exit.metadata import Metadata
+from bnn_exit import text
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer, reader
+from bnn_exit.model_file.metadata import Metadata
 from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.session import Session
+from bnn_exit.settings import features as config
 
 NATIVE = Path(native_backend.__file__).parent / "native"
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
@@ -31,7 +33,7 @@ class Answer(ctypes.Structure):
 
 
 class Classifier:
-    """The C interface's reader of whole files; raises ArtifactError if it refuses."""
+    """The C interface's reader of whole files; raises ModelFileError if it refuses."""
 
     def __init__(self, data):
         self.library = native_backend._library()
@@ -40,7 +42,7 @@ class Classifier:
             data, ctypes.c_size_t(len(data)), None, ctypes.byref(self.handle), self.message, ctypes.c_size_t(512)
         )
         if status:
-            raise ArtifactError(self.message.value.decode())
+            raise ModelFileError(self.message.value.decode())
 
     def __del__(self):
         self.library.bnn_exit_classifier_free(self.handle)
@@ -76,13 +78,13 @@ def verdict(read, data):
     """What a reader makes of a file: the error, or what it read."""
     try:
         return read(data)
-    except ArtifactError as error:
+    except ModelFileError as error:
         assert str(error) and "\n" not in str(error)
         return error
 
 
 def read_by_both(data):
-    return verdict(lambda data: artifact.decode(data, place=PLACE), data), verdict(Classifier, data)
+    return verdict(lambda data: reader.decode(data, place=PLACE), data), verdict(Classifier, data)
 
 
 @pytest.mark.parametrize("family", sorted({name.split(":")[0] for name, _, _ in metadata_cases.cases()}))
@@ -120,7 +122,7 @@ def test_both_readers_agree_on_changed_bytes(with_metadata):
 @pytest.mark.parametrize("point", ["full", "balanced", "fast"])
 def test_both_readers_read_the_same_thresholds(with_metadata, point):
     data = with_metadata(metadata_cases.edited("operating_points", "balanced", "thresholds", value=[0.97, 0.99]))
-    session, classifier = Session(artifact.decode(data, place=PLACE), backend="native"), Classifier(data)
+    session, classifier = Session(reader.decode(data, place=PLACE), backend="native"), Classifier(data)
     random = np.random.default_rng(1)
     for scale in (0.01, 0.1, 1, 3):
         clip = random.normal(0, scale, tiny_files.CLIP_SAMPLES).astype(np.float32)
@@ -164,7 +166,7 @@ def test_a_name_that_is_there_twice_is_refused(what):
         file.metadata(name, b"")
     good = file.bytes()
     native_backend.Network(good)
-    artifact.flatbuffer.read(good)
+    flatbuffer.read(good)
     first, second = {
         "metadata": (b"two", b"one"),
         "signature": (b"other", b"first"),
@@ -174,7 +176,7 @@ def test_a_name_that_is_there_twice_is_refused(what):
     }[what]
     assert first in good
     data = good.replace(first, second)
-    with pytest.raises(ArtifactError, match="is there twice"):
-        artifact.flatbuffer.read(data)
-    with pytest.raises(ArtifactError, match="is there twice"):
+    with pytest.raises(ModelFileError, match="is there twice"):
+        flatbuffer.read(data)
+    with pytest.raises(ModelFileError, match="is there twice"):
         native_backend.Network(data)

@@ -5,10 +5,11 @@ import threading
 import numpy as np
 import pytest
 
-from bnn_exit.errors import ArgumentError, ArtifactError
-from bnn_exit.runtime import capabilities, flatbuffer, native_backend, session
+from bnn_exit.errors import ArgumentError, ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import capabilities, native_backend, session
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 CLIP = np.random.default_rng(3).uniform(-0.5, 0.5, 720).astype(np.float32)
@@ -76,7 +77,7 @@ def test_a_branch_that_leads_in_a_circle(tiny):
         condition, value = graph.input((1,), "bool"), graph.input((1,))
         branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
         graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
-    with pytest.raises(ArtifactError, match="subgraph 1 runs itself"):
+    with pytest.raises(ModelFileError, match="subgraph 1 runs itself"):
         Network(file.bytes())
 
 
@@ -90,7 +91,7 @@ def test_branches_that_unfold_without_end(tiny):
             continue
         branches = {"thenSubgraphIndex": index + 1, "elseSubgraphIndex": index + 1}
         graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
-    with pytest.raises(ArtifactError, match="unfolds into more than"):
+    with pytest.raises(ModelFileError, match="unfolds into more than"):
         Network(file.bytes())
 
 
@@ -112,9 +113,9 @@ def test_limits(tiny):
     data = file.bytes()
     network = Network(data)
     assert 64 * 64 * 80 * 4 < network.bytes < 64 * 64 * 80 * 4 + 200_000
-    with pytest.raises(ArtifactError, match="more than 1000000 bytes of memory"):
+    with pytest.raises(ModelFileError, match="more than 1000000 bytes of memory"):
         Network(data, max_bytes=1_000_000)
-    with pytest.raises(ArtifactError, match="more than 1000000 operations a run"):
+    with pytest.raises(ModelFileError, match="more than 1000000 operations a run"):
         Network(data, max_operations=1_000_000)
 
 
@@ -136,7 +137,7 @@ def load_and_run(data):
     try:
         network = Network(data, max_bytes=2**26, max_operations=2**26)
         network([np.ones(array.shape, array.dtype) for array in network.inputs])
-    except ArtifactError as error:
+    except ModelFileError as error:
         assert "\n" not in str(error) and len(str(error)) < 500
         return False
     return True

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from operator_cases import CASES, CONV, IMAGE, INTS, ONE, ROW, SAME, A, B, as_arrays, floats, whole
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 
@@ -140,5 +141,5 @@ def test_operators_that_make_no_sense_are_an_artifact_error(
 ):
     outputs = output if isinstance(output, list) else [(output, "float32")]
     data, values = build(single, operator, inputs, outputs, options, **settings)
-    with pytest.raises(ArtifactError, match=message):
+    with pytest.raises(ModelFileError, match=message):
         Network(data)(values)

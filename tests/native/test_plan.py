@@ -9,10 +9,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
-from bnn_exit.runtime.reference_binary import pack
+from bnn_exit.runtime.reference.binary import pack
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 

@@ -13,9 +13,10 @@ from fuzzing.flex import flexbuffer
 from fuzzing.graphs import random_graph
 from fuzzing.parts import parts_of
 
-from bnn_exit.runtime import flatbuffer, native_backend
-from bnn_exit.runtime.flexbuffer import read_map
-from bnn_exit.runtime.reference import OPERATORS, Interpreter
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file.flexbuffer import read_map
+from bnn_exit.runtime import native_backend
+from bnn_exit.runtime.reference.interpreter import OPERATORS, Interpreter
 
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 needs_native = [

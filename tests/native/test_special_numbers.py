@@ -6,9 +6,10 @@ To the last bit but for rounding, on every instruction set of this machine, fuse
 import numpy as np
 import pytest
 
-from bnn_exit.runtime import capabilities, flatbuffer, native_backend
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import capabilities, native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 SPECIAL = np.float32(
@@ -166,7 +167,7 @@ def test_whole_numbers_divided_by_zero_are_refused_by_both(single, name):
     values = np.int32([1, 0, -5])
     data, inputs = single(name, [values, np.int32([1, 0, 2])], [((3,), "int32")], options)
     for run in (Network(data), Interpreter(flatbuffer.read(data)).run):
-        with pytest.raises(native_backend.ArtifactError, match="divided by zero"):
+        with pytest.raises(native_backend.ModelFileError, match="divided by zero"):
             run(inputs)
 
 
@@ -187,5 +188,5 @@ def test_filters_that_are_no_numbers_meet_no_padding(single, name):
             lambda data=data: Network(data),
             lambda data=data, values=values: Interpreter(flatbuffer.read(data)).run(values),
         ):
-            with pytest.raises(native_backend.ArtifactError, match="holds infinity or NaN"):
+            with pytest.raises(native_backend.ModelFileError, match="holds infinity or NaN"):
                 run()

@@ -10,9 +10,10 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = [
     pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from operator_cases import floats, whole
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import flatbuffer, native_backend
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import Network
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 
@@ -42,13 +43,13 @@ def test_settings_of_lce_are_whole_numbers_however_they_are_kept(single, run):
     as_they_are, as_floats = binary(single, packed=False), binary(single, packed=False, settings={"padding": 0.0})
     np.testing.assert_array_equal(run(*as_floats)[0], run(*as_they_are)[0])
     for value in (0.5, 2.0, float("nan")):
-        with pytest.raises(ArtifactError):
+        with pytest.raises(ModelFileError):
             run(*binary(single, packed=False, settings={"padding": value}))
 
 
 @BACKENDS
 def test_one_size_alone_may_be_left_to_be_found_out(single, run):
-    with pytest.raises(ArtifactError, match="RESHAPE"):
+    with pytest.raises(ModelFileError, match="RESHAPE"):
         run(*single("RESHAPE", [floats(7, 4), whole(-3, 7, 4)], [((1, 7, 4), "float32")], "ReshapeOptions"))
 
 
@@ -80,7 +81,7 @@ AXES = {  # operator -> its inputs, outputs and options for an axis that does no
 @pytest.mark.parametrize("operator", AXES)
 def test_an_axis_exists(single, run, operator, axis):
     inputs, outputs, options, settings = AXES[operator](axis)
-    with pytest.raises(ArtifactError, match=f"{operator}.*axis"):
+    with pytest.raises(ModelFileError, match=f"{operator}.*axis"):
         run(*single(operator, inputs, outputs, options, **settings))
 
 
@@ -89,7 +90,7 @@ def test_an_axis_exists(single, run, operator, axis):
 @pytest.mark.parametrize("axis", [2, -3, 32, 64])
 def test_an_axis_that_is_not_there(single, run, name, axis):
     options = f"Arg{name[4:].capitalize()}Options"
-    with pytest.raises(ArtifactError, match=name):
+    with pytest.raises(ModelFileError, match=name):
         run(*single(name, [floats(7, 4), whole(axis)], [((), "int32")], options, outputType=2))
 
 
@@ -107,7 +108,7 @@ def test_an_axis_that_is_not_there(single, run, name, axis):
     ],
 )
 def test_binary_convolutions_of_parts_that_do_not_fit(single, run, packed, change):
-    with pytest.raises(ArtifactError):
+    with pytest.raises(ModelFileError):
         run(*binary(single, packed=packed, **change))
 
 
@@ -131,7 +132,7 @@ UNFIT = {  # what NumPy takes, and TFLite's operator does not
 @pytest.mark.parametrize("name", UNFIT)
 def test_what_only_numpy_takes(single, run, name):
     inputs, outputs, options, settings = UNFIT[name]
-    with pytest.raises(ArtifactError, match=name):
+    with pytest.raises(ModelFileError, match=name):
         run(*single(name, inputs, outputs, options, **settings))
 
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from bnn_exit import artifact, policies
+from bnn_exit import policies
 from bnn_exit._keras import keras, set_seed
-from bnn_exit.export import to_lce
+from bnn_exit.conversion import to_lce
+from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Margin
 from bnn_exit.runtime.backends import BACKENDS
@@ -37,7 +38,7 @@ def network(request, tone_task, tmp_path_factory):
     model = shuffled(tiny_model(num_classes=4, input_shape=tone_task.input_shape, **NETWORKS[request.param]))
     path = tmp_path_factory.mktemp("files") / "model.tflite"
     to_lce.export(model, path, task=tone_task, operating_points={})
-    return model, artifact.load(path)
+    return model, reader.read(path)
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +54,14 @@ def test_every_exit_says_what_keras_says(network, clips, backend):
     runner = BACKENDS[backend](file, threads=1)
     for exit_index in range(model.num_exits):
         thresholds = rule.forcing_thresholds(exit_index, exits=model.num_exits)
-        answers = [runner.run(clip, thresholds) for clip in chosen]
-        assert [answer[1] for answer in answers] == [exit_index] * len(chosen)
-        difference = np.abs(np.stack([answer[0] for answer in answers]) - expected[:, exit_index]).max(axis=1)
+        exit_logits = [runner.infer(clip, thresholds) for clip in chosen]
+        assert [answer[1] for answer in exit_logits] == [exit_index] * len(chosen)
+        difference = np.abs(np.stack([answer[0] for answer in exit_logits]) - expected[:, exit_index]).max(axis=1)
         # Now and then a pre-activation within rounding of zero takes the other sign: bound the median, count the rest.
         assert np.median(difference) < 1e-5
         assert np.mean(difference > 1e-3) <= 0.05
-        scores = [answer[2] for answer in answers]
-        probabilities = np.stack([answer[0] for answer in answers])
+        scores = [answer[2] for answer in exit_logits]
+        probabilities = np.stack([answer[0] for answer in exit_logits])
         np.testing.assert_allclose(scores, Margin.of(probabilities), atol=2e-6)
 
 
@@ -70,7 +71,7 @@ def test_all_backends_leave_at_the_same_exit_for_any_thresholds(network, clips):
     rng = np.random.default_rng(0)
     for clip in clips[:6]:
         thresholds = rng.uniform(0.2, 1, model.num_exits - 1).astype(np.float32)
-        (first, left, score), *others = (runner.run(clip, thresholds) for runner in runners)
+        (first, left, score), *others = (runner.infer(clip, thresholds) for runner in runners)
         for second, also_left, also_score in others:
             assert left == also_left
             np.testing.assert_allclose(first, second, atol=1e-5)
@@ -82,10 +83,10 @@ def test_the_second_call_gives_the_same_answer_as_the_first(network, clips, back
     model, file = network
     runner = BACKENDS[backend](file, threads=1)
     zeros = np.zeros(model.num_exits - 1, np.float32)
-    first = runner.run(clips[0], zeros)
+    first = runner.infer(clips[0], zeros)
     kept = first[0].copy()
-    runner.run(clips[-1], zeros)
-    second = runner.run(clips[0], zeros)
+    runner.infer(clips[-1], zeros)
+    second = runner.infer(clips[0], zeros)
     np.testing.assert_array_equal(first[0], kept)  # and the first answer is still what it was
     np.testing.assert_array_equal(first[0], second[0])
     assert first[1:] == second[1:]
@@ -115,6 +116,6 @@ def test_the_front_end_inside_the_file_equals_the_one_outside(tone_task, tmp_pat
     flipped = 0
     for index in range(6):
         waveform = tone_task.test.waveform(index)
-        answers = [session.exit_probabilities(waveform) for session in sessions]
-        flipped += any(np.abs(answer - answers[0]).max() > 1e-3 for answer in answers[1:])
+        exit_logits = [session.exit_probabilities(waveform) for session in sessions]
+        flipped += any(np.abs(answer - exit_logits[0]).max() > 1e-3 for answer in exit_logits[1:])
     assert flipped <= 1

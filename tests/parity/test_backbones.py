@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from bnn_exit import models
 from bnn_exit._keras import set_seed
-from bnn_exit.export import to_lce
+from bnn_exit.conversion import to_lce
+from bnn_exit.models import multi_exit
 from bnn_exit.models.binary_ops import binary_layers
-from bnn_exit.models.heads import HEADS
 from bnn_exit.runtime.backends import installed
+from bnn_exit.settings.model import BACKBONES, HEADS
 
 OTHER_HEADS = [head for head in HEADS if head != "grid"]
 NETWORKS = [
     # Of the others, `base` is `large` with fewer of the same blocks.
-    *((name, "grid", size, "kept") for name in models.BACKBONES for size in ("small", "large")),
+    *((name, "grid", size, "kept") for name in BACKBONES for size in ("small", "large")),
     ("quicknet", "grid", "base", "kept"),
     *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
     ("quicknet", "grid", "small", "normalised"),
@@ -24,7 +24,7 @@ NETWORKS = [
 def exported(request, tone_task):
     set_seed(2)
     backbone, head, size, levels = request.param
-    model = models.build(
+    model = multi_exit.build(
         backbone, size=size, num_classes=4, input_shape=tone_task.input_shape, head=head, levels=levels
     )
     random = np.random.default_rng(3)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from bnn_exit import artifact, policies
+from bnn_exit import policies
 from bnn_exit._keras import set_seed, tf
-from bnn_exit.answers import Answers
-from bnn_exit.calibrate.exit_costs import ExitCosts
-from bnn_exit.calibrate.from_model import answers_of
+from bnn_exit.conversion import scores, to_lce
 from bnn_exit.errors import ArgumentError
-from bnn_exit.export import scores, to_lce
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.model_file import reader
 from bnn_exit.policies import POLICIES, Sizes, rule
 from bnn_exit.runtime.backends import BACKENDS
+from bnn_exit.training.calibrate import exit_logits_of
 
 EXITS = 3
 
@@ -27,20 +27,22 @@ def network(tone_task):
 
 @pytest.fixture(scope="module")
 def fitted(network, tone_task):
-    answers = answers_of(network, tone_task, split="validation", features=True)
-    return {name: policies.fit(name, answers) for name in POLICIES}
+    exit_logits = exit_logits_of(network, tone_task, split="validation", features=True)
+    return {name: policies.fit(name, exit_logits) for name in POLICIES}
 
 
 @pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if not kind.needs_features])
 def test_a_file_answers_and_scores_as_the_policy_does(name, network, fitted, tone_task, tmp_path):
     policy = fitted[name]
     to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
-    file = artifact.load(tmp_path / "m.tflite")
+    file = reader.read(tmp_path / "m.tflite")
     assert file.metadata.policy == name
     log_mel = np.asarray(tone_task.log_mel("test"))[:8]
     for backend, make in BACKENDS.items():
         runner = make(file, threads=1)
-        forced = [[runner.run(clip, rule.forcing_thresholds(k, exits=EXITS)) for clip in log_mel] for k in range(EXITS)]
+        forced = [
+            [runner.infer(clip, rule.forcing_thresholds(k, exits=EXITS)) for clip in log_mel] for k in range(EXITS)
+        ]
         # The network on this backend may differ from Keras by a sign: what its own heads say is the judge.
         plain = _logits(network, tone_task, log_mel, backend, tmp_path)
         expected_scores, expected = policy.scores(plain), policy.probabilities(plain)
@@ -50,7 +52,7 @@ def test_a_file_answers_and_scores_as_the_policy_does(name, network, fitted, ton
             assert np.array([answer[2] for answer in forced[k]]) == pytest.approx(expected_scores[:, k], abs=2e-5)
         # Half-way between the scores of these clips every exit sends some of them out.
         thresholds = np.median(expected_scores[:, :-1], axis=0).astype(np.float32) + np.float32(1e-4)
-        left = [runner.run(clip, thresholds)[1] for clip in log_mel]
+        left = [runner.infer(clip, thresholds)[1] for clip in log_mel]
         assert left == rule.exit_indices(np.array([[a[2] for a in each] for each in forced]).T, thresholds).tolist()
 
 
@@ -59,26 +61,26 @@ def _logits(network, task, log_mel, backend, folder):
     path = folder / "plain.tflite"
     if not path.is_file():
         to_lce.export(network, path, task=task, operating_points={})
-    runner = BACKENDS[backend](artifact.load(path), threads=1)
-    said = [[runner.run(clip, rule.forcing_thresholds(k, exits=EXITS))[0] for k in range(EXITS)] for clip in log_mel]
-    return Answers(np.log(np.maximum(said, 1e-38)))
+    runner = BACKENDS[backend](reader.read(path), threads=1)
+    said = [[runner.infer(clip, rule.forcing_thresholds(k, exits=EXITS))[0] for k in range(EXITS)] for clip in log_mel]
+    return ExitLogits(np.log(np.maximum(said, 1e-38)))
 
 
 @pytest.mark.parametrize("name", ["class_means", "class_means_1bit"])
 def test_a_file_answers_from_the_means_of_features_on_every_backend(name, network, fitted, tone_task, tmp_path):
     policy = fitted[name]
     to_lce.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={}, policy=policy)
-    file = artifact.load(tmp_path / "m.tflite")
+    file = reader.read(tmp_path / "m.tflite")
     assert (file.metadata.policy, file.metadata.policy_settings) == (name, {})
-    answers = answers_of(network, tone_task, split="test", features=True).part(range(20))
-    sizes = Sizes.of(answers)
-    assert file.metadata.exits == ExitCosts.of(network).with_policy(policy, sizes)
-    expected_scores, expected = policy.scores(answers), policy.probabilities(answers)
+    exit_logits = exit_logits_of(network, tone_task, split="test", features=True).select_clips(range(20))
+    sizes = Sizes.of(exit_logits)
+    assert file.metadata.exits == network.exit_costs().with_policy(policy, sizes)
+    expected_scores, expected = policy.scores(exit_logits), policy.probabilities(exit_logits)
     for backend, make in BACKENDS.items():
         runner = make(file, threads=1)
         for k in range(EXITS):
             thresholds = rule.forcing_thresholds(k, exits=EXITS)
-            said = [runner.run(np.asarray(clip), thresholds) for clip in tone_task.log_mel("test")[:20]]
+            said = [runner.infer(np.asarray(clip), thresholds) for clip in tone_task.log_mel("test")[:20]]
             # The network on this backend may differ from Keras by a sign, so not every clip need agree.
             close = [np.allclose(answer[0], expected[i, k], atol=1e-4) for i, answer in enumerate(said)]
             assert np.mean(close) >= 0.8, (backend, k)
@@ -93,15 +95,17 @@ def test_the_graph_measures_distances_to_class_means(name):
     labels = np.arange(60) % 5
     features = tuple(generator.normal(labels[:, None] * 0.3, 1, (60, 40 + k)).astype(np.float32) for k in range(EXITS))
     features[0][0] = 0.0  # the sign of 0 is +1
-    answers = Answers(generator.normal(0, 3, (60, EXITS, 5)), labels, "validation", features=features)
-    policy = policies.fit(name, answers)
+    exit_logits = ExitLogits(generator.normal(0, 3, (60, EXITS, 5)), labels, "validation", features=features)
+    policy = policies.fit(name, exit_logits)
     for k in range(EXITS):
         for clip in range(60):
             is_last = k == EXITS - 1
-            said = answers.logits[clip, k] if is_last else features[k][clip]
+            said = exit_logits.logits[clip, k] if is_last else features[k][clip]
             answer = scores.answer(policy, k, tf.constant(said[None]), (), is_last=is_last)
-            assert answer.probabilities.numpy()[0] == pytest.approx(policy.probabilities(answers)[clip, k], abs=1e-5)
-            assert answer.score.numpy() == pytest.approx([policy.scores(answers)[clip, k]], abs=1e-5)
+            assert answer.probabilities.numpy()[0] == pytest.approx(
+                policy.probabilities(exit_logits)[clip, k], abs=1e-5
+            )
+            assert answer.score.numpy() == pytest.approx([policy.scores(exit_logits)[clip, k]], abs=1e-5)
 
 
 @pytest.mark.parametrize("name", [name for name, kind in POLICIES.items() if not kind.needs_features])
@@ -116,10 +120,10 @@ def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
         ]
     )
     labels = generator.integers(0, 5, len(logits))
-    answers = Answers(logits, labels, "validation")
-    policy = policies.fit(name, answers)
-    expected_scores, expected = policy.scores(answers), policy.probabilities(answers)
-    for clip, row in enumerate(answers.logits):
+    exit_logits = ExitLogits(logits, labels, "validation")
+    policy = policies.fit(name, exit_logits)
+    expected_scores, expected = policy.scores(exit_logits), policy.probabilities(exit_logits)
+    for clip, row in enumerate(exit_logits.logits):
         memory = ()
         for k in range(EXITS):
             answer = scores.answer(policy, k, tf.constant(row[k][None]), memory, is_last=k == EXITS - 1)

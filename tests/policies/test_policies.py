@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from scipy import optimize
 
 from bnn_exit import policies
-from bnn_exit.answers import Answers
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import POLICIES, Sizes, log_softmax, rule, softmax
 from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
 from bnn_exit.policies.ensemble import Ensemble
@@ -20,48 +20,50 @@ from bnn_exit.policies.uncertainty import Entropy
 
 
 def said(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
-    """Answers that get better with depth, with features that tell the classes apart."""
+    """ExitLogits that get better with depth, with features that tell the classes apart."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, clips)
     labels[:classes] = np.arange(classes)
     gain = 1.0 + np.arange(exits)
     logits = generator.normal(0, 1.5, (clips, exits, classes)) + gain[:, None] * np.eye(classes)[labels][:, None]
     features = tuple(generator.normal(0, 1, (clips, 6)) + (k + 1) * np.eye(6)[labels] - 0.3 for k in range(exits))
-    return Answers(logits, labels, split, features=tuple(each.astype(np.float32) for each in features))
+    return ExitLogits(logits, labels, split, features=tuple(each.astype(np.float32) for each in features))
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_answers_and_scores_every_exit_and_goes_to_json_and_back(name):
-    answers = said()
-    policy = policies.fit(name, answers)
-    scores, probabilities = policy.scores(answers), policy.probabilities(answers)
+    exit_logits = said()
+    policy = policies.fit(name, exit_logits)
+    scores, probabilities = policy.scores(exit_logits), policy.probabilities(exit_logits)
     assert policy.name == name and scores.shape == (200, 3) and probabilities.shape == (200, 3, 4)
     assert probabilities.sum(axis=-1) == pytest.approx(np.ones((200, 3)))
     assert scores.min() >= 0 and scores.max() <= policy.highest(4) + 1e-12
     # The last exit is the network's own answer, whatever the policy: accuracy is lost against it.
-    assert np.array_equal(probabilities[:, -1].argmax(-1), answers.logits[:, -1].argmax(-1))
+    assert np.array_equal(probabilities[:, -1].argmax(-1), exit_logits.logits[:, -1].argmax(-1))
     again = policies.from_dict(json.loads(json.dumps(policy.to_dict(), allow_nan=False)))
-    assert again == policy and np.array_equal(again.scores(answers), scores)
+    assert again == policy and np.array_equal(again.scores(exit_logits), scores)
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_an_exit_does_not_know_what_deeper_exits_say(name):
-    answers = said()
-    policy = policies.fit(name, answers)
+    exit_logits = said()
+    policy = policies.fit(name, exit_logits)
     other = said(seed=1)
-    mixed = Answers(
-        np.concatenate([answers.logits[:, :2], other.logits[:, 2:]], axis=1),
-        features=(*answers.features[:2], other.features[2]),
+    mixed = ExitLogits(
+        np.concatenate([exit_logits.logits[:, :2], other.logits[:, 2:]], axis=1),
+        features=(*exit_logits.features[:2], other.features[2]),
     )
-    assert np.array_equal(policy.scores(mixed)[:, :2], policy.scores(answers)[:, :2])
+    assert np.array_equal(policy.scores(mixed)[:, :2], policy.scores(exit_logits)[:, :2])
 
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_logits_and_logarithms_of_probabilities_are_the_same_to_a_policy(name):
-    answers = said()
-    logarithms = Answers(log_softmax(answers.logits), answers.labels, "validation", features=answers.features)
-    expected = policies.fit(name, answers)
-    assert policies.fit(name, logarithms).scores(logarithms) == pytest.approx(expected.scores(answers), abs=2e-5)
+    exit_logits = said()
+    logarithms = ExitLogits(
+        log_softmax(exit_logits.logits), exit_logits.labels, "validation", features=exit_logits.features
+    )
+    expected = policies.fit(name, exit_logits)
+    assert policies.fit(name, logarithms).scores(logarithms) == pytest.approx(expected.scores(exit_logits), abs=2e-5)
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -119,17 +121,17 @@ def test_a_temperature_is_a_finite_number_above_0(temperature):
 
 
 def test_what_a_policy_needs_is_named_when_it_is_missing():
-    answers = said()
+    exit_logits = said()
     with pytest.raises(ArgumentError, match=r"policy is 'entropie', but must be one of .*did you mean 'entropy'"):
-        policies.fit("entropie", answers)
+        policies.fit("entropie", exit_logits)
     with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give the answers"):
         policies.fit("ensemble")
     with pytest.raises(DataError, match="labels are missing"):
-        policies.fit("scaled_entropy", Answers(answers.logits, split="validation"))
+        policies.fit("scaled_entropy", ExitLogits(exit_logits.logits, split="validation"))
     with pytest.raises(DataError, match="policy class_means needs the features of every exit"):
-        policies.fit("class_means", Answers(answers.logits, answers.labels, "validation"))
+        policies.fit("class_means", ExitLogits(exit_logits.logits, exit_logits.labels, "validation"))
     with pytest.raises(DataError, match="class 3 has no clip in the validation split"):
-        policies.fit("class_means", answers.part(answers.labels != 3))
+        policies.fit("class_means", exit_logits.select_clips(exit_logits.labels != 3))
     with pytest.raises(ArgumentError, match="policy entropy has the settings temperatures, but must have none"):
         policies.from_dict({"name": "entropy", "temperatures": [1.0]})
     with pytest.raises(ArgumentError, match="temperatures of a policy holds 'hot', but must hold finite numbers"):
@@ -140,9 +142,9 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_knows_whether_exits_answer_for_themselves(name):
-    answers = said()
-    own = np.allclose(policies.fit(name, answers).probabilities(answers), softmax(answers.logits))
-    assert POLICIES[name].keeps_answers() == own
+    exit_logits = said()
+    own = np.allclose(policies.fit(name, exit_logits).probabilities(exit_logits), softmax(exit_logits.logits))
+    assert POLICIES[name].keeps_probabilities() == own
 
 
 @pytest.mark.parametrize("name", ["scaled_margin", "ensemble"])
@@ -159,9 +161,9 @@ def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name)
 
 
 def test_the_temperature_is_the_one_of_least_cross_entropy():
-    answers = said(clips=500, seed=3)
+    exit_logits = said(clips=500, seed=3)
     for k in range(3):
-        logits, labels = answers.logits[:, k].astype(float), answers.labels
+        logits, labels = exit_logits.logits[:, k].astype(float), exit_logits.labels
 
         def loss(temperature, logits=logits, labels=labels):
             return -log_softmax(logits / temperature)[np.arange(len(labels)), labels].mean()
@@ -171,24 +173,24 @@ def test_the_temperature_is_the_one_of_least_cross_entropy():
 
 
 def test_the_temperature_undoes_a_scale():
-    answers = said(clips=500, seed=4)
-    once = fit_temperature(answers.logits[:, 0], answers.labels)
-    assert fit_temperature(3 * answers.logits[:, 0], answers.labels) == pytest.approx(3 * once, rel=1e-6)
+    exit_logits = said(clips=500, seed=4)
+    once = fit_temperature(exit_logits.logits[:, 0], exit_logits.labels)
+    assert fit_temperature(3 * exit_logits.logits[:, 0], exit_logits.labels) == pytest.approx(3 * once, rel=1e-6)
 
 
 def test_an_exit_that_is_always_right_gets_the_lowest_temperature_and_finite_scores():
     logits = np.tile(5.0 * np.eye(3), (4, 1))[:, None].repeat(2, axis=1)
-    answers = Answers(logits, np.tile([0, 1, 2], 4), "validation")
-    policy = policies.fit("scaled_entropy", answers)
+    exit_logits = ExitLogits(logits, np.tile([0, 1, 2], 4), "validation")
+    policy = policies.fit("scaled_entropy", exit_logits)
     assert policy.temperatures == pytest.approx((0.02, 0.02))
-    assert np.isfinite(policy.scores(answers)).all()
+    assert np.isfinite(policy.scores(exit_logits)).all()
 
 
 def test_scaled_scores_are_the_scores_of_scaled_logits():
-    answers = said()
+    exit_logits = said()
     policy = ScaledEntropy((2.0, 0.5, 1.0))
-    expected = Entropy().scores(Answers(answers.logits / np.array([2.0, 0.5, 1.0])[:, None]))
-    assert policy.scores(answers) == pytest.approx(expected, abs=1e-6)
+    expected = Entropy().scores(ExitLogits(exit_logits.logits / np.array([2.0, 0.5, 1.0])[:, None]))
+    assert policy.scores(exit_logits) == pytest.approx(expected, abs=1e-6)
 
 
 # ----------------------------------------------------------------------------------------------------------- patience
@@ -196,7 +198,7 @@ def test_scaled_scores_are_the_scores_of_scaled_logits():
 
 @given(st.lists(st.lists(st.integers(0, 2), min_size=4, max_size=4), min_size=1, max_size=6))
 def test_patience_counts_equal_answers_in_a_row(labels):
-    scores = Patience().scores(Answers(np.eye(3)[np.array(labels)]))
+    scores = Patience().scores(ExitLogits(np.eye(3)[np.array(labels)]))
     for row, found in zip(labels, scores, strict=True):
         count = 0
         for k, label in enumerate(row):
@@ -208,26 +210,26 @@ def test_patience_counts_equal_answers_in_a_row(labels):
 
 
 def test_the_ensemble_is_the_one_of_the_formula():
-    answers = said(clips=5)
+    exit_logits = said(clips=5)
     policy = Ensemble(weights=((2.0,), (0.5, 1.5)), biases=((0.1, 0.2, 0.3, 0.4), (0.0, 1.0, 0.0, -1.0)))
-    p = softmax(answers.logits)
+    p = softmax(exit_logits.logits)
     for clip in range(5):
         first = p[clip, 0] ** 2.0 * np.exp([0.1, 0.2, 0.3, 0.4])
         second = p[clip, 0] ** 0.25 * p[clip, 1] ** 0.75 * np.exp([0.0, 1.0, 0.0, -1.0])
         expected = [first / first.sum(), second / second.sum(), p[clip, 2]]
-        assert policy.probabilities(answers)[clip] == pytest.approx(np.array(expected))
-    assert policy.scores(answers) == pytest.approx(1 - policy.probabilities(answers).max(-1))
+        assert policy.probabilities(exit_logits)[clip] == pytest.approx(np.array(expected))
+    assert policy.scores(exit_logits) == pytest.approx(1 - policy.probabilities(exit_logits).max(-1))
 
 
 def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
-    answers = said(clips=600, seed=5)
-    policy = policies.fit("ensemble", answers)
-    logs = log_softmax(answers.logits)
+    exit_logits = said(clips=600, seed=5)
+    policy = policies.fit("ensemble", exit_logits)
+    logs = log_softmax(exit_logits.logits)
     for m in (0, 1):
 
         def loss(values, m=m):
             together = np.einsum("nmc,m->nc", logs[:, : m + 1], np.exp(values[: m + 1])) / (m + 1) + values[m + 1 :]
-            return -log_softmax(together)[np.arange(600), answers.labels].mean()
+            return -log_softmax(together)[np.arange(600), exit_logits.labels].mean()
 
         best = optimize.minimize(loss, np.zeros(m + 5), method="BFGS").fun
         found = loss(np.concatenate([np.log(policy.weights[m]), policy.biases[m]]))
@@ -239,30 +241,30 @@ def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
 
 
 def test_class_means_answer_with_the_nearest_mean():
-    answers = said(clips=60)
-    policy = policies.fit("class_means", answers)
+    exit_logits = said(clips=60)
+    policy = policies.fit("class_means", exit_logits)
     for k in range(2):
-        features = answers.features[k].astype(float)
-        means = [features[answers.labels == c].mean(axis=0) for c in range(4)]
-        spread = [np.mean([np.linalg.norm(f - means[c]) for f in features[answers.labels == c]]) for c in range(4)]
+        features = exit_logits.features[k].astype(float)
+        means = [features[exit_logits.labels == c].mean(axis=0) for c in range(4)]
+        spread = [np.mean([np.linalg.norm(f - means[c]) for f in features[exit_logits.labels == c]]) for c in range(4)]
         distances = np.array(
             [[np.linalg.norm(f - m) / s for m, s in zip(means, spread, strict=True)] for f in features]
         )
         expected = np.exp(-distances) / np.exp(-distances).sum(axis=1, keepdims=True)
-        assert policy.probabilities(answers)[:, k] == pytest.approx(expected, abs=1e-6)
-        assert policy.scores(answers)[:, k] == pytest.approx(1 - expected.max(axis=1), abs=1e-6)
+        assert policy.probabilities(exit_logits)[:, k] == pytest.approx(expected, abs=1e-6)
+        assert policy.scores(exit_logits)[:, k] == pytest.approx(1 - expected.max(axis=1), abs=1e-6)
 
 
 def test_one_bit_means_count_the_bits_that_differ():
-    answers = said(clips=60)
-    policy = policies.fit("class_means_1bit", answers)
+    exit_logits = said(clips=60)
+    policy = policies.fit("class_means_1bit", exit_logits)
     assert {value for exit_means in policy.means for row in exit_means for value in row} <= {-1.0, 1.0}
-    bits = answers.features[0] >= 0
-    means = np.array([bits[answers.labels == c].mean(axis=0) >= 0.5 for c in range(4)])
+    bits = exit_logits.features[0] >= 0
+    means = np.array([bits[exit_logits.labels == c].mean(axis=0) >= 0.5 for c in range(4)])
     assert np.array_equal(np.array(policy.means[0]) > 0, means)
     share = (bits[:, None] != means[None]).mean(axis=2)
     expected = softmax(-share / np.array(policy.spreads[0]))
-    assert policy.probabilities(answers)[:, 0] == pytest.approx(expected, abs=1e-9)
+    assert policy.probabilities(exit_logits)[:, 0] == pytest.approx(expected, abs=1e-9)
 
 
 # --------------------------------------------------------------------------------------------------------------- cost
@@ -270,8 +272,8 @@ def test_one_bit_means_count_the_bits_that_differ():
 
 def test_each_policy_counts_its_own_work():
     sizes = Sizes(classes=10, features=(100, 200, 300))
-    answers = said()
-    found = {name: policies.fit(name, answers).cost(1, sizes) for name in POLICIES}
+    exit_logits = said()
+    found = {name: policies.fit(name, exit_logits).cost(1, sizes) for name in POLICIES}
     assert found == {
         "entropy": Cost(0, 20),
         "entropy_nats": Cost(0, 20),

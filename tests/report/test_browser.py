@@ -78,11 +78,11 @@ def check_figures(browser, source, thresholds):
     assert figure(browser, "ops-share") == pytest.approx(mean["ops"] / source.costs[-1].ops, rel=1e-12)
     assert figure(browser, "binary-macs") == pytest.approx(mean["binary_macs"], rel=1e-12)
     assert figure(browser, "float-macs") == pytest.approx(mean["float_macs"], rel=1e-12)
-    times = [row["time_us"]["mean"] for row in source.report["exits"]]
+    times = [figures.time_us.mean for figures in source.report.exits]
     assert figure(browser, "time") == pytest.approx(shares @ times)
     matrix = metrics.confusion_matrix(predicted, source.labels, num_classes=6)
     assert browser.execute_script("return confusionOf(state.left)") == matrix.tolist()
-    names = source.report["labels"]
+    names = source.report.labels
     wrong = {(names[i], names[j], str(matrix[i, j])) for i, j in np.argwhere(matrix) if i != j}
     rows = browser.execute_script(
         "return [...document.querySelectorAll('#confusion-table tbody tr')]"
@@ -132,7 +132,7 @@ def test_a_threshold_that_is_a_score_does_not_leave_there(shown, source):
 def test_an_operating_point_gives_its_measured_figures(shown, source, name):
     shown.execute_script("document.querySelector(`[data-name=${arguments[0]}]`).click()", name)
     check_figures(shown, source, [POINTS[name]] * 2)
-    assert figure(shown, "accuracy") == source.report["operating_points"][name]["accuracy"]
+    assert figure(shown, "accuracy") == source.report.operating_points[name].accuracy
     pressed = shown.find_elements("css selector", "#points [aria-pressed=true]")
     assert [button.text for button in pressed] == [name]
     move(shown, "slider-1", 0.123)
@@ -287,7 +287,7 @@ def test_a_network_of_one_exit_opens(browser, tmp_path):
     source = made_source(clips=40, exits=1)
     file.write_text(page(source), encoding="utf-8")
     opened(browser, file)
-    assert figure(browser, "accuracy") == source.report["exits"][0]["accuracy"]
+    assert figure(browser, "accuracy") == source.report.exits[0].accuracy
     assert not browser.find_elements("css selector", "input")
     assert errors(browser) == []
 

@@ -7,12 +7,17 @@ import pytest
 import tiny_files
 
 import audio_tasks
-from audio_tasks.base import Split, Task
+from audio_tasks.base import Task
+from audio_tasks.split import Split
 from bnn_exit import metrics
+from bnn_exit.commands import report as command
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule
-from bnn_exit.report import __main__ as command
 from bnn_exit.runtime import session
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.training import TrainConfig
 
 pytest.importorskip("bokeh", reason="bokeh is not installed: pip install '.[report]'")
 CLIPS = 12
@@ -49,12 +54,8 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
     folder = tmp_path / "run"
-    config = {
-        "task": {"name": "toy", "options": {"data_dir": "/old"}},
-        "features": tiny_files.FEATURES.to_dict(),
-        "training": {"seed": 7},
-    }
-    write_json(folder / "config.json", config)
+    task.options = {"data_dir": "/old"}
+    RunConfig(RunTask.of(task), ModelConfig(), AugmentConfig(), TrainConfig(seed=7)).save(folder)
     (folder / "model.tflite").write_bytes(tiny_files.adaptive_file())
     return folder
 
@@ -120,13 +121,17 @@ def failing(run, capsys, *arguments):
 @pytest.mark.parametrize("name", ["config.json", "model.tflite"])
 def test_a_missing_file_of_the_run_is_named_with_the_command_that_makes_it(run, capsys, name):
     (run / name).unlink()
-    option = {"config.json": f"--task TASK --out {run}", "model.tflite": f"--resume {run}"}[name]
-    assert failing(run, capsys) == (1, f"error: {run} has no {name}: python -m bnn_exit.train {option} makes it")
+    status, line = failing(run, capsys)
+    expected = {
+        "config.json": (2, f"error: {str(run)!r} is no run: it has no config.json (bnn_exit.train makes runs)"),
+        "model.tflite": (1, f"error: {run} has no model.tflite: python -m bnn_exit.train --resume {run} makes it"),
+    }
+    assert (status, line) == expected[name]
 
 
 def test_a_missing_run_is_named(run, capsys):
     status, line = failing(run.parent / "no", capsys)
-    assert status == 1 and line.startswith(f"error: {run.parent / 'no'} has no config.json")
+    assert status == 2 and line.startswith(f"error: {str(run.parent / 'no')!r} is no run: it has no config.json")
     assert not (run.parent / "no").exists()
 
 
@@ -139,7 +144,7 @@ def test_a_split_without_clips_is_named(run, capsys):
 
 def test_a_float_run_is_named(run, capsys):
     config = json.loads((run / "config.json").read_text())
-    write_json(run / "config.json", {**config, "model": {"precision": "float"}})
+    write_json(run / "config.json", {**config, "model": {**config["model"], "precision": "float"}})
     status, line = failing(run, capsys)
     assert status == 1 and line.startswith(f"error: {run} is a run of precision 'float', which has no model.tflite")
 

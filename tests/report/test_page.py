@@ -46,20 +46,20 @@ def test_the_page_holds_every_score_bit_by_bit():
 def test_the_page_holds_the_measured_figures():
     source = made_source()
     found = held(pages.page(source))
-    assert found["labels"] == source.report["labels"]
+    assert found["labels"] == source.report.labels
     for k, row in enumerate(found["exits"]):
-        measured = source.report["exits"][k]
-        assert (row["accuracy"], row["ops"]) == (measured["accuracy"], source.costs[k].ops)
-        assert row["time_us"] == measured["time_us"]["mean"]
+        measured = source.report.exits[k]
+        assert (row["accuracy"], row["ops"]) == (measured.accuracy, source.costs[k].ops)
+        assert row["time_us"] == measured.time_us.mean
         assert found["reliability"][k]["error"] == reliability(source.probabilities[:, k], source.labels).error
         assert sum(found["reliability"][k]["counts"]) == 120
     for name, row in found["points"].items():
-        measured = source.report["operating_points"][name]
+        measured = source.report.operating_points[name]
         assert row == {
-            "thresholds": measured["thresholds"],
-            "accuracy": measured["accuracy"],
-            "ops": measured["mean_cost"]["ops"],
-            "time_us": measured["time_us"]["mean"],
+            "thresholds": measured.thresholds,
+            "accuracy": measured.accuracy,
+            "ops": measured.mean_cost["ops"],
+            "time_us": measured.time_us.mean,
         }
 
 
@@ -71,19 +71,19 @@ def test_classes_are_ordered_by_difficulty_with_what_they_are_taken_for():
     last = source.probabilities[:, -1].argmax(-1)
     matrix = metrics.confusion_matrix(last, source.labels, num_classes=4)
     for row in rows:
-        index = source.report["labels"].index(row["label"])
+        index = source.report.labels.index(row["label"])
         own = source.labels == index
         assert row["clips"] == own.sum()
         assert row["difficulty"] == pytest.approx(difficulty[own].mean())
         assert row["accuracy"] == pytest.approx(np.mean(last[own] == index))
-        wrong = {label: matrix[index, k] for k, label in enumerate(source.report["labels"]) if k != index}
+        wrong = {label: matrix[index, k] for k, label in enumerate(source.report.labels) if k != index}
         assert wrong.get(row["confused_with"], 0) == max(wrong.values())
         assert (row["confused_with"] is None) == (max(wrong.values()) == 0)
 
 
 def test_a_class_without_clips_has_no_row():
     source = made_source(classes=4)
-    report = {**source.report, "labels": [*source.report["labels"], "never"]}
+    report = dataclasses.replace(source.report, labels=[*source.report.labels, "never"])
     wider = np.concatenate([source.probabilities, np.zeros((120, 3, 1), np.float32)], axis=-1)
     rows = contents(dataclasses.replace(source, report=report, probabilities=wider), room=0)["classes"]
     assert "never" not in [row["label"] for row in rows] and len(rows) == 4
@@ -138,7 +138,7 @@ def test_nothing_is_fetched():
 
 def test_text_from_data_is_escaped():
     source = made_source(labels=HOSTILE, name="<i>clip</i>")
-    source.report["task"] = "<u>task</u> & more"
+    source = dataclasses.replace(source, report=dataclasses.replace(source.report, task="<u>task</u> & more"))
     text = pages.page(source)
     for piece in (*HOSTILE[:3], "<i>clip</i>", "<u>task</u>"):
         assert piece not in text
@@ -152,7 +152,7 @@ def test_the_head_tells_how_it_was_measured():
     assert found["Clips"] == "120" and found["Files left out"] == "none"
     assert found["Thresholds"] == "chosen on 7 clips of the validation split"
     assert (found["Backend"], found["Machine"]) == ("none, 1 thread", "no processor, nowhere")
-    part = {**report, "split_count": 5000, "skipped_files": {"truncated": 2, "empty": 1}}
+    part = dataclasses.replace(report, split_count=5000, skipped_files={"truncated": 2, "empty": 1})
     assert pages.facts(part, {})["Clips"] == "120 of 5,000, evenly spread"
     assert pages.facts(part, {})["Files left out"] == "2 truncated, 1 empty"
 

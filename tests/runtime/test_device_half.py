@@ -26,9 +26,11 @@ sys.meta_path.insert(0, Blocker())
 
 import numpy as np
 import bnn_exit
-from bnn_exit import answers, artifact, config, cost, errors, files, metrics, policies, pretrained
-from bnn_exit.calibrate import operating_points
-from bnn_exit.difficulty import __main__ as difficulty_command
+from bnn_exit import exit_logits as exit_logits, cost, errors, files, metrics, policies, pretrained
+from bnn_exit.model_file import reader
+from bnn_exit.settings import features as config
+from bnn_exit.calibration import operating_points
+from bnn_exit.commands import difficulty as difficulty_command
 from bnn_exit.audio import logmel, wav
 from bnn_exit.runtime import backends, session
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bnn_exit.runtime import flatbuffer
-from bnn_exit.runtime.reference import Interpreter
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytest.importorskip("larq_compute_engine")
 pytest.importorskip("larq")

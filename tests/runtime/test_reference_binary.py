@@ -8,10 +8,10 @@ from binary_cases import PADDINGS, convolution, convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import flatbuffer
-from bnn_exit.runtime.reference import Interpreter
-from bnn_exit.runtime.reference_binary import pack, unpack
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime.reference.binary import pack, unpack
+from bnn_exit.runtime.reference.interpreter import Interpreter
 
 
 @given(channels=st.integers(1, 130), seed=st.integers(0, 2**32 - 1))
@@ -156,5 +156,5 @@ def test_options_that_make_no_sense(single, change, message):
         [((1, 4, 4, 2), "float32")],
         **{**options, **change},
     )
-    with pytest.raises(ArtifactError, match=message):
+    with pytest.raises(ModelFileError, match=message):
         Interpreter(flatbuffer.read(data)).run(inputs)

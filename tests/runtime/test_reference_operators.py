@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from operator_cases import CASES, CONV, IMAGE, INTS, ONE, ROW, SAME, A, B, as_arrays, floats, whole
 
-from bnn_exit.errors import ArtifactError
-from bnn_exit.runtime import flatbuffer
-from bnn_exit.runtime.reference import OPERATORS, Interpreter
+from bnn_exit.errors import ModelFileError
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.runtime.reference.interpreter import OPERATORS, Interpreter
 
 # Not single operators, because LCE's interpreter neither takes nor hands out complex numbers.
 COMPLEX = {"COMPLEX_ABS": np.abs, "REAL": np.real, "IMAG": np.imag}
@@ -90,5 +90,5 @@ def test_operators_that_make_no_sense_are_an_artifact_error(
     outputs = output if isinstance(output, list) else [(output, "float32")]
     data, values = single(operator, list(as_arrays(inputs)), outputs, options, **settings)
     interpreter = Interpreter(flatbuffer.read(data))
-    with pytest.raises(ArtifactError, match=message):
+    with pytest.raises(ModelFileError, match=message):
         interpreter.run(values)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_exit.audio import logmel
-from bnn_exit.errors import ArgumentError, ArtifactError, MissingPackageError
+from bnn_exit.errors import ArgumentError, MissingPackageError, ModelFileError
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy
 from bnn_exit.runtime import lce, native_backend, session
@@ -158,7 +158,7 @@ def test_a_waveform_that_is_none(model, waveform, message):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"operating_point": "blanced"}, r"operating_point is 'blanced', but must be one of .*did you mean 'balanced'"),
+        ({"operating_point": "blanced"}, r"operating point is 'blanced', but must be one of .*did you mean 'balanced'"),
         ({"thresholds": [0.5]}, "thresholds has 1 value .*a model of 3 exits takes 2"),
         ({"thresholds": [0.5, 0.5, 0.5]}, "thresholds has 3 values .*a model of 3 exits takes 2"),
         ({"thresholds": [0.5, np.nan]}, "thresholds"),
@@ -214,7 +214,7 @@ def test_a_file_without_operating_points(tiny, tmp_path, backend):
     path = tmp_path / "model.tflite"
     path.write_bytes(tiny.adaptive_file(meta=tiny.metadata(operating_points={}).to_json()))
     model = session.load(path, backend=backend)
-    with pytest.raises(ArgumentError, match="this file has no operating points: give 2 thresholds"):
+    with pytest.raises(ArgumentError, match="has no operating points: give 2 thresholds"):
         model.predict(CLIP)
     assert model.predict(CLIP, thresholds=[2, 0]).exit_index == 0
 
@@ -269,7 +269,7 @@ def test_a_file_that_lce_cannot_run(tiny, tmp_path):
         pytest.skip("LCE is not installed")
     path = tmp_path / "model.tflite"
     path.write_bytes(_with_unknown_version(tiny, tiny.adaptive_file()))
-    with pytest.raises(ArtifactError, match=r"Larq Compute Engine cannot load this file .*: export it again"):
+    with pytest.raises(ModelFileError, match=r"Larq Compute Engine cannot load this file .*: export it again"):
         session.load(path, backend="lce")
 
 
@@ -294,5 +294,5 @@ def test_an_operator_that_the_reference_backend_lacks_names_the_file(tiny, tmp_p
     file.metadata("bnn_exit", tiny.metadata().to_json())
     path = tmp_path / "model.tflite"
     path.write_bytes(file.bytes())
-    with pytest.raises(ArtifactError, match=r"model\.tflite: the reference backend lacks the operator CUMSUM"):
+    with pytest.raises(ModelFileError, match=r"model\.tflite: the reference backend lacks the operator CUMSUM"):
         session.load(path, backend="reference")

@@ -28,9 +28,9 @@ def test_a_copy_answers_as_the_original(path, backend):
     path.unlink()  # it travels with its bytes
     for other in (copy.copy(session), copy.deepcopy(session), pickle.loads(pickle.dumps(session))):
         assert (other.backend, other._threads, other.metadata) == (backend, 2, session.metadata)
-        assert other.artifact.path == path
+        assert other.model_file.path == path
         np.testing.assert_array_equal(other.predict(CLIP).probabilities, session.predict(CLIP).probabilities)
-    assert len(pickle.dumps(session)) < len(session.artifact.data) + 1000
+    assert len(pickle.dumps(session)) < len(session.model_file.data) + 1000
 
 
 @pytest.mark.parametrize("start", multiprocessing.get_all_start_methods())

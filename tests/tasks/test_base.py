@@ -10,8 +10,8 @@ import pytest
 import audio_tasks
 from audio_tasks import Split, Task, check_task
 from bnn_exit.audio import logmel
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.settings.features import FeatureConfig
 
 SAMPLES = 1600
 

@@ -19,8 +19,8 @@ from audio_tasks import cache as cache_module
 from audio_tasks.cache import Clips, cached_log_mel, count_reasons, decode_clips
 from audio_tasks.splits import Member, split_of
 from bnn_exit.audio import logmel, wav
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import DataError, MissingPackageError
+from bnn_exit.settings.features import FeatureConfig
 
 WriteWav = Callable[..., Path]
 

@@ -14,8 +14,8 @@ import audio_tasks
 from audio_tasks.silence import noise_region
 from audio_tasks.speech_commands import TEN_WORDS
 from audio_tasks.splits import speaker_hash_split
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.settings.features import FeatureConfig
 
 MakeData = Callable[..., Path]
 RATE = 16000

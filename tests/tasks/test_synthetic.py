@@ -13,8 +13,8 @@ import audio_tasks
 from audio_tasks import speech_synthesis, synthetic
 from audio_tasks.noises import NOISES
 from audio_tasks.speech_synthesis import Utterance, speak
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError, DataError, MissingPackageError
+from bnn_exit.settings.features import FeatureConfig
 
 espeakng_loader = pytest.importorskip("espeakng_loader")
 

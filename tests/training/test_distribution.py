@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from training.train_replicas import train
 
-from bnn_exit import artifact
 from bnn_exit._keras import make_repeatable, tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.model_file import reader
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.loop import LAST
 
@@ -158,7 +158,7 @@ def test_the_command_trains_on_two_replicas_and_exports(tmp_path):
     )
     assert "precision binary, 2 replicas\n" in done.stderr
     assert not (tmp_path / "odd").exists()
-    assert artifact.load(tmp_path / "even" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
+    assert reader.read(tmp_path / "even" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
 
 
 @pytest.mark.timeout(600)
@@ -174,7 +174,7 @@ def test_the_command_trains_with_two_workers_that_leave_together(tmp_path):
         # A worker that leaves while the first one exports looks lost to it.
         assert "heartbeat" not in printed and "UNAVAILABLE" not in printed, printed
     assert "status 0" in output and "next: python -m bnn_exit.evaluate" in output
-    assert artifact.load(tmp_path / "run" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
+    assert reader.read(tmp_path / "run" / "model.tflite").metadata.labels == ("low", "middle", "high", "top")
     assert json.loads((tmp_path / "run" / "config.json").read_text())["distillation"]["deepest_weight"] == 0.3
 
 

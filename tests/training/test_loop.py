@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from tiny import tiny_model
 
-from bnn_exit import models
 from bnn_exit._keras import make_repeatable, set_seed, tf
-from bnn_exit.audio.augment import AugmentConfig
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models import multi_exit
+from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.training import TrainConfig, checkpoint, fit
 from bnn_exit.training.loop import LAST
 from bnn_exit.training.loss import joint_loss
@@ -88,7 +88,7 @@ def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_
 def test_gradients_are_the_same_bits_every_time():
     # Large enough that both cores are at work and the order in which sums are ready varies.
     set_seed(0)
-    network = models.build(size="base", num_classes=4, input_shape=(98, 64, 1)).keras_model
+    network = multi_exit.build(size="base", num_classes=4, input_shape=(98, 64, 1)).keras_model
     log_mel, labels = tf.random.stateless_normal([64, 98, 64, 1], [0, 1]), tf.one_hot(tf.range(64) % 4, 4)
 
     @tf.function
@@ -182,7 +182,7 @@ def test_autograph_leaves_keras_and_larq_as_they_are():
     # Rewriting them would take longer than a short training.
     from tensorflow.python.autograph.impl.conversion import is_allowlisted
 
-    network = models.build(size="small", num_classes=4, input_shape=(48, 64, 1)).keras_model
+    network = multi_exit.build(size="small", num_classes=4, input_shape=(48, 64, 1)).keras_model
     kinds = {type(part) for layer in network.layers for part in getattr(layer, "layers", [layer])}
     assert {"Dense", "QuantConv2D"} <= {kind.__name__ for kind in kinds}
     theirs = [kind for kind in kinds if kind.__module__.split(".")[0] in ("tf_keras", "larq")]

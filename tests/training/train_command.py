@@ -12,9 +12,9 @@ from tiny import tiny_build
 from training.train_replicas import tones
 
 import audio_tasks
-from bnn_exit import train
 from bnn_exit._keras import tf
-from bnn_exit.training import runs
+from bnn_exit.commands import train
+from bnn_exit.runs import config as runs
 from distill import trainer
 
 

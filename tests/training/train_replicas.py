@@ -15,9 +15,9 @@ from tiny import tiny_model
 
 from audio_tasks.base import Task
 from bnn_exit._keras import make_repeatable, set_seed, tf
-from bnn_exit.audio.augment import AugmentConfig
-from bnn_exit.config import FeatureConfig
 from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.training import TrainConfig, fit
 from bnn_exit.training.distribution import Distribution
 

@@ -1,0 +1,107 @@
+"""How long a clip takes on a device that was measured, by the exit where it leaves."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError, one_of
+from bnn_exit.files import read_json, write_json
+
+_FORMAT = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class DeviceProfile:
+    """Times from sound to answer on one device: the front end, where the file leaves it to the device, included.
+
+    Attributes:
+        name: what the device is called.
+        mean_us: microseconds of the mean clip that leaves at each exit.
+        worst_us: the 95th percentile of the same; that of the front end is added to it.
+        backend: what ran the network, such as "native".
+        threads: for one clip.
+        machine: as `bnn_exit.machine.describe` says it.
+    """
+
+    name: str
+    mean_us: tuple[float, ...]
+    worst_us: tuple[float, ...]
+    backend: str
+    threads: int = 1
+    machine: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in ("mean_us", "worst_us"):
+            values = getattr(self, name)
+            if not values or not all(isinstance(v, (int, float)) and math.isfinite(v) and v > 0 for v in values):
+                raise ArgumentError(f"{name} is {list(values)!r}, but must be a time above 0 for each exit")
+            object.__setattr__(self, name, tuple(map(float, values)))
+        if len(self.mean_us) != len(self.worst_us):
+            raise ArgumentError(f"mean_us has {len(self.mean_us)} times, but worst_us has {len(self.worst_us)}")
+
+    def select_exits(self, kept: tuple[int, ...]) -> DeviceProfile:
+        """At most what the network takes without the other exits: times of their heads alone were not measured."""
+        mean, worst = (tuple(times[index] for index in kept) for times in (self.mean_us, self.worst_us))
+        return dataclasses.replace(self, mean_us=mean, worst_us=worst)
+
+    @classmethod
+    def from_bench(cls, report: Mapping[str, Any], *, name: str = "", backend: str | None = None) -> DeviceProfile:
+        """From what `python -m bnn_exit.bench MODEL clips --json` prints.
+
+        Args:
+            report: the object.
+            name: of the device; "" takes the processor's.
+            backend: one of those that were timed; None means the first.
+
+        Raises:
+            ArgumentError: a backend that was not timed.
+            DataError: the report lacks something.
+        """
+        try:
+            chosen = next(iter(report["times"])) if backend is None else one_of("backend", backend, report["times"])
+            times = report["times"][chosen]
+            front = times.get("front end", {"mean": 0.0, "p95": 0.0})
+            rows = [times[f"exit {k + 1}"] for k in range(report["exits"])]  # timed themselves, so never None
+            return cls(
+                name=name or str(report["machine"]["cpu"]),
+                mean_us=tuple(front["mean"] + row["mean"] for row in rows),
+                worst_us=tuple(front["p95"] + row["p95"] for row in rows),
+                backend=chosen,
+                threads=int(report["threads"]),
+                machine=dict(report["machine"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+            if isinstance(error, ArgumentError):
+                raise
+            raise DataError(f"the report of bnn_exit.bench lacks {error}: make it again with --json") from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write it as JSON."""
+        write_json(path, {"format": _FORMAT, **dataclasses.asdict(self)})
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> DeviceProfile:
+        """What `save` wrote, or what `python -m bnn_exit.bench --json` printed.
+
+        Raises:
+            DataError: the file is missing or damaged, or of another kind.
+        """
+        try:
+            values = read_json(path)
+            if "times" in values:
+                return cls.from_bench(values, name=Path(path).stem)
+            if values.pop("format") != _FORMAT:
+                raise ValueError("it is of another format")
+            return cls(**values)
+        except FileNotFoundError as error:
+            raise DataError(f"no such file: {str(Path(path))!r}") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BnnExitError) as error:
+            raise DataError(
+                f"{str(Path(path))!r} does not hold times of a device ({error}): "
+                "python -m bnn_exit.bench MODEL clips --json > FILE makes one"
+            ) from error

@@ -1,0 +1,84 @@
+"""What it costs to leave at each exit, when some exits are gone or the policy works too."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.files import read_json_object, write_json
+from bnn_exit.pairs import zip_strict
+from bnn_exit.policies import Policy, Sizes
+
+
+@dataclasses.dataclass(frozen=True)
+class ExitCosts:
+    """Costs of a network with exits.
+
+    Attributes:
+        exits: of leaving at each exit: its stages so far and every head that was run.
+        heads: of each head alone.
+    """
+
+    exits: tuple[Cost, ...]
+    heads: tuple[Cost, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.exits) != len(self.heads) or not self.exits:
+            raise ArgumentError(f"there are {len(self.exits)} costs of exits, but {len(self.heads)} costs of heads")
+        self._stages()
+
+    def _stages(self) -> list[Cost]:
+        before = [Cost(0, 0), *self.exits]
+        return [_less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads)]
+
+    def select_exits(self, kept: Sequence[int]) -> ExitCosts:
+        """Of the network without the other exits: their heads are not run, stages behind the last kept one neither."""
+        total, exits = Cost(0, 0), []
+        for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
+            total = total + stage
+            if index in kept:
+                total = total + head
+                exits.append(total)
+        return ExitCosts(tuple(exits), tuple(self.heads[index] for index in kept))
+
+    def with_policy(self, policy: Policy, sizes: Sizes) -> tuple[Cost, ...]:
+        """Of leaving at each exit, the work of the policy included; at the last exit nothing is decided.
+
+        A policy that answers from features spares the heads of the exits before.
+        """
+        total, costs, last = Cost(0, 0), [], len(self.exits) - 1
+        for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
+            total = total + stage
+            if index == last or not policy.needs_features:
+                total = total + head
+            if index < last:
+                total = total + policy.cost(index, sizes)
+            costs.append(total)
+        return tuple(costs)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write them as JSON."""
+        write_json(
+            path, {"exits": [cost.to_dict() for cost in self.exits], "heads": [cost.to_dict() for cost in self.heads]}
+        )
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> ExitCosts:
+        """What `save` wrote; DataError if the file is missing or damaged."""
+        try:
+            values: Mapping[str, Any] = read_json_object(path)
+            return cls(*(tuple(Cost.from_dict(each) for each in values[name]) for name in ("exits", "heads")))
+        except FileNotFoundError as error:
+            raise DataError(f"no such file: {str(Path(path))!r}") from error
+        except Exception as error:  # whatever nonsense in it runs into
+            raise DataError(f"{str(Path(path))!r} does not hold costs of exits: {error}") from error
+
+
+def _less(whole: Cost, part: Cost) -> Cost:
+    names = [field.name for field in dataclasses.fields(Cost)]
+    return Cost(**{name: getattr(whole, name) - getattr(part, name) for name in names})

@@ -1,0 +1,130 @@
+"""Which exits to keep: an exit that few clips need costs every deeper clip its head."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator
+
+from bnn_exit import policies
+from bnn_exit.calibration.constraints import Constraints, InfeasibleError, check_device, constrained_problem, find
+from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.calibration.objective import Problem, Thresholds
+from bnn_exit.cost import Cost
+from bnn_exit.errors import ArgumentError
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.policies import Policy, Sizes
+
+ONE_EXIT = "the network has one exit, where every clip leaves: there is nothing to choose"
+
+MOST_EXITS = 8
+"""247 sets of at least two; beyond, trying them all takes minutes."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ExitSubset:
+    """Some exits of a network, and the best thresholds for them.
+
+    Attributes:
+        exits: 0-based and rising; the last of them always answers.
+        thresholds: one for each of these exits but the last.
+        policy: fitted to these exits.
+        costs: of leaving at each of them, without the heads of the others and with the policy's work.
+        mean_ops: of the mean clip.
+        accuracy_drop: accuracy lost against the full network; below 0 if some is gained.
+        key: the smaller, the better under the constraints.
+    """
+
+    exits: tuple[int, ...]
+    thresholds: Thresholds
+    policy: Policy
+    costs: tuple[Cost, ...]
+    mean_ops: float
+    accuracy_drop: float
+    key: tuple[float, ...]
+
+
+def best_subsets(
+    exit_logits: ExitLogits, costs: ExitCosts, constraints: Constraints, *, policy_name: str = policies.DEFAULT
+) -> list[ExitSubset]:
+    """Every set of at least two exits that satisfies the limits, the best first.
+
+    All sets are tried on cached logits, as in MESS (Laskaridis et al. 2021). What is lost is counted against the full
+    network, also where its last exit is dropped. Among equals fewer exits win.
+
+    Args:
+        exit_logits: of all exits to labelled clips.
+        costs: of the network with all exits.
+        constraints: limits and what is minimised; times of a device are those with all exits, so at most too long.
+        policy_name: in POLICIES; fitted anew for each set.
+
+    Raises:
+        InfeasibleError: no set satisfies the limits.
+        ArgumentError: more than MOST_EXITS exits, or settings that do not fit.
+        DataError: no labels, or clips of one class only.
+    """
+    if exit_logits.exits == 1:
+        raise ArgumentError(ONE_EXIT)
+    if exit_logits.exits > MOST_EXITS:
+        raise ArgumentError(
+            f"the network has {exit_logits.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}"
+        )
+    subsets, infeasible = [], []
+    for kept in _sets(exit_logits.exits):
+        try:
+            subsets.append(best_of_subset(exit_logits, costs, constraints, kept, policy_name=policy_name))
+        except InfeasibleError as error:
+            infeasible.append(error)
+    if not subsets:
+        order = list(constraints.limits)
+        # The set that satisfies most limits, and of these the one that comes nearest.
+        raise min(infeasible, key=lambda error: (-order.index(error.limit), error.nearest))
+    return sorted(subsets, key=lambda choice: (choice.key, len(choice.exits), choice.exits))
+
+
+def best_of_subset(
+    exit_logits: ExitLogits,
+    costs: ExitCosts,
+    constraints: Constraints,
+    kept: tuple[int, ...],
+    *,
+    policy_name: str = policies.DEFAULT,
+) -> ExitSubset:
+    """The best thresholds with these exits alone; arguments and errors of `best_subsets`."""
+    check_subset(kept, exits=exit_logits.exits)
+    check_device(constraints.device, exits=exit_logits.exits)
+    part = exit_logits.select_exits(kept)
+    policy = policies.fit(policy_name, part)
+    spent = costs.select_exits(kept).with_policy(policy, Sizes.of(part))
+    device = None if constraints.device is None else constraints.device.select_exits(kept)
+    wanted = dataclasses.replace(constraints, device=device)
+    of_these: Problem = dataclasses.replace(
+        constrained_problem(part, spent, wanted, policy=policy), reference=exit_logits.correct[:, -1]
+    )
+    found = find(of_these, wanted, full_ops=costs.exits[-1].ops)
+    totals = of_these.totals(found.thresholds)
+    return ExitSubset(
+        exits=kept,
+        thresholds=found.thresholds,
+        policy=policy,
+        costs=spent,
+        mean_ops=totals["ops"] / len(exit_logits),
+        accuracy_drop=totals["lost"] / len(exit_logits),
+        key=found.key,
+    )
+
+
+def check_subset(kept: tuple[int, ...], *, exits: int) -> None:
+    """ArgumentError unless `kept` are at least two exits of the network, rising."""
+    if exits == 1:
+        raise ArgumentError(ONE_EXIT)
+    if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= exits:
+        raise ArgumentError(
+            f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to "
+            f"{exits}, rising"
+        )
+
+
+def _sets(exits: int) -> Iterator[tuple[int, ...]]:
+    for count in range(2, exits + 1):
+        yield from itertools.combinations(range(exits), count)

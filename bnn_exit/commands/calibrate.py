@@ -1,0 +1,295 @@
+"""Choose thresholds of a run: `python -m bnn_exit.calibrate RUN`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bnn_exit import policies
+from bnn_exit.calibration.constraints import LIMITS, MINIMISE, Constraints, check_device
+from bnn_exit.calibration.curves import anytime, budgeted
+from bnn_exit.calibration.device_profile import DeviceProfile
+from bnn_exit.calibration.drift import drift, scipy_stats
+from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.calibration.objective import check_standard_errors
+from bnn_exit.calibration.operating_points import STANDARD_ERRORS, operating_points, problem
+from bnn_exit.calibration.select import CHOOSE, Selection, select
+from bnn_exit.command_line import Parser
+from bnn_exit.commands import calibration_tables as tables
+from bnn_exit.commands.field_logits import field_exit_logits
+from bnn_exit.commands.validation_logits import validation_logits
+from bnn_exit.display import json_line, show
+from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.model_file import reader
+from bnn_exit.model_file.operating_points import OperatingPoint, check_name
+from bnn_exit.policies import Sizes
+from bnn_exit.runs.folder import RunFolder
+from bnn_exit.runs.selection import store_selection
+from bnn_exit.runtime.scoring import ClipCounts
+
+DEFAULT_OPERATING_POINT = "balanced"
+
+EPILOG = f"""\
+examples:
+  python -m bnn_exit.calibrate runs/words                        what can be had: full, accurate, balanced, fast
+  python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --name mine
+  python -m bnn_exit.calibrate runs/words --max-mean-cost 0.4    the least loss for 40 % of the ops
+  python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --confidence 0.95 --name safe
+  python -m bnn_exit.bench runs/words/model.tflite clips/*.wav --json > board.json          (on the board)
+  python -m bnn_exit.calibrate runs/words --device board.json --max-worst-us 900 --max-accuracy-drop 0.01
+  python -m bnn_exit.calibrate runs/words --exits choose --max-accuracy-drop 0.005 --name lean
+  python -m bnn_exit.calibrate runs/words --drift field/                         are clips from there still alike?
+
+A threshold decides when an exit is sure enough to answer: 0 never, the larger the sooner. This command reads what every
+exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json), so it takes seconds; where these are
+missing it asks the network once, which takes TensorFlow and the data.
+
+Limits hold on the validation clips. Where two cannot be kept together, the one that stands first in the command counts
+more, and the message says how near the other can come. Without --confidence a margin goes on top of the accuracy lost,
+{STANDARD_ERRORS:g} standard errors of it or --standard-errors. With it, max-accuracy-drop is a promise for new clips
+of the same kind: chosen thresholds break it with probability 1 - confidence at most (Learn then Test). That takes many
+clips: 299 at the least for 0.01 and 0.95, and twice as many where half of them choose exits or teach a policy.
+
+--name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
+NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
+
+--drift: a clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
+"""
+
+
+class _Limit(argparse.Action):
+    """Puts a limit into `limits`, whose order is that of the command line."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: str | None = None) -> None:
+        namespace.limits = {**namespace.limits, self.dest: values}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = Parser(
+        prog="python -m bnn_exit.calibrate",
+        description="Choose when clips leave: thresholds for limits on accuracy, cost and time, or with a promise.",
+        epilog=EPILOG,
+    )
+    arguments.set_defaults(limits={})
+    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    limits = arguments.add_argument_group("limits, the most important first")
+    for name, meaning in LIMITS.items():
+        limits.add_argument(
+            f"--{name.replace('_', '-')}", dest=name, action=_Limit, type=float, metavar="X",
+            default=argparse.SUPPRESS, help=meaning,
+        )  # fmt: skip
+    limits.add_argument(
+        "--confidence", type=float, metavar="C", help="make --max-accuracy-drop a promise for new clips, such as 0.95"
+    )
+    limits.add_argument(
+        "--standard-errors",
+        type=float,
+        metavar="X",
+        help="margin of the accuracy lost, because thresholds chosen on some clips lose more on others (default: "
+        f"{STANDARD_ERRORS:g}; larger is safer and slower, 0 takes the loss on the validation clips at its word)",
+    )
+    limits.add_argument("--device", metavar="FILE", help="times of a device: what bnn_exit.bench --json printed there")
+    constraints = arguments.add_argument_group("choices")
+    constraints.add_argument(
+        "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
+    )
+    constraints.add_argument(
+        "--policy",
+        metavar="NAME",
+        help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means need features, which "
+        "are asked of the network with TensorFlow, and as floats make a file larger",
+    )
+    constraints.add_argument(
+        "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
+    )
+    constraints.add_argument("--name", help="store the operating point under this name")
+    more = arguments.add_argument_group("instead of choosing")
+    more.add_argument(
+        "--curve", action="store_true", help="print the anytime and the budgeted curve of MSDNet, on test if cached"
+    )
+    more.add_argument(
+        "--drift",
+        nargs="+",
+        metavar="CLIPS",
+        help="do clips from the field, without labels, differ from calibration? audio files, folders, lists (.txt), - "
+        "for stdin, or an .npz file of bnn_exit.exit_logits.ExitLogits",
+    )
+    more.add_argument(
+        "--operating-point",
+        metavar="NAME",
+        help=f"whose thresholds --drift takes (default: {DEFAULT_OPERATING_POINT})",
+    )
+    arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
+    arguments.add_argument("--json", action="store_true", help="print the figures as JSON")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    run, exits = RunFolder(options.run), _exits(options.exits)
+    if options.policy is None:
+        options.policy = run.policy()["name"]
+    kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
+    chooses = bool(options.limits or options.minimise)
+    _check(options, run)
+    device = None if options.device is None else DeviceProfile.load(options.device)
+    margin = STANDARD_ERRORS if options.standard_errors is None else options.standard_errors
+    check_standard_errors(margin)
+    constraints = None
+    if chooses:
+        constraints = Constraints(options.limits, minimise=options.minimise, device=device, standard_errors=margin)
+    counts = ClipCounts()
+    exit_logits, costs = validation_logits(run, features=kind.needs_features, data_dir=options.data_dir)
+    if options.curve:
+        values, text = _curve(run, exit_logits, costs, options.policy)
+    elif options.drift is not None:
+        values, text = _drift(run, exit_logits, options, counts)
+    elif constraints is None:
+        values, text = _usual(exit_logits, costs, options.policy, device, standard_errors=margin)
+    else:
+        selection = select(
+            exit_logits,
+            costs,
+            constraints,
+            name=options.name or "custom",
+            policy_name=options.policy,
+            exits=exits,
+            confidence=options.confidence,
+        )
+        values, text = _chosen(exit_logits, costs, selection, device)
+        if options.name is not None:
+            written = store_selection(run, selection, exit_logits)
+            text += f"\nwrote {' and '.join(map(str, written))}"
+    show(json_line(values) if options.json else text)
+    return 1 if counts.failed else 0
+
+
+def _check(options: argparse.Namespace, run: RunFolder) -> None:
+    """Options that do not go together, and names that cannot be stored, before anything is searched for."""
+    chosen = [f"--{name.replace('_', '-')}" for name in options.limits] or ["--minimise"] * bool(options.minimise)
+    modes = ["--curve"] * options.curve + ["--drift"] * (options.drift is not None) + chosen[:1]
+    if len(modes) > 1:
+        raise ArgumentError(f"{' and '.join(modes)} are given together, but each is a question of its own: ask one")
+    if options.device is not None and modes and not chosen:
+        raise ArgumentError(f"--device is given with {modes[0]}, but goes with operating points and limits alone")
+    if options.standard_errors is not None:
+        if options.confidence is not None:
+            raise ArgumentError("--standard-errors and --confidence are given together, but a promise needs no margin")
+        if modes and "max_accuracy_drop" not in options.limits:
+            raise ArgumentError(
+                f"--standard-errors is given with {modes[0]}, but goes with operating points and --max-accuracy-drop "
+                "alone"
+            )
+    for name in ("confidence", "exits", "name"):
+        if getattr(options, name) is not None and not chosen:
+            raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
+    if options.operating_point is not None and options.drift is None:
+        raise ArgumentError(f"--operating-point is {options.operating_point!r}, but goes with --drift alone")
+    if options.drift is not None and options.policy != (own := run.policy()["name"]):
+        raise ArgumentError(f"--policy is {options.policy!r}, but the thresholds of {options.run} are for {own!r}")
+    if options.name is not None:
+        check_name("--name", options.name)
+
+
+def _exits(text: str | None) -> str | tuple[int, ...] | None:
+    if text is None or text == CHOOSE:
+        return text
+    try:
+        return tuple(int(part) - 1 for part in text.split(","))
+    except ValueError:
+        raise ArgumentError(
+            f"--exits is {text!r}, but must be {CHOOSE!r} or numbers of exits such as 1,3,4{nearest(text, [CHOOSE])}"
+        ) from None
+
+
+def _usual(
+    exit_logits: ExitLogits, costs: ExitCosts, policy_name: str, device: DeviceProfile | None, *, standard_errors: float
+) -> tuple[dict[str, Any], str]:
+    check_device(device, exits=exit_logits.exits)
+    policy = policies.fit(policy_name, exit_logits)
+    own_costs = costs.with_policy(policy, Sizes.of(exit_logits))
+    points = operating_points(exit_logits, own_costs, standard_errors=standard_errors, policy=policy)
+    full = float(exit_logits.correct[:, -1].mean())
+    text = tables.points(points, full=costs.exits[-1], full_accuracy=full, policy=policy_name, device=device)
+    return {name: point.to_dict() for name, point in points.items()}, text
+
+
+def _chosen(
+    exit_logits: ExitLogits, costs: ExitCosts, selection: Selection, device: DeviceProfile | None
+) -> tuple[dict[str, Any], str]:
+    full = costs.exits[-1]
+    lines = [tables.subsets(selection, full=full), ""] if selection.subsets else []
+    if len(selection.exits) < exit_logits.exits:
+        lines.append(f"exits {', '.join(str(index + 1) for index in selection.exits)} of {exit_logits.exits}")
+        device = None if device is None else device.select_exits(selection.exits)
+    lines.append(
+        tables.points(
+            {selection.point.name: selection.point},
+            full=full,
+            full_accuracy=float(exit_logits.correct[:, -1].mean()),
+            policy=selection.policy.name,
+            device=device,
+        )
+    )
+    if selection.guarantee is not None:
+        lines += ["", selection.guarantee.sentence()]
+    values = {
+        "policy": selection.policy.to_dict(),
+        "exits": [index + 1 for index in selection.exits],
+        "operating_point": selection.point.to_dict(),
+        "accuracy_drop": selection.accuracy_drop,
+        "share_of_full_ops": selection.point.mean_cost["ops"] / full.ops,
+        "guarantee": None if selection.guarantee is None else dataclasses.asdict(selection.guarantee),
+    }
+    return values, "\n".join(lines)
+
+
+def _curve(run: RunFolder, exit_logits: ExitLogits, costs: ExitCosts, policy_name: str) -> tuple[dict[str, Any], str]:
+    shown = run.exit_logits("test") or exit_logits
+    policy = policies.fit(policy_name, exit_logits)
+    spent = costs.with_policy(policy, Sizes.of(exit_logits))
+    problem(exit_logits, spent, policy=policy)
+    first, second = anytime(shown, spent, policy=policy), budgeted(exit_logits, shown, spent, policy=policy)
+    text = tables.curves(
+        first, second, full=costs.exits[-1], held_out=exit_logits.split, split=shown.split, clips=len(shown)
+    )
+    values: dict[str, Sequence[Any]] = {
+        "anytime": [dataclasses.asdict(point) for point in first],
+        "budgeted": [dataclasses.asdict(point) for point in second],
+    }
+    return {"thresholds_from": exit_logits.split, "figures_from": shown.split, **values}, text
+
+
+def _drift(
+    run: RunFolder, exit_logits: ExitLogits, options: argparse.Namespace, counts: ClipCounts
+) -> tuple[dict[str, Any], str]:
+    scipy_stats()  # Before clips are scored, which takes long.
+    own = run.policy()
+    points = _points(run)
+    asked = DEFAULT_OPERATING_POINT if options.operating_point is None else options.operating_point
+    name = one_of("--operating-point", asked, points)
+    policy = policies.from_dict(own) if len(own) > 1 else policies.fit(own["name"], exit_logits)
+    field = field_exit_logits(run.model, options.drift, counts=counts)
+    found = drift(exit_logits, field, points[name].thresholds, policy=policy)
+    return {**dataclasses.asdict(found), "found": found.found}, found.sentence()
+
+
+def _points(run: RunFolder) -> Mapping[str, OperatingPoint]:
+    """The operating points of a run, or those of its model file if the run has none."""
+    points: Mapping[str, OperatingPoint] = run.operating_points()
+    if not points and run.model.is_file():
+        points = reader.read(run.model).metadata.operating_points
+    if not points:
+        raise DataError(
+            f"{run} has no operating points whose thresholds --drift could take: give a limit and --name to make one"
+        )
+    return points

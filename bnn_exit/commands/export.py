@@ -1,0 +1,63 @@
+"""Export a run again: `python -m bnn_exit.export RUN`, for instance with the front end inside the file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from bnn_exit import policies
+from bnn_exit.command_line import Parser
+from bnn_exit.display import show
+from bnn_exit.errors import one_of, run_command
+from bnn_exit.files import write_bytes
+from bnn_exit.runs.folder import POINTS, RunFolder
+from bnn_exit.settings.model import INPUTS
+
+EPILOG = """\
+examples:
+  python -m bnn_exit.export runs/words --input waveform --out words_waveform.tflite
+  python -m bnn_exit.export runs/words --list
+
+Training has exported RUN/model.tflite already. This makes another file from the same weights and thresholds, without
+the data set; --list shows every operator of it with its bits and bytes.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments."""
+    arguments = Parser(
+        prog="python -m bnn_exit.export",
+        description="Convert the best weights of a run into one file, and check that binary layers are binary.",
+        epilog=EPILOG,
+    )
+    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    arguments.add_argument("--input", default="log_mel", help="what the file takes: log_mel (default) or waveform")
+    arguments.add_argument("--out", metavar="FILE", help="the file to write (default: RUN/model_INPUT.tflite)")
+    arguments.add_argument("--list", action="store_true", help="list every operator, not only each kind")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    one_of("--input", options.input, INPUTS)
+    from bnn_exit.conversion.to_lce import make
+
+    run = RunFolder(options.run)
+    model = run.network()
+    run.require(POINTS)
+    points = run.operating_points()
+    path = Path(options.out) if options.out else run.model_called(options.input)
+    policy = policies.from_dict(run.policy())
+    made = make(model, path, task=run.config.task, operating_points=points, input=options.input, policy=policy)
+    write_bytes(path, made.data)
+    show(made.audit.list() if options.list else made.audit.table())
+    for note in made.parity.notes:
+        show(f"warning: {note}", file=sys.stderr)
+    show(f"wrote {path}")
+    return 0

@@ -1,0 +1,253 @@
+"""The main job: `python -m bnn_exit.train --task speech_commands` trains, calibrates, exports and checks."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import audio_tasks
+from bnn_exit.command_line import Parser
+from bnn_exit.display import show
+from bnn_exit.errors import one_of, run_command
+from bnn_exit.runs.folder import RunFolder
+from bnn_exit.runs.lock import held, new_folder
+from bnn_exit.runs.options import (
+    RECIPE,
+    add_data_options,
+    add_training_options,
+    check_unchanged,
+    data_options,
+    feature_options,
+    given,
+)
+from bnn_exit.settings import recipes
+from bnn_exit.settings.model import INPUTS
+from bnn_exit.settings.run import RunConfig, RunTask
+from distill.options import add_teacher_options, check_distributed, distillation_settings
+
+EPILOG = """\
+examples:
+  python -m bnn_exit.train --task synthetic --size small --epochs 8
+  python -m bnn_exit.train --task speech_commands --data-dir DIR --out runs/words
+  python -m bnn_exit.train --task speech_commands --words 12
+  python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
+  python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
+  python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
+  python -m bnn_exit.train --task speech_commands --teacher runs/teacher --plan two-step
+  python -m bnn_exit.train --resume runs/words                 (after an interruption)
+  python -m bnn_exit.train --task speech_commands --data-dir DIR --distribute mirrored      (every GPU of the machine)
+
+The run folder then holds model.tflite, the one file to deploy. Measure it on the test split with
+  python -m bnn_exit.evaluate RUN
+and classify a clip with
+  python -m bnn_exit.predict RUN/model.tflite clip.wav
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's arguments. Options of the network and the training default to None: the recipe decides."""
+    arguments = Parser(
+        prog="python -m bnn_exit.train",
+        description="Train a binary network with early exits, choose its thresholds and export it as one file.",
+        epilog=EPILOG,
+    )
+    add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
+    network = arguments.add_argument_group("network")
+    network.add_argument(
+        "--backbone",
+        metavar="NAME",
+        help="quicknet has the fewest float operations and bytes; birealnet, real_to_binary and binary_densenet are as "
+        f"published, with more of both ({RECIPE})",
+    )
+    network.add_argument(
+        "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"
+    )
+    network.add_argument(
+        "--head",
+        metavar="NAME",
+        help="exit head: grid keeps where in time and frequency a sound is, as words want; pooled is the smallest; "
+        f"strided has no convolution across channels; auxiliary does the most work ({RECIPE})",
+    )
+    network.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="binary; float for the full-precision twin or real_weights with binary activations, to compare with: "
+        f"these are trained and calibrated, but give no model.tflite ({RECIPE})",
+    )
+    network.add_argument(
+        "--levels",
+        metavar="NAME",
+        help="kept; or normalised: the network brings every clip to one level first, and so recognises clips up to "
+        f"40 dB quieter than those of the training split ({RECIPE})",
+    )
+    training = arguments.add_argument_group("training")
+    training.add_argument(
+        "--recipe",
+        metavar="NAME|FILE.json",
+        help="settings for all that is not given: fast (minutes), standard (default: about 40 minutes on two "
+        "cores for 7,000 words), best (hours) or a file of your own; longer ones are more accurate",
+    )
+    add_training_options(training)
+    training.add_argument(
+        "--optimizer",
+        metavar="NAME",
+        help="adam trains real values behind binary weights; bop flips their signs and leaves all others to adam "
+        f"({RECIPE})",
+    )
+    training.add_argument(
+        "--distribute",
+        metavar="NAME",
+        help="mirrored: share each batch among all GPUs of this machine; multiworker: among machines that all run this "
+        "command with the same shared folder; the environment variable TF_CONFIG tells each of them who it is",
+    )
+    add_teacher_options(arguments)
+    result = arguments.add_argument_group("result")
+    result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
+    result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
+    result.add_argument(
+        "--input", metavar="NAME", help="what the file takes: log_mel (default), or waveform with the front end inside"
+    )
+    result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
+    return arguments
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit status."""
+    return run_command(lambda: _main(argv))
+
+
+def _main(argv: list[str] | None) -> int:
+    options = parser().parse_args(argv)
+    if options.input is not None:
+        one_of("--input", options.input, INPUTS)
+    words = sys.argv[1:] if argv is None else argv
+    command = shlex.join(["python", "-m", "bnn_exit.train", *words])
+    # Of several workers the one that writes holds the folder, until everything is there.
+    with contextlib.ExitStack() as stack:
+        run, task, config, distribution = (_new_run if options.resume is None else _old_run)(options, stack)
+        teacher = _checked_teacher(config, task, options)
+        if distribution.writes:
+            if options.resume is None:
+                run.save_config(config)
+            run.write_environment(command=command, seed=config.training.seed)
+        return _complete(run, task, config, teacher, distribution, options, resume=options.resume is not None)
+
+
+def _new_run(
+    options: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[RunFolder, audio_tasks.Task, RunConfig, Any]:
+    # Names and the output folder are checked before the data is touched, which may take long.
+    from bnn_exit.training.distribution import Distribution
+
+    name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
+    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
+    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision", "levels"))
+    distillation, precision = distillation_settings(options, recipe.distillation)
+    check_distributed(distillation, options.distribute)
+    model = dataclasses.replace(model, precision=precision or model.precision)
+    features = feature_options(options, recipe.features)
+    training = dataclasses.replace(
+        recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
+    )
+    folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
+    distribution = Distribution.start(options.distribute)
+    distribution.check_batch(training.batch_size)
+    if distribution.writes:
+        stack.enter_context(new_folder(folder))
+    task = audio_tasks.load(name, features=features, **data_options(options))
+    distribution.check_batch(training.batch_size, clips=len(task.train))
+    augment = recipe.augment.scaled_to(features)
+    config = RunConfig(
+        RunTask.of(task), model, augment, training, distillation, recipe.teacher, options.input or INPUTS[0]
+    )
+    return RunFolder(folder), task, config, distribution
+
+
+def _checked_teacher(config: RunConfig, task: audio_tasks.Task, options: argparse.Namespace) -> Any:
+    """The teacher that the settings name, or None, once it is known to fit every step."""
+    from bnn_exit._keras import set_seed
+    from distill.trainer import check_steps, find_teacher
+
+    set_seed(config.training.seed)
+    teacher = find_teacher(config, task, trust=options.trust_teacher)
+    check_steps(config, task, teacher)
+    return teacher
+
+
+def _old_run(
+    options: argparse.Namespace, stack: contextlib.ExitStack
+) -> tuple[RunFolder, audio_tasks.Task, RunConfig, Any]:
+    from bnn_exit.training.distribution import Distribution
+    from distill.trainer import check_settings
+
+    check_unchanged(options, parser(), free=("input", "tensorboard", "distribute", "trust_teacher"))
+    run = RunFolder(options.resume)
+    config = run.config
+    check_settings(config, run.path)
+    check_distributed(config.distillation, options.distribute)
+    distribution = Distribution.start(options.distribute)
+    distribution.check_batch(config.training.batch_size)
+    if distribution.writes:
+        stack.enter_context(held(run.path))
+    task = audio_tasks.load_again(config.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
+    distribution.check_batch(config.training.batch_size, clips=len(task.train))
+    return run, task, config, distribution
+
+
+def _complete(
+    run: RunFolder,
+    task: audio_tasks.Task,
+    config: RunConfig,
+    teacher: Any,
+    distribution: Any,
+    options: argparse.Namespace,
+    *,
+    resume: bool,
+) -> int:
+    """Everything after the settings are known: train, calibrate, export, compare."""
+    from bnn_exit._keras import make_repeatable
+    from bnn_exit.commands.deploy import deploy
+    from distill.train_teacher import train_beside
+    from distill.trainer import find_teacher, teachers_of, train_steps
+
+    model, sizes = config.model, ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
+    if distribution.writes:
+        show(
+            f"{task.name}: {task.num_classes} classes, {sizes} clips; {model.backbone} {model.size}, "
+            f"precision {model.precision}{distribution}",
+            file=sys.stderr,
+        )
+    make_repeatable()
+    try:
+        if "auto" in teachers_of(config):
+            trained = train_beside(run.path, task, config)
+            teacher = find_teacher(config, task, trained=trained, trust=options.trust_teacher)
+        with distribution.naming_lost_workers():
+            network = train_steps(
+                config,
+                task,
+                teacher,
+                folder=run.path,
+                distribution=distribution,
+                resume=resume,
+                tensorboard=options.tensorboard,
+            )
+    except KeyboardInterrupt:
+        show(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(run))} goes on", file=sys.stderr)
+        return 130
+    if distribution.writes:
+        if options.distribute:
+            # The same weights in ordinary variables, which can be exported.
+            network = run.network()
+        show(deploy(network, task, run, input=options.input or config.input))
+        if network.precision == "binary":
+            show(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(run))}")
+    # Workers leave together: one that goes first looks lost to the others.
+    with distribution.naming_lost_workers():
+        distribution.wait()
+    return 0

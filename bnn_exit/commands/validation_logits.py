@@ -1,0 +1,55 @@
+"""The logits and costs of a run: cached ones where they are there, otherwise computed with TensorFlow."""
+
+from __future__ import annotations
+
+import sys
+
+from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.display import show
+from bnn_exit.errors import DataError
+from bnn_exit.exit_logits import ExitLogits
+from bnn_exit.runs.folder import RunFolder
+
+SPLIT = "validation"
+
+
+def validation_logits(
+    run: RunFolder, *, features: bool = False, data_dir: str | None = None
+) -> tuple[ExitLogits, ExitCosts]:
+    """The logits of every exit for the validation clips, and the costs of the exits.
+
+    If something is missing, both are computed from the run's weights and data with TensorFlow, and kept in the run.
+
+    Args:
+        run: a finished run.
+        features: the features of every exit are needed as well.
+        data_dir: where the data is, if it has moved since the training.
+
+    Raises:
+        ArgumentError: the folder is no run.
+        DataError: a file of the run is damaged, or the validation split has no clips.
+    """
+    run.require_folder()
+    exit_logits, costs = run.exit_logits(SPLIT), run.costs()
+    if exit_logits is None or costs is None or (features and not exit_logits.features):
+        exit_logits, costs = _computed(run, features=features, data_dir=data_dir)
+    if exit_logits.exits != len(costs.exits):
+        raise DataError(
+            f"the logits in {run} have {exit_logits.exits} exits, but its costs.json has {len(costs.exits)}: delete "
+            "both, and they are computed again"
+        )
+    return exit_logits, costs
+
+
+def _computed(run: RunFolder, *, features: bool, data_dir: str | None) -> tuple[ExitLogits, ExitCosts]:
+    what = "logits with features" if features else "logits"
+    show(f"{run} has no cached {what}: running its network, with TensorFlow", file=sys.stderr)
+    import audio_tasks
+    from bnn_exit.training.calibrate import exit_logits_of
+
+    model = run.network()
+    task = audio_tasks.load_again(run.config.task, data_dir=data_dir)
+    exit_logits, costs = exit_logits_of(model, task, split=SPLIT, features=features), model.exit_costs()
+    run.save_exit_logits(exit_logits)
+    run.save_costs(costs)
+    return exit_logits, costs

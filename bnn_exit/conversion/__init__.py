@@ -1,0 +1,1 @@
+"""From a trained network to `model.tflite`: graph, converter, audit and parity."""

@@ -1,0 +1,93 @@
+"""Stages and heads as one TensorFlow graph in which an exit that is taken leaves the deeper stages unrun.
+
+The graph nests one `tf.cond` in another, each deciding on the score of its exit. LCE turns a `tf.cond` into TFLite's
+`IF`, whose branches are subgraphs of their own, so what is not taken is not run. Two things make that work: every stage
+is frozen first, so its weights are constants; and a branch wraps the features it captures in `tf.identity`, so that the
+constants of the stage stay inside the branch, where LCE can fold and bit-pack them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn_exit._keras import convert_variables_to_constants_v2, keras, tf
+from bnn_exit.conversion import log_mel as tf_ops
+from bnn_exit.conversion import scores
+from bnn_exit.models.heads import flat_over_grid
+from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.policies import Policy
+from bnn_exit.settings.features import FeatureConfig
+
+OUTPUTS = ("probabilities", "exit_index", "score")
+
+
+@dataclass(frozen=True)
+class _Frozen:
+    """A model as a graph whose weights are constants."""
+
+    graph_def: tf.compat.v1.GraphDef
+    source: str
+    result: str
+
+    def __call__(self, features: tf.Tensor) -> tf.Tensor:
+        (result,) = tf.graph_util.import_graph_def(
+            self.graph_def, input_map={self.source: features}, return_elements=[self.result]
+        )
+        return result
+
+
+def _freeze(model: keras.Model) -> _Frozen:
+    source = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32)
+    concrete = tf.function(lambda features: model(features, training=False)).get_concrete_function(source)
+    frozen = convert_variables_to_constants_v2(concrete)
+    return _Frozen(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name)
+
+
+def adaptive_graph(
+    model: MultiExitModel, *, features: FeatureConfig, clip_samples: int | None, policy: Policy
+) -> tuple[tf.Graph, list[tf.Tensor], list[tf.Tensor]]:
+    """The graph of the adaptive file with its inputs and outputs.
+
+    Args:
+        model: the trained network.
+        features: the log-mel settings, used if the front end goes inside.
+        clip_samples: samples of the waveform input; None for log-mel input.
+        policy: fitted; gives answers and scores.
+
+    Returns:
+        (graph, inputs, outputs): inputs are log_mel `[1, frames, mels, 1]` or waveform `[1, samples]`, and thresholds
+        `[exits - 1]`; outputs are those named in OUTPUTS: `[1, classes]`, `[1]` int32 and `[1]`.
+    """
+    stages, heads = [_freeze(stage) for stage in model.stages], [_freeze(head) for head in model.heads]
+    last = model.num_exits - 1
+
+    def run_from(
+        stage: int, source: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
+    ) -> tuple[tf.Tensor, ...]:
+        reached = stages[stage](source)
+        # Where the policy answers from features, the head is not run.
+        reads_features = policy.needs_features and stage < last
+        said = flat_over_grid(reached) if reads_features else heads[stage](reached)
+        answer = scores.answer(policy, stage, said, memory, is_last=stage == last)
+        taken = (answer.probabilities, tf.constant([stage], tf.int32), answer.score)
+        if stage == last:
+            return taken
+        return tf.cond(
+            tf.reshape(answer.score < thresholds[stage], []),
+            lambda: tuple(tf.identity(value) for value in taken),
+            lambda: run_from(
+                stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, answer.memory))
+            ),
+        )
+
+    def run(source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        log_mel = source if clip_samples is None else tf_ops.log_mel(source, features)[..., None]
+        return run_from(0, log_mel, thresholds, ())
+
+    shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
+    concrete = tf.function(run, autograph=False).get_concrete_function(
+        tf.TensorSpec(shape, tf.float32, name="log_mel" if clip_samples is None else "waveform"),
+        tf.TensorSpec([last], tf.float32, name="thresholds"),
+    )
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    return frozen.graph, frozen.inputs, frozen.outputs

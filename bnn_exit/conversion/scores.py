@@ -1,0 +1,171 @@
+"""The policies of `bnn_exit.policies` in the graph: what an exit exit_logits, and its score.
+
+Each is written once more with TensorFlow, for one clip; the tests hold both forms together.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bnn_exit._keras import larq, tf
+from bnn_exit.errors import ArgumentError
+from bnn_exit.policies import Policy
+from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
+from bnn_exit.policies.ensemble import Ensemble
+from bnn_exit.policies.patience import Patience
+from bnn_exit.policies.temperature import Scaled
+from bnn_exit.policies.uncertainty import Entropy, EntropyNats, Margin, MaxProbability
+
+_SMALLEST = 1.1754944e-38
+"""The smallest normal float32 keeps a logarithm finite; p ln p is then 0 to within rounding where p is 0."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """What an exit says in the graph.
+
+    Attributes:
+        probabilities: `[1, classes]`.
+        score: `[1]`.
+        memory: what deeper exits need to know of this one and those before it.
+    """
+
+    probabilities: tf.Tensor
+    score: tf.Tensor
+    memory: tuple[tf.Tensor, ...] = ()
+
+
+def answer(policy: Policy, exit_index: int, said: tf.Tensor, memory: tuple[tf.Tensor, ...], *, is_last: bool) -> Answer:
+    """The answer of an exit under a fitted policy.
+
+    Args:
+        policy: fitted.
+        exit_index: 0-based.
+        said: logits `[1, classes]` of this exit; its features `[1, size]` where the policy answers from these.
+        memory: of the exit before; empty at the first.
+        is_last: the last exit's score is reported, though nothing is compared with it.
+
+    Raises:
+        ArgumentError: a policy that was fitted to features of another size.
+    """
+    make = next(make for kind, make in _GRAPHS.items() if isinstance(policy, kind))
+    return make(policy, exit_index, said, memory, is_last)
+
+
+def _uncertainty(score: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Answer]:
+    def make(policy: Policy, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+        probabilities = tf.nn.softmax(logits)
+        return Answer(probabilities, score(probabilities))
+
+    return make
+
+
+def entropy_nats(probabilities: tf.Tensor) -> tf.Tensor:
+    """`[1, classes]` to `[1]`."""
+    logarithm = tf.math.log(tf.maximum(probabilities, _SMALLEST))
+    entropy = -tf.reduce_sum(probabilities * logarithm, axis=-1)
+    # Rounding can leave a sure answer just below 0, and it would then pass a threshold of 0, which means "off".
+    return tf.maximum(entropy, 0.0)
+
+
+def entropy(probabilities: tf.Tensor) -> tf.Tensor:
+    """`[1, classes]` to `[1]`."""
+    return entropy_nats(probabilities) / math.log(probabilities.shape[-1])
+
+
+def one_minus_largest(probabilities: tf.Tensor) -> tf.Tensor:
+    """`[1, classes]` to `[1]`."""
+    return tf.maximum(1.0 - tf.reduce_max(probabilities, axis=-1), 0.0)
+
+
+def one_minus_margin(probabilities: tf.Tensor) -> tf.Tensor:
+    """`[1, classes]` to `[1]`."""
+    largest = tf.reduce_max(probabilities, axis=-1, keepdims=True)
+    is_largest = tf.cast(probabilities >= largest, tf.float32)
+    second = tf.reduce_max(probabilities * (1.0 - is_largest), axis=-1)
+    is_alone = tf.cast(tf.reduce_sum(is_largest, axis=-1) < 1.5, tf.float32)
+    return 1.0 - (tf.reduce_max(probabilities, axis=-1) - second) * is_alone
+
+
+def _scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+    probabilities = tf.nn.softmax(logits * float(1 / policy.temperatures[exit_index]))
+    return Answer(probabilities, _OF[policy.uncertainty](probabilities))
+
+
+def _patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+    label = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.float32)
+    in_a_row = tf.ones_like(label)
+    if memory:
+        earlier_label, earlier_count = memory
+        in_a_row += tf.cast(tf.equal(label, earlier_label), tf.float32) * earlier_count
+    return Answer(tf.nn.softmax(logits), 1.0 / in_a_row, (label, in_a_row))
+
+
+def _log_softmax(logits: tf.Tensor) -> tf.Tensor:
+    # Of operators that every backend has; the logarithm of a softmax would end at that of the smallest float.
+    lower = logits - tf.reduce_max(logits, axis=-1, keepdims=True)
+    return lower - tf.math.log(tf.reduce_sum(tf.exp(lower), axis=-1, keepdims=True))
+
+
+def _ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+    own = tf.nn.softmax(logits)
+    if is_last:
+        return Answer(own, one_minus_largest(own))
+    said = (*memory, _log_softmax(logits))
+    weights, bias = policy.weights[exit_index], policy.biases[exit_index]
+    together = tf.constant(np.asarray(bias, np.float32)[None])
+    for each, weight in zip(said, weights, strict=True):
+        together += each * float(weight / len(weights))
+    probabilities = tf.nn.softmax(together)
+    return Answer(probabilities, one_minus_largest(probabilities), said)
+
+
+def _class_means(policy: ClassMeans, exit_index: int, said: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+    if is_last:
+        probabilities = tf.nn.softmax(said)
+        return Answer(probabilities, one_minus_largest(probabilities))
+    means, size = np.asarray(policy.means[exit_index]), said.shape[-1]
+    if means.shape[1] != size:
+        raise ArgumentError(
+            f"policy {policy.name} was fitted to {means.shape[1]} features at exit {exit_index + 1}, but this network "
+            f"has {size}: fit it on answers of this one"
+        )
+    distances = _differing_bits if isinstance(policy, ClassMeans1Bit) else _distances
+    probabilities = tf.nn.softmax(distances(said, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
+    return Answer(probabilities, one_minus_largest(probabilities))
+
+
+def _distances(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
+    # Distances stay the same when all is moved, and squares of small numbers lose less to rounding.
+    middle = means.mean(axis=0)
+    moved, centred = features - middle.astype(np.float32), means - middle
+    squares = tf.reduce_sum(moved * moved, axis=-1, keepdims=True) + np.float32((centred**2).sum(axis=1))
+    squares -= tf.matmul(moved, tf.constant(2 * centred.T, tf.float32))
+    return tf.sqrt(tf.maximum(squares, 0.0))
+
+
+def _differing_bits(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
+    # A product of signs as a convolution of one place, which Larq Compute Engine does on bits.
+    classes, size = means.shape
+    signs = larq.math.sign(tf.reshape(features, [1, 1, 1, size]))
+    products = tf.nn.conv2d(signs, tf.constant(means.T.reshape(1, 1, size, classes), tf.float32), 1, "VALID")
+    return (size - tf.reshape(products, [1, classes])) / (2 * size)
+
+
+_OF = {
+    Entropy: entropy,
+    EntropyNats: entropy_nats,
+    MaxProbability: one_minus_largest,
+    Margin: one_minus_margin,
+}
+_GRAPHS: dict[type[Policy], Callable[..., Answer]] = {
+    **{kind: _uncertainty(score) for kind, score in _OF.items()},
+    Scaled: _scaled,
+    Patience: _patience,
+    Ensemble: _ensemble,
+    ClassMeans: _class_means,
+}

@@ -1,0 +1,1 @@
+"""The format of `model.tflite`: flatbuffer, operators and metadata. Everything that runs a model builds on it."""

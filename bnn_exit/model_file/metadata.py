@@ -1,0 +1,201 @@
+"""The JSON that model.tflite carries beside the network: labels, features, operating points, costs, licence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from bnn_exit import policies, strict_json
+from bnn_exit.cost import Cost
+from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, ModelFileError
+from bnn_exit.model_file.operating_points import OperatingPoint
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.model import INPUTS
+from bnn_exit.text import check_text
+
+FORMAT_VERSION = 1
+"""Layout of the metadata. Raised when a reader of the older layout would misread a newer file."""
+
+METADATA_NAME = "bnn_exit"
+MAX_CLIP_SAMPLES = 2**26
+_TEXTS = ("policy", "task", "normalisation", "licence", "attribution", "writer")
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """Everything a device must know to feed the network and to read its answer.
+
+    Texts, at any depth, hold what `bnn_exit.text` allows: labels are shown in terminals and pages.
+
+    Attributes:
+        labels: names of the classes, in the order of the probabilities.
+        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples], whichever the file takes.
+        clip_samples: length of a waveform in samples.
+        features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
+        policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
+        exits: cost of leaving at each exit, everything run before it and the policy's own work included.
+        operating_points: named sets of thresholds with their validation figures.
+        task: name of the data set.
+        model: settings that built the network.
+        normalisation: how the features are normalised, and where.
+        licence: licence of the training data.
+        attribution: whom to credit for the training data.
+        writer: what wrote the file, with its version.
+        policy_settings: what the policy learned, as `Policy.to_dict` says it without the name; empty for most.
+    """
+
+    labels: tuple[str, ...]
+    input: str
+    clip_samples: int
+    features: FeatureConfig
+    policy: str
+    exits: tuple[Cost, ...]
+    operating_points: Mapping[str, OperatingPoint]
+    task: str
+    model: Mapping[str, Any]
+    normalisation: str
+    licence: str
+    attribution: str
+    writer: str
+    policy_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in _TEXTS:
+            _require(isinstance(getattr(self, name), str), name, getattr(self, name), "text")
+            check_text(name, getattr(self, name))
+        _require(
+            len(self.labels) >= 2 and all(isinstance(label, str) and label for label in self.labels),
+            "labels",
+            list(self.labels),
+            "at least two non-empty names",
+        )
+        _require(len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "names that all differ")
+        for label in self.labels:
+            check_text("label", label)
+        _require(self.input in INPUTS, "input", self.input, f"one of {', '.join(INPUTS)}")
+        _require(
+            _is_count(self.clip_samples) and self.clip_samples <= MAX_CLIP_SAMPLES,
+            "clip_samples",
+            self.clip_samples,
+            f"a whole number of at least 1 and at most {MAX_CLIP_SAMPLES}",
+        )
+        _require(len(self.exits) >= 1, "exits", list(self.exits), "the cost of at least one exit")
+        if self.policy_settings:
+            learned = policies.from_dict(self.policy_dict)
+            _require(
+                learned.fits(exits=len(self.exits), classes=len(self.labels)),
+                "policy_settings",
+                dict(self.policy_settings),
+                f"of a network with {len(self.exits)} exits and {len(self.labels)} classes",
+            )
+        for name, point in self.operating_points.items():
+            _require(name == point.name, "operating_points", name, f"filed under its own name {point.name!r}")
+            _require(
+                len(point.thresholds) == len(self.exits) - 1,
+                f"operating_points[{name!r}].thresholds",
+                list(point.thresholds),
+                f"{len(self.exits) - 1} values for {len(self.exits)} exits",
+            )
+
+    @property
+    def policy_dict(self) -> dict[str, Any]:
+        """The policy and what it learned, for `policies.from_dict`."""
+        return {"name": self.policy, **self.policy_settings}
+
+    @property
+    def normalises_level(self) -> bool:
+        """Whether the network brings every clip to one level; files of earlier versions do not say, and do not."""
+        return self.model.get("levels") == "normalised"
+
+    def to_json(self) -> bytes:
+        """The metadata as UTF-8 JSON with its format version."""
+        values: dict[str, Any] = {"format": FORMAT_VERSION}
+        for field in dataclasses.fields(self):
+            values[field.name] = getattr(self, field.name)
+        values["features"] = self.features.to_dict()
+        values["exits"] = [cost.to_dict() for cost in self.exits]
+        values["operating_points"] = {name: point.to_dict() for name, point in self.operating_points.items()}
+        values["model"] = dict(self.model)
+        values["policy_settings"] = dict(self.policy_settings)
+        try:
+            data = json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
+            strict_json.loads(data)  # what is written can be read
+        except (TypeError, ValueError) as error:
+            raise ArgumentError(f"metadata cannot be written as JSON: {error}") from error
+        return data
+
+    @classmethod
+    def from_json(cls, data: bytes) -> Metadata:
+        """The metadata that `to_json` wrote.
+
+        `core/metadata.cpp` of the native library refuses the same; the tests run one corpus through both.
+
+        Raises:
+            ModelFileError: not JSON as `bnn_exit.strict_json` reads it, a newer format, a setting that is missing, or
+                one that breaks a rule.
+        """
+        values = {"policy_settings": {}, **_parse(data)}
+        fields = [field.name for field in dataclasses.fields(cls)]
+        missing = [name for name in fields if name not in values]
+        if missing:
+            raise ModelFileError(f"the {METADATA_NAME} metadata lacks {', '.join(missing)}: export the model again")
+        try:
+            return cls(
+                **{
+                    **{name: values[name] for name in fields},
+                    "labels": tuple(_typed(values, "labels", list)),
+                    "features": _features(_typed(values, "features", dict)),
+                    "exits": tuple(Cost.from_dict(cost) for cost in _typed(values, "exits", list)),
+                    "operating_points": {
+                        name: OperatingPoint.from_dict(point)
+                        for name, point in _typed(values, "operating_points", dict).items()
+                    },
+                    "model": _typed(values, "model", dict),
+                    "policy_settings": _typed(values, "policy_settings", dict),
+                }
+            )
+        except (BnnExitError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:
+            raise ModelFileError(f"the {METADATA_NAME} metadata is not usable: {error}") from error
+
+
+def _parse(data: bytes) -> dict[str, Any]:
+    try:
+        values = strict_json.loads(data)
+    except ValueError as error:
+        raise ModelFileError(
+            f"the {METADATA_NAME} metadata is not JSON that can be read ({error}): export the model again"
+        ) from error
+    version = values.get("format") if isinstance(values, dict) else None
+    if version is None or not _is_count(version):
+        raise ModelFileError(f"the {METADATA_NAME} metadata has no format version: export the model again")
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"this file is of format {version}, this bnn_exit reads up to {FORMAT_VERSION}: update it, then {INSTALL}"
+        )
+    return values
+
+
+def _features(values: dict[str, Any]) -> FeatureConfig:
+    # A default of this version need not be what the file was trained with.
+    missing = [field.name for field in dataclasses.fields(FeatureConfig) if field.name not in values]
+    features = FeatureConfig.from_dict(values)
+    if missing:
+        raise ArgumentError(f"features lack {', '.join(missing)}")
+    return features
+
+
+def _typed(values: dict[str, Any], name: str, kind: type) -> Any:
+    _require(isinstance(values[name], kind), name, values[name], f"a {kind.__name__}")
+    return values[name]
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _require(condition: bool, name: str, value: object, rule: str) -> None:
+    if not condition:
+        shown = repr(value)
+        raise ArgumentError(f"{name} is {shown if len(shown) <= 200 else shown[:200] + '...'}, but must be {rule}")

@@ -1,0 +1,182 @@
+"""`model.tflite` as it is read: checked, with the positions of its inputs and outputs."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from bnn_exit import pretrained
+from bnn_exit.errors import ArgumentError, ModelFileError, describe_os_error, one_of
+from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
+from bnn_exit.policies import rule
+
+SIGNATURE = "serving_default"
+OUTPUTS = {"probabilities": "float32", "exit_index": "int32", "score": "float32"}
+"""Name -> element type."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelFile:
+    """A model file that was read and found whole.
+
+    Attributes:
+        path: where it was read from.
+        data: the file.
+        metadata: what it says about itself.
+        model: its network.
+        inputs: name ("log_mel" or "waveform", "thresholds") -> position among the inputs of the main subgraph.
+        outputs: name ("probabilities", "exit_index", "score") -> position among its outputs.
+    """
+
+    path: Path
+    data: bytes = dataclasses.field(repr=False)
+    metadata: Metadata
+    model: flatbuffer.Model = dataclasses.field(repr=False)
+    inputs: Mapping[str, int]
+    outputs: Mapping[str, int]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Its parts are views of the bytes, which follow from them.
+        return _decode_at, (self.data, self.path)
+
+    def thresholds(
+        self, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.float32]:
+        """The thresholds [exits - 1] that the name of an operating point or the numbers themselves stand for.
+
+        Raises:
+            ArgumentError: an unknown operating point, or thresholds of the wrong number or out of range.
+        """
+        points, exits = self.metadata.operating_points, len(self.metadata.exits)
+        if thresholds is None:
+            if not points:
+                raise ArgumentError(f"{self.path} has no operating points: give {exits - 1} thresholds")
+            thresholds = points[one_of("operating point", operating_point, points)].thresholds
+        return rule.check_thresholds(thresholds, exits=exits)
+
+    def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
+        """What the network takes, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
+        arrays = {self.metadata.input: clip, "thresholds": thresholds}
+        main = self.model.subgraphs[0]
+        return [
+            np.ascontiguousarray(arrays[name], np.float32).reshape(main.tensors[main.inputs[position]].shape)
+            for name, position in sorted(self.inputs.items(), key=lambda item: item[1])
+        ]
+
+    def answer(self, results: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float32], int, float]:
+        """Probabilities [classes], exit and score from what the network returns, in its order.
+
+        Raises:
+            ModelFileError: they are not of the types and sizes that the file promises.
+        """
+        sizes = {"probabilities": len(self.metadata.labels), "exit_index": 1, "score": 1}
+        found = {name: np.ravel(results[position]) for name, position in self.outputs.items()}
+        for name, values in found.items():
+            if (values.dtype, values.size) != (OUTPUTS[name], sizes[name]):
+                raise ModelFileError(
+                    f"{self.path}: the network returned {values.size} values of {values.dtype} as {name}, "
+                    f"but must return {sizes[name]} of {OUTPUTS[name]}: export the model again"
+                )
+        exit_index = int(found["exit_index"][0])
+        if not 0 <= exit_index < len(self.metadata.exits):
+            raise ModelFileError(
+                f"{self.path}: the network left at exit {exit_index} of {len(self.metadata.exits)}: export it again"
+            )
+        return np.array(found["probabilities"]), exit_index, float(found["score"][0])
+
+
+def read(path: str | os.PathLike[str]) -> ModelFile:
+    """Read a model file without TensorFlow and check that it is whole and consistent.
+
+    Args:
+        path: the file, such as RUN/model.tflite, or the name of a model that comes with the package; a path that exists
+            wins.
+
+    Raises:
+        ArgumentError: what looks like a name is none, and no file either.
+        ModelFileError: missing, unreadable, truncated or damaged, not a TFLite file, not written by bnn_exit,
+            of a newer format, or metadata and network do not fit together.
+    """
+    place = pretrained.resolve(path)
+    if place.is_dir():
+        raise ModelFileError(f"{place} is a folder: give the model file, such as {place / 'model.tflite'}")
+    try:
+        data = place.read_bytes()
+    except OSError as error:
+        raise ModelFileError(f"cannot read the model file: {describe_os_error(error)}") from error
+    return decode(data, place=place)
+
+
+def decode(data: bytes, *, place: Path) -> ModelFile:
+    """The model file with these bytes, checked as `read` checks it; errors call it `place`, where nothing is read."""
+    try:
+        return _read(place, data)
+    except ModelFileError as error:
+        raise ModelFileError(f"{place}: {error}") from error
+
+
+def _decode_at(data: bytes, place: Path) -> ModelFile:
+    return decode(data, place=place)
+
+
+def _read(place: Path, data: bytes) -> ModelFile:
+    model = flatbuffer.read(data)
+    if METADATA_NAME not in model.metadata:
+        raise ModelFileError(
+            "this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export"
+        )
+    metadata = Metadata.from_json(model.metadata[METADATA_NAME])
+    inputs, outputs = _wiring(model, metadata)
+    return ModelFile(place, data, metadata, model, inputs, outputs)
+
+
+def _wiring(model: flatbuffer.Model, metadata: Metadata) -> tuple[dict[str, int], dict[str, int]]:
+    """Positions of the named inputs and outputs. Names count, never order: LCE orders outputs as it likes."""
+    signature = model.signatures.get(SIGNATURE)
+    if signature is None or signature.subgraph != 0:
+        raise ModelFileError(f"the signature {SIGNATURE} of the main subgraph is missing: export the model again")
+    main = model.subgraphs[0]
+    frames = metadata.features.num_frames(metadata.clip_samples)
+    clip = {"log_mel": (1, frames, metadata.features.num_mels, 1), "waveform": (1, metadata.clip_samples)}
+    input_shapes = {metadata.input: clip[metadata.input], "thresholds": (len(metadata.exits) - 1,)}
+    output_shapes = {"probabilities": (1, len(metadata.labels)), "exit_index": (1,), "score": (1,)}
+    inputs = {
+        name: _position(main, "input", name, signature.inputs, main.inputs, shape, "float32")
+        for name, shape in input_shapes.items()
+    }
+    outputs = {
+        name: _position(main, "output", name, signature.outputs, main.outputs, shape, OUTPUTS[name])
+        for name, shape in output_shapes.items()
+    }
+    for kind, positions, tensors in (("inputs", inputs, main.inputs), ("outputs", outputs, main.outputs)):
+        if sorted(positions.values()) != list(range(len(tensors))):
+            raise ModelFileError(
+                f"the network has {len(tensors)} {kind}, but must have exactly {', '.join(positions)}, each once"
+            )
+    return inputs, outputs
+
+
+def _position(
+    main: flatbuffer.Subgraph,
+    kind: str,
+    name: str,
+    named: Mapping[str, int],
+    listed: tuple[int, ...],
+    shape: tuple[int, ...],
+    dtype: str,
+) -> int:
+    if named.get(name) not in listed:
+        raise ModelFileError(f"the signature {SIGNATURE} has no {kind} {name}: export the model again")
+    tensor = main.tensors[named[name]]
+    if (tensor.shape, tensor.dtype) != (shape, dtype):
+        raise ModelFileError(
+            f"{kind} {name} is {tensor.dtype} {list(tensor.shape)}, but the metadata says {dtype} {list(shape)}"
+        )
+    return listed.index(named[name])

@@ -1,0 +1,96 @@
+"""What the commands that train share: options of the data, a new folder for a run, and what is written at its start."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from bnn_exit.command_line import positive_int
+from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.features import FeatureConfig
+
+RECIPE = "default: the recipe's"
+"""In the help of an option that the recipe decides if it is not given."""
+
+
+def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
+    """The options that say what is learned; `tasks` lists the choices."""
+    data = arguments.add_argument_group("data")
+    data.add_argument("--task", metavar="NAME", help=f"{tasks} (default: synthetic)")
+    data.add_argument("--data-dir", metavar="DIR", help="folder with the data; without it the task downloads its own")
+    data.add_argument("--words", metavar="12|all", help="speech_commands: 12 for ten words, unknown and silence")
+    data.add_argument("--fold", type=int, metavar="1..5", help="esc10, esc50: the fold to test on")
+    data.add_argument(
+        "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
+    )
+    data.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting of the log-mel features, such as hop_ms=20 or num_mels=40: coarser is faster, finer more "
+        "accurate; repeatable (bnn_exit.FeatureConfig lists them)",
+    )
+    data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
+
+
+def add_training_options(training: Any) -> None:
+    """The options of a training, to its group of arguments; what is not given stands in the recipe."""
+    training.add_argument(
+        "--epochs", type=positive_int, help=f"passes over the data: more is more accurate, slower ({RECIPE})"
+    )
+    training.add_argument(
+        "--batch-size",
+        type=positive_int,
+        help=f"clips a step: fewer make more steps of an epoch, often more accurate, and slower ({RECIPE})",
+    )
+    training.add_argument(
+        "--learning-rate",
+        type=float,
+        help=f"peak of the cosine schedule: higher learns more in few epochs, until it fails to learn ({RECIPE})",
+    )
+    training.add_argument("--seed", type=int, help=f"of weights, order and augmentation ({RECIPE}, 0)")
+
+
+def data_options(options: argparse.Namespace) -> dict[str, Any]:
+    """What was given of them, as arguments for `audio_tasks.load`."""
+    return {
+        "data_dir": options.data_dir,
+        "cache_dir": options.cache_dir,
+        **given(options, "words", "fold"),
+        **_pairs("--option", options.option),
+    }
+
+
+def feature_options(options: argparse.Namespace, usual: FeatureConfig) -> FeatureConfig:
+    """The log-mel features: the usual ones, with what was given."""
+    return FeatureConfig.from_dict({**usual.to_dict(), **_pairs("--feature", options.feature)})
+
+
+def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The named options that were given."""
+    return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+
+
+def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentParser, *, free: tuple[str, ...]) -> None:
+    """ArgumentError for an option of a training that is resumed, save --resume, the places of data and those `free`."""
+    free = ("resume", "data_dir", "cache_dir", *free)
+    usual = arguments.parse_args([])
+    for name, value in vars(options).items():
+        if name not in free and value != getattr(usual, name):
+            raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a training that is resumed: leave it out")
+
+
+def _pairs(name: str, pairs: list[str]) -> dict[str, Any]:
+    """The values of a repeated NAME=VALUE option; what is no JSON is text."""
+    values = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals or not key:
+            raise ArgumentError(f"{name} is {pair!r}, but must be NAME=VALUE")
+        try:
+            values[key] = json.loads(text)
+        except json.JSONDecodeError:
+            values[key] = text
+    return values

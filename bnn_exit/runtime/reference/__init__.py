@@ -1,0 +1,1 @@
+"""The NumPy interpreter: needs nothing else, and judges the other backends."""

@@ -1,0 +1,1 @@
+"""Every configuration class and the recipes. None of it needs TensorFlow."""

@@ -1,0 +1,54 @@
+"""Which network is built, and the names of what there is to choose from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bnn_exit.errors import one_of
+from bnn_exit.settings.base import Config
+
+BACKBONES = ("quicknet", "birealnet", "real_to_binary", "binary_densenet")
+"""Each is the function of this name in the module of this name in `bnn_exit.models.backbones`."""
+
+SIZES = ("small", "base", "large")
+"""Of every backbone."""
+
+HEADS = ("grid", "pooled", "strided", "auxiliary")
+"""Each is the function NAME_head in `bnn_exit.models.heads`."""
+
+PRECISIONS = ("binary", "real_weights", "float")
+"""binary: activations and kernels of one bit. real_weights: activations of one bit, float kernels (Martinez et al.
+2020, section 4.2). float: the full-precision twin, with a ReLU in the place of each sign."""
+
+LEVELS = ("kept", "normalised")
+"""kept: a quiet clip stays quiet. normalised: the network amplifies or attenuates each clip to the average level of the
+training split, quiet clips by at most 40 dB."""
+
+INPUTS = ("log_mel", "waveform")
+"""What a model file may take. With waveform the front end is in the file."""
+
+
+@dataclass(frozen=True)
+class ModelConfig(Config):
+    """Which network to build; enough to build it again.
+
+    Attributes:
+        backbone: a name in BACKBONES.
+        size: "small", "base" or "large"; larger is more accurate and slower.
+        head: a name in HEADS.
+        precision: a name in PRECISIONS; only a binary network becomes a file for a device.
+        levels: a name in LEVELS: what becomes of clips that are quieter or louder than those of the training split.
+    """
+
+    backbone: str = "quicknet"
+    size: str = "base"
+    head: str = "grid"
+    precision: str = "binary"
+    levels: str = "kept"
+
+    def __post_init__(self) -> None:
+        one_of("backbone", self.backbone, BACKBONES)
+        one_of("size", self.size, SIZES)
+        one_of("head", self.head, HEADS)
+        one_of("precision", self.precision, PRECISIONS)
+        one_of("levels", self.levels, LEVELS)

@@ -1,0 +1,156 @@
+"""Every setting of a run, as config.json of its folder has them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from bnn_exit.errors import INSTALL, ArgumentError, DataError, one_of
+from bnn_exit.files import read_json_object, write_json
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.model import INPUTS, ModelConfig
+from bnn_exit.settings.recipes import TeacherRecipe
+from bnn_exit.settings.training import TrainConfig
+
+CONFIG = "config.json"
+FORMAT_VERSION = 1
+
+_Settings = TypeVar("_Settings")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunTask:
+    """What a run remembers of its task: enough to load it again, and to export without it.
+
+    Attributes:
+        name, options: `audio_tasks.load(name, features=features, **options)` loads it.
+        labels, clip_samples, features, licence, attribution: as in the task.
+    """
+
+    name: str
+    options: dict[str, Any]
+    labels: tuple[str, ...]
+    clip_samples: int
+    features: FeatureConfig
+    licence: str
+    attribution: str
+
+    @classmethod
+    def of(cls, task: Any) -> RunTask:
+        """Of a loaded task."""
+        return cls(**{field.name: getattr(task, field.name) for field in dataclasses.fields(cls)})
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values."""
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        return {**values, "features": self.features.to_dict()}
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """(frames, mels, 1)"""
+        return self.features.num_frames(self.clip_samples), self.features.num_mels, 1
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> RunTask:
+        """From `to_dict`."""
+        features, labels = FeatureConfig.from_dict(values["features"]), tuple(values["labels"])
+        for name in ("name", "licence", "attribution"):
+            if not isinstance(values[name], str):
+                raise ArgumentError(f"{name} is {values[name]!r}, but must be text")
+        if not isinstance(values["labels"], list) or not all(isinstance(label, str) for label in labels):
+            raise ArgumentError(f"labels is {values['labels']!r}, but must be a list of texts")
+        if not isinstance(values["options"], dict):
+            raise ArgumentError(f"options is {values['options']!r}, but must be settings")
+        samples = values["clip_samples"]
+        if not isinstance(samples, int) or isinstance(samples, bool) or not 1 <= samples < 2**31:
+            raise ArgumentError(f"clip_samples is {samples!r}, but must be a whole number of at least 1")
+        return cls(**{**values, "features": features, "labels": labels})
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Every setting of a run.
+
+    Attributes:
+        task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
+        distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
+            `settings.plan.Plan`, or for one step the settings of `settings.distillation.DistillConfig`.
+        teacher: how the teacher "auto" is trained.
+        input: what model.tflite takes, "log_mel" or "waveform".
+    """
+
+    task: RunTask
+    model: ModelConfig
+    augment: AugmentConfig
+    training: TrainConfig
+    distillation: dict[str, Any] | None = None
+    teacher: TeacherRecipe = dataclasses.field(default_factory=TeacherRecipe)
+    input: str = INPUTS[0]
+
+    def save(self, folder: Path) -> None:
+        """Write config.json."""
+        write_json(
+            folder / CONFIG,
+            {
+                "format": FORMAT_VERSION,
+                "task": self.task.to_dict(),
+                "features": self.task.features.to_dict(),
+                "model": self.model.to_dict(),
+                "augment": self.augment.to_dict(),
+                "training": self.training.to_dict(),
+                "distillation": self.distillation,
+                "teacher": self.teacher.to_dict(),
+                "input": self.input,
+            },
+        )
+
+    @classmethod
+    def load(cls, folder: Path, *, advice: str = "start the training again") -> RunConfig:
+        """Read config.json; DataError, which ends in `advice`, if the folder is no run or it cannot be read."""
+        path = folder / CONFIG
+        if not path.is_file():
+            raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
+
+        def made(values: dict[str, Any]) -> RunConfig:
+            if "model" not in values and "teacher" in values:
+                raise DataError(
+                    f"{str(folder)!r} is a teacher, not a run of a student: python -m distill.train_teacher --resume "
+                    f"{folder} goes on with it, and --teacher {folder} learns from it"
+                )
+            distillation = values.get("distillation")
+            if not isinstance(distillation, (dict, type(None))):
+                raise ArgumentError(f"distillation is {distillation!r}, but must be null or settings")
+            return cls(
+                RunTask.from_dict(values["task"]),
+                ModelConfig.from_dict(values["model"]),
+                AugmentConfig.from_dict(values["augment"]),
+                TrainConfig.from_dict(values["training"]),
+                distillation,
+                TeacherRecipe.from_dict(values.get("teacher", {})),
+                one_of("input", values.get("input", INPUTS[0]), INPUTS),
+            )
+
+        return read_settings(path, made, advice=advice)
+
+
+def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:
+    """What `made` makes of the settings in a config.json.
+
+    Raises:
+        DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` says what to do.
+    """
+    try:
+        values = read_json_object(path)
+        if values["format"] > FORMAT_VERSION:
+            raise DataError(
+                f"{path} is of format {values['format']}, this bnn_exit reads up to {FORMAT_VERSION}: "
+                f"update it, then {INSTALL}"
+            )
+        return made(values)
+    except DataError:
+        raise
+    except Exception as error:  # the folder may come from elsewhere: whatever nonsense in it runs into
+        raise DataError(f"{path} cannot be read ({error!r}): {advice}") from error

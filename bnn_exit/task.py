@@ -1,0 +1,90 @@
+"""What this package needs of a task. `audio_tasks` has them; anything with these attributes serves as well."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from bnn_exit.settings.features import FeatureConfig
+
+
+class TaskInfo(Protocol):
+    """What a model file and a run folder keep of a task: a Task has it, and so has what a run remembers of one."""
+
+    @property
+    def name(self) -> str:
+        """As `audio_tasks.load` knows it."""
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def clip_samples(self) -> int:
+        """Length of a clip."""
+
+    @property
+    def features(self) -> FeatureConfig:
+        """The log-mel settings."""
+
+    @property
+    def licence(self) -> str:
+        """Licence of the data."""
+
+    @property
+    def attribution(self) -> str:
+        """Whom to credit for the data."""
+
+
+class Split(Protocol):
+    """Labelled clips."""
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """A stable name for each clip."""
+
+    @property
+    def labels(self) -> np.ndarray:
+        """int32 [clips]."""
+
+    def __len__(self) -> int:
+        """Clips."""
+
+    def waveform(self, index: int) -> np.ndarray:
+        """Clip `index` as float32 [clip_samples] in [-1, 1]."""
+
+
+class Task(TaskInfo, Protocol):
+    """Labelled clips to learn from, to choose thresholds with and to test on."""
+
+    @property
+    def train(self) -> Split:
+        """The clips to learn from."""
+
+    @property
+    def validation(self) -> Split:
+        """The clips to choose weights and thresholds with."""
+
+    @property
+    def num_classes(self) -> int:
+        """How many labels there are."""
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Shape of one network input: (frames, mels, 1)."""
+
+    @property
+    def noise(self) -> Sequence[np.ndarray]:
+        """Background recordings to mix into training clips."""
+
+    @property
+    def skipped(self) -> dict[str, Any]:
+        """How many files could not be used, by reason."""
+
+    def split(self, name: str) -> Split:
+        """The split called `name`."""
+
+    def log_mel(self, split_name: str) -> np.ndarray:
+        """Features of a split, float32 [clips, frames, mels]."""

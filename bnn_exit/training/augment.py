@@ -1,0 +1,152 @@
+"""Random changes of a training clip's log-mel, in the graph and stateless: a function of seed, epoch and clip."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from bnn_exit._keras import tf
+from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.features import FeatureConfig
+
+_BANK_SIZE = 1024
+
+
+def _described(config: AugmentConfig) -> str:
+    """The settings, without those that came later where they are off: what earlier runs kept stays theirs."""
+    later = ("attenuation_probability", "attenuation_db") if not config.attenuation_probability else ()
+    names = [field.name for field in dataclasses.fields(config) if field.name not in later]
+    return f"AugmentConfig({', '.join(f'{name}={getattr(config, name)!r}' for name in names)})"
+
+
+class Augmenter:
+    """Changes log-mel clips `[frames, mels]` at random.
+
+    Args:
+        config: how much.
+        features: the log-mel specification, for units.
+        frames, mels: shape of a clip.
+        fill: `[mels]` that a masked part shows: the mean of each band.
+        noise: log-mel `[noise_frames, mels]` of background noise, longer than a clip, or None.
+        seed: of the whole run.
+
+    Attributes:
+        identity: what decides the changes; the same clips are changed alike where it is the same.
+    """
+
+    def __init__(
+        self,
+        config: AugmentConfig,
+        *,
+        features: FeatureConfig,
+        frames: int,
+        mels: int,
+        fill: np.ndarray,
+        noise: np.ndarray | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._config, self._frames, self._seed = config, frames, seed
+        self.identity = f"{_described(config)} {features} seed={seed}"
+        self._silence = float(np.log(features.log_offset))
+        self._shift_frames = round(config.time_shift_ms / 1000 * features.sample_rate_hz / features.hop_samples)
+        self._fill = tf.constant(fill, tf.float32)
+        use_noise = noise is not None and len(noise) > frames and config.noise_probability > 0
+        self._noise: tf.Tensor | None = tf.constant(noise, tf.float32) if use_noise else None
+        time_masks, mel_masks = _mask_banks(frames, mels, config, seed)
+        self._time_masks, self._mel_masks = tf.constant(time_masks), tf.constant(mel_masks)
+
+    def __call__(self, log_mel: tf.Tensor, clip: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        """A changed copy of `log_mel` `[frames, mels]`; `clip` (its index) and `epoch` are int scalars."""
+        config = self._config
+        # All chance comes from this one draw, so a clip's fate depends on (seed, epoch, clip) and on nothing else.
+        key = tf.random.experimental.stateless_fold_in(
+            tf.stack([tf.cast(self._seed, tf.int64), tf.cast(epoch, tf.int64)]), tf.cast(clip, tf.int64)
+        )
+        # Drawn in sequence: a change that needs one more leaves those before it as they are.
+        chance = tf.unstack(tf.random.stateless_uniform([11], key))
+        log_mel = _stretched(log_mel, chance[7], reach=config.tempo_change, centre=0.5)
+        log_mel = tf.transpose(_stretched(tf.transpose(log_mel), chance[8], reach=config.frequency_warp, centre=0.0))
+        log_mel = self._shift(log_mel, chance[0])
+        log_mel += (2 * chance[1] - 1) * config.gain_db * _NATS_PER_DECIBEL
+        if self._noise is not None:
+            noisy = self._add_noise(log_mel, self._noise, chance[2], chance[3])
+            log_mel = tf.where(chance[4] < config.noise_probability, noisy, log_mel)
+        keep_frames = self._time_masks[tf.cast(chance[5] * _BANK_SIZE, tf.int32)]
+        keep_mels = self._mel_masks[tf.cast(chance[6] * _BANK_SIZE, tf.int32)]
+        log_mel = tf.where(keep_frames[:, None] & keep_mels[None, :], log_mel, self._fill)
+        if not config.attenuation_probability:
+            return log_mel
+        quieter = self._attenuated(log_mel, chance[10] * config.attenuation_db)
+        return tf.where(chance[9] < config.attenuation_probability, quieter, log_mel)
+
+    def _attenuated(self, log_mel: tf.Tensor, decibels: tf.Tensor) -> tf.Tensor:
+        """The log-mel of the same waveform, attenuated: the offset that the features add does not fall with it.
+
+        ln(g p + offset), where log_mel is ln(p + offset); so it is ln(g exp(log_mel) + (1 - g) offset).
+        """
+        log_gain = -decibels * _NATS_PER_DECIBEL
+        offset = self._silence + tf.math.log(-tf.math.expm1(log_gain))
+        return tf.reduce_logsumexp(tf.stack([log_mel + log_gain, tf.fill(tf.shape(log_mel), offset)]), axis=0)
+
+    def _shift(self, log_mel: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        start = tf.cast(chance * (2 * self._shift_frames + 1), tf.int32)
+        if self._config.wrap_shift:
+            return tf.roll(log_mel, start - self._shift_frames, axis=0)
+        padding = [[self._shift_frames, self._shift_frames], [0, 0]]
+        padded = tf.pad(log_mel, padding, constant_values=self._silence)
+        return padded[start : start + self._frames]
+
+    def _add_noise(self, log_mel: tf.Tensor, noise: tf.Tensor, where: tf.Tensor, level: tf.Tensor) -> tf.Tensor:
+        """Mel powers of independent sounds add up: |x + n|^2 is |x|^2 + |n|^2 on average."""
+        start = tf.cast(where * tf.cast(tf.shape(noise)[0] - self._frames, tf.float32), tf.int32)
+        noise = noise[start : start + self._frames]
+        lowest, highest = self._config.snr_db
+        ratio_db = lowest + (highest - lowest) * level
+        gain = _log_mean_power(log_mel) - _log_mean_power(noise) - ratio_db * _NATS_PER_DECIBEL
+        return tf.reduce_logsumexp(tf.stack([log_mel, noise + gain]), axis=0)
+
+
+def _stretched(rows: tf.Tensor, chance: tf.Tensor, *, reach: float, centre: float) -> tf.Tensor:
+    """`rows` at places further apart or closer by up to `reach`, read between rows; the row at `centre` stays.
+
+    `centre` is a share of the rows; beyond the first and last row, these go on.
+    """
+    if not reach:
+        return rows
+    last = rows.shape[0] - 1
+    distance = tf.range(last + 1, dtype=tf.float32) - centre * last
+    place = tf.clip_by_value(centre * last + distance * (1 + (2 * chance - 1) * reach), 0.0, float(last))
+    before = tf.cast(place, tf.int32)
+    share = (place - tf.cast(before, tf.float32))[:, None]
+    return (1 - share) * tf.gather(rows, before) + share * tf.gather(rows, tf.minimum(before + 1, last))
+
+
+_NATS_PER_DECIBEL = float(np.log(10) / 10)
+
+
+def _log_mean_power(log_mel: tf.Tensor) -> tf.Tensor:
+    return tf.reduce_logsumexp(log_mel) - tf.math.log(tf.cast(tf.size(log_mel), tf.float32))
+
+
+def _mask_banks(frames: int, mels: int, config: AugmentConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Masks to choose from, True where a clip is kept: bool `[bank, frames]` and `[bank, mels]`.
+
+    tensorflow-io's masks draw from a stateful generator, so a run that is resumed would get others. Drawn once in a
+    graph of their own, with its seed, and chosen from without state, they are the same in every run.
+    """
+    import tensorflow_io as tfio
+
+    v1 = tf.compat.v1
+    with tf.Graph().as_default():
+        tf.random.set_seed(seed)
+
+        # One mask at a time: parallel iterations would take their numbers from the generator in any order.
+        def draw(mask_one: object) -> tf.Tensor:
+            return tf.map_fn(mask_one, tf.range(_BANK_SIZE), fn_output_signature=tf.float32, parallel_iterations=1)
+
+        time_masks = draw(lambda _: tfio.audio.time_mask(tf.ones([frames, 1]), max(1, config.time_mask_frames))[:, 0])
+        mel_masks = draw(lambda _: tfio.audio.freq_mask(tf.ones([1, mels]), max(1, config.frequency_mask_mels))[0])
+        with v1.Session() as session:
+            time_values, mel_values = session.run([time_masks, mel_masks])
+    return time_values > 0, mel_values > 0

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+
+from audio_tasks import TASKS
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.settings import recipes
+from bnn_exit.settings.training import TrainConfig
+
+
+def load(source, *, task):
+    return recipes.load(source, task=task, tasks=TASKS)
+
+
+def written(tmp_path, values):
+    path = tmp_path / "mine.json"
+    path.write_text(values if isinstance(values, str) else json.dumps(values))
+    return str(path)
+
+
+@pytest.mark.parametrize("name", ["fast", "standard", "best"])
+@pytest.mark.parametrize("task", ["speech_commands", "esc10", "esc50", "synthetic", "folder"])
+def test_every_recipe_can_be_read_for_every_task_and_back(name, task):
+    recipe = load(name, task=task)
+    assert recipes.Recipe.from_dict(recipe.to_dict()) == recipe
+    assert "two cores" in recipe.about
+
+
+def test_longer_recipes_train_longer_and_larger():
+    fast, standard, best = (load(name, task="speech_commands") for name in ("fast", "standard", "best"))
+    assert fast.training.epochs < standard.training.epochs < best.training.epochs
+    assert [recipe.model.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
+    assert [recipe.teacher.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
+
+
+@pytest.mark.parametrize("task", ["speech_commands", "esc10", "synthetic"])
+def test_longer_recipes_train_their_teachers_longer(task):
+    found = [load(name, task=task) for name in ("fast", "standard", "best")]
+    epochs = [recipe.teacher.training.epochs for recipe in found]
+    assert epochs == {"speech_commands": [12, 40, 60], "esc10": [30, 60, 120], "synthetic": [12, 20, 60]}[task]
+    # Of few clips the warm-up must not be most of the training: they take smaller batches and a shorter one.
+    few = task != "speech_commands"
+    expected = [(16, 100) if few else (32, 200)] * 3
+    assert [(recipe.teacher.training.batch_size, recipe.teacher.training.warmup_steps) for recipe in found] == expected
+
+
+def test_a_task_changes_single_settings(tmp_path):
+    path = written(
+        tmp_path,
+        {
+            "default": {"training": {"epochs": 7, "seed": 3}, "distillation": {"teachers": ["auto"]}},
+            "esc10": {"training": {"epochs": 9}, "distillation": None, "teacher": {"training": {"epochs": 2}}},
+            "esc50": "esc10",
+        },
+    )
+    assert load(path, task="folder").training == TrainConfig(epochs=7, seed=3)
+    changed = load(path, task="esc50")
+    assert changed.training == TrainConfig(epochs=9, seed=3)
+    assert changed.distillation is None
+    assert changed.teacher.training.epochs == 2
+    assert changed == load(path, task="esc10")
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ("{", DataError, "is no JSON"),
+        ([], ArgumentError, 'must be of the form {"default"'),
+        ({"default": {"trainning": {}}}, ArgumentError, "trainning.*did you mean 'training'"),
+        ({"default": {"training": {"epochs": 0}}}, ArgumentError, "epochs is 0, but must be at least 1"),
+        ({"default": {"model": 5}}, ArgumentError, 'model is 5, but must be settings such as {"backbone": "quicknet"}'),
+        (
+            {"default": {"training": [1]}},
+            ArgumentError,
+            r'training is \[1\], but must be settings such as {"epochs": 40}',
+        ),
+        ({"default": {"features": None}}, ArgumentError, "features is null, but must be settings such as {"),
+        ({"default": {"augment": "x"}}, ArgumentError, 'augment is "x", but must be settings such as {'),
+        ({"default": {"teacher": 5}}, ArgumentError, 'teacher is 5, but must be settings such as {"size": "base"}'),
+        ({"default": {"teacher": {"training": 5}}}, ArgumentError, "training is 5, but must be settings such as {"),
+        ({"default": {"training": {"exit_weights": 5}}}, ArgumentError, "exit_weights is 5, but must be a list of num"),
+        (
+            {"default": {}, "esc11": {}},
+            ArgumentError,
+            "section is 'esc11', but must be one of about, default, .*'esc10'",
+        ),
+        *(
+            ({"default": {"augment": {"snr_db": value}}}, ArgumentError, "snr_db is .*, but must be two finite numbers")
+            for value in (5, ["a", "b"], [1, 2, 3], [9, 3], [True, 2], None)
+        ),
+        ({"default": {"augment": {"snr_db": [0, float("inf")]}}}, DataError, "is no JSON .*Infinity"),
+        ({"default": {}, "about": 5}, ArgumentError, "about is 5, but must be text"),
+        ({"default": {"distillation": 5}}, ArgumentError, "distillation is 5, but must be null or settings such as {"),
+        ({"default": {"distillation": "auto"}}, ArgumentError, 'distillation is "auto", but must be null or settings'),
+        ({"default": {"distillation": {"teachers": 5}}}, ArgumentError, "teachers is 5, but must be a list of paths"),
+        ({"default": {"distillation": {"teachers": [5]}}}, ArgumentError, r"teachers is \[5\], but must be a list of"),
+        (
+            {"default": {"distillation": {"plan": 5}}},
+            ArgumentError,
+            "plan is 5, but must be the name of a plan or FILE",
+        ),
+        ({"default": {}, "esc10": 3}, ArgumentError, "the section 'esc10' is 3, but must be settings"),
+    ],
+)
+def test_a_recipe_that_cannot_be_used_is_told(tmp_path, values, error, message):
+    with pytest.raises(error, match=message):
+        load(written(tmp_path, values), task="esc10")
+
+
+def test_an_unknown_recipe_is_told_with_the_nearest():
+    with pytest.raises(ArgumentError, match=r"--recipe is 'fats', but must be one of .*; did you mean 'fast'"):
+        load("fats", task="esc10")
+    with pytest.raises(DataError, match=r"'none.json' cannot be read \(No such file or directory\)"):
+        load("none.json", task="esc10")
