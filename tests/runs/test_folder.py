@@ -83,7 +83,8 @@ def test_a_point_that_does_not_fit_changes_nothing(run):
 
 
 def test_a_run_without_a_file_keeps_the_point_alone(tmp_path):
-    assert RunFolder(tmp_path).add_operating_points({"mine": point("mine", 0.1)}) == [tmp_path / "operating_points.json"]
+    path = tmp_path / "operating_points.json"
+    assert RunFolder(tmp_path).add_operating_points({"mine": point("mine", 0.1)}) == [path]
     assert RunFolder(tmp_path).operating_points() == {"mine": point("mine", 0.1)}
     (tmp_path / "operating_points.json").write_text("[]")
     with pytest.raises(
