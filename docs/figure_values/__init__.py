@@ -1,0 +1,13 @@
+"""Every figure that a page may show, by name, each made from a file in benchmarks/results."""
+
+from __future__ import annotations
+
+from figure_values import accuracy, calibration, difficulty, speed
+from figure_values.common import Figure
+
+FIGURES: dict[str, Figure] = {
+    **accuracy.FIGURES,
+    **calibration.FIGURES,
+    **difficulty.FIGURES,
+    **speed.FIGURES,
+}

@@ -1,0 +1,141 @@
+"""Accuracy of trained networks: benchmarks/results/accuracy*.json and levels.json."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from figure_values.common import Figure, link, percent, result, sentence, table, value
+
+HEAD = ("accuracy of each exit %", "`balanced` %", "its ops, M", "its ops, % of all", "its time, %", "file KB")
+
+NETWORKS = {
+    "words-large": "`large`, teacher, 30 epochs",
+    "words-large-seed1": "the same, second seed",
+    "words-large-seed2": "the same, third seed",
+    "words-standard-seed0": "standard recipe: `base`, from labels, 60 epochs",
+    "words-standard-seed1": "the same, second seed",
+    "words-standard-seed2": "the same, third seed",
+    "words-large-labels": "standard recipe, but `large`",
+    "words-best": "recipe `best`: `large`, the same teacher, 120 epochs",
+    "words-small": "`small`, from labels, 40 epochs",
+}
+CHOICES = {
+    "words-quicknet": "QuickNet, grid heads, from labels",
+    "words-birealnet": "Bi-Real Net",
+    "words-real-to-binary": "Real-to-Binary Net",
+    "words-binary-densenet": "BinaryDenseNet",
+    "words-pooled": "QuickNet, pooled heads",
+    "words-strided": "QuickNet, strided heads",
+    "words-auxiliary": "QuickNet, auxiliary heads",
+    "words-soft-labels": "QuickNet, grid heads, soft labels of a teacher",
+    "words-features": "the same, and features of the teacher",
+    "words-two-step": "the same in two steps, real weights first (24 epochs)",
+}
+BACKBONES = {
+    "quicknet": "QuickNet",
+    "birealnet": "Bi-Real Net",
+    "real-to-binary": "Real-to-Binary Net",
+    "binary-densenet": "BinaryDenseNet",
+}
+
+
+def row(name: str) -> list[str]:
+    """The cells of HEAD for a network."""
+    values = result(f"accuracy/{name}")
+    balanced = values["operating_points"]["balanced"]
+    return [
+        " / ".join(percent(figures["accuracy"]) for figures in values["exits"]),
+        percent(balanced["accuracy"]),
+        f"{balanced['mean_cost']['ops'] / 1e6:.2f}",
+        percent(balanced["relative_cost"]["ops"], 1),
+        percent(balanced["relative_time"]["native"], 1),
+        f"{values['file']['bytes'] / 1000:.0f}",
+    ]
+
+
+def networks(folder: Path, described: dict[str, str], what: str) -> str:
+    """A row for each network."""
+    rows = [(link(folder, f"accuracy/{name}"), about, *row(name)) for name, about in described.items()]
+    return table(("result", what, *HEAD), rows)
+
+
+def backbones() -> str:
+    """What each backbone costs at each exit."""
+    rows = []
+    for name, title in BACKBONES.items():
+        exits = result(f"accuracy/words-{name}")["exits"]
+        times = [" / ".join(f"{each['time_us'][runtime]:.0f}" for each in exits) for runtime in ("native", "lce")]
+        rows.append((title, " / ".join(f"{each['ops'] / 1e6:.2f}" for each in exits), *times))
+    return table(("backbone", "ops of each exit, M", "us of each exit, native", "us, LCE"), rows)
+
+
+def spread(group: str) -> str:
+    """Mean and standard deviation over the trainings of a group, exit by exit."""
+    values = result("accuracy")["groups"][group]
+    pairs = zip(values["mean"], values["deviation"], strict=True)
+    return " / ".join(f"{percent(middle)} ± {percent(each)}" for middle, each in pairs) + " %"
+
+
+def large_balanced() -> list[dict[str, Any]]:
+    """The operating point `balanced` of each training of `large`."""
+    rows = result("accuracy")["groups"]["best"]["rows"].values()
+    return [each["operating_points"]["balanced"] for each in rows]
+
+
+def large_on_validation() -> dict[str, float]:
+    """Best mean accuracy of the exits on validation of each large network, the best first."""
+    groups = result("accuracy")["groups"]
+    names = [name for group in ("best", "longer") for name in groups[group]["rows"]]
+    found = {}
+    for name in names:
+        steps = result(f"accuracy/{name}")["training"]["steps"]
+        found[name] = mean(steps[-1]["best_validation_accuracy"])
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def validation_order() -> str:
+    """The large networks as validation orders them."""
+    (first, best), (second, next_best), *others = large_on_validation().items()
+    return (
+        f"{first} {percent(best)} %, {second} {percent(next_best)} %, the others {percent(others[-1][1])} to "
+        f"{percent(others[0][1])} %"
+    )
+
+
+def last_exit(name: str) -> str:
+    """Accuracy of the last exit."""
+    return percent(result(f"accuracy/{name}")["exits"][-1]["accuracy"]) + " %"
+
+
+def esc10() -> str:
+    """Mean, deviation and folds of ESC-10."""
+    found = result("accuracy")["groups"]["esc10"]
+    folds = ", ".join(percent(fold["exits"][-1]["accuracy"]) for fold in found["rows"].values())
+    return f"{percent(found['mean'][-1])} ± {percent(found['deviation'][-1])} % ({folds})"
+
+
+def level(gain_db: str) -> str:
+    """Accuracy of the shipped model's last exit at a gain."""
+    return percent(result("levels")["rows"]["shipped"]["accuracy_by_gain_db"][gain_db][-1])
+
+
+FIGURES: dict[str, Figure] = {
+    "networks": lambda folder: networks(folder, NETWORKS, "network"),
+    "choices": lambda folder: networks(folder, CHOICES, "one thing changed"),
+    "backbones": value(backbones),
+    "spread_large": value(lambda: spread("best")),
+    "spread_standard": value(lambda: spread("seeds")),
+    "large_balanced_changes": value(lambda: sentence([f"{-100 * each['drop']:+.2f}" for each in large_balanced()])),
+    "large_balanced_ops": value(
+        lambda: sentence([percent(each["relative_cost"]["ops"], 1) for each in large_balanced()])
+    ),
+    "large_on_validation": value(validation_order),
+    "teacher_accuracy": value(lambda: last_exit("words-teacher")),
+    "float_accuracy": value(lambda: last_exit("words-float")),
+    "float_gap": value(lambda: percent(result("accuracy")["groups"]["twin"]["gap"])),
+    "esc10": value(esc10),
+    "level_full": value(lambda: level("0")),
+    "level_quiet": value(lambda: level("-30")),
+}

@@ -1,0 +1,107 @@
+"""Speed, memory and the int8 peers: benchmarks/results/{network_speed,native_calls,memory,int8_peers,...}.json."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from figure_values.common import Figure, percent, result, table, value
+
+ISAS = {"avx512_vpopcnt": "AVX-512 VPOPCNT", "avx2": "AVX2", "scalar": "no vectors"}
+LCE_FASTEST = "lce indirect, xnnpack"
+"""Of LCE's settings, for files without branches."""
+PLAIN = {
+    "quicknet base": "QuickNet `base` without exits, median",
+    "residual, random weights": "residual network of 170 M binary MACs, median",
+}
+ADAPTIVE = {
+    "balanced": "the words file, mean at `balanced`",
+    "exit 3 of 3 forced": "the same file, every clip to the last exit, mean",
+}
+PEERS = (
+    ("bnn_exit, every clip at exit 1", "ours", "words-standard-seed0", "exit 1"),
+    ("bnn_exit, `balanced`", "ours", "words-standard-seed0", "balanced"),
+    ("bnn_exit, `accurate`", "ours", "words-standard-seed0", "accurate"),
+    ("bnn_exit `large`, `balanced`", "ours", "words-large", "balanced"),
+    ("bnn_exit, coarser features (49 x 40), `balanced`", "ours", "words-49x40", "balanced"),
+    ("bnn_exit, the same, every clip at exit 2", "ours", "words-49x40", "exit 2"),
+    ("int8 DS-CNN S", "int8", "ds-cnn-S-mel10", "LiteRT"),
+    ("int8 DS-CNN M", "int8", "ds-cnn-M-mel10", "LiteRT"),
+    ("int8 DS-CNN L", "int8", "ds-cnn-L-mel10", "LiteRT"),
+)
+SHORT = (4, 1, 3, 6, 7, 8)
+"""Rows of PEERS for the README."""
+
+
+def networks() -> str:
+    """Microseconds of whole networks on each instruction set, beside LCE."""
+    speed, rows = result("network_speed"), []
+    for name, title in PLAIN.items():
+        times = speed["plain_graphs"][name]["contestants"]
+        rows.append((title, *(f"{times[each]['median_us']:.1f}" for each in (*ISAS, LCE_FASTEST))))
+    for name, title in ADAPTIVE.items():
+        times = speed["adaptive_file"][name]
+        rows.append((title, *(f"{times[each]['mean_us']:.1f}" for each in (*ISAS, "lce default"))))
+    return table(("network, us", *ISAS.values(), "LCE"), rows)
+
+
+def peers(chosen: tuple[int, ...] = tuple(range(len(PEERS)))) -> str:
+    """Size, accuracy and time beside int8 networks."""
+    rows = []
+    for title, side, network, setting in (PEERS[index] for index in chosen):
+        file = result("int8_peers")[side][network]
+        figures = file["settings"][setting]
+        rows.append(
+            (title, f"{file['bytes'] / 1000:.0f}", percent(figures["accuracy"]), f"{figures['network']['mean']:.1f}")
+        )
+    return table(("network", "file KB", "test accuracy %", "mean us"), rows)
+
+
+def peer_shares() -> str:
+    """The least and the most of a peer's time that one of our files as accurate takes."""
+    found = (re.search(r"(\d\.\d+) of the time", bar["figure"]) for bar in result("int8_peers")["bars"])
+    shares = [float(each[1]) for each in found if each]
+    return f"{min(shares):.2f} to {max(shares):.2f}"
+
+
+def front_ends() -> str:
+    """Times of the front ends of all networks that are compared."""
+    values = result("int8_peers")
+    times = [each["front_end"]["native"]["mean"] for side in ("ours", "int8") for each in values[side].values()]
+    return f"{min(times):.0f} to {max(times):.0f} us"
+
+
+def layer_shares() -> str:
+    """Instructions of our binary layers on aarch64, as a share of LCE's."""
+    layers = result("aarch64_model")["instructions_per_layer"]
+    shares = [layer[output]["of_lce_best"] for layer in layers for output in ("bitpacked", "float")]
+    return f"{min(shares):.2f} to {max(shares):.2f}"
+
+
+def inner_loops() -> str:
+    """MACs in a cycle of the inner loop on Arm cores, as a share of LCE's."""
+    rows = []
+    for core, loop in result("aarch64_model")["inner_loop"]["macs_per_cycle"].items():
+        rows.append((core.title().replace("n1", "N1"), f"{loop['times_lce']['128 channels and more']:.2f}"))
+    return table(("core", "MACs per cycle, as a share of LCE's"), rows)
+
+
+def _bars(name: str) -> Iterator[dict[str, Any]]:
+    return (bar for bar in result("native_calls")["bars"] if bar["what"].startswith(name))
+
+
+FIGURES: dict[str, Figure] = {
+    "network_speed": value(networks),
+    "front_end_us": value(lambda: f"{next(_bars('front end, one second'))['figure']:.1f} us"),
+    "call_us": value(lambda: f"{result('native_calls')['backend_run_adds_us']:.1f} us"),
+    "memory_python": value(lambda: f"{result('memory')['python_stages_mb']['run']:.0f} MB"),
+    "memory_c": value(lambda: f"{result('memory')['c_example_mb']:.0f} MB"),
+    "peers": value(peers),
+    "peers_short": value(lambda: peers(SHORT)),
+    "peer_shares": value(peer_shares),
+    "peer_front_ends": value(front_ends),
+    "layer_shares": value(layer_shares),
+    "inner_loops": value(inner_loops),
+    "arm32_times": value(lambda: f"{result('arm32')['times_the_least']['32-bit, portable']:.2f}"),
+}
