@@ -4,6 +4,9 @@
 #   make test-device PYTHON=python3.13    the tests of what runs on a board, with NumPy alone
 # And with a C++ compiler (for aarch64 Debian's g++-aarch64-linux-gnu):
 #   make wheel, make wheel-aarch64    the package for boards into dist/: NumPy is all that it needs
+# For the documentation:
+#   make docs       build it into build/site/; warnings are errors
+#   make figures    write the figures of README.md and docs/ anew from benchmarks/results/
 
 PYTHON ?= $(shell for p in python3.12 python3.11 python3.10 python3; do \
   $$p -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
@@ -16,7 +19,7 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile
 # Python 3.11 on, and for data sets; so here without what it asks for.
 ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 
-.PHONY: demo test test-device lint clean wheel wheel-aarch64
+.PHONY: demo test test-device test-aarch64 lint docs figures clean wheel wheel-aarch64 sdist
 
 # The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
 NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cmake' -o -name CMakeLists.txt)
@@ -24,7 +27,7 @@ NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -
 $(VENV)/installed: pyproject.toml $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	BNN_EXIT_REQUIRE_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,report,beam,test]'
+	BNN_EXIT_REQUIRE_NATIVE=1 $(BIN)/pip install --quiet --disable-pip-version-check -e '.[train,synthetic,report,beam,test,docs]'
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps $(ZOO)
 	touch $@
 
@@ -43,10 +46,22 @@ lint: $(VENV)/installed
 test: lint
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
+# MkDocs Material announces its successor at every build otherwise.
+docs: $(VENV)/installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Python alone is enough.
+figures:
+	$(PYTHON) docs/figures.py
+
 # Of what runs on a board, with NumPy alone: make test-device PYTHON=python3.14 NUMPY=oldest
 NUMPY ?= newest
 test-device:
 	$(PYTHON) .ci/test_device.py --numpy $(NUMPY)
+
+# Kernels, the C example and the wheel of 64-bit Arm, under qemu.
+test-aarch64: $(VENV)/installed
+	$(BIN)/python -m pytest tests/native/test_aarch64.py
 
 build/wheel-environment:
 	$(PYTHON) -m venv $@
@@ -56,6 +71,10 @@ wheel: build/wheel-environment
 
 wheel-aarch64: build/wheel-environment
 	build/wheel-environment/bin/python .ci/build_wheel.py --machine aarch64
+
+sdist: build/wheel-environment
+	build/wheel-environment/bin/pip install --quiet --disable-pip-version-check build
+	build/wheel-environment/bin/python -m build --sdist --outdir dist
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,7 +1,7 @@
 """What MkDocs does beside its plugins: files outside of docs/ that pages link to, and the places of public names.
 
-Pages link to results, headers and plans where they lie in the repository, so that the links work in a checkout. On the site
-these files are copied to source/.
+Pages link to results, headers and plans where they lie in the repository, so that the links work in a checkout. The
+site has a copy of these files in source/.
 """
 
 from __future__ import annotations
