@@ -6,9 +6,9 @@ import re
 from doc_pages import ROOT
 
 from bnn_exit import policies
-from bnn_exit.calibration.operating_points import OperatingPoint
 from bnn_exit.cost import Cost
 from bnn_exit.model_file import metadata
+from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.settings.features import FeatureConfig
 
 TEXT = (ROOT / "docs" / "reference" / "model-file.md").read_text(encoding="utf-8")

@@ -1,6 +1,7 @@
 """What GitHub and the hooks read: workflows, forms, the citation, pre-commit."""
 
 import re
+import subprocess
 
 import pytest
 from doc_pages import ROOT
@@ -103,3 +104,14 @@ def test_the_policy_on_security_names_the_limits_of_the_code():
     assert f"{strict_json.MAX_BYTES >> 20} MiB, {strict_json.MAX_DEPTH} levels" in text
     assert f"{riff.MIN_RATE_HZ:,} to {riff.MAX_RATE_HZ:,} Hz" in text and f"| {flatbuffer.MAX_SUBGRAPHS} |" in text
     assert (wav.MAX_SAMPLES, flatbuffer.MAX_ELEMENTS) == (1 << 28, 1 << 26)
+
+
+def test_git_ignores_no_source():
+    """A pattern such as "runs/" would keep bnn_exit/runs out of commits and of the source distribution."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("not a git checkout")
+    for kind in ("--cached", "--others"):
+        command = ["git", "ls-files", kind, "--ignored", "--exclude-standard"]
+        command += ["--", "bnn_exit", "audio_tasks", "distill", "tests", "benchmarks"]
+        found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+        assert not [path for path in found if path.endswith((".py", ".cpp", ".h", ".inc", ".json"))]
