@@ -15,6 +15,8 @@ TARGETS = set(re.findall(r"^([\w./-]+):", MAKEFILE.replace("$(VENV)", ".venv"), 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 EXTRAS = set(re.findall(r"^(\w+) = \[", PYPROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0], re.M))
 ALL = [(name(page), command) for page in PAGES for command in commands(page)]
+PACKAGES = {"pre-commit"}
+"""Of an index, that pages install by name. Ours is in none: it is installed from its folder or a wheel."""
 PROGRAMS = ("arecord", "cmake", "cp", "git", "mkdir", "ninja", "PYTHONPATH=", "BNN_EXIT_", "./", "build")
 """Others that pages call; what they do is not ours to check."""
 
@@ -75,6 +77,8 @@ def test_every_other_command_names_what_is_there(page):
             wanted = [word for word in words[1:] if "=" not in word]
             assert wanted and set(wanted) <= TARGETS, command
         elif program == "pip":
+            installed = [word for word in words[2:] if not word.startswith("-")]
+            assert all(re.match(r"\.(\[|$)|bnn_exit-.*\.whl$", each) or each in PACKAGES for each in installed), command
             assert {extra for each in re.findall(r"\[([\w,]+)\]", command) for extra in each.split(",")} <= EXTRAS, (
                 command
             )
