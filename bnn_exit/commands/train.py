@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from bnn_exit.runs.options import (
     given,
 )
 from bnn_exit.settings import recipes
-from bnn_exit.settings.model import INPUTS
+from bnn_exit.settings.model import BACKBONES, HEADS, INPUTS
 from bnn_exit.settings.run import RunConfig, RunTask
 from distill.options import add_teacher_options, check_distributed, distillation_settings
 
@@ -58,21 +59,11 @@ def parser() -> argparse.ArgumentParser:
     )
     add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
     network = arguments.add_argument_group("network")
-    network.add_argument(
-        "--backbone",
-        metavar="NAME",
-        help="quicknet has the fewest float operations and bytes; birealnet, real_to_binary and binary_densenet are as "
-        f"published, with more of both ({RECIPE})",
-    )
+    network.add_argument("--backbone", metavar="NAME", help=f"{_choices(BACKBONES)} ({RECIPE})")
     network.add_argument(
         "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"
     )
-    network.add_argument(
-        "--head",
-        metavar="NAME",
-        help="exit head: grid keeps where in time and frequency a sound is, as words want; pooled is the smallest; "
-        f"strided has no convolution across channels; auxiliary does the most work ({RECIPE})",
-    )
+    network.add_argument("--head", metavar="NAME", help=f"exit head: {_choices(HEADS)} ({RECIPE})")
     network.add_argument(
         "--precision",
         metavar="NAME",
@@ -114,6 +105,11 @@ def parser() -> argparse.ArgumentParser:
     )
     result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
     return arguments
+
+
+def _choices(described: Mapping[str, str]) -> str:
+    """For the help of an option: each name with what it means."""
+    return "; ".join(f"{name} ({about})" for name, about in described.items())
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,14 +7,25 @@ from dataclasses import dataclass
 from bnn_exit.errors import one_of
 from bnn_exit.settings.base import Config
 
-BACKBONES = ("quicknet", "birealnet", "real_to_binary", "binary_densenet")
-"""Each is the function of this name in the module of this name in `bnn_exit.models.backbones`."""
+BACKBONES = {
+    "quicknet": "the fewest float operations and bytes",
+    "birealnet": "as published, more of both",
+    "real_to_binary": "as published, more of both, and channels that are rescaled",
+    "binary_densenet": "the most accurate at the last exit, with the most operations",
+}
+"""Name -> what `--help` says of it. Each is the function of this name in the module of this name in
+`bnn_exit.models.backbones`."""
 
 SIZES = ("small", "base", "large")
 """Of every backbone."""
 
-HEADS = ("grid", "pooled", "strided", "auxiliary")
-"""Each is the function NAME_head in `bnn_exit.models.heads`."""
+HEADS = {
+    "grid": "keeps where in time and frequency a sound is, as words need",
+    "pooled": "the smallest",
+    "strided": "no convolution across channels",
+    "auxiliary": "the most work",
+}
+"""Name -> what `--help` says of it. Each is the function NAME_head in `bnn_exit.models.heads`."""
 
 PRECISIONS = ("binary", "real_weights", "float")
 """binary: activations and kernels of one bit. real_weights: activations of one bit, float kernels (Martinez et al.
