@@ -1,22 +1,39 @@
 """Binary neural networks that stop early on easy sounds: train, calibrate, export to one file, run it on a board.
 
-Everything a device needs (`load` and what it returns, `difficulty`) works with NumPy alone; names that need TensorFlow
+Everything a device needs (`load` and what it returns, `difficulty`) works with NumPy alone. Names that need TensorFlow
 load it when they are first used.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bnn_exit import difficulty as difficulty
+    from bnn_exit.conversion.to_lce import export as export
+    from bnn_exit.errors import BnnExitError as BnnExitError
+    from bnn_exit.models.add_exits import add_exits as add_exits
+    from bnn_exit.models.add_exits import cut_points as cut_points
+    from bnn_exit.models.multi_exit import build as build
+    from bnn_exit.runtime.session import load as load
+    from bnn_exit.settings.augment import AugmentConfig as AugmentConfig
+    from bnn_exit.settings.features import FeatureConfig as FeatureConfig
+    from bnn_exit.settings.training import TrainConfig as TrainConfig
+    from bnn_exit.training.calibrate import calibrate as calibrate
+    from bnn_exit.training.loop import fit as fit
+
+    __version__: str
 
 _NAMES = {
     # device half
     "load": "bnn_exit.runtime.session",
     "BnnExitError": "bnn_exit.errors",
+    # settings
+    "AugmentConfig": "bnn_exit.settings.augment",
     "FeatureConfig": "bnn_exit.settings.features",
-    # training half
-    "AugmentConfig": "bnn_exit.training.augment",
     "TrainConfig": "bnn_exit.settings.training",
+    # training half
     "add_exits": "bnn_exit.models.add_exits",
     "build": "bnn_exit.models.multi_exit",
     "calibrate": "bnn_exit.training.calibrate",
@@ -27,10 +44,14 @@ _NAMES = {
 
 _PACKAGES = ("difficulty",)
 
-__all__ = sorted([*_NAMES, *_PACKAGES])
+__all__ = sorted([*_NAMES, *_PACKAGES, "__version__"])
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from bnn_exit.machine import version
+
+        return version()
     if name in _PACKAGES:
         return importlib.import_module(f"bnn_exit.{name}")
     if name not in _NAMES:

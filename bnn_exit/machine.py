@@ -89,6 +89,14 @@ def versions() -> dict[str, str]:
     return table
 
 
+def version() -> str:
+    """Of this package; "unknown" where its code lies about without being installed."""
+    try:
+        return importlib.metadata.version("bnn_exit")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
+
+
 def provenance(more_versions: Mapping[str, str] | None = None) -> dict[str, Any]:
     """When, with which code and where a figure is made: `date` (UTC), `git_revision`, `machine` and `versions`.
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn_exit import policies
+from bnn_exit import machine, policies
 from bnn_exit._keras import tf
 from bnn_exit.conversion import flatbuffer_edit, graph, parity
 from bnn_exit.conversion.audit import Audit, audit, require_computed_outputs
@@ -160,7 +159,7 @@ def convert(
         normalisation=_normalisation(model),
         licence=task.licence,
         attribution=task.attribution,
-        writer=f"bnn_exit {importlib.metadata.version('bnn_exit')}",
+        writer=f"bnn_exit {machine.version()}",
         policy_settings=_settings(chosen),
     )
     return flatbuffer_edit.finish(
