@@ -25,7 +25,8 @@ from typing import Any
 from command_line import called
 
 from bnn_exit import files, machine
-from bnn_exit.commands.report import measured
+from bnn_exit.commands.measured_model import SplitOptions
+from bnn_exit.commands.report import source_of
 from bnn_exit.report.page import page, plotting_library
 
 RESULT = Path(__file__).parent / "results" / "report_page.json"
@@ -82,7 +83,7 @@ def main() -> int:
     parser.add_argument("run", metavar="RUN")
     parser.add_argument("--data-dir", metavar="DIR")
     options = parser.parse_args()
-    source = measured(options.run, data_dir=options.data_dir)
+    source = source_of(SplitOptions(options.run, data_dir=options.data_dir))
     begin = time.perf_counter()
     text = page(source)
     made_s = time.perf_counter() - begin

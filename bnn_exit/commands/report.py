@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 
 import numpy as np
 
-from audio_tasks.split import SPLITS
 from bnn_exit import files
 from bnn_exit.command_line import Parser
-from bnn_exit.commands import evaluate
+from bnn_exit.commands.measured_model import (
+    SplitOptions,
+    add_split_options,
+    beside_model,
+    command_line,
+    is_shipped,
+    measure_model,
+)
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError, one_of, run_command
-from bnn_exit.evaluation.split import measure_split, spread
+from bnn_exit.errors import ArgumentError, run_command
+from bnn_exit.evaluation.split import spread
 from bnn_exit.report.page import page, plotting_library
 from bnn_exit.report.source import Source
 from bnn_exit.runtime.session import Session
@@ -45,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         description="One HTML page about a trained model: thresholds to try, calibration, hard classes and clips.",
         epilog=EPILOG,
     )
-    evaluate.add_split_options(arguments)
+    add_split_options(arguments)
     arguments.add_argument("--out", metavar="FILE", help="the page (default: RUN/report.html)")
     return arguments
 
@@ -56,46 +60,30 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    options = parser().parse_args(argv)
-    one_of("--split", options.split, SPLITS)
-    shipped = evaluate.is_shipped(options.run)
-    out = Path(options.out or (f"{options.run}.html" if shipped else evaluate.beside_model(options.run, "report.html")))
+    given = parser().parse_args(argv)
+    options = SplitOptions.of(given)
+    beside = f"{options.run}.html" if is_shipped(options.run) else beside_model(options.run, "report.html")
+    out = Path(given.out or beside)
     if out.is_dir():
         raise ArgumentError(f"--out is {str(out)!r}, but that is a folder: give a file such as {out / 'report.html'}")
     plotting_library()  # before the clips are run: that takes minutes
-    words = sys.argv[1:] if argv is None else argv
-    source = measured(
-        options.run,
-        split=options.split,
-        data_dir=options.data_dir,
-        backend=options.backend,
-        limit=options.limit,
-        command=shlex.join(["python", "-m", "bnn_exit.report", *words]),
-    )
-    data = page(source).encode(errors="backslashreplace")  # a name may be no UTF-8
+    data = page(source_of(options, command=command_line("report", argv))).encode(errors="backslashreplace")
     files.write_bytes(out, data)
     show(f"wrote {shown(out)} ({len(data) / 1e6:.1f} MB)")
     return 0
 
 
-def measured(
-    run: str,
-    *,
-    split: str = "test",
-    data_dir: str | None = None,
-    backend: str = "auto",
-    limit: int | None = None,
-    command: str = "",
-) -> Source:
-    """A measured pass of a run's model over a split; arguments and errors as `evaluate.evaluate`."""
-    session, task, seed = evaluate.open_model(run, data_dir=data_dir, backend=backend)
-    measurement, labels, report = measure_split(session, task, split=split, limit=limit)
-    clips, indices = task.split(split), spread(len(task.split(split)), limit)
+def source_of(options: SplitOptions, *, command: str = "") -> Source:
+    """A measured pass of a model over a split, with its clips; arguments and errors as of `measure_model`."""
+    measured = measure_model(options, command=command)
+    session, task, report = measured.session, measured.task, measured.report
+    clips = task.split(options.split)
+    indices = spread(len(clips), options.limit)
     return Source(
         report=report,
-        probabilities=measurement.exit_probabilities,
-        scores=measurement.exit_scores,
-        labels=labels,
+        probabilities=measured.measurement.exit_probabilities,
+        scores=measured.measurement.exit_scores,
+        labels=measured.labels,
         costs=session.metadata.exits,
         names=[clips.ids[index] for index in indices],
         waveform=lambda clip: np.asarray(clips.waveform(int(indices[clip])), np.float32),
@@ -103,7 +91,7 @@ def measured(
         about={
             "Policy": session.metadata.policy,
             "Thresholds": chosen_on(session),
-            "Seed": "not known" if seed is None else str(seed),
+            "Seed": "not known" if report.seed is None else str(report.seed),
             "Data": ", ".join(text for text in (task.attribution, task.licence) if text) or "not told",
             "Command": command,
         },

@@ -10,7 +10,7 @@ import audio_tasks
 from audio_tasks.base import Task
 from audio_tasks.split import Split
 from bnn_exit import metrics, policies
-from bnn_exit.commands import evaluate
+from bnn_exit.commands import evaluate, measured_model
 from bnn_exit.cost import Cost
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import read_json, write_json
@@ -104,7 +104,7 @@ def world(tmp_path, monkeypatch):
     monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())
     monkeypatch.setitem(BACKENDS, "fake", FakeBackend)
     monkeypatch.setattr(FakeBackend, "stuck_at", None)
-    monkeypatch.setattr(evaluate.runtime, "load", lambda path, *, backend, threads: session)
+    monkeypatch.setattr(measured_model.runtime, "load", lambda path, *, backend, threads: session)
     run = tmp_path / "run"
     task.options = {"data_dir": "/old", "words": 3}
     RunConfig(RunTask.of(task), ModelConfig(), AugmentConfig(), TrainConfig(seed=7)).save(run)
@@ -186,7 +186,7 @@ def test_another_file_of_the_run_has_results_of_its_own(world, capsys, monkeypat
     lean = world.run / "model_lean.tflite"
     lean.write_bytes(b"stands in for a model with fewer exits")
     loaded = []
-    monkeypatch.setattr(evaluate.runtime, "load", lambda path, **_: loaded.append(path) or world.session)
+    monkeypatch.setattr(measured_model.runtime, "load", lambda path, **_: loaded.append(path) or world.session)
     assert evaluate.main([str(lean)]) == 0
     assert loaded == [lean]
     assert capsys.readouterr().out.endswith(
