@@ -1,4 +1,4 @@
-"""How many inputs and outputs each operator has. `native/core/arity.inc` says the same for the native backend.
+"""How many inputs and outputs each operator has. `native/core/format/arity.inc` says the same for the native backend.
 
 Nothing later asks again: an input too many would be an array that NumPy writes to, an output too many a value that
 nothing writes.

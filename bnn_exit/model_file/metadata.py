@@ -130,7 +130,7 @@ class Metadata:
     def from_json(cls, data: bytes) -> Metadata:
         """The metadata that `to_json` wrote.
 
-        `core/metadata.cpp` of the native library refuses the same; the tests run one corpus through both.
+        `core/format/metadata.cpp` of the native library refuses the same; the tests run one corpus through both.
 
         Raises:
             ModelFileError: not JSON as `bnn_exit.strict_json` reads it, a newer format, a setting that is missing, or

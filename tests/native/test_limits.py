@@ -36,10 +36,10 @@ def make(single, name, *, more_inputs=(), more_outputs=()):
 
 
 def test_both_backends_have_one_table_of_inputs_and_outputs():
-    text = (CORE / "arity.inc").read_text().replace("kMany", str(arity.MANY))
+    text = (CORE / "format" / "arity.inc").read_text().replace("kMany", str(arity.MANY))
     rows = re.findall(r"^BNN_EXIT_ARITY\((\w+), (\d+), (\d+), (\d+), (\d+)\)$", text, re.MULTILINE)
     assert {name: tuple(map(int, numbers)) for name, *numbers in rows} == arity.ARITY
-    names = set(re.findall(r'\{"(\w+)", \w+(?:<[^>]*>)?\}', "".join(path.read_text() for path in CORE.glob("*.cpp"))))
+    names = set(re.findall(r'\{"(\w+)", \w+(?:<[^>]*>)?\}', "".join(path.read_text() for path in CORE.rglob("*.cpp"))))
     assert set(arity.ARITY) == {*reference.OPERATORS, "IF"}
     assert set(reference.OPERATORS) <= names
 

@@ -1,0 +1,128 @@
+#include "api/classifier.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "error.h"
+
+namespace bnn_exit {
+namespace {
+
+constexpr const char* kSignature = "serving_default";
+
+const Bytes& metadata_of(const Network& network) {
+  const Bytes* bytes = network.metadata("bnn_exit");
+  if (!bytes) unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
+  return *bytes;
+}
+
+// Settings that break a rule are the file's fault here, also those of a file that makes its features itself.
+uint64_t bytes_of_front_end(const bnn_exit_features& features) {
+  try {
+    return FrontEnd::bytes(features);
+  } catch (const Error& error) {
+    damaged("%s", error.what());
+  }
+}
+
+const Signature& signature_of(const Model& model) {
+  for (const Signature& signature : model.signatures) {
+    if (signature.name == kSignature && signature.subgraph == 0) return signature;
+  }
+  unsupported("the signature %s of the main subgraph is missing: export the model again", kSignature);
+}
+
+// Which of the network's inputs or outputs has that name in the signature. Names count, never order.
+size_t find(const std::vector<std::pair<std::string, uint32_t>>& named, const std::vector<int32_t>& listed, const std::vector<Port>& ports,
+            const std::vector<TensorInfo>& tensors, const char* name, Type type, const Shape& shape) {
+  for (const auto& [known, tensor] : named) {
+    if (known != name) continue;
+    size_t place = static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
+    if (place == listed.size()) break;
+    const Value& value = *ports[place].value;
+    if (value.type != type || value.shape != shape || tensors[tensor].shape != shape) {
+      damaged("%s is %s %s, but its metadata say %s %s", name, name_of(value.type), to_text(value.shape).c_str(), name_of(type), to_text(shape).c_str());
+    }
+    return place;
+  }
+  unsupported("the signature %s has no %s: export the model again", kSignature, name);
+}
+
+}  // namespace
+
+Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels)
+    : network_(file, size, limits, kernels) {
+  const Bytes& json = metadata_of(network_);
+  network_.count(metadata_bytes(json), 0);
+  metadata_ = read_metadata(json);
+  const bnn_exit_features& features = metadata_.features;
+  auto samples = static_cast<int64_t>(clip_samples()), classes = static_cast<int64_t>(labels().size());
+  network_.count(clip_samples() * sizeof(float), clip_samples());
+  clip_.resize(clip_samples());
+  probabilities_.resize(labels().size());
+  uint64_t front_end_bytes = bytes_of_front_end(features);
+  Shape clip_shape = {1, samples};
+  if (!metadata_.takes_waveforms) {
+    network_.count(front_end_bytes, 0);
+    front_end_ = std::make_unique<FrontEnd>(features);
+    network_.count(0, front_end_->operations(clip_samples()));
+    clip_shape = {1, static_cast<int64_t>(front_end_->frames(clip_samples())), features.num_mels, 1};
+    if (elements(clip_shape) > kMaxElements) damaged("its metadata ask for features of the shape %s", to_text(clip_shape).c_str());
+    auto values = static_cast<size_t>(elements(clip_shape));
+    network_.count(values * sizeof(float), 0);
+    log_mel_.resize(values);
+  }
+  const Subgraph& main = network_.model().subgraphs[0];
+  const Signature& signature = signature_of(network_.model());
+  auto input = [&](const char* name, const Shape& shape) { return find(signature.inputs, main.inputs, network_.inputs(), main.tensors, name, Type::float32, shape); };
+  auto output = [&](const char* name, Type type, const Shape& shape) { return find(signature.outputs, main.outputs, network_.outputs(), main.tensors, name, type, shape); };
+  inputs_.resize(network_.inputs().size());
+  outputs_.resize(network_.outputs().size());
+  size_t clip_input = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
+  thresholds_input_ = input("thresholds", {static_cast<int64_t>(exits()) - 1});
+  inputs_[clip_input] = metadata_.takes_waveforms ? clip_.data() : log_mel_.data();
+  outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
+  outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
+  outputs_[output("score", Type::float32, {1})] = &score_;
+  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input == thresholds_input_ || std::count(outputs_.begin(), outputs_.end(), nullptr)) {
+    damaged("its inputs and outputs are not those of bnn_exit");
+  }
+}
+
+const std::vector<float>& Classifier::thresholds(const char* operating_point) const {
+  std::string known;
+  for (const auto& [name, values] : metadata_.operating_points) {
+    if (name == operating_point) return values;
+    known += (known.empty() ? "" : ", ") + name;
+  }
+  bad_argument("operating_point is '%s', but must be one of %s", operating_point, known.c_str());
+}
+
+void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
+  Turn turn(turns_, "classifier");
+  for (size_t i = 0; i + 1 < exits(); ++i) {
+    if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i]))) bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i, static_cast<double>(thresholds[i]));
+  }
+  for (size_t i = 0; i < samples; ++i) {
+    if (!std::isfinite(waveform[i])) bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
+  }
+  if (samples >= clip_samples()) {
+    std::copy_n(waveform + (samples - clip_samples()) / 2, clip_samples(), clip_.begin());
+  } else {
+    size_t before = (clip_samples() - samples) / 2;
+    std::fill(clip_.begin(), clip_.end(), 0.0f);
+    std::copy_n(waveform, samples, clip_.begin() + static_cast<std::ptrdiff_t>(before));
+  }
+  if (front_end_) front_end_->run(clip_.data(), clip_.size(), log_mel_.data());
+  inputs_[thresholds_input_] = thresholds;
+  network_.run(inputs_.data(), outputs_.data());
+  if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits()) damaged("the network left at exit %d of %zu", exit_index_, exits());
+  auto best = std::max_element(probabilities_.begin(), probabilities_.end());
+  answer->label_index = static_cast<int32_t>(best - probabilities_.begin());
+  answer->label = labels()[static_cast<size_t>(answer->label_index)].c_str();
+  answer->probabilities = probabilities_.data();
+  answer->exit_index = exit_index_;
+  answer->score = score_;
+}
+
+}  // namespace bnn_exit

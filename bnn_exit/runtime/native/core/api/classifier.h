@@ -1,0 +1,42 @@
+// A model file of bnn_exit with its front end and labels: from a waveform to the answer, by the settings in the file.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "audio/front_end.h"
+#include "format/metadata.h"
+#include "graph/network.h"
+
+namespace bnn_exit {
+
+class Classifier {
+ public:
+  Classifier(const void* file, size_t size, const bnn_exit_settings& limits, const Kernels& kernels);
+
+  const std::vector<std::string>& labels() const { return metadata_.labels; }
+  int sample_rate_hz() const { return metadata_.features.sample_rate_hz; }
+  size_t clip_samples() const { return metadata_.clip_samples; }
+  size_t exits() const { return metadata_.exits; }
+
+  // Thresholds [exits - 1] of a named operating point; raises Error naming the ones there are.
+  const std::vector<float>& thresholds(const char* operating_point) const;
+
+  // A shorter clip is centred between zeros, a longer one keeps its centre. Raises Error while another thread runs it.
+  void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
+
+ private:
+  Network network_;
+  Metadata metadata_;
+  std::unique_ptr<FrontEnd> front_end_;  // none for a file that takes waveforms
+  std::vector<float> clip_, log_mel_, probabilities_;
+  int32_t exit_index_ = 0;
+  float score_ = 0;
+  std::vector<const void*> inputs_;
+  std::vector<void*> outputs_;
+  size_t thresholds_input_ = 0;
+  Turns turns_;
+};
+
+}  // namespace bnn_exit

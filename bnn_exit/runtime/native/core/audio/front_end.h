@@ -1,0 +1,48 @@
+// The log-mel features of a waveform: ln(mel_weights @ |rfft(hann * frame)|^2 + log_offset).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "bnn_exit.h"
+#include "audio/fft.h"
+#include "busy_guard.h"
+
+namespace bnn_exit {
+
+class FrontEnd {
+ public:
+  // Raises Error for settings that break a rule.
+  explicit FrontEnd(const bnn_exit_features& features);
+
+  const bnn_exit_features& features() const { return features_; }
+
+  // Memory that one with such settings takes, and elementary steps for that many samples: about, for limits.
+  static uint64_t bytes(const bnn_exit_features& features);
+  uint64_t operations(size_t samples) const;
+
+  size_t frames(size_t samples) const;
+
+  // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing.
+  // Raises Error while another thread runs it.
+  void run(const float* samples, size_t count, float* out);
+
+ private:
+  void block(const float* samples, int rows, float* out);
+
+  bnn_exit_features features_;
+  RealFft fft_;
+  std::vector<double> taper_;
+  struct Band {
+    int first, count;   // bins with a weight
+    size_t weights;     // where they begin
+  };
+  std::vector<Band> bands_;
+  std::vector<double> weights_;
+  std::vector<double> memory_;
+  double* work_;   // of the transform
+  Turns turns_;
+};
+
+}  // namespace bnn_exit

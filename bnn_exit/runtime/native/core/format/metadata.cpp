@@ -1,0 +1,193 @@
+#include "format/metadata.h"
+
+#include <algorithm>
+#include <cmath>
+#include <initializer_list>
+
+#include "error.h"
+#include "format/json.h"
+#include "format/model.h"
+
+namespace bnn_exit {
+namespace {
+
+using Kind = Json::Kind;
+
+constexpr int64_t kFormat = 1;
+
+const Json& of_kind(const Json& value, const char* name, Kind kind) {
+  if (value.kind() != kind) damaged("%s in its metadata is of the wrong kind", name);
+  return value;
+}
+
+Json need(const Json& object, const char* name, Kind kind) {
+  Json found = object;
+  if (!object.find(name, &found)) damaged("its metadata lack %s", name);
+  return of_kind(found, name, kind);
+}
+
+// Names that must be there, names that may, and no others.
+void check_names(const Json& object, const char* what, std::initializer_list<const char*> needed, std::initializer_list<const char*> allowed = {}) {
+  of_kind(object, what, Kind::object);
+  size_t found = 0;
+  object.members([&](const std::string& name, const Json&) {
+    auto is_name = [&](const char* known) { return name == known; };
+    bool is_needed = std::any_of(needed.begin(), needed.end(), is_name);
+    if (!is_needed && std::none_of(allowed.begin(), allowed.end(), is_name)) damaged("%s in its metadata has an unknown '%s'", what, name.c_str());
+    found += is_needed;
+  });
+  if (found != needed.size()) damaged("%s in its metadata lacks a value", what);
+}
+
+int64_t whole(const Json& value, const char* name, int64_t least, int64_t most) {
+  of_kind(value, name, Kind::number);
+  if (!value.is_whole() || value.whole() < least || value.whole() > most) damaged("%s in its metadata is %g", name, value.number());
+  return value.whole();
+}
+
+int64_t need_whole(const Json& object, const char* name, int64_t least, int64_t most) {
+  return whole(need(object, name, Kind::number), name, least, most);
+}
+
+std::vector<std::string> read_labels(const Json& list) {
+  std::vector<std::string> labels;
+  labels.reserve(list.size());
+  list.items([&](const Json& label) { labels.push_back(of_kind(label, "a label", Kind::text).text()); });
+  std::vector<std::string> sorted = labels;
+  std::sort(sorted.begin(), sorted.end());
+  bool differ = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  if (labels.size() < 2 || sorted.front().empty() || !differ) damaged("the labels in its metadata must be at least two that are not empty and all differ");
+  return labels;
+}
+
+int32_t samples_of(const Json& features, const char* name, int32_t rate) {
+  double milliseconds = need(features, name, Kind::number).number();
+  double samples = std::nearbyint(rate * milliseconds / 1000);
+  if (!(samples >= 0 && samples <= INT32_MAX)) damaged("%s in its metadata is %g", name, milliseconds);
+  return static_cast<int32_t>(samples);
+}
+
+bnn_exit_features read_features(const Json& json) {
+  check_names(json, "features", {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"});
+  auto count = [&](const char* name) { return static_cast<int32_t>(need_whole(json, name, INT32_MIN, INT32_MAX)); };
+  auto real = [&](const char* name) { return need(json, name, Kind::number).number(); };
+  bnn_exit_features features = {};
+  features.sample_rate_hz = count("sample_rate_hz");
+  features.window_samples = samples_of(json, "window_ms", features.sample_rate_hz);
+  features.hop_samples = samples_of(json, "hop_ms", features.sample_rate_hz);
+  features.fft_size = count("fft_size");
+  features.num_mels = count("num_mels");
+  features.lower_hz = real("lower_hz");
+  features.upper_hz = real("upper_hz");
+  features.log_offset = real("log_offset");
+  return features;
+}
+
+void check_cost(const Json& cost) {
+  check_names(cost, "a cost", {"binary_macs", "float_macs"}, {"bytes"});
+  cost.members([](const std::string& name, const Json& value) { whole(value, name.c_str(), 0, INT64_MAX); });
+}
+
+void check_numbers(const Json& list, const char* name, size_t count) {
+  list.items([&](const Json& value) { of_kind(value, name, Kind::number); });
+  if (list.size() != count) damaged("%s in its metadata has %zu values, but must have %zu", name, list.size(), count);
+}
+
+std::vector<float> read_point(const std::string& name, const Json& point, size_t exits) {
+  check_names(point, "an operating point", {"name", "thresholds", "max_accuracy_drop", "accuracy", "exit_shares", "mean_cost"},
+              {"split", "sample_count", "confidence"});
+  if (need(point, "name", Kind::text).text() != name) damaged("operating point %s has another name", name.c_str());
+  for (const char* number : {"max_accuracy_drop", "accuracy"}) need(point, number, Kind::number);
+  check_numbers(need(point, "exit_shares", Kind::list), "exit_shares", exits);
+  need(point, "mean_cost", Kind::object).members([](const std::string& cost, const Json& value) { of_kind(value, cost.c_str(), Kind::number); });
+  Json other = point;
+  if (point.find("split", &other)) of_kind(other, "split", Kind::text);
+  if (point.find("sample_count", &other)) whole(other, "sample_count", INT64_MIN, INT64_MAX);
+  if (point.find("confidence", &other) && other.kind() != Kind::null) of_kind(other, "confidence", Kind::number);
+  Json list = need(point, "thresholds", Kind::list);
+  check_numbers(list, "thresholds", exits - 1);
+  std::vector<float> thresholds;
+  thresholds.reserve(exits - 1);
+  list.items([&](const Json& value) {
+    auto threshold = static_cast<float>(value.number());
+    if (!(threshold >= 0 && std::isfinite(threshold))) damaged("a threshold of operating point %s is %g", name.c_str(), value.number());
+    thresholds.push_back(threshold);
+  });
+  return thresholds;
+}
+
+void check_numbers_within(const Json& list) {
+  of_kind(list, "what the policy learned", Kind::list).items([](const Json& item) {
+    if (item.kind() == Kind::list) return check_numbers_within(item);
+    of_kind(item, "what the policy learned", Kind::number);
+  });
+}
+
+// The lengths of the lists in a list of `settings`.
+void check_lengths(const Json& settings, const char* name, size_t count, size_t (*length)(size_t index, size_t classes), size_t classes) {
+  Json list = need(settings, name, Kind::list);
+  check_numbers_within(list);
+  size_t index = 0;
+  bool fits = list.size() == count;
+  list.items([&](const Json& item) { fits = fits && item.kind() == Kind::list && item.size() == length(index++, classes); });
+  if (!fits) damaged("%s of the policy in its metadata does not fit the network", name);
+}
+
+// What a policy learned runs in the network; here it only has to be of the right names and shapes.
+void check_policy(const std::string& policy, const Json& settings, size_t exits, size_t classes) {
+  if (!settings.size()) return;
+  auto one_a_class = [](size_t, size_t count) { return count; };
+  auto one_an_exit = [](size_t index, size_t) { return index + 1; };
+  if (policy == "scaled_entropy" || policy == "scaled_max_probability" || policy == "scaled_margin") {
+    check_names(settings, "policy_settings", {"temperatures"});
+    check_numbers(need(settings, "temperatures", Kind::list), "temperatures", exits);
+    need(settings, "temperatures", Kind::list).items([](const Json& each) {
+      if (!(each.number() > 0)) damaged("a temperature in its metadata is %g", each.number());
+    });
+  } else if (policy == "ensemble") {
+    check_names(settings, "policy_settings", {"weights", "biases"});
+    check_lengths(settings, "weights", exits - 1, one_an_exit, classes);
+    check_lengths(settings, "biases", exits - 1, one_a_class, classes);
+  } else if (policy == "class_means" || policy == "class_means_1bit") {
+    check_names(settings, "policy_settings", {"means", "spreads"});
+    check_lengths(settings, "means", exits - 1, one_a_class, classes);
+    check_lengths(settings, "spreads", exits - 1, one_a_class, classes);
+  } else {
+    damaged("policy %s in its metadata has settings, but learns nothing", policy.c_str());
+  }
+}
+
+}  // namespace
+
+Metadata read_metadata(Bytes bytes) {
+  Json json(bytes);
+  of_kind(json, "the whole", Kind::object);
+  int64_t format = need_whole(json, "format", 1, INT64_MAX);
+  if (format > kFormat) {
+    unsupported("this file is of format %lld, this bnn_exit reads up to %lld: use a newer library", (long long)format, (long long)kFormat);
+  }
+  Metadata found;
+  for (const char* name : {"policy", "task", "normalisation", "licence", "attribution", "writer"}) need(json, name, Kind::text);
+  need(json, "model", Kind::object);
+  found.labels = read_labels(need(json, "labels", Kind::list));
+  std::string input = need(json, "input", Kind::text).text();
+  found.takes_waveforms = input == "waveform";
+  if (!found.takes_waveforms && input != "log_mel") damaged("input in its metadata is '%s', but must be log_mel or waveform", input.c_str());
+  found.clip_samples = static_cast<size_t>(need_whole(json, "clip_samples", 1, kMaxElements));
+  Json exits = need(json, "exits", Kind::list);
+  exits.items(check_cost);
+  found.exits = exits.size();
+  if (!found.exits) damaged("exits in its metadata is empty");
+  found.features = read_features(need(json, "features", Kind::object));
+  need(json, "operating_points", Kind::object).members([&](const std::string& name, const Json& point) {
+    found.operating_points.emplace_back(name, read_point(name, point, found.exits));
+  });
+  Json settings = json;
+  if (json.find("policy_settings", &settings)) {
+    of_kind(settings, "policy_settings", Kind::object);
+    check_policy(need(json, "policy", Kind::text).text(), settings, found.exits, found.labels.size());
+  }
+  return found;
+}
+
+}  // namespace bnn_exit

@@ -1,0 +1,28 @@
+// What the metadata entry "bnn_exit" of a model file says: labels, features, thresholds.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "bnn_exit.h"
+#include "format/tables.h"
+
+namespace bnn_exit {
+
+struct Metadata {
+  std::vector<std::string> labels;
+  bool takes_waveforms = false;  // in place of log-mels
+  size_t clip_samples = 0, exits = 0;
+  bnn_exit_features features = {};
+  std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds [exits - 1]
+};
+
+// Raises Error for everything that bnn_exit/model_file/metadata.py refuses: both have one set of rules, and the tests one corpus.
+// The front end checks its settings itself.
+Metadata read_metadata(Bytes json);
+
+// An upper bound of the memory that reading takes, for limits.
+inline uint64_t metadata_bytes(Bytes json) { return 12 * static_cast<uint64_t>(json.size); }
+
+}  // namespace bnn_exit

@@ -1,0 +1,209 @@
+#include "graph/fusion.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "ops/layer.h"
+
+namespace bnn_exit {
+namespace {
+
+struct Clamp {
+  const char* name;
+  float low, high;
+};
+constexpr Clamp kClamps[] = {
+    {"RELU", 0, INFINITY}, {"RELU6", 0, 6}, {"RELU_N1_TO_1", -1, 1}, {"RELU_0_TO_1", 0, 1}};
+
+constexpr int64_t kLongRow = 4096;  // values; a table of the same constant for a longer one is a waste
+
+// An operand that is added or multiplied to each value of a group, or to each channel.
+struct Operand {
+  StepKind on_channels, on_tensor;
+  bool tensor_allowed;
+  bool negated;
+};
+
+bool operand_of(const std::string& name, size_t side, Operand* operand) {
+  if (name == "ADD") {
+    *operand = {StepKind::kAddChannel, StepKind::kAddTensor, true, false};
+  } else if (name == "MUL") {
+    *operand = {StepKind::kMulChannel, StepKind::kMulTensor, true, false};
+  } else if (name == "SUB" && side == 0) {
+    *operand = {StepKind::kAddChannel, StepKind::kAddTensor, false, true};  // v - x is v + (-x), to the last bit
+  } else if (name == "PRELU" && side == 0) {
+    *operand = {StepKind::kPreluChannel, StepKind::kAddTensor, false, false};
+  } else {
+    return false;
+  }
+  return true;
+}
+
+// Does an operand of that shape repeat over the last axes of a value, without any other broadcasting?
+bool repeats(const Shape& operand, const Shape& value) {
+  if (operand.size() > value.size()) return false;
+  size_t first = 0;
+  while (first < operand.size() && operand[first] == 1) ++first;
+  for (size_t axis = first; axis < operand.size(); ++axis) {
+    if (operand[axis] != value[value.size() - operand.size() + axis]) return false;
+  }
+  return true;
+}
+
+class PointwiseRunner : public Runner {
+ public:
+  PointwiseRunner(const Workshop& shop, const Elementwise& layer, int64_t batch, Value& in, BoundTail tail)
+      : kernels_(shop.kernels), layer_(layer), batch_(batch), in_(in),
+        split_(shop.workers, layer.height, static_cast<uint64_t>(in.count() / batch)), tail_(std::move(tail)) {}
+
+  void bind() override { tail_.bind(); }
+
+  void run() override {
+    for (int64_t clip = 0; clip < batch_; ++clip) {
+      layer_.input = in_.as<const float>() + clip * layer_.height * layer_.width * layer_.channels;
+      layer_.output = tail_.output(clip);
+      split_.run([this](int begin, int end, int) { kernels_.elementwise(layer_, begin, end); });
+    }
+  }
+
+ private:
+  const Kernels& kernels_;
+  Elementwise layer_;
+  int64_t batch_;
+  Value& in_;
+  RowSplit split_;
+  BoundTail tail_;
+};
+
+// Float values as an image: of four axes if they have them, otherwise of one column.
+class PointwiseLayer : public Layer {
+ public:
+  PointwiseLayer(const Workshop& shop, Value& in, int64_t period) : shop_(shop), in_(in) {
+    auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
+    pixels = {1, narrow(in.count() / period), 1, narrow(period)};
+    const Shape& shape = in.shape;
+    if (shape.size() == 4 && shape[3] == period) pixels = {shape[0], narrow(shape[1]), narrow(shape[2]), narrow(period)};
+  }
+
+  std::unique_ptr<Runner> finish(Tail tail) override {
+    Elementwise layer = {pixels.height, pixels.width, pixels.channels, pixels.channels, nullptr, {}};
+    return std::make_unique<PointwiseRunner>(shop_, layer, pixels.batch, in_, BoundTail(std::move(tail), pixels));
+  }
+
+ private:
+  const Workshop& shop_;
+  Value& in_;
+};
+
+}  // namespace
+
+bool Group::absorb(Build& build) {
+  if (!absorb_one(build)) return false;
+  // Kernels compute whole vectors, and begin anew with each row.
+  const Image& pixels = layer->pixels;
+  int64_t rows = int64_t{pixels.batch} * pixels.height;
+  build.claim(product({rows, pixels.width, padded_channels(pixels.channels) - pixels.channels}));
+  build.claim(product({rows, 8}));
+  return true;
+}
+
+bool Group::absorb_one(Build& build) {
+  // Signs come last: who reads them must find those of this result, and find them written.
+  if (!layer->takes_tail || tail.bits || build.out.size() != 1) return false;
+  const std::string& name = build.op.name;
+  if (name == "LceQuantize") return absorb_signs(build);
+  if (uses != 1) return false;
+  for (const Clamp& clamp : kClamps) {
+    if (name == clamp.name) return absorb_clamp(build, clamp.low, clamp.high);
+  }
+  if (build.in.size() != 2 || !build.in[0] || !build.in[1] || build.in[0] == build.in[1]) return false;
+  return absorb_operand(build, build.in[0] == current ? 0 : 1);
+}
+
+bool Group::absorb_signs(Build& build) {
+  Value& out = *build.out[0];
+  if (!out.bits || build.in.size() != 1 || current->shape != layer->pixels.shape()) return false;
+  Shape shape = current->shape;
+  shape[3] = (shape[3] + 31) / 32;
+  build.result(Type::int32, shape);
+  BitOutput(build, out, layer->pixels.channels);  // lays the value out
+  tail.bits = &out;
+  return true;
+}
+
+bool Group::absorb_clamp(Build& build, float low, float high) {
+  if (!room(1) || build.in.size() != 1) return false;
+  Tail::Item item(StepKind::kClamp);
+  item.low = low;
+  item.high = high;
+  tail.items.push_back(std::move(item));
+  current = &build.result(Type::float32, current->shape);
+  return true;
+}
+
+bool Group::absorb_operand(Build& build, size_t side) {
+  Operand operand;
+  const int64_t period = layer->pixels.channels;
+  Value& other = *build.in[1 - side];
+  if (!operand_of(build.op.name, side, &operand) || other.type != Type::float32) return false;
+  bool activates = build.op.name != "PRELU" && build.activates();
+  if (!room(activates ? 2 : 1)) return false;
+  Tail::Item item(operand.on_channels);
+  if (other.constant && (other.count() == 1 || other.count() == period) && other.count() > 0 && repeats(other.shape, current->shape)) {
+    const float* from = other.as<const float>();
+    item.channels.resize(static_cast<size_t>(padded_channels(static_cast<int>(period))));
+    for (int64_t i = 0; i < period; ++i) {
+      float value = from[other.count() == 1 ? 0 : i];
+      item.channels[static_cast<size_t>(i)] = operand.negated ? -value : value;
+    }
+    build.shop.count_bytes(item.channels.size() * sizeof(float));
+  } else if (operand.tensor_allowed && other.shape == current->shape) {
+    item.kind = operand.on_tensor;
+    item.tensor = &other;
+    reads.push_back(&other);
+  } else {
+    return false;
+  }
+  float low = activates ? build.low() : 0, high = activates ? build.high() : 0;
+  tail.items.push_back(std::move(item));
+  if (activates) {
+    Tail::Item clamp(StepKind::kClamp);
+    clamp.low = low;
+    clamp.high = high;
+    tail.items.push_back(std::move(clamp));
+  }
+  current = &build.result(Type::float32, current->shape);
+  return true;
+}
+
+std::unique_ptr<Runner> Group::finish() {
+  if (layer->takes_tail) tail.values = uses > 0 || !tail.bits ? current : nullptr;
+  return layer->finish(std::move(tail));
+}
+
+bool start_pointwise(Build& build, Group& group) {
+  if (build.in.empty() || build.in.size() > 2 || build.out.size() != 1) return false;
+  for (size_t side = 0; side < build.in.size(); ++side) {
+    Value* main = build.in[side];
+    if (!main || main->type != Type::float32 || main->constant || main->count() == 0) continue;
+    if (build.in.size() == 2 && !build.in[1 - side]) continue;
+    // The constant says after how many values it repeats; without one, long rows are best, unless signs are packed.
+    int64_t period = main->count() <= kLongRow ? main->count() : main->shape.back();
+    bool packs = build.op.name == "LceQuantize";
+    if (main->shape.size() == 4) period = packs || main->shape[3] >= kLanes ? main->shape[3] : main->shape[2] * main->shape[3];
+    if (build.in.size() == 2 && build.in[1 - side]->constant && build.in[1 - side]->count() > 1 && build.in[1 - side]->count() < main->count()) {
+      period = build.in[1 - side]->count();
+      if (main->count() % period) continue;
+    }
+    group.current = main;
+    group.uses = 1;
+    group.reads = {main};
+    group.layer = std::make_unique<PointwiseLayer>(build.shop, *main, period);
+    build.claim(product({main->count() / period, padded_channels(static_cast<int>(period))}));
+    build.claim(product({group.layer->pixels.batch, 32}));
+    if (group.absorb(build)) return true;
+  }
+  return false;
+}
+
+}  // namespace bnn_exit

@@ -1,0 +1,192 @@
+#include "ops/move.h"
+
+#include <algorithm>
+
+#include "ops/operators.h"
+
+namespace bnn_exit {
+
+Axis steps(int64_t size, int64_t stride, int64_t start) {
+  return {size, [stride, start](int64_t i) { return start + i * stride; }};
+}
+
+Shape strides_of(const Shape& shape) {
+  Shape strides(shape.size());
+  int64_t stride = 1;
+  for (size_t axis = shape.size(); axis-- > 0;) {
+    strides[axis] = stride;
+    stride *= shape[axis];
+  }
+  return strides;
+}
+
+namespace {
+
+using Places = std::vector<int64_t>;
+
+bool consecutive(const Places& table) {
+  for (size_t i = 0; i < table.size(); ++i) {
+    if (table[i] < 0 || table[i] != table[0] + static_cast<int64_t>(i)) return false;
+  }
+  return true;
+}
+
+// Values of kSize bytes, moved as a whole.
+template <size_t kSize>
+class Move : public Runner {
+ public:
+  Move(Value& in, Value& out, std::vector<Places> tables, int64_t offset, const void* fill)
+      : in_(in), out_(out), tables_(std::move(tables)), offset_(offset), together_(consecutive(tables_.back())) {
+    if (fill) std::memcpy(fill_, fill, kSize);
+  }
+
+  void run() override {
+    to_ = out_.as<uint8_t>();
+    walk(0, offset_);
+  }
+
+ private:
+  void walk(size_t axis, int64_t offset) {
+    const Places& table = tables_[axis];
+    if (axis + 1 < tables_.size()) {
+      for (int64_t entry : table) walk(axis + 1, entry == kFill || offset == kFill ? kFill : offset + entry);
+      return;
+    }
+    const uint8_t* from = in_.as<const uint8_t>();
+    if (together_ && offset != kFill) {
+      std::memcpy(to_, from + static_cast<size_t>(offset + table[0]) * kSize, table.size() * kSize);
+      to_ += table.size() * kSize;
+      return;
+    }
+    for (int64_t entry : table) {
+      bool filled = entry == kFill || offset == kFill;
+      std::memcpy(to_, filled ? fill_ : from + static_cast<size_t>(offset + entry) * kSize, kSize);
+      to_ += kSize;
+    }
+  }
+
+  Value& in_;
+  Value& out_;
+  std::vector<Places> tables_;
+  int64_t offset_;
+  bool together_;
+  uint8_t fill_[kSize] = {};
+  uint8_t* to_ = nullptr;
+};
+
+}  // namespace
+
+std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::vector<Axis>& axes, int64_t offset,
+                             const void* fill) {
+  Shape shape;
+  for (const Axis& axis : axes) shape.push_back(axis.size);
+  Value& out = build.result(output, in.type, shape);
+  if (out.count() == 0) return nullptr;
+  uint64_t entries = 1;
+  for (const Axis& axis : axes) entries += static_cast<uint64_t>(axis.size);
+  build.shop.count_bytes(entries * sizeof(int64_t));
+  build.claim_load(4 * entries);
+  std::vector<Places> tables;
+  for (const Axis& axis : axes) {
+    int64_t first = axis.place(0);
+    if (axis.size == 1 && first != kFill) {
+      offset += first;  // nothing to walk
+      continue;
+    }
+    Places table(static_cast<size_t>(axis.size));
+    for (int64_t i = 0; i < axis.size; ++i) table[static_cast<size_t>(i)] = axis.place(i);
+    tables.push_back(std::move(table));
+  }
+  if (tables.empty()) tables.push_back({0});
+  // Rows begin anywhere in the input, and so do their values if they do not move in one piece.
+  int64_t rows = out.count() / static_cast<int64_t>(tables.back().size());
+  build.claim(product({rows, 16}));
+  build.claim(product({out.count(), consecutive(tables.back()) ? 1 : 16}));
+  switch (size_of(in.type)) {
+    case 1: return std::make_unique<Move<1>>(in, out, std::move(tables), offset, fill);
+    case 2: return std::make_unique<Move<2>>(in, out, std::move(tables), offset, fill);
+    case 4: return std::make_unique<Move<4>>(in, out, std::move(tables), offset, fill);
+    case 8: return std::make_unique<Move<8>>(in, out, std::move(tables), offset, fill);
+    case 16: return std::make_unique<Move<16>>(in, out, std::move(tables), offset, fill);
+    default: build.refuse("values of %s are not supported", name_of(in.type));
+  }
+}
+
+namespace {
+
+std::unique_ptr<Runner> reshape(Build& build) {
+  Value& in = build.input(0);
+  Shape shape;
+  if (build.given(1)) {
+    for (int64_t size : build.constants(1)) shape.push_back(size);
+  } else {
+    shape.assign(build.op.options.list().begin(), build.op.options.list().end());
+  }
+  int64_t rest = in.count(), unknown = -1;
+  for (size_t axis = 0; axis < shape.size(); ++axis) {
+    if (shape[axis] == -1 && unknown < 0) {
+      unknown = static_cast<int64_t>(axis);
+    } else if (shape[axis] <= 0 || rest % shape[axis]) {
+      if (shape[axis] == 0 && in.count() == 0) continue;
+      build.refuse("%lld values do not fit the shape %s", static_cast<long long>(in.count()), to_text(shape).c_str());
+    } else {
+      rest /= shape[axis];
+    }
+  }
+  if (unknown >= 0) {
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) build.refuse("no values fit the shape %s in any way", to_text(shape).c_str());
+    shape[static_cast<size_t>(unknown)] = rest;
+  }
+  return build.share(in, shape);
+}
+
+std::unique_ptr<Runner> squeeze(Build& build) {
+  Value& in = build.input(0);
+  std::vector<bool> gone(in.shape.size());
+  for (int32_t number : build.op.options.list()) {
+    size_t axis = build.axis(number, in.shape.size());
+    if (gone[axis]) build.refuse("axis %d comes twice", number);
+    if (in.shape[axis] != 1) build.refuse("axis %d has %lld values", number, static_cast<long long>(in.shape[axis]));
+    gone[axis] = true;
+  }
+  Shape shape;
+  for (size_t axis = 0; axis < in.shape.size(); ++axis) {
+    bool drop = build.op.options.list().empty() ? in.shape[axis] == 1 : gone[axis];
+    if (!drop) shape.push_back(in.shape[axis]);
+  }
+  return build.share(in, shape);
+}
+
+std::unique_ptr<Runner> expand_dims(Build& build) {
+  Shape shape = build.input(0).shape;
+  size_t axis = build.axis(build.constant(1), shape.size() + 1);
+  shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), 1);
+  return build.share(build.input(0), shape);
+}
+
+std::unique_ptr<Runner> transpose(Build& build) {
+  Value& in = build.input(0);
+  Shape strides = strides_of(in.shape);
+  std::vector<int64_t> order = build.constants(1);
+  std::vector<bool> seen(in.shape.size());
+  if (order.size() != in.shape.size()) build.refuse("%zu axes for %zu", order.size(), in.shape.size());
+  std::vector<Axis> axes;
+  for (int64_t number : order) {
+    size_t axis = build.axis(number, in.shape.size());
+    if (seen[axis]) build.refuse("axis %zu comes twice", axis);
+    seen[axis] = true;
+    axes.push_back(steps(in.shape[axis], strides[axis]));
+  }
+  return move(build, 0, in, axes);
+}
+
+}  // namespace
+
+const std::vector<NamedBuilder>& move_operators() {
+  static const std::vector<NamedBuilder> list = {
+      {"RESHAPE", reshape}, {"SQUEEZE", squeeze}, {"EXPAND_DIMS", expand_dims}, {"TRANSPOSE", transpose},
+  };
+  return list;
+}
+
+}  // namespace bnn_exit
