@@ -1,7 +1,7 @@
 """Do random graphs or changed files make the native library crash, hang, take more than its limits or err?
 
     python benchmarks/fuzz.py --files 30000 --graphs 20000
-    python benchmarks/fuzz.py --only file-123-ADD --only graph-7        these again, telling what is found
+    python benchmarks/fuzz.py --only file-123-ADD --only graph-7        these again, with their findings
     python benchmarks/fuzz.py --coverage --files 3000 --graphs 3000     lines of core/ and kernels/ that no case runs
 
 Each case is tried on every instruction set of the machine by three programs: with sanitizers and values in shared
@@ -36,9 +36,9 @@ from bnn_exit.runtime import capabilities
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 import fuzz_corpus  # noqa: E402
-from fuzzing import answers, cases  # noqa: E402
+from fuzzing import case_server, cases  # noqa: E402
 
-NATIVE = answers.SOURCE
+NATIVE = case_server.SOURCE
 MODELS = sorted((HERE.parent / "bnn_exit" / "pretrained").glob("*.tflite"))
 COPIES = 6
 """Of each real model and each adaptive file among those that are changed: operators and layers have a file each."""
@@ -79,13 +79,13 @@ def build(options: argparse.Namespace) -> dict[str, Path]:
     options.build.mkdir(parents=True, exist_ok=True)
     compiler = shutil.which("clang++") or "g++"
     if options.plain:
-        return {"plain": answers.build(options.build, compiler)}
+        return {"plain": case_server.build(options.build, compiler)}
     folder = options.build / ("coverage" if options.coverage else "sanitized")
     settings = [f"-DCMAKE_CXX_COMPILER={compiler}", f"-DBNN_EXIT_COVERAGE={'ON' if options.coverage else 'OFF'}"]
     subprocess.run(["cmake", "-S", NATIVE / "fuzz", "-B", folder, "-G", "Ninja", *settings], check=True)
-    subprocess.run(["ninja", "-C", folder, "answers", "answers_apart"], check=True)
-    checked = {"shared": folder / "answers", "apart": folder / "answers_apart"}
-    return checked if options.coverage else {**checked, "plain": answers.build(options.build, compiler)}
+    subprocess.run(["ninja", "-C", folder, "case_server", "case_server_separate"], check=True)
+    checked = {"shared": folder / "case_server", "separate": folder / "case_server_separate"}
+    return checked if options.coverage else {**checked, "plain": case_server.build(options.build, compiler)}
 
 
 def identity(options: argparse.Namespace) -> list[Any]:
@@ -113,8 +113,8 @@ def numbered(options: argparse.Namespace, index: int, files: dict[str, bytes]) -
     return cases.graph_case(number) if is_graph else cases.file_case(number, files)
 
 
-def started(programs: dict[str, Path]) -> dict[str, answers.Native]:
-    return {name: answers.Native(path, ENVIRONMENT) for name, path in programs.items()}
+def started(programs: dict[str, Path]) -> dict[str, case_server.CaseServer]:
+    return {name: case_server.CaseServer(path, ENVIRONMENT) for name, path in programs.items()}
 
 
 def try_only(options: argparse.Namespace, programs: dict[str, Path]) -> int:
@@ -249,7 +249,7 @@ def report(options: argparse.Namespace, work: Path, seconds: float) -> int:
         "isas": capabilities()["isas"],
         "programs": ["without sanitizers"]
         if options.plain
-        else ["sanitizers, shared memory", "sanitizers, each value apart", "without sanitizers"],
+        else ["sanitizers, shared memory", "sanitizers, each value in memory of its own", "without sanitizers"],
         "limits": {"max_bytes": cases.MAX_BYTES, "max_operations": cases.MAX_OPERATIONS},
         "seconds": round(seconds),
         "cases": total["cases"],
@@ -275,21 +275,26 @@ def version_of(program: str) -> str:
 
 def uncovered(options: argparse.Namespace, work: Path) -> int:
     """Print the lines that no case ran; instruction sets of other machines are not compiled, so not counted."""
-    program = options.build / "coverage" / "answers"
+    program = options.build / "coverage" / "case_server"
     merged = work / "all.profdata"
     profiles = sorted(work.glob("*.profraw"))
     subprocess.run(["llvm-profdata", "merge", "-sparse", *profiles, "-o", merged], check=True)
-    export = ["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", program, "-object", f"{program}_apart"]
+    programs = [program, "-object", f"{program}_separate"]
+    export = ["llvm-cov", "export", "-format=lcov", f"-instr-profile={merged}", *programs]
     lines = subprocess.run(export, check=True, capture_output=True, text=True).stdout.splitlines()
     totals = {"core": [0, 0], "kernels": [0, 0]}
     for path, counts in sorted(line_counts(lines).items()):
-        part = path.parent.name
-        if part not in totals:
+        if path.is_relative_to(NATIVE / "core"):
+            part = "core"
+        elif path.is_relative_to(NATIVE / "kernels"):
+            part = "kernels"
+        else:
             continue
         missed = sorted(line for line, count in counts.items() if not count)
         totals[part][0] += len(counts) - len(missed)
         totals[part][1] += len(counts)
-        print(f"{part}/{path.name}: {1 - len(missed) / len(counts):.1%}, missed {', '.join(ranges(missed)) or 'none'}")
+        share, lines_missed = 1 - len(missed) / len(counts), ", ".join(ranges(missed)) or "none"
+        print(f"{path.relative_to(NATIVE)}: {share:.1%}, missed {lines_missed}")
     for part, (ran, count) in totals.items():
         print(f"{part}: {ran / count:.2%} of {count} lines")
     return int(any(ran < 0.95 * count for ran, count in totals.values()))

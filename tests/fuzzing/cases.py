@@ -1,7 +1,7 @@
 """One case of fuzzing, from its number to what was found: a random graph or a changed file, tried and judged.
 
-Cases are the same for the same number. A crash, a hang, a broken promise or a disagreement with the reference is a
-finding, never an error of the one who asks.
+Cases are the same for the same number. A crash, a hang, a violation of the interface's contract or a disagreement with
+the reference is a finding, never an exception.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ import numpy as np
 
 from bnn_exit.errors import BnnExitError
 from bnn_exit.model_file import flatbuffer, metadata, reader
-from fuzzing import answers as native_answers
-from fuzzing import judge
-from fuzzing.answers import CLASSIFIER, FLUSH, FORK, MISUSE, TWO_THREADS, Native
+from fuzzing import case_server, judge
+from fuzzing.case_server import CLASSIFIER, FLUSH, FORK, MISUSE, TWO_THREADS, CaseServer
 from fuzzing.changes import changed
 from fuzzing.graphs import random_graph
 from fuzzing.maker import SPECIAL
@@ -133,86 +132,86 @@ class _TooLong(Exception):
     pass
 
 
-def _judged(case: Case, answers: Sequence[native_answers.Answer]) -> list[judge.Verdict]:
+def _judged(case: Case, isa_results: Sequence[case_server.IsaResult]) -> list[judge.Verdict]:
     def stop(*_: object) -> None:
         raise _TooLong
 
     before = signal.signal(signal.SIGPROF, stop)
     signal.setitimer(signal.ITIMER_PROF, REFERENCE_SECONDS)
     try:
-        return judge.judge(case.file, case.rounds, answers)
+        return judge.judge(case.file, case.rounds, isa_results)
     except (_TooLong, MemoryError, RecursionError):
-        return [judge.Verdict("too much for the reference") for _ in answers]
+        return [judge.Verdict("too much for the reference") for _ in isa_results]
     except Exception as error:  # its errors are BnnExitError: this is a finding, too
-        return [judge.Verdict("an error of the reference", repr(error)) for _ in answers]
+        return [judge.Verdict("an error of the reference", repr(error)) for _ in isa_results]
     finally:
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, before)
 
 
-def try_case(case: Case, programs: Mapping[str, Native]) -> Outcome:
+def try_case(case: Case, programs: Mapping[str, CaseServer]) -> Outcome:
     """Ask each program: one called "plain" has no sanitizers and is timed, the others watch memory."""
     outcome = Outcome()
     for name, native in programs.items():
         plain = name.startswith("plain")
         try:
-            answers = _ask(native, case, plain)
-        except native_answers.Died as error:
+            case_result = _execute(native, case, plain)
+        except case_server.ServerDied as error:
             outcome.findings.append(Finding("crash or hang", f"{name}: {error}"))
             outcome.count("crash or hang")
             continue
-        outcome.findings += [Finding("broken promise", f"{name}: {what}") for what in answers.broken]
+        outcome.findings += [Finding("contract violation", f"{name}: {what}") for what in case_result.violations]
         shown = set()
-        for answer, verdict in zip(answers.isas, _judged(case, answers.isas)):
+        for isa_result, verdict in zip(case_result.isas, _judged(case, case_result.isas)):
             outcome.count(verdict.kind)
             if not verdict.good and verdict.kind not in shown:
                 shown.add(verdict.kind)
-                outcome.findings.append(Finding(verdict.kind, f"{name}, {answer.isa}: {verdict.text}"))
+                outcome.findings.append(Finding(verdict.kind, f"{name}, {isa_result.isa}: {verdict.text}"))
         if plain:
-            outcome.findings += _timed(native, case, answers, outcome)
+            outcome.findings += _timed(native, case, case_result, outcome)
         else:
-            _weigh(case, answers, outcome)
-        if answers.classifier is not None:
-            _judge_classifier(case, answers.classifier, outcome)
+            _weigh(case, case_result, outcome)
+        if case_result.classifier is not None:
+            _judge_classifier(case, case_result.classifier, outcome)
     return outcome
 
 
-def _ask(native: Native, case: Case, plain: bool) -> native_answers.Answers:
+def _execute(native: CaseServer, case: Case, plain: bool) -> case_server.CaseResult:
     most = MAX_OPERATIONS["plain" if plain else "sanitized"]
-    return native.ask(
+    return native.execute(
         case.file, case.rounds, max_bytes=MAX_BYTES, max_operations=most, threads=case.threads, flags=case.flags
     )
 
 
-def _steps(answers: native_answers.Answers) -> dict[str, float]:
+def _steps(case_result: case_server.CaseResult) -> dict[str, float]:
     """Nanoseconds a step of each instruction set's fastest run."""
     return {
-        answer.isa: min(found.ns for found in answer.rounds) / answer.operations
-        for answer in answers.isas
-        if answer.rounds and answer.operations >= MANY_STEPS
+        isa_result.isa: min(found.ns for found in isa_result.rounds) / isa_result.operations
+        for isa_result in case_result.isas
+        if isa_result.rounds and isa_result.operations >= MANY_STEPS
     }
 
 
-def _timed(native: Native, case: Case, answers: native_answers.Answers, outcome: Outcome) -> list[Finding]:
+def _timed(native: CaseServer, case: Case, case_result: case_server.CaseResult, outcome: Outcome) -> list[Finding]:
     """What is too slow; believed only if it is so again, for others use the machine, too.
 
     Steps that are fast once subnormal numbers are taken as zero may take as long as the header says.
     """
-    steps, load = _steps(answers), {answer.isa: answer.load_ns for answer in answers.isas}
+    steps, load = _steps(case_result), {found.isa: found.load_ns for found in case_result.isas}
     try:
         for _ in range(TRIES):
             if _most(steps) <= NS_A_STEP and _most(load) <= NS_TO_LOAD:
                 break
-            again = _ask_alone(native, case)
+            again = _execute_alone(native, case)
             steps = _least(steps, _steps(again))
-            load = _least(load, {answer.isa: answer.load_ns for answer in again.isas})
+            load = _least(load, {found.isa: found.load_ns for found in again.isas})
         if NS_A_STEP < _most(steps) <= NS_A_SUBNORMAL_STEP:
             flushed = steps
             for _ in range(TRIES):
-                flushed = _least(flushed, _steps(_ask_alone(native, case, FLUSH)))
+                flushed = _least(flushed, _steps(_execute_alone(native, case, FLUSH)))
             if _most(flushed) <= NS_A_STEP:
                 outcome.subnormal_ns_a_step, steps = _most(steps), flushed
-    except native_answers.Died as error:
+    except case_server.ServerDied as error:
         return [Finding("crash or hang", f"timed again: {error}")]
     outcome.ns_a_step = _most(steps)
     findings = [Finding("slow steps", f"{isa}: {value:.1f} ns") for isa, value in steps.items() if value > NS_A_STEP]
@@ -220,8 +219,8 @@ def _timed(native: Native, case: Case, answers: native_answers.Answers, outcome:
     return findings[:1]
 
 
-def _ask_alone(native: Native, case: Case, flags: int = 0) -> native_answers.Answers:
-    return _ask(native, dataclasses.replace(case, flags=flags, threads=1), True)
+def _execute_alone(native: CaseServer, case: Case, flags: int = 0) -> case_server.CaseResult:
+    return _execute(native, dataclasses.replace(case, flags=flags, threads=1), True)
 
 
 def _most(of_isas: Mapping[str, float]) -> float:
@@ -232,8 +231,8 @@ def _least(known: Mapping[str, float], again: Mapping[str, float]) -> dict[str, 
     return {isa: min(value, again.get(isa, value)) for isa, value in known.items()}
 
 
-def _weigh(case: Case, answers: native_answers.Answers, outcome: Outcome) -> None:
-    most = max((answer.peak_bytes for answer in answers.isas), default=0)
+def _weigh(case: Case, case_result: case_server.CaseResult, outcome: Outcome) -> None:
+    most = max((isa_result.peak_bytes for isa_result in case_result.isas), default=0)
     outcome.peak_bytes = max(outcome.peak_bytes, most - len(case.file))
     if most > MAX_BYTES + 2 * len(case.file) + ROOM_TO_LOAD:
         outcome.findings.append(Finding("memory beyond the limit", f"{most} bytes with a limit of {MAX_BYTES}"))
@@ -242,17 +241,17 @@ def _weigh(case: Case, answers: native_answers.Answers, outcome: Outcome) -> Non
 def _judge_classifier(case: Case, found: tuple[int, str], outcome: Outcome) -> None:
     """The package's reader and the library's classifier take the same files."""
     status, text = found
-    if status in (native_answers.LIMIT, native_answers.MEMORY):
+    if status in (case_server.LIMIT, case_server.MEMORY):
         return
     try:
         reader.decode(case.file, place=Path("file"))
     except BnnExitError as error:
-        if status == native_answers.OK:
+        if status == case_server.OK:
             outcome.findings.append(Finding("only native reads the metadata", str(error)))
         return
     except Exception as error:  # a traceback for a file is what this is about
         outcome.findings.append(Finding("an error of the reader", repr(error)))
         return
     loads = any(verdict in outcome.verdicts for verdict in ("same", "within the tolerance"))
-    if status != native_answers.OK and loads:
+    if status != case_server.OK and loads:
         outcome.findings.append(Finding("only native refuses the metadata", text))

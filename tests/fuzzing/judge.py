@@ -19,7 +19,7 @@ from bnn_exit.model_file import flatbuffer
 from bnn_exit.model_file.flatbuffer import Operator
 from bnn_exit.runtime.reference import interpreter as reference
 from bnn_exit.runtime.reference.interpreter import Interpreter
-from fuzzing import answers as native_answers
+from fuzzing import case_server
 
 ERROR = 2.0**-21
 """What one result of such an operator may be off by, as a share of what its sum is with all signs positive."""
@@ -153,35 +153,35 @@ def _exact(arguments: Sequence[Any]) -> bool:
     return product < 2.0**24 * GRID * GRID * 256
 
 
-def judge(file: bytes, rounds: Sequence[Sequence[Any]], answers: Sequence[native_answers.Answer]) -> list[Verdict]:
-    """Compare each instruction set's answer to a file with the reference's."""
+def judge(file: bytes, rounds: Sequence[Sequence[Any]], isa_results: Sequence[case_server.IsaResult]) -> list[Verdict]:
+    """Compare each instruction set's isa_result to a file with the reference's."""
     try:
         model = flatbuffer.read(file)
         interpreter = Interpreter(model)
     except BnnExitError as error:
         loads = Verdict("only native loads it", str(error))
-        return [loads if answer.status == native_answers.OK else Verdict("both refuse") for answer in answers]
-    limits = native_answers.LIMIT, native_answers.MEMORY
+        return [loads if isa_result.status == case_server.OK else Verdict("both refuse") for isa_result in isa_results]
+    limits = case_server.LIMIT, case_server.MEMORY
     expected: list[tuple[Any, ...] | BnnExitError] = []
-    if not all(answer.status in limits for answer in answers):
+    if not all(isa_result.status in limits for isa_result in isa_results):
         for inputs in rounds:
             try:
                 expected.append(interpreter.run(inputs))
             except BnnExitError as error:
                 expected.append(error)
     verdicts: list[Verdict] = []
-    for position, answer in enumerate(answers):
-        same = [k for k in range(position) if _alike(answers[k], answer)]
+    for position, isa_result in enumerate(isa_results):
+        same = [k for k in range(position) if _alike(isa_results[k], isa_result)]
         if same:
             verdicts.append(verdicts[same[0]])
-        elif answer.status in limits:
+        elif isa_result.status in limits:
             verdicts.append(Verdict("beyond a limit"))
         else:
-            verdicts.append(_judge(model, rounds, expected, answer))
+            verdicts.append(_judge(model, rounds, expected, isa_result))
     return verdicts
 
 
-def _alike(a: native_answers.Answer, b: native_answers.Answer) -> bool:
+def _alike(a: case_server.IsaResult, b: case_server.IsaResult) -> bool:
     """Whether two instruction sets gave the same to the last bit."""
     return (a.status, a.text, len(a.rounds)) == (b.status, b.text, len(b.rounds)) and all(
         (x.status, x.text) == (y.status, y.text)
@@ -191,26 +191,25 @@ def _alike(a: native_answers.Answer, b: native_answers.Answer) -> bool:
 
 
 def _judge(
-    model: flatbuffer.Model, rounds: Sequence[Sequence[Any]], expected: Sequence[Any], answer: native_answers.Answer
+    model: flatbuffer.Model, rounds: Sequence[Sequence[Any]], expected: Sequence[Any], isa_result: case_server.IsaResult
 ) -> Verdict:
-    verdict = Verdict("same" if answer.status == native_answers.OK else "both refuse")
+    verdict = Verdict("same" if isa_result.status == case_server.OK else "both refuse")
     for index, inputs in enumerate(rounds):
         wanted = expected[index]
-        loaded = answer.status == native_answers.OK
-        if loaded and index >= len(answer.rounds):
-            return Verdict("the inputs are described differently", str(answer.inputs))
-        status, text = (
-            (answer.rounds[index].status, answer.rounds[index].text) if loaded else (answer.status, answer.text)
-        )
+        loaded = isa_result.status == case_server.OK
+        if loaded and index >= len(isa_result.rounds):
+            return Verdict("the inputs are described differently", str(isa_result.inputs))
+        found = isa_result.rounds[index] if loaded else isa_result
+        status, text = found.status, found.text
         if isinstance(wanted, BnnExitError):
-            if status == native_answers.OK:
+            if status == case_server.OK:
                 return Verdict("only native runs it", str(wanted))
             continue
-        if status != native_answers.OK:
+        if status != case_server.OK:
             return _only_reference(model, inputs, text)
-        found = _compare(model, inputs, wanted, answer.rounds[index].outputs)
+        found = _compare(model, inputs, wanted, isa_result.rounds[index].outputs)
         if not found.good:
-            return dataclasses.replace(found, text=f"{answer.isa}, run {index}: {found.text}")
+            return dataclasses.replace(found, text=f"{isa_result.isa}, run {index}: {found.text}")
         verdict = verdict if found.kind == "same" else found
     return verdict
 

@@ -1,7 +1,7 @@
 """The fuzz target with sanitizers of memory and undefined behaviour: short, a fixed seed, in another process.
 
-A crash, a report of a sanitizer, a broken promise or a hang is a failing test. The portable kernels stand for all of
-them; benchmarks/results/fuzz.json tells of the long run on every instruction set.
+A crash, a report of a sanitizer, a violation of the interface's contract or a hang fails a test. The portable kernels
+stand for all of them; benchmarks/results/fuzz.json holds the long run on every instruction set.
 """
 
 import os
@@ -41,7 +41,7 @@ def fuzz(tmp_path_factory, corpus):
     settings = ["-DBNN_EXIT_PORTABLE=ON", f"-DCMAKE_CXX_COMPILER={COMPILER}", optimize("0")]
     subprocess.run(["cmake", "-S", NATIVE / "fuzz", "-B", folder, *settings], check=True, capture_output=True)
     # The judge's program is compiled for itself alone: that it can be.
-    command = ["cmake", "--build", folder, "-j", "2", "--target", "fuzz_plain", "answers"]
+    command = ["cmake", "--build", folder, "-j", "2", "--target", "fuzz_plain", "case_server"]
     done = subprocess.run(command, capture_output=True, text=True)
     if "cannot find -lasan" in done.stderr or "cannot find libasan" in done.stderr:
         pytest.skip("the sanitizers' libraries are not installed")

@@ -1,4 +1,4 @@
-"""What bnn_exit.h promises to programs in other locales, with threads, and across forks."""
+"""The contract of bnn_exit.h for programs in other locales, with threads, and across forks."""
 
 import os
 import shutil

@@ -8,7 +8,7 @@ import shutil
 import fuzz_corpus
 import numpy as np
 import pytest
-from fuzzing import answers, cases
+from fuzzing import case_server, cases
 from fuzzing.flex import flexbuffer
 from fuzzing.graphs import random_graph
 from fuzzing.parts import parts_of
@@ -28,8 +28,8 @@ GRAPHS, FILES, PARTS = 500, 400, 5
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    program = answers.build(tmp_path_factory.mktemp("answers"), COMPILER)
-    with answers.Native(program) as native:
+    program = case_server.build(tmp_path_factory.mktemp("case_server"), COMPILER)
+    with case_server.CaseServer(program) as native:
         yield {"plain": native}
 
 

@@ -1,4 +1,4 @@
-// Numbers are read and written with a point, whatever locale the program has chosen.
+// Reads and writes numbers with a decimal point, whatever the program's locale.
 #pragma once
 
 #include <locale.h>
@@ -10,8 +10,8 @@ namespace bnn_exit {
 
 inline const locale_t kPlainLocale = newlocale(LC_ALL_MASK, "C", nullptr);
 
-// While one lives, its thread reads and formats as in the locale "C": strtod and printf take a decimal comma from others.
-// Every call that may meet a number in text holds one, so that nothing inside has to think of it.
+// Sets the locale "C" for this thread while it lives: in others, strtod and printf may use a decimal comma. Every function of the
+// C interface that may read or format numbers holds one, so that nothing inside depends on the locale.
 class CLocale {
  public:
   CLocale() : before_(uselocale(kPlainLocale)) {}

@@ -7,11 +7,11 @@
 namespace bnn_exit {
 namespace {
 
-constexpr int kRoom = 400;
+constexpr int kReasonSize = 400;
 
 [[noreturn]] void raise(bnn_exit_status status, const char* before, const char* after, const char* format,
                         std::va_list arguments) {
-  char reason[kRoom];
+  char reason[kReasonSize];
   std::vsnprintf(reason, sizeof reason, format, arguments);
   char text[480];
   std::snprintf(text, sizeof text, "%s%s%s", before, reason, after);
@@ -22,7 +22,7 @@ constexpr int kRoom = 400;
 
 Error::Error(bnn_exit_status status, const char* text) : status_(status) {
   std::snprintf(text_, sizeof text_, "%s", text);
-  // Names come from the file: whatever is in them, the message stays one line.
+  // Names come from the file, and may hold anything; the message must stay one line.
   for (char* at = text_; *at; ++at) {
     if (static_cast<unsigned char>(*at) < 0x20 || *at == 0x7f) *at = '?';
   }

@@ -18,19 +18,19 @@ class Error : public std::exception {
   char text_[480];
 };
 
-// The file cannot be run, though it may be whole: what is missing is in the text.
+// The file is valid, but needs something that this library lacks; the text names it.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void unsupported(const char* format, ...);
 
-// Bytes that no writer would have produced.
+// The file is damaged: no writer produces such bytes.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void damaged(const char* format, ...);
 
-// What no file should be able to bring about: the plan that was made of it would give wrong results.
+// An internal error: the plan of a file would give wrong results.
 [[noreturn]] void broken(const char* fault);
 
-// A caller's mistake.
+// An argument of the caller is invalid.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void bad_argument(const char* format, ...);
 
-// More memory or work than the caller allows.
+// The file needs more memory or operations than the caller allows.
 [[noreturn]] [[gnu::format(printf, 1, 2)]] void too_large(const char* format, ...);
 
 }  // namespace bnn_exit

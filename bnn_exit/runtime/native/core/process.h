@@ -1,4 +1,5 @@
-// Which process this is, for what must not outlive a fork: asking the system would cost a tenth of the smallest network's time.
+// The generation of this process, for state that must not outlive a fork. A call of getpid() would take a tenth of the smallest
+// network's time.
 #pragma once
 
 #include <pthread.h>
@@ -7,8 +8,8 @@
 
 namespace bnn_exit {
 
-// Forks between the process that loaded the library and this one, and 1: another number in a child than in any process before
-// it. It is written in a child alone, while that has one thread.
+// 1 + the number of forks between the process that loaded the library and this one, so a child differs from all its ancestors.
+// Only a child writes it, while it has one thread.
 inline uint32_t generation = 1;
 
 inline const int kForksAreCounted = pthread_atfork(nullptr, nullptr, [] { ++generation; });

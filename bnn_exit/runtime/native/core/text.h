@@ -1,4 +1,4 @@
-// UTF-8, and which characters a text in a model file may hold.
+// UTF-8, and the characters that a text in a model file may hold.
 #pragma once
 
 #include <cstdint>
@@ -8,14 +8,14 @@ namespace bnn_exit {
 
 constexpr uint32_t kNoCharacter = 0xffffffff;
 
-// The character at `at`, which moves behind it; kNoCharacter if the bytes are no UTF-8 there.
+// Reads the character at `at` and moves `at` to the next one; kNoCharacter if the bytes are not UTF-8.
 uint32_t next_character(const char*& at, const char* end);
 
 void append_character(std::string& text, uint32_t character);
 
 bool is_utf8(const std::string& text);
 
-// What keeps a character out of the texts of a file, such as "a control character"; nullptr if nothing does.
+// Why a text may not hold a character, such as "a control character"; nullptr if it may.
 const char* refused_character(uint32_t character);
 
 }  // namespace bnn_exit

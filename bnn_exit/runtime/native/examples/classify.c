@@ -2,8 +2,8 @@
  *
  *   classify model.tflite clip.wav [operating point]
  *
- * The file must hold 16-bit PCM at the model's sample rate; channels are averaged. What recorders get wrong in a header is
- * put right as the Python package does it. */
+ * The file must hold 16-bit PCM at the model's sample rate; channels are averaged. Wrong
+ * headers, which some recorders write, are corrected as in the Python package. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,28 +56,28 @@ static int is_name(const unsigned char* at) {
 /* Moves on to the chunk at *at; 0 at the end, or where no chunk begins. */
 static int next_chunk(const unsigned char* data, size_t size, size_t* at, chunk* found) {
   static const char* const names[] = {"fmt ", "data", "LIST", "fact"};
-  size_t i, behind;
+  size_t i, after;
   if (size < 8 || *at > size - 8) return 0;
   found->name = data + *at;
   if (!is_name(found->name)) return 0;
   found->start = *at + 8;
   found->size = number(data + *at + 4, 4);
-  if (found->size > size - found->start) { /* nothing is behind it */
+  if (found->size > size - found->start) { /* nothing is after it */
     *at = size;
     return 1;
   }
-  *at = behind = found->start + found->size;
+  *at = after = found->start + found->size;
   /* A byte of padding follows a chunk of odd size. Some writers leave it out, and in some it is a letter. */
-  if (found->size % 2 && behind < size) {
-    *at += !(size - behind >= 5 && is_name(data + behind) && !is_name(data + behind + 1));
+  if (found->size % 2 && after < size) {
+    *at += !(size - after >= 5 && is_name(data + after) && !is_name(data + after + 1));
     for (i = 0; i < 4; ++i) {
-      if (size - behind >= 4 && !memcmp(data + behind, names[i], 4)) *at = behind;
+      if (size - after >= 4 && !memcmp(data + after, names[i], 4)) *at = after;
     }
   }
   return 1;
 }
 
-/* Whether chunks reach from there to the end, and not samples behind a size that was never filled in. */
+/* Whether chunks reach from there to the end, and not samples after a size that was never filled in. */
 static int only_chunks(const unsigned char* data, size_t size, size_t at) {
   chunk each = {NULL, 0, 0};
   size_t reached = at;

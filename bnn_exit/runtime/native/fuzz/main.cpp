@@ -28,7 +28,7 @@ Bytes read(const char* path) {
   return bytes;
 }
 
-// A copy of exactly that size, so that the sanitizer sees reads behind its end.
+// A copy of exactly that size, so that the sanitizer sees reads beyond its end.
 void run(const Bytes& bytes, size_t size) {
   static const char* last = std::getenv("BNN_EXIT_FUZZ_LAST");
   if (last) {

@@ -1,6 +1,6 @@
-// What a fuzzer gives bytes to: the library through its C interface, with limits so tight that nothing takes long.
+// The fuzz target: the library through its C interface, with limits so tight that nothing takes long.
 //
-// Bytes that begin with '{' are metadata: they take the place of those in a good file (BNN_EXIT_FUZZ_BASE). All others are
+// Bytes that begin with '{' are metadata: they replace those in a valid file (BNN_EXIT_FUZZ_BASE). All others are
 // a model file. The first bytes also make settings of a front end.
 #include "target.h"
 
@@ -10,7 +10,13 @@
 #include <string>
 #include <vector>
 
-#include "bnn_exit.h"
+#include "contract.h"
+
+void require(bool holds, const std::string& what) {
+  if (holds) return;
+  std::fprintf(stderr, "violation of the contract: %s\n", what.c_str());
+  std::abort();
+}
 
 namespace {
 
@@ -20,23 +26,7 @@ constexpr const char* kIsas[] = {"portable", "scalar", "avx2", "avx512", "avx512
 
 using Bytes = std::vector<uint8_t>;
 
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "broken promise: %s\n", what);
-  std::abort();
-}
-
-// Every call tells what went wrong in one line that ends within its buffer.
-struct Message {
-  char text[200] = "unset";
-  void check(bnn_exit_status status) const {
-    require(std::memchr(text, 0, sizeof text) != nullptr, "the text ends");
-    require(std::strchr(text, '\n') == nullptr, "the text is one line");
-    require((status == BNN_EXIT_OK) == (text[0] == 0), "there is a text if and only if there is an error");
-  }
-};
-
-// Kernels differ: which set runs is part of the input. Repeatable, so a finding is found again.
+// Selects an instruction set by the input, so that all are tried and a finding can be repeated.
 void choose_isa(const uint8_t* data, size_t size) {
   unsigned sum = 0;
   for (size_t i = 0; i < size; i += 1 + size / 64) sum = sum * 31 + data[i];
@@ -66,28 +56,28 @@ void run_network(const uint8_t* data, size_t size) {
   settings.threads = size % 16 ? 1 : 2;  // a few, since starting a thread takes longer than most files
   bnn_exit_status status = bnn_exit_load(data, size, &settings, &network, message.text, sizeof message.text);
   message.check(status);
-  require((status == BNN_EXIT_OK) == (network != nullptr), "there is a network if and only if there is no error");
+  require((status == BNN_EXIT_OK) == (network != nullptr), "a network and an error, or neither");
   if (!network) return;
-  require(bnn_exit_bytes(network) <= kSettings.max_bytes, "memory stays below its limit");
-  require(bnn_exit_operations(network) <= kSettings.max_operations, "work stays below its limit");
-  require(bnn_exit_plan(network) != nullptr, "there is a plan");
+  require(bnn_exit_bytes(network) <= kSettings.max_bytes, "more memory than its limit");
+  require(bnn_exit_operations(network) <= kSettings.max_operations, "more operations than its limit");
+  require(bnn_exit_plan(network) != nullptr, "no plan");
   const void* found;
   size_t found_size;
   bnn_exit_metadata(network, "bnn_exit", &found, &found_size);
-  // Buffers of exactly the promised sizes: the sanitizer sees one byte too many.
+  // Buffers of exactly the specified sizes: the sanitizer sees an access beyond them.
   std::vector<Bytes> inputs(static_cast<size_t>(bnn_exit_input_count(network)));
   std::vector<Bytes> outputs(static_cast<size_t>(bnn_exit_output_count(network)));
   std::vector<const void*> from(inputs.size() + 1);
   std::vector<void*> to(outputs.size() + 1);
   bnn_exit_tensor tensor;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    require(bnn_exit_output(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "every output has a description");
+    require(bnn_exit_output(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "an output without a description");
     outputs[i].resize(tensor.bytes);
     to[i] = outputs[i].data();
   }
   for (int round = 0; round < 3; ++round) {
     for (size_t i = 0; i < inputs.size(); ++i) {
-      require(bnn_exit_input(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "every input has a description");
+      require(bnn_exit_input(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "an input without a description");
       fill(tensor, round, &inputs[i]);
       from[i] = inputs[i].data();
     }
@@ -96,33 +86,13 @@ void run_network(const uint8_t* data, size_t size) {
   bnn_exit_free(network);
 }
 
-void run_classifier(const uint8_t* data, size_t size) {
-  bnn_exit_classifier* classifier = nullptr;
-  Message message;
-  message.check(bnn_exit_classifier_new(data, size, &kSettings, &classifier, message.text, sizeof message.text));
-  if (!classifier) return;
-  require(bnn_exit_label(classifier, bnn_exit_label_count(classifier)) == nullptr, "labels end");
-  std::vector<float> thresholds(static_cast<size_t>(bnn_exit_exit_count(classifier)), 0.5f);
-  size_t clip = bnn_exit_clip_samples(classifier);
-  for (size_t samples : {clip, clip / 2 + 1, clip + 1}) {
-    std::vector<float> waveform(samples);
-    for (size_t i = 0; i < samples; ++i) waveform[i] = static_cast<float>(i % 7) * 0.1f - 0.3f;
-    bnn_exit_answer answer = {};
-    bnn_exit_status status = bnn_exit_classify(classifier, waveform.data(), samples, samples == clip ? "balanced" : nullptr,
-                                               thresholds.data(), &answer, message.text, sizeof message.text);
-    message.check(status);
-    if (status != BNN_EXIT_OK) continue;
-    require(answer.exit_index >= 0 && answer.exit_index < bnn_exit_exit_count(classifier), "the exit exists");
-    require(answer.label == bnn_exit_label(classifier, answer.label_index), "the label exists");
-  }
-  bnn_exit_classifier_free(classifier);
-}
+void run_classifier(const uint8_t* data, size_t size) { check_classifier(data, size, kSettings); }
 
 void run_front_end(const uint8_t* data, size_t size) {
   bnn_exit_features features;
   if (size < sizeof features) return;
   std::memcpy(&features, data, sizeof features);
-  if (features.fft_size > 1 << 13) return;  // right, but slow
+  if (features.fft_size > 1 << 13) return;  // valid, but slow
   bnn_exit_front_end* front_end = nullptr;
   Message message;
   message.check(bnn_exit_front_end_new(&features, &front_end, message.text, sizeof message.text));
@@ -137,10 +107,10 @@ void run_front_end(const uint8_t* data, size_t size) {
   bnn_exit_front_end_free(front_end);
 }
 
-// The base file, and where its metadata lie.
+// The base file, and the position of its metadata.
 struct Base {
   Bytes file;
-  size_t place = 0, size = 0;
+  size_t start = 0, size = 0;
 
   Base() {
     const char* path = std::getenv("BNN_EXIT_FUZZ_BASE");
@@ -150,11 +120,11 @@ struct Base {
     std::fclose(stream);
     bnn_exit_network* network = nullptr;
     const void* found = nullptr;
-    require(bnn_exit_load(file.data(), file.size(), nullptr, &network, nullptr, 0) == BNN_EXIT_OK, "the base file is good");
+    require(bnn_exit_load(file.data(), file.size(), nullptr, &network, nullptr, 0) == BNN_EXIT_OK, "the base file is not valid");
     bnn_exit_metadata(network, "bnn_exit", &found, &size);
     auto* at = static_cast<uint8_t*>(memmem(file.data(), file.size(), found, size));
-    require(at != nullptr, "the base file has metadata");
-    place = static_cast<size_t>(at - file.data());
+    require(at != nullptr, "the base file has no metadata");
+    start = static_cast<size_t>(at - file.data());
     bnn_exit_free(network);
   }
 };
@@ -163,8 +133,8 @@ void run_metadata(const uint8_t* data, size_t size) {
   static const Base base;
   if (!base.size || size > base.size) return;
   Bytes file = base.file;
-  std::memset(file.data() + base.place, ' ', base.size);
-  std::memcpy(file.data() + base.place, data, size);
+  std::memset(file.data() + base.start, ' ', base.size);
+  std::memcpy(file.data() + base.start, data, size);
   run_classifier(file.data(), file.size());
 }
 

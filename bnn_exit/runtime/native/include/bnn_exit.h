@@ -1,18 +1,18 @@
-/* bnn_exit: runs a model.tflite of binary and float layers, stopping at the first exit that is sure enough.
+/* bnn_exit: runs a model.tflite of binary and float layers, stopping at the first exit that is confident enough.
  *
- * Ownership. What a function hands out by pointer (names, shapes, metadata) belongs to the network or classifier it came
- * from and lives as long as that. Bytes given to a function are copied if they are needed later; nothing is kept.
+ * Ownership. Pointers that a function returns (names, shapes, metadata) belong to the network or classifier and are valid as
+ * long as it lives. Bytes given to a function are copied if they are needed later; nothing is kept.
  *
  * Threads. Different networks, front ends and classifiers may be used in different threads at once, and loading is safe
  * from any thread. One of them runs in one thread at a time: while bnn_exit_run, bnn_exit_log_mel or bnn_exit_classify
- * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. What describes an object
- * (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. An object is freed when no
- * thread uses it any more.
+ * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. The description of an
+ * object (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. Free an object only when
+ * no thread uses it any more.
  *
  * Forks. A network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on one.
  * The child may use and free every object that the parent had, even one that another thread of the parent was just running.
  *
- * Errors. Functions return BNN_EXIT_OK or what went wrong; `error`, if not NULL, receives one line of text, cut to
+ * Errors. Functions return BNN_EXIT_OK or an error; `error`, if not NULL, receives one line of text, cut to
  * `error_size` bytes with the final NUL. No function prints, exits, or throws. After an error in a run the network may
  * be used again; the contents of the output buffers are then undefined.
  *
@@ -36,7 +36,7 @@ extern "C" {
 
 typedef enum bnn_exit_status {
   BNN_EXIT_OK = 0,
-  BNN_EXIT_FILE = 1,     /* the file is damaged, is not ours, or needs something that this library lacks */
+  BNN_EXIT_FILE = 1,     /* the file is damaged, is not of bnn_exit, or needs something that this library lacks */
   BNN_EXIT_ARGUMENT = 2, /* an argument breaks a rule */
   BNN_EXIT_LIMIT = 3,    /* the file asks for more memory or work than bnn_exit_settings allow */
   BNN_EXIT_MEMORY = 4,   /* the machine has no memory left */
@@ -44,13 +44,13 @@ typedef enum bnn_exit_status {
   BNN_EXIT_RUN = 6       /* an operator met values that it cannot compute with, such as a division by zero */
 } bnn_exit_status;
 
-/* How a file is loaded: what it may ask for, and with how many threads it runs. A field of 0 means the default.
+/* How a file is loaded: its limits, and the number of threads. A field of 0 means the default.
  * Loading may take max_operations steps, too. With subnormal numbers (below 1.2e-38) many processors take some five times
  * as long for a step. */
 typedef struct bnn_exit_settings {
   uint64_t max_bytes;      /* memory of a network, its description included, beside the file itself; default 256 MiB */
   uint64_t max_operations; /* elementary steps of one run; default 2^35, some ten seconds */
-  int32_t threads;         /* that compute one run, the caller's included, at most 256; default 1. Results are the same
+  int32_t threads;         /* for one run, the caller's included, at most 256; default 1. Results are the same
                               to the last bit for any number; layers too small to gain stay in the caller's thread. */
 } bnn_exit_settings;
 
@@ -99,7 +99,7 @@ BNN_EXIT_API uint64_t bnn_exit_operations(const bnn_exit_network* network);
 BNN_EXIT_API bnn_exit_status bnn_exit_run(bnn_exit_network* network, const void* const* inputs, void* const* outputs,
                                           char* error, size_t error_size);
 
-/* One line for each step of the network, indented inside branches: what the plan made of the file. */
+/* The execution plan: one line for each step of the network, indented inside branches. */
 BNN_EXIT_API const char* bnn_exit_plan(const bnn_exit_network* network);
 
 /* ---- Front end ---- */
@@ -144,9 +144,9 @@ typedef struct bnn_exit_classifier bnn_exit_classifier;
 typedef struct bnn_exit_answer {
   const char* label;          /* of the most probable class */
   int32_t label_index;
-  int32_t exit_index;         /* the exit that answered, 0-based */
-  float score;                /* what the exit compared with its threshold; low = certain */
-  const float* probabilities; /* one for each label; the next call overwrites them, in whatever thread */
+  int32_t exit_index;         /* the exit that was taken, 0-based */
+  float score;                /* the exit's uncertainty, which is compared with its threshold */
+  const float* probabilities; /* one for each label; the next call, in any thread, overwrites them */
 } bnn_exit_answer;
 
 BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings,
@@ -161,7 +161,7 @@ BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier)
 
 /* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps its
  * centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for each
- * exit but the last; 0 turns an exit off, 1000 makes it always answer. */
+ * exit but the last; 0 turns an exit off, 1000 makes it always taken. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_answer* answer, char* error, size_t error_size);

@@ -10,7 +10,7 @@
 //       Tiles are its inner loop: a block of weights then comes from the nearest cache for all of them but the first.
 #pragma once
 
-#include "finish.h"
+#include "epilogue.h"
 
 namespace bnn_exit {
 namespace {
@@ -160,8 +160,8 @@ void conv_any(const BinaryConv& layer, int row_begin, int row_end) {
         std::int32_t counts[kLanes] = {};
         for (int c = 0; c < kLanes && channel + c < s.out_channels; ++c)
           counts[c] = count_any(layer, z, y, x, channel + c);
-        const I16 loaded[1] = {load_whole(counts)};
-        finish_counts(layer, tile, loaded, channel);
+        const I16 loaded[1] = {load_ints(counts)};
+        apply_count_epilogue(layer, tile, loaded, channel);
       }
     }
   }
@@ -223,7 +223,7 @@ BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, 
       }
       Micro::run(weights, z.panel_words, z.group_out, panels, count,
                  [&](int tile, int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
-                   finish_counts(layer, tiles[tile], counts, group * z.group_out + channel);
+                   apply_count_epilogue(layer, tiles[tile], counts, group * z.group_out + channel);
                  });
     }
   }

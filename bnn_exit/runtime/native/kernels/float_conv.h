@@ -1,7 +1,7 @@
 // Float convolution and dense layer: sixteen output channels in the lanes, inputs broadcast, weights [block][k][16].
 #pragma once
 
-#include "finish.h"
+#include "epilogue.h"
 
 namespace bnn_exit {
 namespace {
@@ -16,7 +16,7 @@ BNN_INLINE std::ptrdiff_t span(const ConvShape& s) {
   return std::ptrdiff_t{s.out_w - 1} * s.stride_w + std::ptrdiff_t{s.kernel_w - 1} * s.dilation_w + 1;
 }
 
-// No window reaches into the padding: the input is read where it lies.
+// Whether no window reaches into the padding: the input is then read in place.
 BNN_INLINE bool in_place(const ConvShape& s) {
   const std::ptrdiff_t reach = std::ptrdiff_t{s.kernel_h - 1} * s.dilation_h;
   const std::ptrdiff_t last = std::ptrdiff_t{s.out_h - 1} * s.stride_h + reach;
@@ -44,7 +44,7 @@ std::size_t conv_scratch_bytes(const ConvShape& s) {
   return sizeof(float) * s.in_channels * static_cast<std::size_t>(s.kernel_h * span(s));
 }
 
-// Where the inputs of a pixel lie, from its first one: `rows` x `runs` runs of `run` floats.
+// The offsets of the inputs of a pixel, from its first one: `rows` x `runs` runs of `run` floats.
 struct Window {
   int rows, runs, run;
   std::ptrdiff_t down, right;
@@ -72,7 +72,7 @@ BNN_INLINE void multiply(const Conv& layer, const Tile<kPixels>& tile, const Win
     }
   }
   for (int b = 0; b < kBlocks; ++b)
-    finish(layer.output, tile, sums[b], channel + b * kLanes, layer.shape.out_channels);
+    apply_epilogue(layer.output, tile, sums[b], channel + b * kLanes, layer.shape.out_channels);
 }
 
 // Copies the input rows that an output row reads, with zeros for the padding: [kernel_h][span][channels].
@@ -135,7 +135,7 @@ BNN_INLINE void dense_blocks(const Conv& layer, int channel) {
   const Tile<1> tile(layer.output, 1, 0, 1);
   for (int b = 0; b < kBlocks; ++b) {
     F16 v[1] = {add(add(sums[b][0], sums[b][1]), add(sums[b][2], sums[b][3]))};
-    finish(layer.output, tile, v, channel + b * kLanes, layer.shape.out_channels);
+    apply_epilogue(layer.output, tile, v, channel + b * kLanes, layer.shape.out_channels);
   }
 }
 
@@ -169,7 +169,7 @@ void conv_groups(const Conv& layer, int row_begin, int row_end) {
           }
         }
         F16 v[1] = {load(sums)};
-        finish(layer.output, tile, v, channel, s.out_channels);
+        apply_epilogue(layer.output, tile, v, channel, s.out_channels);
       }
     }
   }

@@ -1,7 +1,7 @@
 // Float operators that slide a window over each channel on its own: depthwise convolution and pooling.
 #pragma once
 
-#include "finish.h"
+#include "epilogue.h"
 
 namespace bnn_exit {
 namespace {
@@ -30,7 +30,7 @@ void depthwise_pack(const ConvShape& s, const float* filters, float* packed) {
       packed[tap * padded + c] = c < s.out_channels ? filters[tap * s.out_channels + c] : 0.0f;
 }
 
-// What the block of output channels from `channel` on reads of a pixel, if every input channel gives kTimes of them.
+// Loads the inputs of a pixel for the block of output channels from `channel` on, if every input channel has kTimes outputs.
 // Blocks of kTimes 1 may have an end; those of 2, 4, 8 and 16 are whole; kTimes 0 is any `times`.
 template <int kTimes, bool kWhole = false>
 BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int times) {
@@ -63,7 +63,7 @@ BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, co
       }
     }
   }
-  finish(layer.output, tile, sums, channel, s.out_channels);
+  apply_epilogue(layer.output, tile, sums, channel, s.out_channels);
 }
 
 template <int kTimes, int kPixels>
@@ -95,7 +95,7 @@ void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const
         sum[0] = multiply_add(load_repeated<kTimes>(from, channel, s.out_channels, times), w, sum[0]);
       }
     }
-    finish(layer.output, tile, sum, channel, s.out_channels);
+    apply_epilogue(layer.output, tile, sum, channel, s.out_channels);
   }
 }
 
@@ -160,7 +160,7 @@ BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
             v[0] = kAverage ? add(v[0], at(i, j)) : greatest(at(i, j), v[0]);
         // A greatest value of 0 is +0, in whatever order the values come.
         v[0] = kAverage ? mul(v[0], share) : add(v[0], zero());
-        finish(s.output, tile, v, channel, s.channels);
+        apply_epilogue(s.output, tile, v, channel, s.channels);
       }
     }
   }

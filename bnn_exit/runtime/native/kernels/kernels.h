@@ -11,7 +11,7 @@
 // Nothing here allocates, throws or keeps state. A kernel computes the output rows [row_begin, row_end), so that
 // threads can share one call; each brings its own scratch, aligned to kAlign. Images hold one clip: loop over a batch.
 // Every pointer to prepared weights is aligned to kAlign and was packed by the same table that runs it.
-// Shapes are taken on trust: the plan has checked them when the file was loaded.
+// Kernels do not check shapes: the core has checked them while it loaded the file.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +26,8 @@ constexpr int kMaxSteps = 8;
 inline constexpr int padded_channels(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
 inline constexpr int bit_words(int channels) { return (channels + 63) / 64; }
 
-// What happens to a float result before it is stored, in the order of the list. Each step is rounded on its own.
+// The epilogue of a float result: steps that are applied before it is stored, in the order of the list. Each step is rounded on
+// its own.
 enum class StepKind : std::int32_t {
   kMulChannel,    // v * data[channel]
   kAddChannel,    // v + data[channel]

@@ -3,7 +3,7 @@
 // Weights are stored as nibbles: for each byte of k, for each sixteen channels, 16 low nibbles and 16 high nibbles.
 #pragma once
 
-#include "finish.h"
+#include "epilogue.h"
 
 namespace bnn_exit {
 namespace {

@@ -15,7 +15,7 @@ void elementwise(const Elementwise& s, int row_begin, int row_end) {
       F16 v[kPixels];
       for (int p = 0; p < kPixels; ++p)
         v[p] = p < tile.count ? load_n(s.input + (first + p) * s.in_pitch + channel, s.channels - channel) : zero();
-      finish(s.output, tile, v, channel, s.channels);
+      apply_epilogue(s.output, tile, v, channel, s.channels);
     }
   }
 }

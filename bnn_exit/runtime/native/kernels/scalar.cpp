@@ -56,7 +56,7 @@ struct Micro {
         std::int32_t counts[kPixels][kLanes];
         for (int c = 0; c < kLanes; c += 4)
           count(w + std::ptrdiff_t{c} * words, words, panels + std::ptrdiff_t{tile} * kPixels * words, counts, c);
-        const I16 loaded[kPixels] = {load_whole(counts[0]), load_whole(counts[1])};
+        const I16 loaded[kPixels] = {load_ints(counts[0]), load_ints(counts[1])};
         emit(tile, channel, loaded);
       }
     }

@@ -46,7 +46,7 @@ BNN_INLINE void store_n(float* p, F16 v, int n) {
   _mm256_maskstore_ps(p, first(n), v.a);
   if (n > 8) _mm256_maskstore_ps(p + 8, first(n - 8), v.b);
 }
-BNN_INLINE I16 load_whole(const std::int32_t* p) {
+BNN_INLINE I16 load_ints(const std::int32_t* p) {
   const __m256i* q = reinterpret_cast<const __m256i*>(p);
   return {_mm256_loadu_si256(q), _mm256_loadu_si256(q + 1)};
 }

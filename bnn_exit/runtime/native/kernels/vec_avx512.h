@@ -33,7 +33,7 @@ BNN_INLINE void store_n(float* p, F16 v, int n) {
   if (n >= kLanes) return store(p, v);
   _mm512_mask_storeu_ps(p, first(n), v);
 }
-BNN_INLINE I16 load_whole(const std::int32_t* p) { return _mm512_loadu_si512(p); }
+BNN_INLINE I16 load_ints(const std::int32_t* p) { return _mm512_loadu_si512(p); }
 BNN_INLINE F16 zero() { return _mm512_setzero_ps(); }
 BNN_INLINE F16 broadcast(float x) { return _mm512_set1_ps(x); }
 BNN_INLINE F16 add(F16 a, F16 b) { return _mm512_add_ps(a, b); }

@@ -50,7 +50,7 @@ BNN_INLINE void store_n(float* p, F16 v, int n) {
   store(whole, v);
   std::memcpy(p, whole, static_cast<std::size_t>(n) * sizeof(float));
 }
-BNN_INLINE I16 load_whole(const std::int32_t* p) {
+BNN_INLINE I16 load_ints(const std::int32_t* p) {
   I16 r;
   for (int i = 0; i < 4; ++i) r.q[i] = vld1q_s32(p + 4 * i);
   return r;

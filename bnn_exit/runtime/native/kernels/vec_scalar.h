@@ -1,6 +1,6 @@
 // Sixteen floats or whole numbers in vectors of four, which the compiler maps to what there is (SSE2 on x86-64).
 // Everything of an instruction set lives in an unnamed namespace: were two translation units with other flags to share
-// an inline function, the linker would keep one of them, and it might be the one that this processor cannot run.
+// an inline function, the linker would keep one of them, and it might be one that this processor cannot execute.
 #pragma once
 
 #include <cfloat>
@@ -45,7 +45,7 @@ BNN_INLINE void store_n(float* p, F16 v, int n) {
   if (n >= kLanes) return store(p, v);
   std::memcpy(p, &v, static_cast<std::size_t>(n) * sizeof(float));
 }
-BNN_INLINE I16 load_whole(const std::int32_t* p) {
+BNN_INLINE I16 load_ints(const std::int32_t* p) {
   I16 r;
   std::memcpy(&r, p, sizeof r);
   return r;

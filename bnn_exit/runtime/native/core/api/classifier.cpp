@@ -16,7 +16,7 @@ const Bytes& metadata_of(const Network& network) {
   return *bytes;
 }
 
-// Settings that break a rule are the file's fault here, also those of a file that makes its features itself.
+// Invalid settings are the file's fault here, even if the file computes its features itself.
 uint64_t bytes_of_front_end(const bnn_exit_features& features) {
   try {
     return FrontEnd::bytes(features);
@@ -32,18 +32,18 @@ const Signature& signature_of(const Model& model) {
   unsupported("the signature %s of the main subgraph is missing: export the model again", kSignature);
 }
 
-// Which of the network's inputs or outputs has that name in the signature. Names count, never order.
+// The index of the network's input or output of that name in the signature. The order has no meaning.
 size_t find(const std::vector<std::pair<std::string, uint32_t>>& named, const std::vector<int32_t>& listed, const std::vector<Port>& ports,
             const std::vector<TensorInfo>& tensors, const char* name, Type type, const Shape& shape) {
   for (const auto& [known, tensor] : named) {
     if (known != name) continue;
-    size_t place = static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
-    if (place == listed.size()) break;
-    const Value& value = *ports[place].value;
+    size_t index = static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
+    if (index == listed.size()) break;
+    const Value& value = *ports[index].value;
     if (value.type != type || value.shape != shape || tensors[tensor].shape != shape) {
       damaged("%s is %s %s, but its metadata say %s %s", name, name_of(value.type), to_text(value.shape).c_str(), name_of(type), to_text(shape).c_str());
     }
-    return place;
+    return index;
   }
   unsupported("the signature %s has no %s: export the model again", kSignature, name);
 }
@@ -99,7 +99,7 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
 }
 
 void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
-  Turn turn(turns_, "classifier");
+  BusyGuard guard(busy_, "classifier");
   for (size_t i = 0; i + 1 < exits(); ++i) {
     if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i]))) bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i, static_cast<double>(thresholds[i]));
   }
@@ -113,9 +113,9 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
     std::fill(clip_.begin(), clip_.end(), 0.0f);
     std::copy_n(waveform, samples, clip_.begin() + static_cast<std::ptrdiff_t>(before));
   }
-  if (front_end_) front_end_->run(clip_.data(), clip_.size(), log_mel_.data());
+  if (front_end_) front_end_->compute(clip_.data(), clip_.size(), log_mel_.data());
   inputs_[thresholds_input_] = thresholds;
-  network_.run(inputs_.data(), outputs_.data());
+  network_.infer(inputs_.data(), outputs_.data());
   if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits()) damaged("the network left at exit %d of %zu", exit_index_, exits());
   auto best = std::max_element(probabilities_.begin(), probabilities_.end());
   answer->label_index = static_cast<int32_t>(best - probabilities_.begin());

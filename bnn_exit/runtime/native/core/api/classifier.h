@@ -1,4 +1,4 @@
-// A model file of bnn_exit with its front end and labels: from a waveform to the answer, by the settings in the file.
+// A model file of bnn_exit with its front end and labels: from a waveform to a prediction, by the settings in the file.
 #pragma once
 
 #include <memory>
@@ -20,10 +20,10 @@ class Classifier {
   size_t clip_samples() const { return metadata_.clip_samples; }
   size_t exits() const { return metadata_.exits; }
 
-  // Thresholds [exits - 1] of a named operating point; raises Error naming the ones there are.
+  // Thresholds [exits - 1] of a named operating point; raises Error, which lists the known names.
   const std::vector<float>& thresholds(const char* operating_point) const;
 
-  // A shorter clip is centred between zeros, a longer one keeps its centre. Raises Error while another thread runs it.
+  // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread uses it.
   void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
 
  private:
@@ -36,7 +36,7 @@ class Classifier {
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
   size_t thresholds_input_ = 0;
-  Turns turns_;
+  BusyFlag busy_;
 };
 
 }  // namespace bnn_exit

@@ -1,4 +1,4 @@
-// The C interface: errors become a status and a line of text, nothing is thrown across it, and no locale gets in.
+// The C interface: errors become a status and one line of text, no exception leaves it, and the program's locale has no effect.
 #include <cstdio>
 #include <cstdlib>
 #include <new>
@@ -25,25 +25,25 @@ namespace {
 
 using bnn_exit::Kernels;
 
-void tell(char* error, size_t size, const char* text) {
+void write_error(char* error, size_t size, const char* text) {
   if (error && size) std::snprintf(error, size, "%s", text);
 }
 
 template <typename Body>
 bnn_exit_status guarded(char* error, size_t size, Body body) {
-  tell(error, size, "");
+  write_error(error, size, "");
   bnn_exit::CLocale locale;
   try {
     body();
     return BNN_EXIT_OK;
   } catch (const bnn_exit::Error& failure) {
-    tell(error, size, failure.what());
+    write_error(error, size, failure.what());
     return failure.status();
   } catch (const std::bad_alloc&) {
-    tell(error, size, "no memory left: free some, or export a smaller network");
+    write_error(error, size, "no memory left: free some, or export a smaller network");
     return BNN_EXIT_MEMORY;
   } catch (const std::exception& failure) {
-    tell(error, size, failure.what());
+    write_error(error, size, failure.what());
     return BNN_EXIT_FILE;
   }
 }
@@ -134,7 +134,7 @@ bnn_exit_status bnn_exit_run(bnn_exit_network* network, const void* const* input
                              size_t error_size) {
   return guarded(error, error_size, [&] {
     if (!network || !inputs || !outputs) bnn_exit::bad_argument("network, inputs and outputs must not be NULL");
-    network->network.run(inputs, outputs);
+    network->network.infer(inputs, outputs);
   });
 }
 
@@ -152,7 +152,7 @@ void bnn_exit_front_end_free(bnn_exit_front_end* front_end) { delete front_end; 
 size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) { return front_end->front_end.frames(samples); }
 
 bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
-  return guarded(nullptr, 0, [&] { front_end->front_end.run(waveform, samples, log_mel); });
+  return guarded(nullptr, 0, [&] { front_end->front_end.compute(waveform, samples, log_mel); });
 }
 
 bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_classifier** classifier,

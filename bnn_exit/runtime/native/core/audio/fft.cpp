@@ -14,10 +14,10 @@ struct Complex {
   Row re, im;
 };
 
-// The complex transform of half the size; inputs lie in bit-reversed order. `turns` is made for the whole size.
-BNN_EXIT_CLONES void transform(double* memory, const double* turns, int half) {
+// The complex transform of half the size; inputs are in bit-reversed order. `twiddles` are those of the whole size.
+BNN_EXIT_MULTIVERSION void transform(double* memory, const double* twiddles, int half) {
   auto* work = reinterpret_cast<Complex*>(memory);
-  // Two stages at once while there is room: each value is then read and written half as often.
+  // Two stages at once where possible (radix 4): each value is then read and written half as often.
   int length = 1;
   int stages = 0;
   for (int n = half; n > 1; n /= 2) ++stages;
@@ -30,10 +30,10 @@ BNN_EXIT_CLONES void transform(double* memory, const double* turns, int half) {
     length = 2;
   }
   for (; length < half; length *= 4) {
-    int stride = half / length / 2;  // of turns_, for the second of the two stages: size / (4 length)
+    int stride = half / length / 2;  // of the twiddles, for the second of the two stages: size / (4 length)
     for (int k = 0; k < length; ++k) {
-      double c1 = turns[4 * k * stride], s1 = turns[4 * k * stride + 1];
-      double c2 = turns[2 * k * stride], s2 = turns[2 * k * stride + 1];
+      double c1 = twiddles[4 * k * stride], s1 = twiddles[4 * k * stride + 1];
+      double c2 = twiddles[2 * k * stride], s2 = twiddles[2 * k * stride + 1];
       double c3 = c1 * c2 - s1 * s2, s3 = c1 * s2 + s1 * c2;
       for (int start = k; start < half; start += 4 * length) {
         Complex *p0 = work + start, *p1 = p0 + length, *p2 = p1 + length, *p3 = p2 + length;
@@ -53,8 +53,8 @@ BNN_EXIT_CLONES void transform(double* memory, const double* turns, int half) {
   }
 }
 
-// Even values were the real parts and odd ones the imaginary: X[k] = E[k] + turn[k] O[k].
-BNN_EXIT_CLONES void take_apart(double* memory, const double* turns, int half) {
+// Even values were the real parts and odd ones the imaginary: X[k] = E[k] + twiddle[k] O[k].
+BNN_EXIT_MULTIVERSION void unpack(double* memory, const double* twiddles, int half) {
   auto* work = reinterpret_cast<Complex*>(memory);
   Complex first = work[0];
   Row zero = {};
@@ -64,7 +64,7 @@ BNN_EXIT_CLONES void take_apart(double* memory, const double* turns, int half) {
     Complex a = work[k], b = work[half - k];
     Row even_re = 0.5 * (a.re + b.re), even_im = 0.5 * (a.im - b.im);
     Row odd_re = 0.5 * (a.im + b.im), odd_im = 0.5 * (b.re - a.re);
-    double c = turns[2 * k], s = turns[2 * k + 1];
+    double c = twiddles[2 * k], s = twiddles[2 * k + 1];
     Row re = odd_re * c - odd_im * s, im = odd_re * s + odd_im * c;
     work[half - k] = {even_re - re, im - even_im};
     work[k] = {even_re + re, even_im + im};
@@ -73,11 +73,11 @@ BNN_EXIT_CLONES void take_apart(double* memory, const double* turns, int half) {
 
 }  // namespace
 
-RealFft::RealFft(int size) : size_(size), turns_(static_cast<size_t>(size)), order_(static_cast<size_t>(size) / 2) {
+RealFft::RealFft(int size) : size_(size), twiddles_(static_cast<size_t>(size)), order_(static_cast<size_t>(size) / 2) {
   const double pi = std::acos(-1.0);
-  for (size_t k = 0; k < turns_.size() / 2; ++k) {
-    turns_[2 * k] = std::cos(2 * pi * static_cast<double>(k) / size);
-    turns_[2 * k + 1] = -std::sin(2 * pi * static_cast<double>(k) / size);
+  for (size_t k = 0; k < twiddles_.size() / 2; ++k) {
+    twiddles_[2 * k] = std::cos(2 * pi * static_cast<double>(k) / size);
+    twiddles_[2 * k + 1] = -std::sin(2 * pi * static_cast<double>(k) / size);
   }
   for (size_t i = 1, half = order_.size(); i < half; ++i) {
     order_[i] = order_[i / 2] / 2 + (i % 2 ? static_cast<int>(half) / 2 : 0);
@@ -91,8 +91,8 @@ void RealFft::forward(double* work) const {
     if (i >= other) continue;
     for (int k = 0; k < 2 * kRows; ++k) std::swap(work[i * 2 * kRows + k], work[other * 2 * kRows + k]);
   }
-  transform(work, turns_.data(), half);
-  take_apart(work, turns_.data(), half);
+  transform(work, twiddles_.data(), half);
+  unpack(work, twiddles_.data(), half);
 }
 
 }  // namespace bnn_exit

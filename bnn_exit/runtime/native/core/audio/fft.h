@@ -6,9 +6,9 @@
 
 namespace bnn_exit {
 
-constexpr int kRows = 4;  // transformed together, side by side
+constexpr int kRows = 4;  // transformed together, interleaved
 
-// A real transform of `size` values is a complex one of half the size, whose results are then taken apart.
+// A real transform of `size` values is a complex transform of half the size, whose results are then unpacked.
 class RealFft {
  public:
   // `size` must be a power of two and at least 2.
@@ -18,13 +18,13 @@ class RealFft {
   int bins() const { return size_ / 2 + 1; }
   size_t work_bytes() const { return static_cast<size_t>(bins()) * 2 * kRows * sizeof(double); }
 
-  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. Before: [i][0] holds the even and [i][1] the odd values
-  // of each row. After: the real and imaginary parts of each bin.
+  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. On entry [i][0] holds the even and [i][1] the odd
+  // values of each row; on return, the real and imaginary parts of each bin.
   void forward(double* work) const;
 
  private:
   int size_;
-  std::vector<double> turns_;  // [size / 2][2]: exp(-2 pi i k / size)
+  std::vector<double> twiddles_;  // [size / 2][2]: exp(-2 pi i k / size)
   std::vector<int> order_;     // bit-reversed indices of the half-size transform
 };
 

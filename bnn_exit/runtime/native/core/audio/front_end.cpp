@@ -33,13 +33,13 @@ const bnn_exit_features& checked(const bnn_exit_features& f) {
   return f;
 }
 
-BNN_EXIT_CLONES void powers(const double* spectrum, int bins, double* out) {
+BNN_EXIT_MULTIVERSION void powers(const double* spectrum, int bins, double* out) {
   auto* from = reinterpret_cast<const Row*>(spectrum);
   auto* to = reinterpret_cast<Row*>(out);
   for (int bin = 0; bin < bins; ++bin) to[bin] = from[2 * bin] * from[2 * bin] + from[2 * bin + 1] * from[2 * bin + 1];
 }
 
-BNN_EXIT_CLONES void weigh(const double* power, const double* weights, int count, double* out) {
+BNN_EXIT_MULTIVERSION void weigh(const double* power, const double* weights, int count, double* out) {
   auto* from = reinterpret_cast<const Row*>(power);
   Row total = {};
   for (int bin = 0; bin < count; ++bin) total += from[bin] * weights[bin];
@@ -51,7 +51,7 @@ BNN_EXIT_CLONES void weigh(const double* power, const double* weights, int count
 FrontEnd::FrontEnd(const bnn_exit_features& features) : features_(checked(features)), fft_(features.fft_size) {
   const double pi = std::acos(-1.0);
   int bins = fft_.bins();
-  for (int i = 0; i < features.window_samples; ++i) taper_.push_back(0.5 - 0.5 * std::cos(2 * pi * i / features.window_samples));
+  for (int i = 0; i < features.window_samples; ++i) window_.push_back(0.5 - 0.5 * std::cos(2 * pi * i / features.window_samples));
   // Triangles of height 1 between corners that are evenly spaced on the HTK mel scale.
   auto mel = [](double hz) { return 2595 * std::log10(1 + hz / 700); };
   double low = mel(features.lower_hz), step = (mel(features.upper_hz) - low) / (features.num_mels + 1);
@@ -59,12 +59,12 @@ FrontEnd::FrontEnd(const bnn_exit_features& features) : features_(checked(featur
   for (int band = 0; band < features.num_mels; ++band) {
     double left = corner(band), centre = corner(band + 1), right = corner(band + 2);
     Band entry = {0, 0, weights_.size()};
-    // One bin more on either side, whatever the rounding: of many bands over many bins most pairs do not meet.
+    // Only the bins of a band are visited, and one more on either side against rounding: most bands and bins do not overlap.
     double width = static_cast<double>(features.sample_rate_hz) / features.fft_size;
     int begin = std::max(0, static_cast<int>(left / width) - 1), end = std::min(bins, static_cast<int>(right / width) + 2);
     for (int bin = begin; bin < end; ++bin) {
       double hz = bin * width;
-      // The reference holds them in float32.
+      // The reference backend holds weights in float32.
       float weight = static_cast<float>(std::min((hz - left) / (centre - left), (right - hz) / (right - centre)));
       if (!(weight > 0)) {
         if (entry.count) break;
@@ -101,25 +101,25 @@ size_t FrontEnd::frames(size_t samples) const {
   return samples < window ? 0 : 1 + (samples - window) / static_cast<size_t>(features_.hop_samples);
 }
 
-void FrontEnd::run(const float* samples, size_t count, float* out) {
-  Turn turn(turns_, "front end");
+void FrontEnd::compute(const float* samples, size_t count, float* out) {
+  BusyGuard guard(busy_, "front end");
   size_t total = frames(count);
   for (size_t first = 0; first < total; first += kRows) {
     size_t rows = std::min<size_t>(kRows, total - first);
-    block(samples + first * static_cast<size_t>(features_.hop_samples), static_cast<int>(rows),
+    compute_block(samples + first * static_cast<size_t>(features_.hop_samples), static_cast<int>(rows),
           out + first * static_cast<size_t>(features_.num_mels));
   }
 }
 
-void FrontEnd::block(const float* samples, int rows, float* out) {
+void FrontEnd::compute_block(const float* samples, int rows, float* out) {
   const int window = features_.window_samples, hop = features_.hop_samples, mels = features_.num_mels;
   std::memset(work_, 0, fft_.work_bytes());
   for (int row = 0; row < rows; ++row) {
     const float* from = samples + static_cast<ptrdiff_t>(row) * hop;
-    for (int i = 0; i < window; ++i) work_[i * kRows + row] = from[i] * taper_[static_cast<size_t>(i)];
+    for (int i = 0; i < window; ++i) work_[i * kRows + row] = from[i] * window_[static_cast<size_t>(i)];
   }
   fft_.forward(work_);
-  // Bin i of the power takes the place of its own spectrum or an earlier one.
+  // In place: the power of bin i overwrites the spectrum of bin i / 2, which is no longer needed.
   powers(work_, fft_.bins(), work_);
   for (int band = 0; band < mels; ++band) {
     const Band& entry = bands_[static_cast<size_t>(band)];

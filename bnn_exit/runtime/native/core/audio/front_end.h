@@ -18,31 +18,31 @@ class FrontEnd {
 
   const bnn_exit_features& features() const { return features_; }
 
-  // Memory that one with such settings takes, and elementary steps for that many samples: about, for limits.
+  // Estimates for the budget: memory of a front end with such settings, and elementary steps for `samples`.
   static uint64_t bytes(const bnn_exit_features& features);
   uint64_t operations(size_t samples) const;
 
   size_t frames(size_t samples) const;
 
   // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing.
-  // Raises Error while another thread runs it.
-  void run(const float* samples, size_t count, float* out);
+  // Raises Error while another thread uses it.
+  void compute(const float* samples, size_t count, float* out);
 
  private:
-  void block(const float* samples, int rows, float* out);
+  void compute_block(const float* samples, int rows, float* out);
 
   bnn_exit_features features_;
   RealFft fft_;
-  std::vector<double> taper_;
+  std::vector<double> window_;
   struct Band {
-    int first, count;   // bins with a weight
-    size_t weights;     // where they begin
+    int first, count;   // bins with a weight above 0
+    size_t weights;     // index of its first weight
   };
   std::vector<Band> bands_;
   std::vector<double> weights_;
   std::vector<double> memory_;
   double* work_;   // of the transform
-  Turns turns_;
+  BusyFlag busy_;
 };
 
 }  // namespace bnn_exit

@@ -9,15 +9,15 @@ constexpr size_t kMany = SIZE_MAX;
 
 struct Arity {
   const char* name;
-  size_t least_inputs, most_inputs, least_outputs, most_outputs;
+  size_t min_inputs, max_inputs, min_outputs, max_outputs;
 };
 constexpr Arity kArities[] = {
-#define BNN_EXIT_ARITY(name, least_inputs, most_inputs, least_outputs, most_outputs) \
-  {#name, least_inputs, most_inputs, least_outputs, most_outputs},
+#define BNN_EXIT_ARITY(name, min_inputs, max_inputs, min_outputs, max_outputs) \
+  {#name, min_inputs, max_inputs, min_outputs, max_outputs},
 #include "format/arity.inc"
 };
 
-// The option that repeats the number.
+// The option that repeats the number of inputs or outputs.
 constexpr struct {
   const char *name, *option;
   bool of_inputs;
@@ -33,13 +33,13 @@ void check_arity(const OperatorInfo& op) {
   size_t inputs = op.inputs.size(), outputs = op.outputs.size();
   for (const Arity& arity : kArities) {
     if (op.name != arity.name) continue;
-    require(inputs >= arity.least_inputs && inputs <= arity.most_inputs, inputs, "inputs");
-    require(outputs >= arity.least_outputs && outputs <= arity.most_outputs, outputs, "outputs");
+    require(inputs >= arity.min_inputs && inputs <= arity.max_inputs, inputs, "inputs");
+    require(outputs >= arity.min_outputs && outputs <= arity.max_outputs, outputs, "outputs");
   }
   for (const auto& counted : kCounted) {
     if (op.name != counted.name) continue;
     size_t count = counted.of_inputs ? inputs : outputs;
-    require(op.options.whole(counted.option) == static_cast<int64_t>(count), count, counted.of_inputs ? "inputs" : "outputs");
+    require(op.options.integer(counted.option) == static_cast<int64_t>(count), count, counted.of_inputs ? "inputs" : "outputs");
   }
 }
 

@@ -44,7 +44,7 @@ uint64_t before(uint64_t position, uint64_t distance) {
   return position - distance;
 }
 
-// Where the offset at a position points; these offsets count backwards.
+// The target of the offset at a position; these offsets count backwards.
 uint64_t back(const Buffer& buffer, uint64_t position, unsigned width) {
   return before(position, number(buffer, position, width));
 }

@@ -23,16 +23,16 @@ bool is_in_number(char c) { return is_digit(c) || c == '-' || c == '+' || c == '
 
 [[noreturn]] void fail() { damaged("its metadata are no JSON"); }
 
-// A number as it is written; the bytes have no NUL behind them.
+// A number as it is written; the bytes are not terminated by NUL.
 std::string number_at(const char* at, const char* end) {
-  const char* behind = at;
-  while (behind != end && is_in_number(*behind)) ++behind;
-  return std::string(at, behind);
+  const char* after = at;
+  while (after != end && is_in_number(*after)) ++after;
+  return std::string(at, after);
 }
 
-bool is_whole_number(const std::string& digits) { return digits.find_first_of(".eE") == std::string::npos; }
+bool is_integer_text(const std::string& digits) { return digits.find_first_of(".eE") == std::string::npos; }
 
-int64_t to_whole(const std::string& digits) {
+int64_t to_integer(const std::string& digits) {
   errno = 0;
   int64_t value = std::strtoll(digits.c_str(), nullptr, 10);
   if (errno) damaged("the number %s in its metadata does not fit into 64 bits", digits.c_str());
@@ -40,13 +40,13 @@ int64_t to_whole(const std::string& digits) {
 }
 
 double to_real(const std::string& digits) {
-  if (is_whole_number(digits)) return static_cast<double>(to_whole(digits));
+  if (is_integer_text(digits)) return static_cast<double>(to_integer(digits));
   double value = std::strtod(digits.c_str(), nullptr);
   if (!std::isfinite(value)) damaged("the number %s in its metadata is too large", digits.c_str());
   return value;
 }
 
-// Reads a document from its first to its last byte, and keeps nothing but the names of the objects that are open.
+// Reads a document from its first to its last byte, and stores only the names of the objects that are open.
 class Checker {
  public:
   Checker(const char* at, const char* end) : at_(at), end_(end) {}
@@ -164,18 +164,18 @@ class Checker {
     return code;
   }
 
-  // The character behind a backslash. Half a character that has no other half stays one, and is refused as such.
+  // The character after a backslash. An unpaired surrogate is returned as it is, and is refused by the caller.
   uint32_t escaped() {
     ++at_;
     if (at_ == end_) fail();
     char c = *at_++;
     if (c == 'u') {
       uint32_t code = four_digits();
-      const char* behind = at_;
+      const char* after = at_;
       if (code >= 0xd800 && code < 0xdc00 && take_word("\\u")) {
         uint32_t low = four_digits();
         if (low >= 0xdc00 && low < 0xe000) return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-        at_ = behind;
+        at_ = after;
       }
       return code;
     }
@@ -189,8 +189,8 @@ class Checker {
   const char* end_;
 };
 
-// Behind the text whose opening quote is at `at`, in a document that was checked.
-const char* behind_text(const char* at) {
+// The end of the text whose opening quote is at `at`, in a checked document.
+const char* end_of_text(const char* at) {
   for (++at; *at != '"'; ++at) at += *at == '\\';
   return at + 1;
 }
@@ -202,7 +202,7 @@ const char* skip_spaces(const char* at) {
 
 }  // namespace
 
-// From here on the document is known to be whole, so that nothing looks for its end but behind a number.
+// From here on the document is known to be valid, so only the end of a number must be compared with the end of the document.
 
 Json::Json(Bytes document) : at_(reinterpret_cast<const char*>(document.data)), end_(at_ + document.size) {
   if (document.size > kMaxBytes) damaged("its metadata have %zu bytes, but may have %zu", document.size, kMaxBytes);
@@ -226,9 +226,9 @@ std::string Json::text() const { return Checker(at_, end_).text(); }
 
 double Json::number() const { return to_real(number_at(at_, end_)); }
 
-bool Json::is_whole() const { return is_whole_number(number_at(at_, end_)); }
+bool Json::is_integer() const { return is_integer_text(number_at(at_, end_)); }
 
-int64_t Json::whole() const { return to_whole(number_at(at_, end_)); }
+int64_t Json::integer() const { return to_integer(number_at(at_, end_)); }
 
 size_t Json::size() const {
   size_t count = 0;
@@ -251,13 +251,13 @@ const char* Json::first() const {
   return *at == ']' || *at == '}' ? nullptr : at;
 }
 
-const char* Json::member(const char* at) const { return skip_spaces(skip_spaces(behind_text(at)) + 1); }
+const char* Json::member(const char* at) const { return skip_spaces(skip_spaces(end_of_text(at)) + 1); }
 
 const char* Json::next(const char* at) const {
-  // Over a value, with all that it holds, to the comma or bracket behind it.
+  // Skips a value, with everything in it, up to the comma or bracket after it.
   for (int depth = 0; depth || (*at != ',' && *at != ']' && *at != '}');) {
     if (*at == '"') {
-      at = behind_text(at);
+      at = end_of_text(at);
       continue;
     }
     depth += (*at == '[' || *at == '{') - (*at == ']' || *at == '}');

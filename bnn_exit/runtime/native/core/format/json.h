@@ -1,6 +1,6 @@
-// JSON from untrusted bytes: checked once as a whole, then read where it stands, so that it takes no memory of its own.
+// JSON from untrusted bytes: the document is checked once, then read in place, so that it takes no memory of its own.
 //
-// bnn_exit/strict_json.py reads by the same rules; the tests run one corpus through both.
+// bnn_exit/strict_json.py has the same rules; the tests run one corpus through both.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace bnn_exit {
 
-// A value in a document that was checked; refers to the document's bytes.
+// A value in a checked document; refers to the document's bytes.
 class Json {
  public:
   enum class Kind { null, boolean, number, text, list, object };
@@ -21,8 +21,8 @@ class Json {
   Kind kind() const;
   std::string text() const;  // of a text
   double number() const;     // of a number
-  bool is_whole() const;     // whether a number has neither point nor exponent; it fits into int64_t then
-  int64_t whole() const;     // of such a number
+  bool is_integer() const;     // whether a number has neither point nor exponent; it then fits into int64_t
+  int64_t integer() const;     // of such a number
 
   // Calls body(Json item) for each item of a list.
   template <typename Body>
@@ -42,8 +42,8 @@ class Json {
  private:
   Json(const char* at, const char* end) : at_(at), end_(end) {}
   const char* first() const;                // the first item or name, nullptr if there is none
-  const char* next(const char* at) const;   // the one behind a value
-  const char* member(const char* at) const;  // the value behind a name
+  const char* next(const char* at) const;   // the item or name after a value
+  const char* member(const char* at) const;  // the value after a name
 
   const char* at_;
   const char* end_;

@@ -26,7 +26,7 @@ Json need(const Json& object, const char* name, Kind kind) {
   return of_kind(found, name, kind);
 }
 
-// Names that must be there, names that may, and no others.
+// The names of an object must be all of `needed`, any of `allowed`, and no others.
 void check_names(const Json& object, const char* what, std::initializer_list<const char*> needed, std::initializer_list<const char*> allowed = {}) {
   of_kind(object, what, Kind::object);
   size_t found = 0;
@@ -39,14 +39,14 @@ void check_names(const Json& object, const char* what, std::initializer_list<con
   if (found != needed.size()) damaged("%s in its metadata lacks a value", what);
 }
 
-int64_t whole(const Json& value, const char* name, int64_t least, int64_t most) {
+int64_t integer(const Json& value, const char* name, int64_t least, int64_t most) {
   of_kind(value, name, Kind::number);
-  if (!value.is_whole() || value.whole() < least || value.whole() > most) damaged("%s in its metadata is %g", name, value.number());
-  return value.whole();
+  if (!value.is_integer() || value.integer() < least || value.integer() > most) damaged("%s in its metadata is %g", name, value.number());
+  return value.integer();
 }
 
-int64_t need_whole(const Json& object, const char* name, int64_t least, int64_t most) {
-  return whole(need(object, name, Kind::number), name, least, most);
+int64_t need_integer(const Json& object, const char* name, int64_t least, int64_t most) {
+  return integer(need(object, name, Kind::number), name, least, most);
 }
 
 std::vector<std::string> read_labels(const Json& list) {
@@ -69,7 +69,7 @@ int32_t samples_of(const Json& features, const char* name, int32_t rate) {
 
 bnn_exit_features read_features(const Json& json) {
   check_names(json, "features", {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"});
-  auto count = [&](const char* name) { return static_cast<int32_t>(need_whole(json, name, INT32_MIN, INT32_MAX)); };
+  auto count = [&](const char* name) { return static_cast<int32_t>(need_integer(json, name, INT32_MIN, INT32_MAX)); };
   auto real = [&](const char* name) { return need(json, name, Kind::number).number(); };
   bnn_exit_features features = {};
   features.sample_rate_hz = count("sample_rate_hz");
@@ -85,7 +85,7 @@ bnn_exit_features read_features(const Json& json) {
 
 void check_cost(const Json& cost) {
   check_names(cost, "a cost", {"binary_macs", "float_macs"}, {"bytes"});
-  cost.members([](const std::string& name, const Json& value) { whole(value, name.c_str(), 0, INT64_MAX); });
+  cost.members([](const std::string& name, const Json& value) { integer(value, name.c_str(), 0, INT64_MAX); });
 }
 
 void check_numbers(const Json& list, const char* name, size_t count) {
@@ -102,7 +102,7 @@ std::vector<float> read_point(const std::string& name, const Json& point, size_t
   need(point, "mean_cost", Kind::object).members([](const std::string& cost, const Json& value) { of_kind(value, cost.c_str(), Kind::number); });
   Json other = point;
   if (point.find("split", &other)) of_kind(other, "split", Kind::text);
-  if (point.find("sample_count", &other)) whole(other, "sample_count", INT64_MIN, INT64_MAX);
+  if (point.find("sample_count", &other)) integer(other, "sample_count", INT64_MIN, INT64_MAX);
   if (point.find("confidence", &other) && other.kind() != Kind::null) of_kind(other, "confidence", Kind::number);
   Json list = need(point, "thresholds", Kind::list);
   check_numbers(list, "thresholds", exits - 1);
@@ -123,7 +123,7 @@ void check_numbers_within(const Json& list) {
   });
 }
 
-// The lengths of the lists in a list of `settings`.
+// Checks the lengths of the lists in a list of `settings`.
 void check_lengths(const Json& settings, const char* name, size_t count, size_t (*length)(size_t index, size_t classes), size_t classes) {
   Json list = need(settings, name, Kind::list);
   check_numbers_within(list);
@@ -133,7 +133,7 @@ void check_lengths(const Json& settings, const char* name, size_t count, size_t 
   if (!fits) damaged("%s of the policy in its metadata does not fit the network", name);
 }
 
-// What a policy learned runs in the network; here it only has to be of the right names and shapes.
+// The network applies the learned settings of a policy; here only their names and shapes are checked.
 void check_policy(const std::string& policy, const Json& settings, size_t exits, size_t classes) {
   if (!settings.size()) return;
   auto one_a_class = [](size_t, size_t count) { return count; };
@@ -162,7 +162,7 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
 Metadata read_metadata(Bytes bytes) {
   Json json(bytes);
   of_kind(json, "the whole", Kind::object);
-  int64_t format = need_whole(json, "format", 1, INT64_MAX);
+  int64_t format = need_integer(json, "format", 1, INT64_MAX);
   if (format > kFormat) {
     unsupported("this file is of format %lld, this bnn_exit reads up to %lld: use a newer library", (long long)format, (long long)kFormat);
   }
@@ -173,7 +173,7 @@ Metadata read_metadata(Bytes bytes) {
   std::string input = need(json, "input", Kind::text).text();
   found.takes_waveforms = input == "waveform";
   if (!found.takes_waveforms && input != "log_mel") damaged("input in its metadata is '%s', but must be log_mel or waveform", input.c_str());
-  found.clip_samples = static_cast<size_t>(need_whole(json, "clip_samples", 1, kMaxElements));
+  found.clip_samples = static_cast<size_t>(need_integer(json, "clip_samples", 1, kMaxElements));
   Json exits = need(json, "exits", Kind::list);
   exits.items(check_cost);
   found.exits = exits.size();

@@ -1,4 +1,4 @@
-// What the metadata entry "bnn_exit" of a model file says: labels, features, thresholds.
+// The metadata entry "bnn_exit" of a model file: labels, features, thresholds.
 #pragma once
 
 #include <string>
@@ -22,7 +22,7 @@ struct Metadata {
 // The front end checks its settings itself.
 Metadata read_metadata(Bytes json);
 
-// An upper bound of the memory that reading takes, for limits.
+// An upper bound of the memory that reading takes, for the budget.
 inline uint64_t metadata_bytes(Bytes json) { return 12 * static_cast<uint64_t>(json.size); }
 
 }  // namespace bnn_exit

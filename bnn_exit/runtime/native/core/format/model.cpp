@@ -17,7 +17,7 @@ const T& pick(const std::vector<T>& items, int64_t index, const char* what) {
 }
 
 Bytes read_buffer(const Table& table) {
-  // Offsets of 0 and 1 mean "inside the table"; others place the data behind the flatbuffer (files above 2 GB).
+  // Offsets of 0 and 1 mean "inside the table"; others place the data after the flatbuffer (files above 2 GB).
   if (table.number<uint64_t>(1, 0) > 1) {
     unsupported("this TFLite file keeps its weights behind the flatbuffer, which bnn_exit does not read");
   }
@@ -28,7 +28,7 @@ std::string read_code(const Table& table) {
   // Files from before 2020 hold the code in a single byte, the only field that old readers know.
   int32_t code = std::max<int32_t>(table.number<int8_t>(0, 0), table.number<int32_t>(3, 0));
   if (code == kCustom) {
-    // Operators go by their names from here on.
+    // From here on operators are identified by their names.
     std::string name = table.text(1);
     if (is_operator_name(name)) damaged("a custom operator is called %s, as a builtin one", name.c_str());
     return name;

@@ -1,4 +1,4 @@
-// The network in a TFLite file as plain structures, checked so far that no index in them is out of range.
+// The content of a TFLite file as plain structures, in which no index is out of range.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ constexpr size_t kMaxSubgraphs = 256;
 
 using Shape = std::vector<int64_t>;
 
-// Their product, or more than kMaxElements if a dimension is negative or the product of those that are not 0 is larger
-// than that: strides and loops are made of these, also where there is no value.
+// The number of elements, or more than kMaxElements if a dimension is negative or the product of the dimensions that are not 0
+// is larger than that: strides and loops use these, even if there is no element.
 int64_t elements(const Shape& shape);
-// May a tensor have it? Of the shapes in a file and of all that operators make of them.
+// Whether a tensor may have the shape. Holds for shapes in a file and for all that operators compute.
 bool allowed(const Shape& shape);
 std::string to_text(const Shape& shape);
 
@@ -29,10 +29,10 @@ struct TensorInfo {
   std::string name;
   Shape shape;
   Type type;
-  Bytes data;            // of a constant; empty if an operator or the caller provides the value
+  Bytes data;            // of a constant; empty for results and inputs
   bool quantized;        // holds scaled integers
   bool variable;         // keeps its value from one call to the next
-  bool dynamic;          // some dimension is only known at run time
+  bool dynamic;          // some dimension is only known during an inference
 };
 
 struct OperatorInfo {
@@ -64,8 +64,8 @@ struct Model {
   std::vector<std::pair<std::string, Bytes>> metadata;
 };
 
-// Raises Error if the bytes are no TFLite file, truncated, damaged, or hold an index that leads nowhere. Calls `claim` with
-// the bytes of memory that each part of the model takes, before it takes them.
+// Raises Error if the bytes are no TFLite file, truncated, damaged, or hold an index out of range. Calls `claim` with the memory
+// of each part of the model before it is allocated.
 Model read_model(Bytes file, const std::function<void(uint64_t)>& claim = [](uint64_t) {});
 
 }  // namespace bnn_exit

@@ -14,7 +14,7 @@ struct Field {
   const char* name;
   int slot;
   FieldKind kind;
-  double missing;
+  double default_value;
 };
 
 // Names follow LCE's spelling, so binary and float layers share their code.
@@ -89,10 +89,10 @@ double checked(double value, int count, const char* field, const std::string& na
 
 double read(const Table& options, const Field& field, const std::string& name) {
   switch (field.kind) {
-    case kInt32: return options.number<int32_t>(field.slot, static_cast<int32_t>(field.missing));
-    case kInt8: return options.number<int8_t>(field.slot, static_cast<int8_t>(field.missing));
-    case kBool: return options.number<uint8_t>(field.slot, static_cast<uint8_t>(field.missing)) != 0;
-    case kFloat32: return options.number<float>(field.slot, static_cast<float>(field.missing));
+    case kInt32: return options.number<int32_t>(field.slot, static_cast<int32_t>(field.default_value));
+    case kInt8: return options.number<int8_t>(field.slot, static_cast<int8_t>(field.default_value));
+    case kBool: return options.number<uint8_t>(field.slot, static_cast<uint8_t>(field.default_value)) != 0;
+    case kFloat32: return options.number<float>(field.slot, static_cast<float>(field.default_value));
     case kPadding: return checked(options.number<int8_t>(field.slot, 0), 2, field.name, name);
     case kActivation: return checked(options.number<int8_t>(field.slot, 0), 6, field.name, name);
     case kMirrorMode: return checked(options.number<int8_t>(field.slot, 0), 2, field.name, name);
@@ -116,13 +116,13 @@ double Options::real(const char* name) const {
   return *value;
 }
 
-int64_t Options::whole(const char* name) const {
+int64_t Options::integer(const char* name) const {
   double value = real(name);
   if (!(std::fabs(value) < 1e15) || value != std::floor(value)) damaged("the option %s is %g", name, value);
   return static_cast<int64_t>(value);
 }
 
-int64_t Options::whole(const char* name, int64_t missing) const { return find(name) ? whole(name) : missing; }
+int64_t Options::integer(const char* name, int64_t default_value) const { return find(name) ? integer(name) : default_value; }
 
 Options builtin_options(const Table& op, const std::string& name) {
   constexpr int kTypeSlot = 3, kOptionsSlot = 4;
@@ -139,7 +139,7 @@ Options builtin_options(const Table& op, const std::string& name) {
     if (field.kind == kList) {
       if (given) values.set_list(op.table(kOptionsSlot).int32s(field.slot));
     } else {
-      values.set(field.name, given ? read(op.table(kOptionsSlot), field, name) : field.missing);
+      values.set(field.name, given ? read(op.table(kOptionsSlot), field, name) : field.default_value);
     }
   }
   return values;
@@ -149,8 +149,8 @@ Options custom_options(const Table& op, const std::string& name) {
   Bytes data = op.read_bytes(5);
   if (!data.size || name.rfind("Lce", 0) != 0) return {};
   Options options = read_flexbuffer(data);
-  checked(static_cast<double>(options.whole("padding", 0)), 2, "padding", name);
-  checked(static_cast<double>(options.whole("fused_activation_function", 0)), 6, "fused_activation_function", name);
+  checked(static_cast<double>(options.integer("padding", 0)), 2, "padding", name);
+  checked(static_cast<double>(options.integer("fused_activation_function", 0)), 6, "fused_activation_function", name);
   return options;
 }
 

@@ -1,4 +1,4 @@
-// The settings of an operator by name, wherever the file keeps them; enumerations are their numbers.
+// The options of an operator by name, from either format of the file; enumerations are numbers.
 #pragma once
 
 #include <cstdint>
@@ -19,8 +19,8 @@ class Options {
 
   // The number of that name; a damaged file may lack it.
   double real(const char* name) const;
-  int64_t whole(const char* name) const;
-  int64_t whole(const char* name, int64_t missing) const;
+  int64_t integer(const char* name) const;
+  int64_t integer(const char* name, int64_t default_value) const;
   const std::vector<int32_t>& list() const { return list_; }
 
  private:
@@ -30,13 +30,13 @@ class Options {
   std::vector<int32_t> list_;
 };
 
-// Options of a builtin operator; those that the file leaves out have the schema's defaults.
+// Options of a builtin operator; absent ones have the schema's defaults.
 Options builtin_options(const Table& op, const std::string& name);
 
-// Options of one of LCE's operators; of other custom operators nothing is known.
+// Options of one of LCE's operators; none for other custom operators.
 Options custom_options(const Table& op, const std::string& name);
 
-// The named numbers of a "flexbuffer", in which LCE stores options. Texts in it are ignored.
+// The named numbers of a flexbuffer, in which LCE stores options. Strings in it are ignored.
 Options read_flexbuffer(Bytes bytes);
 
 }  // namespace bnn_exit

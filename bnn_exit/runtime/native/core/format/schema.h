@@ -1,4 +1,4 @@
-// The parts of the TFLite file format that have names: operators and element types (schema.fbs, version 3).
+// Names of the TFLite file format: operators and element types (schema.fbs, version 3).
 #pragma once
 
 #include <cstddef>
@@ -15,10 +15,10 @@ constexpr int kTypes = 18;
 
 const char* name_of(Type type);
 
-// Bytes of one value; 0 for the types whose values do not lie in a file as an array.
+// Bytes of one value; 0 for types that are not stored as plain arrays.
 size_t size_of(Type type);
 
-// The name of a builtin operator, nullptr for a code that is not known.
+// The name of a builtin operator, nullptr for an unknown code.
 const char* operator_name(int32_t code);
 bool is_operator_name(const std::string& name);
 constexpr int32_t kCustom = 32;

@@ -8,10 +8,10 @@
 namespace bnn_exit {
 namespace {
 
-// The least that a table takes: where its vtable is, and the list entry that leads to it.
+// The minimum size of a table: its vtable's offset, and the list entry that refers to it.
 constexpr size_t kTableBytes = 8;
 
-// What a table becomes in memory, a tensor or an operator with its options, about.
+// About the memory of a parsed table: a tensor, or an operator with its options.
 constexpr uint64_t kTableMemory = 256;
 
 }  // namespace

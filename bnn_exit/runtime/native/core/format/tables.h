@@ -19,11 +19,11 @@ class Table;
 
 // The bytes of a file, and how much more of it may be read.
 //
-// A file written by anyone sane refers to each table and each list element once, so what is read cannot exceed what is
-// there. Counting it stops a small file whose lists all point at one another from unfolding into billions.
+// A sane file refers to each table and each list element once, so no more is read than the file holds. Counting what is read
+// keeps a small file whose lists refer to one another from unfolding into billions of elements.
 class Buffer {
  public:
-  // `claim` is called with the memory that may be made of what is read.
+  // `claim` is called with an upper bound of the memory that the parsed parts take.
   explicit Buffer(Bytes bytes, std::function<void(uint64_t)> claim = nullptr)
       : bytes_(bytes), allowance_(2 * bytes.size + 4096), claim_(std::move(claim)) {}
 
@@ -40,7 +40,7 @@ class Buffer {
     return value;
   }
 
-  // Where the offset at a position points; offsets are unsigned, so always forward.
+  // The target of the offset at a position; offsets are unsigned, so it lies after the position.
   uint64_t follow(uint64_t position) const;
   Table root();
 
@@ -50,7 +50,7 @@ class Buffer {
   std::function<void(uint64_t)> claim_;
 };
 
-// Raises Error if one of the names is there twice: readers would choose differently.
+// Raises Error if a name occurs twice: readers would differ in which one they choose.
 void require_different(std::vector<std::string> names, const char* what);
 
 // A list of `count` elements that begins at `start`; an absent list is empty.
@@ -59,27 +59,27 @@ struct List {
   uint32_t count = 0;
 };
 
-// One flatbuffer table: a vtable of 16-bit offsets says where each numbered field lies, 0 meaning absent.
+// A flatbuffer table: a vtable holds the 16-bit offset of each numbered field, 0 for an absent one.
 class Table {
  public:
   Table(Buffer& buffer, uint64_t position);
 
   template <typename T>
-  T number(int slot, T missing) const {
+  T number(int slot, T default_value) const {
     uint64_t position = field(slot);
-    return position ? buffer_->number<T>(position) : missing;
+    return position ? buffer_->number<T>(position) : default_value;
   }
   bool has(int slot) const { return field(slot) != 0; }
   Table table(int slot) const;
   List tables(int slot) const { return elements(slot, 4); }
   Table table_at(const List& list, uint32_t index) const;
   std::vector<int32_t> int32s(int slot) const;
-  Bytes bytes(int slot) const;       // for later, as those of constants
-  Bytes read_bytes(int slot) const;  // to be gone through now: counted, since many tables may share them
+  Bytes bytes(int slot) const;       // to be read later, such as constants
+  Bytes read_bytes(int slot) const;  // to be read now: counted, since many tables may refer to them
   std::string text(int slot) const;
 
  private:
-  uint64_t field(int slot) const;  // 0 if absent: nothing but the root's offset lies there
+  uint64_t field(int slot) const;  // position, or 0 if absent: only the root's offset lies at 0
   List elements(int slot, uint64_t size) const;
 
   Buffer* buffer_;

@@ -1,4 +1,4 @@
-// Operators become runners: alone, as part of a layer's group, or already done when all they read is constant.
+// Turns operators into operations: alone, in a fusion, or executed now if all inputs are constant.
 #include <algorithm>
 
 #include "graph/network.h"
@@ -25,86 +25,86 @@ void Network::connect(Instance& instance, Build& build) {
 
 void Network::build_operator(Instance& instance) {
   const OperatorInfo& op = instance.graph->operators[instance.next];
-  Build build(op, shop_);
+  Build build(op, context_);
   connect(instance, build);
   append(Kind::kOperator);
   bool constant = std::all_of(build.in.begin(), build.in.end(), [](Value* value) { return !value || value->constant; });
-  if (constant || !build_grouped(instance, build)) build_alone(build, constant || op.name == "SHAPE");
+  if (constant || !build_fused(instance, build)) build_alone(build, constant || op.name == "SHAPE");
   check_result(instance);
-  shop_.count_work(kOperatorSteps);
+  context_.budget.count_operations(kOperatorSteps);
   ++instance.next;
 }
 
-// The newest group first: it may run at this operator's place without waiting for others.
+// Tries the newest fusion first: it can be executed at this operator's position, after all others.
 bool Network::absorb(Instance& instance, Build& build) {
   if (build.in.size() > 2) return false;
   std::vector<size_t> candidates;
   for (int32_t input : build.op.inputs) {
-    size_t number = input < 0 ? 0 : instance.group_of[static_cast<size_t>(input)];
-    if (number && instance.groups[number - 1].current == instance.values[static_cast<size_t>(input)]) candidates.push_back(number);
+    size_t number = input < 0 ? 0 : instance.fusion_of[static_cast<size_t>(input)];
+    if (number && instance.fusions[number - 1].current == instance.values[static_cast<size_t>(input)]) candidates.push_back(number);
   }
   std::sort(candidates.rbegin(), candidates.rend());
   for (size_t number : candidates) {
-    Group& group = instance.groups[number - 1];
-    Value* before = group.current;
-    if (!group.absorb(build)) continue;
-    group.names += " + " + build.op.name;
-    if (group.current == before) {  // signs, which the group packs even before the operator's own place in the list
-      --group.uses;
+    Fusion& fusion = instance.fusions[number - 1];
+    Value* before = fusion.current;
+    if (!fusion.absorb(build)) continue;
+    fusion.names += " + " + build.op.name;
+    if (fusion.current == before) {  // signs: the fusion stays where it is and packs them earlier than the file does
+      --fusion.uses;
       return true;
     }
     size_t output = static_cast<size_t>(build.op.outputs[0]);
-    group.node = nodes_.size() - 1;
-    group.uses = instance.uses[output];
-    instance.group_of[output] = number;
+    fusion.node = nodes_.size() - 1;
+    fusion.uses = instance.uses[output];
+    instance.fusion_of[output] = number;
     return true;
   }
   return false;
 }
 
-bool Network::build_grouped(Instance& instance, Build& build) {
+bool Network::build_fused(Instance& instance, Build& build) {
   const OperatorInfo& op = build.op;
   if (absorb(instance, build)) return true;
-  Group group;
+  Fusion fusion;
   if (LayerBuilder builder = find_layer_builder(op.name)) {
-    group.layer = builder(build);
-    group.current = &build.output();
-    group.tail.items = std::move(group.layer->items);
+    fusion.layer = builder(build);
+    fusion.current = &build.output();
+    fusion.epilogue.steps = std::move(fusion.layer->steps);
     for (Value* value : build.in) {
-      if (value && !value->constant) group.reads.push_back(value);
+      if (value && !value->constant) fusion.reads.push_back(value);
     }
-  } else if (!start_pointwise(build, group)) {
+  } else if (!start_pointwise(build, fusion)) {
     return false;
   }
-  group.node = nodes_.size() - 1;
-  group.names = op.name;
-  group.scratch = build.scratch;
-  if (group.tail.bits) {
-    // Signs alone: the result is the input, which others may extend.
-    group.layer->takes_tail = false;
-    group.current = nullptr;
-    group.uses = 0;
+  fusion.node = nodes_.size() - 1;
+  fusion.names = op.name;
+  fusion.scratch = build.scratch;
+  if (fusion.epilogue.bits) {
+    // Only signs are stored: there is no float result that later operators could be fused to.
+    fusion.layer->fusible = false;
+    fusion.current = nullptr;
+    fusion.uses = 0;
   } else {
     size_t output = static_cast<size_t>(op.outputs[0]);
-    group.uses = instance.uses[output];
-    instance.group_of[output] = instance.groups.size() + 1;
+    fusion.uses = instance.uses[output];
+    instance.fusion_of[output] = instance.fusions.size() + 1;
   }
-  instance.groups.push_back(std::move(group));
+  instance.fusions.push_back(std::move(fusion));
   return true;
 }
 
 void Network::build_alone(Build& build, bool fold) {
   Node& node = nodes_.back();
-  // A constant gets its memory now, before later operators have said what borders they need.
+  // A constant gets its memory now, before later operators could widen its border.
   if (fold) std::for_each(build.out.begin(), build.out.end(), [](Value* value) { value->use_file_layout(); });
   if (LayerBuilder builder = find_layer_builder(build.op.name)) {
     std::unique_ptr<Layer> layer = builder(build);
-    Tail tail;
-    tail.items = layer->items;
-    tail.values = &build.output();
-    node.runner = layer->finish(std::move(tail));
+    Epilogue epilogue;
+    epilogue.steps = layer->steps;
+    epilogue.values = &build.output();
+    node.operation = layer->with_epilogue(std::move(epilogue));
   } else {
-    node.runner = find_builder(build.op.name)(build);
+    node.operation = find_builder(build.op.name)(build);
   }
   if (!fold) {
     for (Value* value : build.in) {
@@ -115,16 +115,16 @@ void Network::build_alone(Build& build, bool fold) {
     node.text = build.op.name;
     return;
   }
-  // All is known: the result becomes a constant now, and there is nothing left to run.
+  // All inputs are constant: execute it now, and make the result a constant.
   for (Value* value : build.out) {
     value->constant = true;
-    value->data = value->same_as ? value->root()->data : shop_.allocate(value->bytes());
+    value->data = value->same_as ? value->root()->data : context_.allocate(value->bytes());
   }
-  for (Value* value : build.scratch) value->data = shop_.allocate(value->bytes());
-  if (node.runner) {
-    node.runner->bind();
-    node.runner->run();
-    node.runner = nullptr;
+  for (Value* value : build.scratch) value->data = context_.allocate(value->bytes());
+  if (node.operation) {
+    node.operation->bind();
+    node.operation->execute();
+    node.operation = nullptr;
   }
 }
 

@@ -1,15 +1,16 @@
-// Subgraphs become nodes, each at every place where it is run. Goes down into branches without recursion: the callers'
-// stacks may be small.
+// Turns subgraphs into nodes, once for each use. Branches are built without recursion, because the stack of the caller may be
+// small.
 #include <algorithm>
 
 #include "graph/check.h"
 #include "graph/network.h"
+#include "ops/operators.h"
 
 namespace bnn_exit {
 namespace {
 
 constexpr size_t kMaxOperators = 1 << 16;  // of all branches together
-constexpr size_t kMaxParts = 1 << 22;      // operators, tensors, and what refers to them
+constexpr size_t kMaxParts = 1 << 22;      // operators, tensors, and references to them
 
 size_t parts_of(const Subgraph& graph) {
   size_t count = 1 + graph.tensors.size() + graph.inputs.size() + graph.outputs.size();
@@ -17,11 +18,11 @@ size_t parts_of(const Subgraph& graph) {
   return count;
 }
 
-// The results of a branch become those of its IF.
-class Pass : public Runner {
+// Copies the results of a branch to those of its IF.
+class CopyResults : public Operation {
  public:
-  Pass(std::vector<Value*> from, std::vector<Value*> to) : from_(std::move(from)), to_(std::move(to)) {}
-  void run() override {
+  CopyResults(std::vector<Value*> from, std::vector<Value*> to) : from_(std::move(from)), to_(std::move(to)) {}
+  void execute() override {
     for (size_t i = 0; i < from_.size(); ++i) {
       if (from_[i]->bytes()) std::memcpy(to_[i]->data, from_[i]->data, from_[i]->bytes());
     }
@@ -35,7 +36,7 @@ class Pass : public Runner {
 
 std::vector<Value*> Network::build(const std::vector<Value*>& arguments) {
   std::vector<std::unique_ptr<Instance>> open;  // each in a branch of the one before
-  open.push_back(start(0, arguments));
+  open.push_back(start_subgraph(0, arguments));
   for (;;) {
     Instance& instance = *open.back();
     if (instance.next < instance.graph->operators.size()) {
@@ -46,14 +47,14 @@ std::vector<Value*> Network::build(const std::vector<Value*>& arguments) {
       }
       continue;
     }
-    std::vector<Value*> results = finish(instance);
+    std::vector<Value*> results = end_subgraph(instance);
     open.pop_back();
     if (open.empty()) return results;
     if (std::unique_ptr<Instance> other = end_branch(*open.back(), std::move(results))) open.push_back(std::move(other));
   }
 }
 
-std::unique_ptr<Network::Instance> Network::start(size_t subgraph, const std::vector<Value*>& arguments) {
+std::unique_ptr<Network::Instance> Network::start_subgraph(size_t subgraph, const std::vector<Value*>& arguments) {
   auto instance = std::make_unique<Instance>();
   instance->graph = &model_.subgraphs[subgraph];
   operators_ += instance->graph->operators.size() + 1;
@@ -65,15 +66,15 @@ std::unique_ptr<Network::Instance> Network::start(size_t subgraph, const std::ve
   return instance;
 }
 
-std::vector<Value*> Network::finish(Instance& instance) {
-  for (Group& group : instance.groups) {
-    Node& node = nodes_[group.node];
-    node.reads = std::move(group.reads);
-    node.scratch = std::move(group.scratch);
-    if (group.tail.bits) node.writes.push_back(group.tail.bits);
-    if (group.current && (group.uses > 0 || !group.tail.bits)) node.writes.push_back(group.current);
-    node.text = std::move(group.names);
-    node.runner = group.finish();
+std::vector<Value*> Network::end_subgraph(Instance& instance) {
+  for (Fusion& fusion : instance.fusions) {
+    Node& node = nodes_[fusion.node];
+    node.reads = std::move(fusion.reads);
+    node.scratch = std::move(fusion.scratch);
+    if (fusion.epilogue.bits) node.writes.push_back(fusion.epilogue.bits);
+    if (fusion.current && (fusion.uses > 0 || !fusion.epilogue.bits)) node.writes.push_back(fusion.current);
+    node.text = std::move(fusion.names);
+    node.operation = fusion.make();
   }
   std::vector<Value*> results;
   for (int32_t index : instance.graph->outputs) {
@@ -84,7 +85,7 @@ std::vector<Value*> Network::finish(Instance& instance) {
 }
 
 std::unique_ptr<Network::Instance> Network::start_if(Instance& instance) {
-  Build build(instance.graph->operators[instance.next], shop_);
+  Build build(instance.graph->operators[instance.next], context_);
   connect(instance, build);
   Value& condition = build.input(0, Type::boolean);
   if (condition.count() < 1) build.refuse("its condition is empty");
@@ -99,11 +100,11 @@ std::unique_ptr<Network::Instance> Network::start_branch(Instance& instance, con
   const OperatorInfo& op = instance.graph->operators[instance.next];
   std::vector<Value*> arguments;
   for (size_t i = 1; i < op.inputs.size(); ++i) arguments.push_back(instance.values[static_cast<size_t>(op.inputs[i])]);
-  return start(static_cast<size_t>(op.options.whole(side)), arguments);
+  return start_subgraph(static_cast<size_t>(op.options.integer(side)), arguments);
 }
 
 std::unique_ptr<Network::Instance> Network::end_branch(Instance& instance, std::vector<Value*> results) {
-  Build build(instance.graph->operators[instance.next], shop_);
+  Build build(instance.graph->operators[instance.next], context_);
   connect(instance, build);
   const bool first = !nodes_[instance.node_of_if].otherwise;
   for (size_t i = 0; i < results.size(); ++i) {
@@ -115,9 +116,9 @@ std::unique_ptr<Network::Instance> Network::end_branch(Instance& instance, std::
   Node& node = append(first ? Kind::kEndOfThen : Kind::kEndOfElse);
   node.reads = results;
   node.writes = build.out;
-  node.runner = std::make_unique<Pass>(std::move(results), build.out);
-  shop_.count_work(kOperatorSteps);
-  for (const Value* value : build.out) shop_.count_work(value->bytes());
+  node.operation = std::make_unique<CopyResults>(std::move(results), build.out);
+  context_.budget.count_operations(kOperatorSteps);
+  for (const Value* value : build.out) context_.budget.count_operations(value->bytes());
   if (first) {
     instance.end_of_then = nodes_.size() - 1;
     nodes_[instance.node_of_if].otherwise = nodes_.size();
@@ -130,7 +131,7 @@ std::unique_ptr<Network::Instance> Network::end_branch(Instance& instance, std::
 }
 
 Value* Network::make_constant(const TensorInfo& tensor) {
-  Value* value = shop_.make_value();
+  Value* value = context_.make_value();
   value->type = tensor.type;
   value->shape = tensor.shape;
   value->constant = true;
@@ -138,8 +139,8 @@ Value* Network::make_constant(const TensorInfo& tensor) {
   bool aligned = reinterpret_cast<uintptr_t>(tensor.data.data) % alignment == 0;
   value->data = const_cast<uint8_t*>(tensor.data.data);
   if (!tensor.data.size || !aligned || tensor.type == Type::boolean) {
-    value->data = shop_.allocate(value->bytes());
-    if (tensor.data.size) value->take(tensor.data.data);
+    value->data = context_.allocate(value->bytes());
+    if (tensor.data.size) value->assign(tensor.data.data);
   }
   return value;
 }
@@ -148,7 +149,7 @@ void Network::make_values(Instance& instance, const std::vector<Value*>& argumen
   const Subgraph& graph = *instance.graph;
   instance.values.resize(graph.tensors.size());
   instance.uses.resize(graph.tensors.size());
-  instance.group_of.resize(graph.tensors.size());
+  instance.fusion_of.resize(graph.tensors.size());
   std::vector<bool> written(graph.tensors.size());
   for (const OperatorInfo& op : graph.operators) {
     for (int32_t index : op.inputs) {
@@ -166,7 +167,7 @@ void Network::make_values(Instance& instance, const std::vector<Value*>& argumen
     }
     instance.values[index] = arguments[i];
   }
-  shop_.count_bytes(graph.tensors.size() * sizeof(Value));
+  context_.budget.count_bytes(graph.tensors.size() * sizeof(Value));
   for (size_t i = 0; i < graph.tensors.size(); ++i) {
     const TensorInfo& tensor = graph.tensors[i];
     if (instance.values[i]) continue;
@@ -174,13 +175,13 @@ void Network::make_values(Instance& instance, const std::vector<Value*>& argumen
       instance.values[i] = make_constant(tensor);
       continue;
     }
-    Value* value = instance.values[i] = shop_.make_value();
+    Value* value = instance.values[i] = context_.make_value();
     value->type = tensor.type;
     value->shape = tensor.shape;
   }
 }
 
-// Bits that only LCE's operators write and read are kept as the kernels take them.
+// Gives bits the kernels' layout if only LCE's operators write and read them.
 void Network::lay_out_bits(Instance& instance) {
   const Subgraph& graph = *instance.graph;
   std::vector<int64_t> readers(graph.tensors.size());
@@ -194,7 +195,7 @@ void Network::lay_out_bits(Instance& instance) {
     if (value.type != Type::int32 || graph.tensors[index].shape.size() != 4) continue;
     if (!readers[index] || readers[index] != instance.uses[index]) continue;
     value.bits = std::make_unique<BitLayout>();
-    value.kept = true;
+    value.own_memory = true;
   }
 }
 

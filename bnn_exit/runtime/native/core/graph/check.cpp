@@ -7,7 +7,7 @@
 namespace bnn_exit {
 namespace {
 
-constexpr uint64_t kMaxSteps = 1000000;  // of one run
+constexpr uint64_t kMaxSteps = 1000000;  // operators of one inference
 
 const std::string kIf = "IF";
 
@@ -20,7 +20,7 @@ std::vector<bool> written_tensors(const Subgraph& graph) {
 }
 
 int64_t branch(const Model& model, const OperatorInfo& op, int side) {
-  int64_t choice = op.options.whole(side ? "else_subgraph_index" : "then_subgraph_index");
+  int64_t choice = op.options.integer(side ? "else_subgraph_index" : "then_subgraph_index");
   if (choice < 0 || choice >= static_cast<int64_t>(model.subgraphs.size())) {
     damaged("a branch of an IF is number %lld of %zu", static_cast<long long>(choice), model.subgraphs.size());
   }
@@ -69,8 +69,8 @@ void check_graph(const Model& model, size_t number) {
   }
 }
 
-// Branches must not lead in circles, nor unfold into more steps than could ever be run. Goes down into them without
-// recursion: the callers' stacks may be small.
+// Branches must not form a cycle, nor unfold into more operators than any inference could execute. Walks them without recursion,
+// because the stack of the caller may be small.
 class Unfolding {
  public:
   explicit Unfolding(const Model& model) : model_(model), graphs_(model.subgraphs.size()) {}
@@ -87,7 +87,7 @@ class Unfolding {
   struct Graph {
     State state = kNew;
     size_t next = 0;     // operator
-    uint64_t steps = 0;  // of the longest run up to it
+    uint64_t steps = 0;  // of the longest path up to it
   };
 
   void enter(size_t number) {

@@ -1,16 +1,16 @@
-// The finished list of nodes: its check, and its description.
+// Checks the finished list of nodes, and describes it.
 #include <unordered_set>
 
 #include "graph/network.h"
 
 namespace bnn_exit {
 
-// Every value that a node reads was written before, on every way that leads there: a plan that breaks this gives what an
-// earlier clip left behind.
+// Every value that a node reads must have been written before, on every path to the node: otherwise the node would read results
+// of an earlier inference.
 void Network::check_plan() const {
   std::unordered_set<const Value*> written;
-  std::vector<const Value*> in_order;  // those that nodes have written, to forget what the other branch wrote
-  std::vector<size_t> branches;        // how many there were before it
+  std::vector<const Value*> in_order;  // of `written`, to forget what the other branch wrote
+  std::vector<size_t> branches;        // size of `in_order` before each open branch
   auto require = [&](const Value* value) {
     if (!value->data) broken("a value has no memory");
     if (!value->root()->constant && !written.count(value->root())) broken("a value is read before it is written");
@@ -30,7 +30,7 @@ void Network::check_plan() const {
     if (node.kind == Kind::kIf) branches.push_back(in_order.size());
     if (node.kind == Kind::kEndOfThen || node.kind == Kind::kEndOfElse) forget();
     if (node.kind == Kind::kEndOfElse) branches.pop_back();
-    if (node.kind == Kind::kEndOfThen) continue;  // the same are written at the end of the other
+    if (node.kind == Kind::kEndOfThen) continue;  // the end of the other branch writes the same values
     for (const Value* value : node.writes) write(value);
   }
   for (const Port& port : outputs_) require(port.value);
@@ -43,12 +43,12 @@ void Network::describe() {
     plan_ += indent + text;
     for (const Value* value : writes) plan_ += std::string(" -> ") + name_of(value->type) + to_text(value->shape) + (value->bits ? " bits" : "");
     plan_ += "\n";
-    shop_.count_bytes(plan_.size() - before);
+    context_.budget.count_bytes(plan_.size() - before);
   };
   for (const Node& node : nodes_) {
     switch (node.kind) {
       case Kind::kOperator:
-        if (node.runner) line(node.text, node.writes);
+        if (node.operation) line(node.text, node.writes);
         break;
       case Kind::kIf:
         line(node.text, nodes_[node.otherwise - 1].writes);

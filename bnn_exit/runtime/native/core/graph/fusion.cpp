@@ -15,9 +15,9 @@ struct Clamp {
 constexpr Clamp kClamps[] = {
     {"RELU", 0, INFINITY}, {"RELU6", 0, 6}, {"RELU_N1_TO_1", -1, 1}, {"RELU_0_TO_1", 0, 1}};
 
-constexpr int64_t kLongRow = 4096;  // values; a table of the same constant for a longer one is a waste
+constexpr int64_t kLongRow = 4096;  // values; for a longer row, repeating one constant for each value would waste memory
 
-// An operand that is added or multiplied to each value of a group, or to each channel.
+// An operand that is combined with each value of a fusion, or with each channel.
 struct Operand {
   StepKind on_channels, on_tensor;
   bool tensor_allowed;
@@ -39,7 +39,7 @@ bool operand_of(const std::string& name, size_t side, Operand* operand) {
   return true;
 }
 
-// Does an operand of that shape repeat over the last axes of a value, without any other broadcasting?
+// Whether an operand only broadcasts over the first axes of a value.
 bool repeats(const Shape& operand, const Shape& value) {
   if (operand.size() > value.size()) return false;
   size_t first = 0;
@@ -50,19 +50,19 @@ bool repeats(const Shape& operand, const Shape& value) {
   return true;
 }
 
-class PointwiseRunner : public Runner {
+class PointwiseOperation : public Operation {
  public:
-  PointwiseRunner(const Workshop& shop, const Elementwise& layer, int64_t batch, Value& in, BoundTail tail)
-      : kernels_(shop.kernels), layer_(layer), batch_(batch), in_(in),
-        split_(shop.workers, layer.height, static_cast<uint64_t>(in.count() / batch)), tail_(std::move(tail)) {}
+  PointwiseOperation(const BuildContext& context, const Elementwise& layer, int64_t batch, Value& in, BoundEpilogue epilogue)
+      : kernels_(context.kernels), layer_(layer), batch_(batch), in_(in),
+        split_(context.workers, layer.height, static_cast<uint64_t>(in.count() / batch)), epilogue_(std::move(epilogue)) {}
 
-  void bind() override { tail_.bind(); }
+  void bind() override { epilogue_.bind(); }
 
-  void run() override {
+  void execute() override {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       layer_.input = in_.as<const float>() + clip * layer_.height * layer_.width * layer_.channels;
-      layer_.output = tail_.output(clip);
-      split_.run([this](int begin, int end, int) { kernels_.elementwise(layer_, begin, end); });
+      layer_.output = epilogue_.output(clip);
+      split_.for_each_range([this](int begin, int end, int) { kernels_.elementwise(layer_, begin, end); });
     }
   }
 
@@ -72,34 +72,34 @@ class PointwiseRunner : public Runner {
   int64_t batch_;
   Value& in_;
   RowSplit split_;
-  BoundTail tail_;
+  BoundEpilogue epilogue_;
 };
 
-// Float values as an image: of four axes if they have them, otherwise of one column.
+// Float values as an image: with their own four axes if the last is `period`, otherwise with one column.
 class PointwiseLayer : public Layer {
  public:
-  PointwiseLayer(const Workshop& shop, Value& in, int64_t period) : shop_(shop), in_(in) {
+  PointwiseLayer(const BuildContext& context, Value& in, int64_t period) : context_(context), in_(in) {
     auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
     pixels = {1, narrow(in.count() / period), 1, narrow(period)};
     const Shape& shape = in.shape;
     if (shape.size() == 4 && shape[3] == period) pixels = {shape[0], narrow(shape[1]), narrow(shape[2]), narrow(period)};
   }
 
-  std::unique_ptr<Runner> finish(Tail tail) override {
+  std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) override {
     Elementwise layer = {pixels.height, pixels.width, pixels.channels, pixels.channels, nullptr, {}};
-    return std::make_unique<PointwiseRunner>(shop_, layer, pixels.batch, in_, BoundTail(std::move(tail), pixels));
+    return std::make_unique<PointwiseOperation>(context_, layer, pixels.batch, in_, BoundEpilogue(std::move(epilogue), pixels));
   }
 
  private:
-  const Workshop& shop_;
+  const BuildContext& context_;
   Value& in_;
 };
 
 }  // namespace
 
-bool Group::absorb(Build& build) {
+bool Fusion::absorb(Build& build) {
   if (!absorb_one(build)) return false;
-  // Kernels compute whole vectors, and begin anew with each row.
+  // Kernels compute whole vectors, and each row begins a new one.
   const Image& pixels = layer->pixels;
   int64_t rows = int64_t{pixels.batch} * pixels.height;
   build.claim(product({rows, pixels.width, padded_channels(pixels.channels) - pixels.channels}));
@@ -107,9 +107,9 @@ bool Group::absorb(Build& build) {
   return true;
 }
 
-bool Group::absorb_one(Build& build) {
-  // Signs come last: who reads them must find those of this result, and find them written.
-  if (!layer->takes_tail || tail.bits || build.out.size() != 1) return false;
+bool Fusion::absorb_one(Build& build) {
+  // Signs come last: their readers need the signs of this result, and nothing later may change it.
+  if (!layer->fusible || epilogue.bits || build.out.size() != 1) return false;
   const std::string& name = build.op.name;
   if (name == "LceQuantize") return absorb_signs(build);
   if (uses != 1) return false;
@@ -120,35 +120,35 @@ bool Group::absorb_one(Build& build) {
   return absorb_operand(build, build.in[0] == current ? 0 : 1);
 }
 
-bool Group::absorb_signs(Build& build) {
+bool Fusion::absorb_signs(Build& build) {
   Value& out = *build.out[0];
   if (!out.bits || build.in.size() != 1 || current->shape != layer->pixels.shape()) return false;
   Shape shape = current->shape;
   shape[3] = (shape[3] + 31) / 32;
   build.result(Type::int32, shape);
   BitOutput(build, out, layer->pixels.channels);  // lays the value out
-  tail.bits = &out;
+  epilogue.bits = &out;
   return true;
 }
 
-bool Group::absorb_clamp(Build& build, float low, float high) {
-  if (!room(1) || build.in.size() != 1) return false;
-  Tail::Item item(StepKind::kClamp);
+bool Fusion::absorb_clamp(Build& build, float low, float high) {
+  if (!fits(1) || build.in.size() != 1) return false;
+  Epilogue::Step item(StepKind::kClamp);
   item.low = low;
   item.high = high;
-  tail.items.push_back(std::move(item));
+  epilogue.steps.push_back(std::move(item));
   current = &build.result(Type::float32, current->shape);
   return true;
 }
 
-bool Group::absorb_operand(Build& build, size_t side) {
+bool Fusion::absorb_operand(Build& build, size_t side) {
   Operand operand;
   const int64_t period = layer->pixels.channels;
   Value& other = *build.in[1 - side];
   if (!operand_of(build.op.name, side, &operand) || other.type != Type::float32) return false;
   bool activates = build.op.name != "PRELU" && build.activates();
-  if (!room(activates ? 2 : 1)) return false;
-  Tail::Item item(operand.on_channels);
+  if (!fits(activates ? 2 : 1)) return false;
+  Epilogue::Step item(operand.on_channels);
   if (other.constant && (other.count() == 1 || other.count() == period) && other.count() > 0 && repeats(other.shape, current->shape)) {
     const float* from = other.as<const float>();
     item.channels.resize(static_cast<size_t>(padded_channels(static_cast<int>(period))));
@@ -156,7 +156,7 @@ bool Group::absorb_operand(Build& build, size_t side) {
       float value = from[other.count() == 1 ? 0 : i];
       item.channels[static_cast<size_t>(i)] = operand.negated ? -value : value;
     }
-    build.shop.count_bytes(item.channels.size() * sizeof(float));
+    build.context.budget.count_bytes(item.channels.size() * sizeof(float));
   } else if (operand.tensor_allowed && other.shape == current->shape) {
     item.kind = operand.on_tensor;
     item.tensor = &other;
@@ -165,29 +165,29 @@ bool Group::absorb_operand(Build& build, size_t side) {
     return false;
   }
   float low = activates ? build.low() : 0, high = activates ? build.high() : 0;
-  tail.items.push_back(std::move(item));
+  epilogue.steps.push_back(std::move(item));
   if (activates) {
-    Tail::Item clamp(StepKind::kClamp);
+    Epilogue::Step clamp(StepKind::kClamp);
     clamp.low = low;
     clamp.high = high;
-    tail.items.push_back(std::move(clamp));
+    epilogue.steps.push_back(std::move(clamp));
   }
   current = &build.result(Type::float32, current->shape);
   return true;
 }
 
-std::unique_ptr<Runner> Group::finish() {
-  if (layer->takes_tail) tail.values = uses > 0 || !tail.bits ? current : nullptr;
-  return layer->finish(std::move(tail));
+std::unique_ptr<Operation> Fusion::make() {
+  if (layer->fusible) epilogue.values = uses > 0 || !epilogue.bits ? current : nullptr;
+  return layer->with_epilogue(std::move(epilogue));
 }
 
-bool start_pointwise(Build& build, Group& group) {
+bool start_pointwise(Build& build, Fusion& fusion) {
   if (build.in.empty() || build.in.size() > 2 || build.out.size() != 1) return false;
   for (size_t side = 0; side < build.in.size(); ++side) {
     Value* main = build.in[side];
     if (!main || main->type != Type::float32 || main->constant || main->count() == 0) continue;
     if (build.in.size() == 2 && !build.in[1 - side]) continue;
-    // The constant says after how many values it repeats; without one, long rows are best, unless signs are packed.
+    // The period is that of the constant; without one, long rows are best, unless signs are packed.
     int64_t period = main->count() <= kLongRow ? main->count() : main->shape.back();
     bool packs = build.op.name == "LceQuantize";
     if (main->shape.size() == 4) period = packs || main->shape[3] >= kLanes ? main->shape[3] : main->shape[2] * main->shape[3];
@@ -195,13 +195,13 @@ bool start_pointwise(Build& build, Group& group) {
       period = build.in[1 - side]->count();
       if (main->count() % period) continue;
     }
-    group.current = main;
-    group.uses = 1;
-    group.reads = {main};
-    group.layer = std::make_unique<PointwiseLayer>(build.shop, *main, period);
+    fusion.current = main;
+    fusion.uses = 1;
+    fusion.reads = {main};
+    fusion.layer = std::make_unique<PointwiseLayer>(build.context, *main, period);
     build.claim(product({main->count() / period, padded_channels(static_cast<int>(period))}));
-    build.claim(product({group.layer->pixels.batch, 32}));
-    if (group.absorb(build)) return true;
+    build.claim(product({fusion.layer->pixels.batch, 32}));
+    if (fusion.absorb(build)) return true;
   }
   return false;
 }

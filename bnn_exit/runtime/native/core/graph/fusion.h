@@ -1,34 +1,34 @@
-// A layer and the later operators that become part of it: they are done on its results before these are stored.
+// A layer with the later operators that are fused into its epilogue, which is applied before its results are stored.
 #pragma once
 
 #include "ops/build.h"
 
 namespace bnn_exit {
 
-struct Group {
+struct Fusion {
   std::unique_ptr<Layer> layer;
-  Tail tail;
-  Value* current = nullptr;   // the result so far
-  size_t node = 0;            // in whose place the group runs
-  int64_t uses = 0;           // readers of `current` that are not part of the group
+  Epilogue epilogue;
+  Value* current = nullptr;   // the result so far; nullptr if only signs are stored
+  size_t node = 0;            // index of the node that executes it
+  int64_t uses = 0;           // readers of `current` outside the fusion
   std::vector<Value*> reads, scratch;
-  std::string names;          // of its operators
+  std::string names;          // of its operators, for the printed plan
 
-  // Takes an operator that reads `current` into the group, if it is of a kind that a tail can hold. A float operator
-  // becomes the new result; an LceQuantize only adds an output.
+  // Fuses an operator that reads `current`, if an epilogue can compute it. The result of a float operator becomes `current`;
+  // an LceQuantize only adds an output.
   bool absorb(Build& build);
 
-  std::unique_ptr<Runner> finish();
+  std::unique_ptr<Operation> make();
 
  private:
   bool absorb_one(Build& build);
   bool absorb_signs(Build& build);
   bool absorb_clamp(Build& build, float low, float high);
   bool absorb_operand(Build& build, size_t side);
-  bool room(size_t count) const { return tail.items.size() + count <= kMaxSteps; }
+  bool fits(size_t count) const { return epilogue.steps.size() + count <= kMaxSteps; }
 };
 
-// A group without a layer of its own, for an operator that a tail could hold; false if it could not.
-bool start_pointwise(Build& build, Group& group);
+// Starts a fusion without a layer, for an operator that an epilogue can compute; false if none can.
+bool start_pointwise(Build& build, Fusion& fusion);
 
 }  // namespace bnn_exit

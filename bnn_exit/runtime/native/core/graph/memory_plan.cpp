@@ -1,4 +1,4 @@
-// Where values lie: those that are never in use at the same time share memory.
+// The memory plan: values that are never in use at the same time share memory.
 #include <algorithm>
 
 #include "graph/network.h"
@@ -6,24 +6,24 @@
 namespace bnn_exit {
 namespace {
 
-constexpr size_t kMaxPacked = 4096;  // values; beyond that, looking for gaps takes longer than memory is worth
+constexpr size_t kMaxPacked = 4096;  // values; with more, the search for gaps would take too long
 
 struct Block {
   Value* value;
   uint64_t size, offset;
 };
 
-bool overlap_in_time(const Value& a, const Value& b) { return a.born <= b.dies && b.born <= a.dies; }
+bool overlap_in_time(const Value& a, const Value& b) { return a.first_use <= b.last_use && b.first_use <= a.last_use; }
 
-// Offsets for all blocks, largest first, each in the lowest gap that is free while it lives; returns the room needed.
+// Gives every block an offset: largest first, each in the lowest gap that is free for its lifetime. Returns the size needed.
 uint64_t pack(std::vector<Block>& blocks) {
-  uint64_t room = 0;
+  uint64_t total = 0;
   if (blocks.size() > kMaxPacked) {
     for (Block& block : blocks) {
-      block.offset = room;
-      room += block.size;
+      block.offset = total;
+      total += block.size;
     }
-    return room;
+    return total;
   }
   std::stable_sort(blocks.begin(), blocks.end(), [](const Block& a, const Block& b) { return a.size > b.size; });
   std::vector<const Block*> placed;  // by offset
@@ -35,21 +35,21 @@ uint64_t pack(std::vector<Block>& blocks) {
       offset = std::max(offset, other->offset + other->size);
     }
     block.offset = offset;
-    room = std::max(room, offset + block.size);
+    total = std::max(total, offset + block.size);
     auto at = std::lower_bound(placed.begin(), placed.end(), offset, [](const Block* a, uint64_t b) { return a->offset < b; });
     placed.insert(at, &block);
   }
-  return room;
+  return total;
 }
 
 }  // namespace
 
-// Times are those of the nodes, counted from 1: inputs are written before the first, outputs read behind the last.
-void Network::assign_times() {
+// Times are numbers of nodes, counted from 1: inputs are written before the first node, outputs are read after the last.
+void Network::find_lifetimes() {
   auto use = [](Value* value, size_t time) {
     Value* root = value->root();
-    if (root->born < 0) root->born = static_cast<int64_t>(time);
-    root->dies = std::max(root->dies, static_cast<int64_t>(time));
+    if (root->first_use < 0) root->first_use = static_cast<int64_t>(time);
+    root->last_use = std::max(root->last_use, static_cast<int64_t>(time));
   };
   for (const Port& port : inputs_) use(port.value, 0);
   for (size_t index = 0; index < nodes_.size(); ++index) {
@@ -61,26 +61,26 @@ void Network::assign_times() {
   for (const Port& port : outputs_) use(port.value, nodes_.size() + 1);
 }
 
-void Network::place() {
+void Network::plan_memory() {
   std::vector<Block> blocks;
-  for (Value& value : shop_.values) {
+  for (Value& value : context_.values) {
     if (value.same_as || value.constant || value.data) continue;
-    if (value.born < 0) continue;  // nothing uses it
-    if (value.dies < value.born) value.dies = value.born;
+    if (value.first_use < 0) continue;  // nothing uses it
+    if (value.last_use < value.first_use) value.last_use = value.first_use;
     if (value.bits && value.bytes() > static_cast<size_t>(kMaxElements)) damaged("a border is wider than any network needs");
-#ifdef BNN_EXIT_APART
-    value.kept = true;  // for the fuzzers
+#ifdef BNN_EXIT_SEPARATE_MEMORY
+    value.own_memory = true;  // for the fuzzers: the sanitizer then sees accesses to a neighbour
 #endif
-    if (value.kept) {
-      value.data = shop_.allocate(value.bytes() + kAlign);
+    if (value.own_memory) {
+      value.data = context_.allocate(value.bytes() + kAlign);
       continue;
     }
-    // A little room behind each value keeps vector loads that run over its end inside the arena.
+    // Padding after each value keeps vector loads beyond its end inside the arena.
     blocks.push_back({&value, (value.bytes() + 2 * kAlign - 1) / kAlign * kAlign, 0});
   }
-  auto* arena = static_cast<uint8_t*>(shop_.allocate(pack(blocks)));
+  auto* arena = static_cast<uint8_t*>(context_.allocate(pack(blocks)));
   for (const Block& block : blocks) block.value->data = arena + block.offset;
-  for (Value& value : shop_.values) {
+  for (Value& value : context_.values) {
     if (!value.data) value.data = value.root()->data;
   }
 }

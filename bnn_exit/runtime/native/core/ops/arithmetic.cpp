@@ -11,7 +11,7 @@ namespace {
 template <typename T>
 using Unsigned = std::make_unsigned_t<T>;
 
-// Whole numbers wrap around, as NumPy's do.
+// Integers wrap around, as NumPy's do.
 struct Add {
   float operator()(float a, float b) const { return a + b; }
   template <typename T>
@@ -30,7 +30,7 @@ struct Mul {
 
 template <typename T>
 T divide_whole(T a, T b) {
-  if (b == 0) fail_run("a whole number is divided by zero");
+  if (b == 0) fail_execution("a whole number is divided by zero");
   return b == -1 ? Sub()(T{0}, a) : static_cast<T>(a / b);
 }
 
@@ -47,7 +47,7 @@ struct FloorMod {
   }
   template <typename T>
   T operator()(T a, T b) const {
-    if (b == 0) fail_run("a whole number is divided by zero");
+    if (b == 0) fail_execution("a whole number is divided by zero");
     if (b == -1) return 0;
     T rest = a % b;
     return rest && (rest < 0) != (b < 0) ? rest + b : rest;
@@ -86,7 +86,7 @@ struct NotEqual { template <typename T> bool operator()(T a, T b) const { return
 struct And { bool operator()(bool a, bool b) const { return a && b; } };
 struct Or { bool operator()(bool a, bool b) const { return a || b; } };
 
-// Steps of one value beyond the first.
+// The steps of one value beyond the first.
 template <typename Op>
 int64_t steps_of(bool whole) {
   if (std::is_same_v<Op, FloorMod>) return whole ? 16 : 512;
@@ -95,14 +95,14 @@ int64_t steps_of(bool whole) {
 }
 
 template <typename In, typename Out, typename Op>
-std::unique_ptr<Runner> make(Build& build, Type type, bool activates, float low, float high) {
+std::unique_ptr<Operation> make(Build& build, Type type, bool activates, float low, float high) {
   Value &left = build.input(0), &right = build.input(1, left.type);
   Broadcast plan = broadcast(build, left.shape, right.shape);
   Value& out = build.result(type, plan.shape);
-  // A row costs as much as some values, and so does what is more than the four rules.
+  // Each row costs as much as eight values; division, remainder and power cost more than a step.
   build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
   build.claim(product({out.count(), steps_of<Op>(std::is_integral_v<In>) + activates}));
-  return make_runner([&left, &right, &out, plan, activates, low, high] {
+  return make_operation([&left, &right, &out, plan, activates, low, high] {
     Out* to = out.as<Out>();
     each_row(plan, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {
       const In *x = left.as<const In>() + a, *y = right.as<const In>() + b;
@@ -122,7 +122,7 @@ std::unique_ptr<Runner> make(Build& build, Type type, bool activates, float low,
 }
 
 template <typename Op>
-std::unique_ptr<Runner> build_numbers(Build& build, bool fused) {
+std::unique_ptr<Operation> build_numbers(Build& build, bool fused) {
   bool activates = fused && build.activates();
   float low = activates ? build.low() : 0, high = activates ? build.high() : 0;
   switch (build.input(0).type) {
@@ -134,13 +134,13 @@ std::unique_ptr<Runner> build_numbers(Build& build, bool fused) {
 }
 
 template <typename Op>
-std::unique_ptr<Runner> arithmetic(Build& build) { return build_numbers<Op>(build, true); }
+std::unique_ptr<Operation> arithmetic(Build& build) { return build_numbers<Op>(build, true); }
 
 template <typename Op>
-std::unique_ptr<Runner> plain(Build& build) { return build_numbers<Op>(build, false); }
+std::unique_ptr<Operation> plain(Build& build) { return build_numbers<Op>(build, false); }
 
 template <typename Op>
-std::unique_ptr<Runner> compare(Build& build) {
+std::unique_ptr<Operation> compare(Build& build) {
   switch (build.input(0).type) {
     case Type::float32: return make<float, bool, Op>(build, Type::boolean, false, 0, 0);
     case Type::int32: return make<int32_t, bool, Op>(build, Type::boolean, false, 0, 0);
@@ -151,12 +151,12 @@ std::unique_ptr<Runner> compare(Build& build) {
 }
 
 template <typename Op>
-std::unique_ptr<Runner> logical(Build& build) {
+std::unique_ptr<Operation> logical(Build& build) {
   build.input(0, Type::boolean);
   return make<bool, bool, Op>(build, Type::boolean, false, 0, 0);
 }
 
-std::unique_ptr<Runner> power(Build& build) {
+std::unique_ptr<Operation> power(Build& build) {
   build.input(0, Type::float32);
   return make<float, float, Power>(build, Type::float32, false, 0, 0);
 }
@@ -164,7 +164,7 @@ std::unique_ptr<Runner> power(Build& build) {
 struct Prelu {
   float operator()(float value, float alpha) const { return value >= 0 ? value : value * alpha; }
 };
-std::unique_ptr<Runner> prelu(Build& build) {
+std::unique_ptr<Operation> prelu(Build& build) {
   build.input(0, Type::float32);
   return make<float, float, Prelu>(build, Type::float32, false, 0, 0);
 }

@@ -27,7 +27,7 @@ Broadcast broadcast(const Build& build, const Shape& left, const Shape& right) {
   build.require(shape);
   plan.shape = shape;
   plan.rank = 0;
-  // Axes that run through both sides without a jump become one.
+  // Axes that are contiguous on both sides become one.
   for (size_t axis = 0; axis < rank; ++axis) {
     if (shape[axis] == 1) continue;
     int last = plan.rank - 1;

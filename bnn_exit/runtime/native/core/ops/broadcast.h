@@ -1,4 +1,4 @@
-// Broadcasting: walks two arrays in the order of the result.
+// NumPy's broadcasting, which is TFLite's: walks two arrays in the order of the result.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@ namespace bnn_exit {
 
 struct Broadcast {
   Shape shape;  // of the result
-  int rank = 0;  // of the walk, with axes joined where both sides run on
+  int rank = 0;  // of the walk: axes that are contiguous on both sides are joined
   int64_t sizes[kMaxDimensions] = {};
   int64_t strides[2][kMaxDimensions] = {};
 };

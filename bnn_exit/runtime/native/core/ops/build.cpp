@@ -10,38 +10,14 @@ namespace bnn_exit {
 namespace {
 
 constexpr int64_t kMaxNumbers = 1 << 12;  // sizes, axes and the like of one operator
-constexpr int64_t kFar = 1'000'000'000'000;  // beyond any value; a slice may end anywhere, and no sum of two overflows
+constexpr int64_t kFar = 1'000'000'000'000;  // beyond any size: a slice may end anywhere, and no sum of two overflows
 
 }  // namespace
 
-Value* Workshop::make_value() {
-  count_bytes(sizeof(Value));
+Value* BuildContext::make_value() {
+  budget.count_bytes(sizeof(Value));
   values.emplace_back();
   return &values.back();
-}
-
-void Workshop::count_bytes(uint64_t size) {
-  if (size > max_bytes || bytes > max_bytes - size) {
-    too_large("this file needs more than %llu bytes of memory: raise the limit, or export a smaller network",
-              static_cast<unsigned long long>(max_bytes));
-  }
-  bytes += size;
-}
-
-void Workshop::count_work(uint64_t size) {
-  if (size > max_work || work > max_work - size) {
-    too_large("this file needs more than %llu operations a run: raise the limit, or export a smaller network",
-              static_cast<unsigned long long>(max_work));
-  }
-  work += size;
-}
-
-void Workshop::count_load(uint64_t steps) {
-  if (steps > max_work || loaded > max_work - steps) {
-    too_large("this file needs more than %llu operations to be loaded: raise the limit, or export a smaller network",
-              static_cast<unsigned long long>(max_work));
-  }
-  loaded += steps;
 }
 
 uint64_t product(std::initializer_list<int64_t> factors) {
@@ -53,14 +29,13 @@ uint64_t product(std::initializer_list<int64_t> factors) {
   return result;
 }
 
-void* Workshop::allocate(size_t size) {
-  count_bytes(size);
-  return keep(size);
+void* BuildContext::allocate(size_t size) {
+  budget.count_bytes(size);
+  return allocate_uncounted(size);
 }
 
-void* Workshop::keep(size_t size) {
-  size_t room = size + 2 * kAlign;
-  memory.push_back(std::unique_ptr<uint8_t[]>(new uint8_t[room]()));
+void* BuildContext::allocate_uncounted(size_t size) {
+  memory.push_back(std::unique_ptr<uint8_t[]>(new uint8_t[size + 2 * kAlign]()));
   auto address = reinterpret_cast<uintptr_t>(memory.back().get());
   return reinterpret_cast<void*>((address + kAlign - 1) / kAlign * kAlign);
 }
@@ -76,7 +51,7 @@ void Build::refuse(const char* format, ...) const {
 
 void Build::claim(uint64_t steps) {
   bool known = std::all_of(in.begin(), in.end(), [](const Value* value) { return !value || value->constant; });
-  known ? shop.count_load(steps) : shop.count_work(steps);
+  known ? context.budget.count_load_operations(steps) : context.budget.count_operations(steps);
 }
 
 Value& Build::input(size_t index) const {
@@ -132,7 +107,7 @@ Value& Build::result(size_t index, Type type, const Shape& shape) {
   return value;
 }
 
-std::unique_ptr<Runner> Build::share(Value& from, const Shape& shape) {
+std::unique_ptr<Operation> Build::share(Value& from, const Shape& shape) {
   if (elements(shape) != from.count()) {
     refuse("%lld values do not fit the shape %s", static_cast<long long>(from.count()), to_text(shape).c_str());
   }
@@ -141,7 +116,7 @@ std::unique_ptr<Runner> Build::share(Value& from, const Shape& shape) {
 }
 
 Value* Build::temporary(size_t bytes) {
-  Value* value = shop.make_value();
+  Value* value = context.make_value();
   value->type = Type::uint8;
   value->shape = {static_cast<int64_t>(bytes)};
   if (value->count() > kMaxElements) refuse("it needs %zu bytes of working memory", bytes);
@@ -169,16 +144,16 @@ bool activation_range(int64_t activation, float* low, float* high) {
 
 float Build::low() const {
   float low, high;
-  if (!activation_range(op.options.whole("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
   return low;
 }
 
 float Build::high() const {
   float low, high;
-  if (!activation_range(op.options.whole("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
   return high;
 }
 
-void fail_run(const char* text) { throw Error(BNN_EXIT_RUN, text); }
+void fail_execution(const char* text) { throw Error(BNN_EXIT_RUN, text); }
 
 }  // namespace bnn_exit

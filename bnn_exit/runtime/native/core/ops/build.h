@@ -1,4 +1,4 @@
-// One operator on its way to something that runs, and the list of functions that make them.
+// Builds one operator of a file: checks it, infers the shapes of its results, and returns the operation that computes them.
 #pragma once
 
 #include <deque>
@@ -8,37 +8,38 @@
 #include <vector>
 
 #include "kernels/kernels.h"
+#include "budget.h"
 #include "error.h"
-#include "ops/workers.h"
 #include "ops/value.h"
+#include "ops/workers.h"
 
 namespace bnn_exit {
 
-// Does an operator's work on the data of the values that it was made with. Allocates nothing.
-class Runner {
+// Computes an operator on the values that it was built with. Allocates nothing.
+class Operation {
  public:
-  virtual ~Runner() = default;
+  virtual ~Operation() = default;
   virtual void bind() {}  // called once, when every value has its address
-  virtual void run() = 0;
+  virtual void execute() = 0;
 };
 
 template <typename Function>
-std::unique_ptr<Runner> make_runner(Function function) {
-  class FunctionRunner : public Runner {
+std::unique_ptr<Operation> make_operation(Function function) {
+  class FunctionOperation : public Operation {
    public:
-    explicit FunctionRunner(Function function) : function_(std::move(function)) {}
-    void run() override { function_(); }
+    explicit FunctionOperation(Function function) : function_(std::move(function)) {}
+    void execute() override { function_(); }
 
    private:
     Function function_;
   };
-  return std::make_unique<FunctionRunner>(std::move(function));
+  return std::make_unique<FunctionOperation>(std::move(function));
 }
 
-// What follows a layer and is done on its results before they are stored: later operators of the file, in their order.
-struct Tail {
-  struct Item {
-    explicit Item(StepKind kind) : kind(kind) {}
+// Operators that are fused into a layer: they are applied to its results before these are stored, in the order of the file.
+struct Epilogue {
+  struct Step {
+    explicit Step(StepKind kind) : kind(kind) {}
 
     StepKind kind;
     Value* tensor = nullptr;      // of the tensor steps, of the shape of the result
@@ -46,84 +47,79 @@ struct Tail {
     std::vector<float> channels;  // of the channel steps, padded to kLanes
     float low = 0, high = 0;      // of kClamp
   };
-  std::vector<Item> items;
-  Value* values = nullptr;  // where the floats go; nullptr if nobody reads them
-  Value* bits = nullptr;    // where their signs go, laid out by its BitLayout; nullptr if nobody reads them
+  std::vector<Step> steps;
+  Value* values = nullptr;  // the floats; nullptr if nothing reads them
+  Value* bits = nullptr;    // their signs, laid out by its BitLayout; nullptr if nothing reads them
 };
 
 // What all operators of a network share while it is built.
-struct Workshop {
+struct BuildContext {
   const Kernels& kernels;
-  std::deque<Value> values;             // addresses stay valid
-  std::vector<std::unique_ptr<uint8_t[]>> memory;
-  uint64_t bytes = 0, max_bytes = 0;    // of memory, prepared weights and constants included
-  uint64_t work = 0, max_work = 0;
+  Budget budget;
   Workers& workers;
+  std::deque<Value> values;  // addresses stay valid
+  std::vector<std::unique_ptr<uint8_t[]>> memory;
 
   Value* make_value();
-  void* allocate(size_t size);          // aligned to kAlign, zeroed, counted; lives as long as the network
-  void* keep(size_t size);              // the same, not counted
-  void count_bytes(uint64_t size);
-  void count_work(uint64_t size);       // steps of each run
-  // Steps that are spent now, while the file is loaded: they have the same limit as a run, but are not of it.
-  void count_load(uint64_t steps);
-  uint64_t loaded = 0;
+  void* allocate(size_t size);  // aligned to kAlign, zeroed, counted; lives as long as the network
+  void* allocate_uncounted(size_t size);
 };
 
-constexpr uint64_t kOperatorSteps = 32;  // that any operator takes, beside its values
+constexpr uint64_t kOperatorSteps = 32;  // elementary steps of any operator, beside those for its values
 
-// Of numbers that a file gives; stops at UINT64_MAX.
+// The product of numbers of a file; saturates at UINT64_MAX.
 uint64_t product(std::initializer_list<int64_t> factors);
 
 struct Build {
-  Build(const OperatorInfo& op, Workshop& shop) : op(op), shop(shop) {}
+  Build(const OperatorInfo& op, BuildContext& context) : op(op), context(context) {}
 
   const OperatorInfo& op;
-  Workshop& shop;
+  BuildContext& context;
   std::vector<Value*> in;   // nullptr for an optional input that is not given
   std::vector<Value*> out;
   std::vector<Value*> scratch;
 
-  // Everything that a file asks for is claimed before it is spent. A step takes at most 2 ns on any instruction set, so a
-  // kernel's steps are what it does, not what it is asked for; benchmarks/operator_steps.py measures it.
-  void claim(uint64_t steps);       // of each run, or of the one at load time if all inputs are known then
-  void claim_load(uint64_t steps) { shop.count_load(steps); }
+  // Everything that a file asks for is claimed before it is spent. A step takes at most 2 ns on any instruction set, so the
+  // steps of a kernel count what it computes, padding included, not what the file asks for; benchmarks/operator_steps.py
+  // measures this.
+  void claim(uint64_t steps);       // of each inference, or of loading if all inputs are constant
+  void claim_load(uint64_t steps) { context.budget.count_load_operations(steps); }
 
   bool given(size_t index) const { return index < in.size() && in[index]; }
-  // The input of that number, which must be given and, if a type is named, be of it.
+  // An input, which must be given and have the type, if one is named.
   Value& input(size_t index) const;
   Value& input(size_t index, Type type) const;
   Value& output(size_t index = 0) const;
 
-  // Whole numbers of a constant input.
+  // The integers of a constant input.
   std::vector<int64_t> constants(size_t index) const;
   int64_t constant(size_t index) const;
 
-  // Refuses a shape that no tensor may have. To be asked before anything is made of it.
+  // Refuses a shape that no tensor may have. Call it before anything is computed from the shape.
   void require(const Shape& shape) const;
 
-  // Gives an output its shape and type, which it requires.
+  // Sets the shape and type of an output; the shape must be allowed.
   Value& result(size_t index, Type type, const Shape& shape);
   Value& result(Type type, const Shape& shape) { return result(0, type, shape); }
 
-  // The output is the input's memory with another shape; there is nothing to run.
-  std::unique_ptr<Runner> share(Value& from, const Shape& shape);
+  // The output shares the input's memory, with another shape; there is nothing to execute.
+  std::unique_ptr<Operation> share(Value& from, const Shape& shape);
 
-  // Memory that is only used while the operator runs.
+  // Memory that is only used while the operator is executed.
   Value* temporary(size_t bytes);
 
   size_t axis(int64_t number, size_t rank) const;  // counted from the end if negative
   float low() const;                               // of the fused activation
   float high() const;
-  bool activates() const { return op.options.whole("fused_activation_function") != kNone; }
+  bool activates() const { return op.options.integer("fused_activation_function") != kNone; }
 
-  // Raises Error: the operator cannot be computed, because ...
+  // Raises Error: the operator cannot be computed, for the reason given.
   [[noreturn]] [[gnu::format(printf, 2, 3)]] void refuse(const char* format, ...) const;
 };
 
-using Builder = std::unique_ptr<Runner> (*)(Build&);
+using Builder = std::unique_ptr<Operation> (*)(Build&);
 
-// Clips of rows of pixels.
+// A batch of images.
 struct Image {
   int64_t batch;
   int32_t height, width, channels;
@@ -131,22 +127,23 @@ struct Image {
   Shape shape() const { return {batch, height, width, channels}; }
 };
 
-// A layer that a tail may follow. Its builder gives the output its shape; `finish` makes what runs, once the tail is known.
+// A layer that may have an epilogue. Its builder sets the shape of the output; `with_epilogue` makes the operation, once the
+// epilogue is known.
 class Layer {
  public:
   virtual ~Layer() = default;
-  virtual std::unique_ptr<Runner> finish(Tail tail) = 0;
+  virtual std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) = 0;
 
-  std::vector<Tail::Item> items;  // the layer's own: bias and fused activation
-  Image pixels = {};              // of its result, as its kernel writes it: an image of that shape, or any that holds as much
-  bool takes_tail = true;
+  std::vector<Epilogue::Step> steps;  // the layer's own: bias and fused activation
+  Image pixels = {};              // of its result, as its kernel writes it: the shape of the result, or another with as many values
+  bool fusible = true;            // false if its kernel applies no epilogue
 };
 using LayerBuilder = std::unique_ptr<Layer> (*)(Build&);
 
 // Range of a fused activation, or false for one that no operator has.
 bool activation_range(int64_t activation, float* low, float* high);
 
-// Raises Error during a run.
-[[noreturn]] void fail_run(const char* text);
+// Raises Error during an inference.
+[[noreturn]] void fail_execution(const char* text);
 
 }  // namespace bnn_exit

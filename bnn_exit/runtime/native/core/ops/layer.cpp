@@ -22,11 +22,11 @@ void lay_out(Build& build, const Value& size, int channels, Value& value) {
   value.channels = channels;
 }
 
-// A value of its own in the kernels' layout, for one that has another.
+// A second value in the kernels' layout, for a value that has another layout.
 Value* make_bits(Build& build, const Value& size, int channels) {
-  Value* value = build.shop.make_value();
+  Value* value = build.context.make_value();
   value->type = Type::int32;
-  value->kept = true;
+  value->own_memory = true;
   lay_out(build, size, channels, *value);
   build.claim(product({value->bits->batch, value->bits->height, value->bits->width, 4 + value->bits->words, 2}));  // to copy it
   build.scratch.push_back(value);
@@ -37,8 +37,8 @@ Value* make_bits(Build& build, const Value& size, int channels) {
 
 Window window(const Build& build, const char* side, int64_t in, int64_t kernel) {
   std::string name(side);
-  int64_t stride = build.op.options.whole(("stride_" + name).c_str());
-  int64_t dilation = build.op.options.whole(("dilation_" + name + "_factor").c_str(), 1);
+  int64_t stride = build.op.options.integer(("stride_" + name).c_str());
+  int64_t dilation = build.op.options.integer(("dilation_" + name + "_factor").c_str(), 1);
   if (std::min({kernel, stride, dilation}) < 1) {
     build.refuse("filter %lld, stride %lld and dilation %lld must be at least 1", (long long)kernel, (long long)stride, (long long)dilation);
   }
@@ -46,7 +46,7 @@ Window window(const Build& build, const char* side, int64_t in, int64_t kernel) 
     build.refuse("its filter asks for an array of more than %lld values", static_cast<long long>(kMaxReach));
   }
   int64_t reach = (kernel - 1) * dilation + 1, before = 0, out;
-  if (build.op.options.whole("padding") == kValid) {
+  if (build.op.options.integer("padding") == kValid) {
     out = in >= reach ? (in - reach) / stride + 1 : 0;
     if (!out) build.refuse("its filter is larger than its input");
   } else {
@@ -83,10 +83,10 @@ std::vector<float> per_channel(const Build& build, size_t index, int64_t channel
 }
 
 void add_activation(const Build& build, Layer& layer) {
-  Tail::Item item(StepKind::kClamp);
+  Epilogue::Step item(StepKind::kClamp);
   item.low = build.low();
   item.high = build.high();
-  if (build.activates()) layer.items.push_back(std::move(item));
+  if (build.activates()) layer.steps.push_back(std::move(item));
 }
 
 Scratch::Scratch(Build& build, size_t bytes, int parts)
@@ -94,19 +94,19 @@ Scratch::Scratch(Build& build, size_t bytes, int parts)
   value_ = build.temporary(pitch_ * static_cast<size_t>(parts));
 }
 
-void BoundTail::bind() {
+void BoundEpilogue::bind() {
   first_ = {};
   first_.pitch = pitch_;
-  if (tail_.values) first_.values = tail_.values->as<float>();
-  if (tail_.bits) {
-    const BitLayout& layout = *tail_.bits->bits;
-    first_.bits = tail_.bits->as<uint64_t>() + layout.origin();
+  if (epilogue_.values) first_.values = epilogue_.values->as<float>();
+  if (epilogue_.bits) {
+    const BitLayout& layout = *epilogue_.bits->bits;
+    first_.bits = epilogue_.bits->as<uint64_t>() + layout.origin();
     first_.bit_pitch = layout.words;
     first_.bit_row = layout.row();
   }
-  first_.step_count = static_cast<int32_t>(tail_.items.size());
-  for (size_t i = 0; i < tail_.items.size(); ++i) {
-    const Tail::Item& item = tail_.items[i];
+  first_.step_count = static_cast<int32_t>(epilogue_.steps.size());
+  for (size_t i = 0; i < epilogue_.steps.size(); ++i) {
+    const Epilogue::Step& item = epilogue_.steps[i];
     Step& step = first_.steps[i];
     step.kind = item.kind;
     step.low = item.low;
@@ -116,13 +116,13 @@ void BoundTail::bind() {
   }
 }
 
-Output BoundTail::output(int64_t clip) const {
+Output BoundEpilogue::output(int64_t clip) const {
   if (clip == 0) return first_;
   Output output = first_;
   if (output.values) output.values += clip * floats_;
-  if (output.bits) output.bits += clip * tail_.bits->bits->image();
-  for (size_t i = 0; i < tail_.items.size(); ++i) {
-    if (tail_.items[i].tensor) output.steps[i].data += clip * floats_;
+  if (output.bits) output.bits += clip * epilogue_.bits->bits->image();
+  for (size_t i = 0; i < epilogue_.steps.size(); ++i) {
+    if (epilogue_.steps[i].tensor) output.steps[i].data += clip * floats_;
   }
   return output;
 }
@@ -186,7 +186,7 @@ BitOutput::BitOutput(Build& build, Value& value, int channels) : value_(&value),
 
 uint64_t* BitOutput::get() { return bits_->as<uint64_t>() + layout().origin(); }
 
-void BitOutput::done() {
+void BitOutput::flush() {
   if (bits_ != value_) copy_out(*bits_, *value_);
 }
 

@@ -1,4 +1,4 @@
-// What layers share: windows, padding, and how a tail becomes the kernels' output.
+// What layers share: windows, padding, working memory, epilogues, and the conversion of bits.
 #pragma once
 
 #include "ops/build.h"
@@ -8,11 +8,11 @@ namespace bnn_exit {
 struct Window {
   int32_t kernel, stride, dilation;
   int32_t in, out;
-  int32_t before;  // padding in front of the input
-  int32_t after;   // behind it, as far as the last window reaches
+  int32_t before;  // padding before the input
+  int32_t after;   // padding after it, as far as the last window reaches
 };
 
-// The window along "height" or "width", by TFLite's rule: an uneven rest of SAME padding goes behind the input.
+// The window along "height" or "width", by TFLite's rule: if SAME padding is odd, the larger half follows the input.
 Window window(const Build& build, const char* side, int64_t in, int64_t kernel);
 
 // The shape of a value as an image; refused unless it has four axes, none of them empty.
@@ -38,32 +38,33 @@ class Scratch {
   size_t pitch_ = 0;
 };
 
-// A tail with its addresses, ready for clip after clip.
-class BoundTail {
+// An epilogue with its addresses, for the clips of a batch one after another.
+class BoundEpilogue {
  public:
-  BoundTail(Tail tail, const Image& pixels) : tail_(std::move(tail)), floats_(pixels.floats()), pitch_(pixels.channels) {}
+  BoundEpilogue(Epilogue epilogue, const Image& pixels) : epilogue_(std::move(epilogue)), floats_(pixels.floats()), pitch_(pixels.channels) {}
   void bind();                       // when every value has its address
   Output output(int64_t clip) const;
 
  private:
-  Tail tail_;
+  Epilogue epilogue_;
   int64_t floats_;  // of one clip
   int32_t pitch_;
   Output first_ = {};
 };
 
-// From LCE's int32 words or the kernels' layout to the kernels', and back to LCE's. Bits beyond the channels of `to` are left out.
+// Copies to the kernels' layout, from LCE's int32 words or from the kernels' layout. Bits beyond the channels of `to` are cleared.
 void copy_in(const Value& from, const Value& to);
+// Copies from the kernels' layout to LCE's int32 words.
 void copy_out(const Value& from, const Value& to);
 
-// The bits of a value as a reader of so many channels sees them, in the kernels' layout. If the value is not laid out like
-// this, or has other channels, they are copied before each run: what lies beyond a reader's channels has no effect.
+// The bits of a value in the kernels' layout, for a reader of `channels` channels. If the value has another layout or number of
+// channels, the bits are copied before each execution: bits beyond a reader's channels must have no effect.
 class BitInput {
  public:
   BitInput(Build& build, Value& value, int channels);
   const BitLayout& layout() const { return *bits_->bits; }
   void widen(int64_t top, int64_t left, int64_t bottom, int64_t right) { bits_->widen(top, left, bottom, right); }
-  const uint64_t* get();  // during a run: pixel (0, 0) of the first clip
+  const uint64_t* get();  // pixel (0, 0) of the first clip; copies if needed, so call it in each execution
 
  private:
   Value* value_;
@@ -75,8 +76,8 @@ class BitOutput {
   BitOutput(Build& build, Value& value, int channels);  // the value has its shape
   const BitLayout& layout() const { return *bits_->bits; }
   Value* value() { return bits_; }
-  uint64_t* get();  // during a run: pixel (0, 0) of the first clip
-  void done();      // during a run, after the last bit was written
+  uint64_t* get();  // pixel (0, 0) of the first clip
+  void flush();     // call it in each execution, after the last bit was written
 
  private:
   Value* value_;

@@ -9,27 +9,27 @@
 namespace bnn_exit {
 namespace {
 
-class BinaryRunner : public Runner {
+class BinaryOperation : public Operation {
  public:
-  BinaryRunner(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns, int64_t batch,
-               const RowSplit& split, Scratch scratch, BoundTail tail, std::unique_ptr<BitOutput> bits)
+  BinaryOperation(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns, int64_t batch,
+               const RowSplit& split, Scratch scratch, BoundEpilogue epilogue, std::unique_ptr<BitOutput> bits)
       : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), split_(split),
-        scratch_(scratch), tail_(std::move(tail)), bits_(std::move(bits)) {}
+        scratch_(scratch), epilogue_(std::move(epilogue)), bits_(std::move(bits)) {}
 
-  void bind() override { tail_.bind(); }
+  void bind() override { epilogue_.bind(); }
 
-  void run() override {
+  void execute() override {
     const BitLayout& layout = in_.layout();
     const uint64_t* input = in_.get() - rows_.before * layout.row() - columns_.before * layout.words;
     conv_.input_row = layout.row();
     for (int64_t clip = 0; clip < batch_; ++clip) {
       conv_.input = input + clip * layout.image();
-      conv_.output = tail_.output(clip);
-      split_.run([this](int begin, int end, int part) {
+      conv_.output = epilogue_.output(clip);
+      split_.for_each_range([this](int begin, int end, int part) {
         kernels_.binary_conv(conv_, begin, end, scratch_.part(part));
       });
     }
-    if (bits_) bits_->done();
+    if (bits_) bits_->flush();
   }
 
  private:
@@ -40,12 +40,12 @@ class BinaryRunner : public Runner {
   int64_t batch_;
   RowSplit split_;
   Scratch scratch_;
-  BoundTail tail_;
-  std::unique_ptr<BitOutput> bits_;  // of a bit-packed result
+  BoundEpilogue epilogue_;
+  std::unique_ptr<BitOutput> bits_;  // of a bit-packed result, else none
 };
 
 int channels_in(Build& build) {
-  int64_t channels = build.op.options.whole("channels_in");
+  int64_t channels = build.op.options.integer("channels_in");
   if (channels < 1 || channels > kMaxElements) build.refuse("%lld channels", static_cast<long long>(channels));
   return static_cast<int>(channels);
 }
@@ -53,7 +53,7 @@ int channels_in(Build& build) {
 class BinaryLayer : public Layer {
  public:
   explicit BinaryLayer(Build& build)
-      : kernels_(build.shop.kernels), in_(build, build.input(0, Type::int32), channels_in(build)), split_(build.shop.workers, 1, 0) {
+      : kernels_(build.context.kernels), in_(build, build.input(0, Type::int32), channels_in(build)), split_(build.context.workers, 1, 0) {
     Image in = image(build, build.input(0)), filters = image(build, build.input(1, Type::int32));
     rows_ = window(build, "height", in.height, filters.height);
     columns_ = window(build, "width", in.width, filters.width);
@@ -74,7 +74,7 @@ class BinaryLayer : public Layer {
     auto* words = static_cast<const int32_t*>(constant_data(build, 1, Type::int32));
     size_t bytes = kernels_.binary_weights_bytes(conv_.shape);
     build.claim_load(bytes);
-    void* packed = build.shop.allocate(bytes);
+    void* packed = build.context.allocate(bytes);
     kernels_.binary_pack(conv_.shape, words, packed);
     conv_.weights = packed;
     // Whole words of 64 channels, 4 steps each, and whole blocks of outputs; groups of odd sizes go one output at a time.
@@ -84,10 +84,10 @@ class BinaryLayer : public Layer {
     uint64_t steps = product({rows_.out, columns_.out, lanes, taps, span, plain ? 4 : 16});
     build.claim(product({batch_, static_cast<int64_t>(std::min<uint64_t>(steps, INT64_MAX))}));
     build.claim(product({batch_, rows_.out, columns_.out, lanes}));
-    split_ = RowSplit(build.shop.workers, rows_.out, steps);
+    split_ = RowSplit(build.context.workers, rows_.out, steps);
     scratch_ = Scratch(build, kernels_.binary_scratch_bytes(conv_.shape), split_.parts());
 
-    bool zeros = build.op.options.whole("padding") == kSame && build.op.options.whole("pad_values") == 0;
+    bool zeros = build.op.options.integer("padding") == kSame && build.op.options.integer("pad_values") == 0;
     if (build.output().type == Type::int32) {
       if (zeros) build.refuse("bit-packed output with padding by zeros is not defined");
       packed_output(build, outputs);
@@ -98,31 +98,31 @@ class BinaryLayer : public Layer {
     }
   }
 
-  std::unique_ptr<Runner> finish(Tail tail) override {
+  std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) override {
     if (bits_) {
-      tail = {};
-      tail.bits = bits_->value();
+      epilogue = {};
+      epilogue.bits = bits_->value();
     }
-    BoundTail bound(std::move(tail), pixels);
-    return std::make_unique<BinaryRunner>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
+    BoundEpilogue bound(std::move(epilogue), pixels);
+    return std::make_unique<BinaryOperation>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
   }
 
  private:
   void packed_output(Build& build, int64_t outputs) {
     auto* from = static_cast<const int32_t*>(constant_data(build, 4, Type::int32));
     if (build.input(4).count() != outputs) build.refuse("%lld thresholds for %lld filters", (long long)build.input(4).count(), (long long)outputs);
-    auto* thresholds = static_cast<int32_t*>(build.shop.allocate(sizeof(int32_t) * static_cast<size_t>(padded_channels(static_cast<int>(outputs)))));
+    auto* thresholds = static_cast<int32_t*>(build.context.allocate(sizeof(int32_t) * static_cast<size_t>(padded_channels(static_cast<int>(outputs)))));
     std::copy(from, from + outputs, thresholds);
     conv_.thresholds = thresholds;
     Value& out = build.result(Type::int32, {batch_, rows_.out, columns_.out, (outputs + 31) / 32});
     bits_ = std::make_unique<BitOutput>(build, out, static_cast<int>(outputs));
-    takes_tail = false;
+    fusible = false;
   }
 
   void float_output(Build& build, int64_t outputs, int64_t largest, const int32_t* filters_if_zeros, const Image& in) {
     std::vector<float> multiplier = per_channel(build, 2, outputs), bias = per_channel(build, 3, outputs);
-    auto* scale = static_cast<float*>(build.shop.allocate(sizeof(float) * multiplier.size()));
-    auto* shift = static_cast<float*>(build.shop.allocate(sizeof(float) * multiplier.size()));
+    auto* scale = static_cast<float*>(build.context.allocate(sizeof(float) * multiplier.size()));
+    auto* shift = static_cast<float*>(build.context.allocate(sizeof(float) * multiplier.size()));
     binary_constants(conv_.shape, multiplier.data(), bias.data(), scale, shift);
     conv_.scale = scale;
     conv_.shift = shift;
@@ -137,11 +137,11 @@ class BinaryLayer : public Layer {
     build.claim_load(product({rows_.out, columns_.out, outputs, int64_t{rows_.kernel} * columns_.kernel + 2}));
     build.claim_load(product({outputs, largest}));
     size_t values = static_cast<size_t>(rows_.out) * static_cast<size_t>(columns_.out) * static_cast<size_t>(outputs);
-    auto* table = static_cast<float*>(build.shop.allocate(sizeof(float) * values));
+    auto* table = static_cast<float*>(build.context.allocate(sizeof(float) * values));
     binary_zero_padding(conv_.shape, in.height, in.width, rows_.before, columns_.before, filters_if_zeros, multiplier.data(), table);
-    Tail::Item item(StepKind::kAddTensor);
+    Epilogue::Step item(StepKind::kAddTensor);
     item.table = table;
-    items.push_back(std::move(item));
+    steps.push_back(std::move(item));
   }
 
   const Kernels& kernels_;

@@ -22,32 +22,32 @@ Shape strides_of(const Shape& shape) {
 
 namespace {
 
-using Places = std::vector<int64_t>;
+using Offsets = std::vector<int64_t>;
 
-bool consecutive(const Places& table) {
+bool consecutive(const Offsets& table) {
   for (size_t i = 0; i < table.size(); ++i) {
     if (table[i] < 0 || table[i] != table[0] + static_cast<int64_t>(i)) return false;
   }
   return true;
 }
 
-// Values of kSize bytes, moved as a whole.
+// Moves values of kSize bytes.
 template <size_t kSize>
-class Move : public Runner {
+class Move : public Operation {
  public:
-  Move(Value& in, Value& out, std::vector<Places> tables, int64_t offset, const void* fill)
+  Move(Value& in, Value& out, std::vector<Offsets> tables, int64_t offset, const void* fill)
       : in_(in), out_(out), tables_(std::move(tables)), offset_(offset), together_(consecutive(tables_.back())) {
     if (fill) std::memcpy(fill_, fill, kSize);
   }
 
-  void run() override {
+  void execute() override {
     to_ = out_.as<uint8_t>();
     walk(0, offset_);
   }
 
  private:
   void walk(size_t axis, int64_t offset) {
-    const Places& table = tables_[axis];
+    const Offsets& table = tables_[axis];
     if (axis + 1 < tables_.size()) {
       for (int64_t entry : table) walk(axis + 1, entry == kFill || offset == kFill ? kFill : offset + entry);
       return;
@@ -67,7 +67,7 @@ class Move : public Runner {
 
   Value& in_;
   Value& out_;
-  std::vector<Places> tables_;
+  std::vector<Offsets> tables_;
   int64_t offset_;
   bool together_;
   uint8_t fill_[kSize] = {};
@@ -76,7 +76,7 @@ class Move : public Runner {
 
 }  // namespace
 
-std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::vector<Axis>& axes, int64_t offset,
+std::unique_ptr<Operation> move(Build& build, size_t output, Value& in, const std::vector<Axis>& axes, int64_t offset,
                              const void* fill) {
   Shape shape;
   for (const Axis& axis : axes) shape.push_back(axis.size);
@@ -84,21 +84,21 @@ std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::
   if (out.count() == 0) return nullptr;
   uint64_t entries = 1;
   for (const Axis& axis : axes) entries += static_cast<uint64_t>(axis.size);
-  build.shop.count_bytes(entries * sizeof(int64_t));
+  build.context.budget.count_bytes(entries * sizeof(int64_t));
   build.claim_load(4 * entries);
-  std::vector<Places> tables;
+  std::vector<Offsets> tables;
   for (const Axis& axis : axes) {
-    int64_t first = axis.place(0);
+    int64_t first = axis.offset(0);
     if (axis.size == 1 && first != kFill) {
       offset += first;  // nothing to walk
       continue;
     }
-    Places table(static_cast<size_t>(axis.size));
-    for (int64_t i = 0; i < axis.size; ++i) table[static_cast<size_t>(i)] = axis.place(i);
+    Offsets table(static_cast<size_t>(axis.size));
+    for (int64_t i = 0; i < axis.size; ++i) table[static_cast<size_t>(i)] = axis.offset(i);
     tables.push_back(std::move(table));
   }
   if (tables.empty()) tables.push_back({0});
-  // Rows begin anywhere in the input, and so do their values if they do not move in one piece.
+  // Rows may begin anywhere in the input, and so may their values if a row is not moved in one piece.
   int64_t rows = out.count() / static_cast<int64_t>(tables.back().size());
   build.claim(product({rows, 16}));
   build.claim(product({out.count(), consecutive(tables.back()) ? 1 : 16}));
@@ -114,7 +114,7 @@ std::unique_ptr<Runner> move(Build& build, size_t output, Value& in, const std::
 
 namespace {
 
-std::unique_ptr<Runner> reshape(Build& build) {
+std::unique_ptr<Operation> reshape(Build& build) {
   Value& in = build.input(0);
   Shape shape;
   if (build.given(1)) {
@@ -140,7 +140,7 @@ std::unique_ptr<Runner> reshape(Build& build) {
   return build.share(in, shape);
 }
 
-std::unique_ptr<Runner> squeeze(Build& build) {
+std::unique_ptr<Operation> squeeze(Build& build) {
   Value& in = build.input(0);
   std::vector<bool> gone(in.shape.size());
   for (int32_t number : build.op.options.list()) {
@@ -157,14 +157,14 @@ std::unique_ptr<Runner> squeeze(Build& build) {
   return build.share(in, shape);
 }
 
-std::unique_ptr<Runner> expand_dims(Build& build) {
+std::unique_ptr<Operation> expand_dims(Build& build) {
   Shape shape = build.input(0).shape;
   size_t axis = build.axis(build.constant(1), shape.size() + 1);
   shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), 1);
   return build.share(build.input(0), shape);
 }
 
-std::unique_ptr<Runner> transpose(Build& build) {
+std::unique_ptr<Operation> transpose(Build& build) {
   Value& in = build.input(0);
   Shape strides = strides_of(in.shape);
   std::vector<int64_t> order = build.constants(1);

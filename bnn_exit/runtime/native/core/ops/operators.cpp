@@ -3,7 +3,7 @@
 namespace bnn_exit {
 
 Builder find_builder(const std::string& name) {
-  for (const auto* list : {&arithmetic_operators(), &function_operators(), &choice_operators(), &move_operators(), &slice_operators(),
+  for (const auto* list : {&arithmetic_operators(), &unary_operators(), &selection_operators(), &move_operators(), &slice_operators(),
                            &space_operators(), &join_operators(), &reduction_operators(), &spectrum_operators(), &packing_operators()}) {
     for (const NamedBuilder& entry : *list) {
       if (name == entry.name) return entry.builder;

@@ -18,12 +18,12 @@ struct NamedLayerBuilder {
   LayerBuilder builder;
 };
 
-const std::vector<NamedBuilder>& arithmetic_operators();   // two values
-const std::vector<NamedBuilder>& function_operators();     // one value
-const std::vector<NamedBuilder>& choice_operators();       // select, cast, arg max
-const std::vector<NamedBuilder>& move_operators();         // values go elsewhere, unchanged
-const std::vector<NamedBuilder>& slice_operators();        // parts of a value
-const std::vector<NamedBuilder>& space_operators();        // margins, copies, space as batch
+const std::vector<NamedBuilder>& arithmetic_operators();   // on two values
+const std::vector<NamedBuilder>& unary_operators();     // on one value
+const std::vector<NamedBuilder>& selection_operators();       // select, cast, arg max
+const std::vector<NamedBuilder>& move_operators();         // reshape, transpose
+const std::vector<NamedBuilder>& slice_operators();        // split, slice
+const std::vector<NamedBuilder>& space_operators();        // pad, tile, space to batch
 const std::vector<NamedBuilder>& join_operators();         // concatenate, gather, fill
 const std::vector<NamedBuilder>& reduction_operators();
 const std::vector<NamedBuilder>& spectrum_operators();
@@ -31,7 +31,7 @@ const std::vector<NamedBuilder>& packing_operators();      // LCE's operators on
 const std::vector<NamedLayerBuilder>& float_layers();
 const std::vector<NamedLayerBuilder>& binary_layers();
 
-// Does it take bits in the kernels' layout as its first input, or as its result?
+// Whether an operator takes bits in the kernels' layout as its first input, or gives them as its result.
 bool reads_bits(const OperatorInfo& op);
 bool writes_bits(const OperatorInfo& op);
 

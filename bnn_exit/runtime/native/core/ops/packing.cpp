@@ -1,4 +1,5 @@
-// LCE's other operators on bits: signs to bits and back, and pooling. A bit is set where the value is negative.
+// LCE's operators on bits other than convolution: LceQuantize, LceDequantize, LceBMaxPool2d. A bit is set where the value is
+// negative.
 #include <algorithm>
 #include <cfloat>
 
@@ -8,8 +9,8 @@
 namespace bnn_exit {
 namespace {
 
-// Values as rows of channels, for the file's own layout, which has no border.
-std::unique_ptr<Runner> quantize(Build& build) {
+// Packs rows of channels into the layout of the file, which has no border.
+std::unique_ptr<Operation> quantize(Build& build) {
   Value& in = build.input(0);
   if (in.shape.empty() || in.count() == 0) build.refuse("its input has the shape %s", to_text(in.shape).c_str());
   if (in.type != Type::boolean) build.input(0, Type::float32);
@@ -20,15 +21,15 @@ std::unique_ptr<Runner> quantize(Build& build) {
   build.claim(product({in.count(), 8}));
   out.use_file_layout();
   out.channels = static_cast<int>(channels);
-  return make_runner([=, &in, &out] {
+  return make_operation([=, &in, &out] {
     auto* to = out.as<uint32_t>();
     for (int64_t row = 0; row < rows; ++row) {
       for (int64_t word = 0; word < words; ++word) {
         uint32_t packed = 0;
         for (int64_t bit = 0; bit < 32 && word * 32 + bit < channels; ++bit) {
-          int64_t place = row * channels + word * 32 + bit;
-          // Zero, NaN and subnormal numbers, which TFLite has the processor treat as zero, count as +1.
-          bool negative = in.type == Type::boolean ? !in.as<const bool>()[place] : in.as<const float>()[place] <= -FLT_MIN;
+          int64_t at = row * channels + word * 32 + bit;
+          // Zeros and NaN count as +1, and so do subnormal numbers, which TFLite makes the processor treat as zero.
+          bool negative = in.type == Type::boolean ? !in.as<const bool>()[at] : in.as<const float>()[at] <= -FLT_MIN;
           packed |= static_cast<uint32_t>(negative) << bit;
         }
         *to++ = packed;
@@ -37,7 +38,7 @@ std::unique_ptr<Runner> quantize(Build& build) {
   });
 }
 
-std::unique_ptr<Runner> dequantize(Build& build) {
+std::unique_ptr<Operation> dequantize(Build& build) {
   Value& in = build.input(0, Type::int32);
   Shape shape = in.shape, announced = build.output().shape;
   if (shape.empty() || announced.empty() || build.output().type != Type::float32) build.refuse("its result must be float32");
@@ -49,7 +50,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
   build.claim(product({out.count() ? shape[0] : 0, 32}));
   if (in.bits) {
     BitInput bits(build, in, static_cast<int>(channels));
-    return make_runner([&kernels = build.shop.kernels, bits, &out]() mutable {
+    return make_operation([&kernels = build.context.kernels, bits, &out]() mutable {
       const BitLayout& layout = bits.layout();
       const uint64_t* from = bits.get();
       auto size = [&out](size_t axis) { return static_cast<int32_t>(out.shape[axis]); };
@@ -60,7 +61,7 @@ std::unique_ptr<Runner> dequantize(Build& build) {
       }
     });
   }
-  return make_runner([=, &in, &out] {
+  return make_operation([=, &in, &out] {
     int64_t words = in.shape.back();
     for (int64_t i = 0, count = out.count(); i < count; ++i) {
       int64_t row = i / channels, bit = i % channels;
@@ -69,17 +70,17 @@ std::unique_ptr<Runner> dequantize(Build& build) {
   });
 }
 
-std::unique_ptr<Runner> max_pool(Build& build) {
+std::unique_ptr<Operation> max_pool(Build& build) {
   Value& value = build.input(0, Type::int32);
   Image size = image(build, value);
   int channels = value.channels ? value.channels : 32 * size.channels;
-  Window rows = window(build, "height", size.height, build.op.options.whole("filter_height"));
-  Window columns = window(build, "width", size.width, build.op.options.whole("filter_width"));
+  Window rows = window(build, "height", size.height, build.op.options.integer("filter_height"));
+  Window columns = window(build, "width", size.width, build.op.options.integer("filter_width"));
   Value& out = build.result(Type::int32, {size.batch, rows.out, columns.out, size.channels});
   build.claim(product({out.count(), 8 + int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in), 2}));
   BitInput in(build, value, channels);
   BitOutput result(build, out, channels);
-  return make_runner([&kernels = build.shop.kernels, in, result, rows, columns, size]() mutable {
+  return make_operation([&kernels = build.context.kernels, in, result, rows, columns, size]() mutable {
     const BitLayout &from = in.layout(), &to = result.layout();
     const uint64_t* input = in.get();
     for (int64_t clip = 0; clip < size.batch; ++clip) {
@@ -87,7 +88,7 @@ std::unique_ptr<Runner> max_pool(Build& build) {
                       rows.before, columns.before, input + clip * from.image(), static_cast<std::ptrdiff_t>(from.row()), result.get() + clip * to.image(), static_cast<std::ptrdiff_t>(to.row())};
       kernels.binary_max_pool(pool, 0, rows.out);
     }
-    result.done();
+    result.flush();
   });
 }
 

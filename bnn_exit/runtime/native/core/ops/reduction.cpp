@@ -1,4 +1,4 @@
-// Operators that reduce axes to one value, and matrix products. Sums are made in double and rounded once.
+// Operators that reduce axes to one value, and matrix products. Sums are computed in double and rounded once.
 #include <algorithm>
 #include <cmath>
 
@@ -15,12 +15,12 @@ struct Axes {
   int64_t kept[kMaxDimensions], kept_strides[kMaxDimensions];
   int64_t gone[kMaxDimensions], gone_strides[kMaxDimensions];
   int kept_rank = 0, gone_rank = 0;
-  int64_t size = 1;          // values that become one
+  int64_t size = 1;          // values that are reduced to one
 };
 
 Axes axes_of(Build& build) {
   Value& in = build.input(0);
-  bool keep = build.op.options.whole("keep_dims") != 0;
+  bool keep = build.op.options.integer("keep_dims") != 0;
   std::vector<bool> reduced(in.shape.size());
   for (int64_t number : build.constants(1)) reduced[build.axis(number, in.shape.size())] = true;
   Axes axes;
@@ -55,25 +55,25 @@ void each(const int64_t* sizes, const int64_t* strides, int rank, int64_t offset
   for (int64_t i = 0; i < *sizes; ++i) each(sizes + 1, strides + 1, rank - 1, offset + i * *strides, visit);
 }
 
-template <typename T, typename Sum, typename Combine, typename Finish>
-std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine combine, Finish finish) {
+template <typename T, typename Sum, typename Combine, typename Finalize>
+std::unique_ptr<Operation> reduce(Build& build, Sum start, bool from_first, Combine combine, Finalize finalize) {
   Value& in = build.input(0);
   Axes axes = axes_of(build);
   if (from_first && axes.size == 0) build.refuse("it has no values to choose from");
   Value& out = build.result(in.type, axes.shape);
-  // Sixteen results side by side share what each place costs.
+  // Adjacent results are computed in groups of sixteen, which share the cost of each offset.
   bool side_by_side = axes.kept_rank && axes.kept_strides[axes.kept_rank - 1] == 1;
   int64_t across = side_by_side ? axes.kept[axes.kept_rank - 1] : 1, lanes = (across + kTogether - 1) / kTogether * kTogether;
   build.claim(product({in.count() / std::max<int64_t>(across, 1), lanes, 4}));
   build.claim(product({out.count() / std::max<int64_t>(across, 1), lanes, 4}));
-  return make_runner([=, &in, &out] {
+  return make_operation([=, &in, &out] {
     const T* from = in.as<const T>();
     T* to = out.as<T>();
     if (in.count() == 0) {
-      std::fill_n(to, out.count(), finish(start, axes.size));
+      std::fill_n(to, out.count(), finalize(start, axes.size));
       return;
     }
-    // Results that lie side by side, such as the channels of an image, are made several at a time.
+    // Adjacent results, such as the channels of an image, are computed several at a time.
     int outer = axes.kept_rank;
     int64_t across = outer && axes.kept_strides[outer - 1] == 1 ? axes.kept[--outer] : 1;
     each(axes.kept, axes.kept_strides, outer, 0, [&](int64_t offset) {
@@ -81,21 +81,21 @@ std::unique_ptr<Runner> reduce(Build& build, Sum start, bool from_first, Combine
         int64_t some = std::min(kTogether, across - first);
         Sum totals[kTogether] = {};
         for (int64_t i = 0; i < some; ++i) totals[i] = from_first ? static_cast<Sum>(from[offset + first + i]) : start;
-        each(axes.gone, axes.gone_strides, axes.gone_rank, offset + first, [&](int64_t place) {
+        each(axes.gone, axes.gone_strides, axes.gone_rank, offset + first, [&](int64_t at) {
           if (some == kTogether) {
-            for (int64_t i = 0; i < kTogether; ++i) totals[i] = combine(totals[i], from[place + i]);
+            for (int64_t i = 0; i < kTogether; ++i) totals[i] = combine(totals[i], from[at + i]);
           } else {
-            for (int64_t i = 0; i < some; ++i) totals[i] = combine(totals[i], from[place + i]);
+            for (int64_t i = 0; i < some; ++i) totals[i] = combine(totals[i], from[at + i]);
           }
         });
-        for (int64_t i = 0; i < some; ++i) *to++ = finish(totals[i], axes.size);
+        for (int64_t i = 0; i < some; ++i) *to++ = finalize(totals[i], axes.size);
       }
     });
   });
 }
 
 template <typename Op>
-std::unique_ptr<Runner> extreme(Build& build) {
+std::unique_ptr<Operation> extreme(Build& build) {
   auto same = [](auto total, int64_t) { return static_cast<decltype(total)>(total + 0); };  // never -0, in whatever order
   switch (build.input(0).type) {
     case Type::float32: return reduce<float>(build, 0.0f, true, Op(), same);
@@ -114,9 +114,9 @@ struct Smaller {
   T operator()(T a, T b) const { return a < b || a != a ? a : b; }
 };
 
-// Whole numbers wrap around: their sums and products are made without a sign.
+// Integers wrap around: their sums and products are unsigned.
 template <bool product>
-std::unique_ptr<Runner> total(Build& build) {
+std::unique_ptr<Operation> total(Build& build) {
   auto combine = [](auto sum, auto value) {
     using Sum = decltype(sum);
     return product ? sum * static_cast<Sum>(value) : sum + static_cast<Sum>(value);
@@ -132,22 +132,22 @@ std::unique_ptr<Runner> total(Build& build) {
   }
 }
 
-std::unique_ptr<Runner> mean(Build& build) {
+std::unique_ptr<Operation> mean(Build& build) {
   build.input(0, Type::float32);
   return reduce<float>(build, 0.0, false, [](double sum, float value) { return sum + value; },
                        [](double sum, int64_t size) { return static_cast<float>(sum / static_cast<double>(size)); });
 }
 
 template <bool all>
-std::unique_ptr<Runner> truth(Build& build) {
+std::unique_ptr<Operation> truth(Build& build) {
   build.input(0, Type::boolean);
   return reduce<bool>(build, all, false, [](bool sum, bool value) { return all ? sum && value : sum || value; },
                       [](bool sum, int64_t) { return sum; });
 }
 
-std::unique_ptr<Runner> batch_matmul(Build& build) {
+std::unique_ptr<Operation> batch_matmul(Build& build) {
   Value &left = build.input(0, Type::float32), &right = build.input(1, Type::float32);
-  bool flip_left = build.op.options.whole("adj_x") != 0, flip_right = build.op.options.whole("adj_y") != 0;
+  bool flip_left = build.op.options.integer("adj_x") != 0, flip_right = build.op.options.integer("adj_y") != 0;
   if (left.shape.size() < 2 || right.shape.size() < 2) build.refuse("its inputs are no matrices");
   auto part = [](const Shape& shape, size_t back) { return shape[shape.size() - back]; };
   int64_t rows = part(left.shape, flip_left ? 1 : 2), inner = part(left.shape, flip_left ? 2 : 1);
@@ -159,8 +159,8 @@ std::unique_ptr<Runner> batch_matmul(Build& build) {
   shape.push_back(rows);
   shape.push_back(columns);
   Value& out = build.result(Type::float32, shape);
-  build.claim(product({out.count(), inner + 8, flip_right && !flip_left ? 2 : 8}));  // a column's values lie apart
-  return make_runner([=, &left, &right, &out] {
+  build.claim(product({out.count(), inner + 8, flip_right && !flip_left ? 2 : 8}));  // the values of a column are not adjacent
+  return make_operation([=, &left, &right, &out] {
     float* to = out.as<float>();
     each_row(outer, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {
       for (int64_t i = 0; i < count; ++i) {

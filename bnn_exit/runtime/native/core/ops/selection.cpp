@@ -1,4 +1,4 @@
-// Operators that choose: select, cast, the index of the greatest.
+// SELECT, CAST, ARG_MAX and ARG_MIN.
 #include <cmath>
 #include <limits>
 
@@ -16,14 +16,14 @@ void expand(const Broadcast& plan, const T* from, T* to) {
 }
 
 template <typename T>
-std::unique_ptr<Runner> select_as(Build& build, const Shape& condition_shape, Value& out) {
+std::unique_ptr<Operation> select_as(Build& build, const Shape& condition_shape, Value& out) {
   Value &condition = build.input(0), &chosen = build.input(1), &other = build.input(2);
   Broadcast choices = broadcast(build, chosen.shape, out.shape), others = broadcast(build, other.shape, out.shape);
   Broadcast conditions = broadcast(build, condition_shape, out.shape);
   build.claim(product({out.count(), 3}));
   for (const Broadcast& plan : {choices, others, conditions}) build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
   Value* second = build.temporary(out.bytes());
-  return make_runner([=, &condition, &chosen, &other, &out] {
+  return make_operation([=, &condition, &chosen, &other, &out] {
     expand(choices, chosen.as<const T>(), out.as<T>());
     expand(others, other.as<const T>(), second->as<T>());
     T* to = out.as<T>();
@@ -36,7 +36,7 @@ std::unique_ptr<Runner> select_as(Build& build, const Shape& condition_shape, Va
   });
 }
 
-std::unique_ptr<Runner> choose(Build& build, const Shape& condition_shape) {
+std::unique_ptr<Operation> choose(Build& build, const Shape& condition_shape) {
   build.input(0, Type::boolean);
   Value &chosen = build.input(1), &other = build.input(2, chosen.type);
   Shape shape = broadcast(build, broadcast(build, condition_shape, chosen.shape).shape, other.shape).shape;
@@ -50,15 +50,15 @@ std::unique_ptr<Runner> choose(Build& build, const Shape& condition_shape) {
   }
 }
 
-// The old form, in which a list of conditions chooses whole rows.
-std::unique_ptr<Runner> select(Build& build) {
+// In the old form a list of conditions chooses whole rows.
+std::unique_ptr<Operation> select(Build& build) {
   Shape shape = build.input(0).shape;
   size_t rank = build.input(1).shape.size();
   if (shape.size() == 1 && rank > 1) shape.insert(shape.end(), rank - 1, 1);
   return choose(build, shape);
 }
 
-std::unique_ptr<Runner> select_v2(Build& build) { return choose(build, build.input(0).shape); }
+std::unique_ptr<Operation> select_v2(Build& build) { return choose(build, build.input(0).shape); }
 
 float half_to_float(uint16_t half) {
   int exponent = half >> 10 & 31, fraction = half & 1023;
@@ -73,7 +73,7 @@ struct Half {
   operator double() const { return half_to_float(bits); }
 };
 
-// Conversions that C++ leaves undefined give the least number, as x86 does.
+// Conversions that C++ leaves undefined give the lowest number, as x86 does.
 template <typename To, typename From>
 To convert(From value) {
   if constexpr (std::is_same_v<To, bool>) {
@@ -89,8 +89,8 @@ To convert(From value) {
 }
 
 template <typename From, typename To>
-std::unique_ptr<Runner> cast_from_to(Value& in, Value& out, int stride) {
-  return make_runner([&in, &out, stride] {
+std::unique_ptr<Operation> cast_from_to(Value& in, Value& out, int stride) {
+  return make_operation([&in, &out, stride] {
     const From* from = in.as<const From>();
     To* to = out.as<To>();
     for (int64_t i = 0, count = out.count(); i < count; ++i) to[i] = convert<To>(from[i * stride]);
@@ -98,7 +98,7 @@ std::unique_ptr<Runner> cast_from_to(Value& in, Value& out, int stride) {
 }
 
 template <typename From>
-std::unique_ptr<Runner> cast_from(Build& build, Value& in, Value& out, int stride = 1) {
+std::unique_ptr<Operation> cast_from(Build& build, Value& in, Value& out, int stride = 1) {
   switch (out.type) {
     case Type::float32: return cast_from_to<From, float>(in, out, stride);
     case Type::float64: return cast_from_to<From, double>(in, out, stride);
@@ -111,7 +111,7 @@ std::unique_ptr<Runner> cast_from(Build& build, Value& in, Value& out, int strid
   }
 }
 
-std::unique_ptr<Runner> cast(Build& build) {
+std::unique_ptr<Operation> cast(Build& build) {
   Value& in = build.input(0);
   Value& out = build.result(build.output().type, in.shape);
   build.claim(product({in.count(), in.type == Type::float16 ? 16 : 4}));
@@ -130,8 +130,8 @@ std::unique_ptr<Runner> cast(Build& build) {
 }
 
 template <typename In, typename Out, bool greatest>
-std::unique_ptr<Runner> find_in(Value& in, Value& out, int64_t size, int64_t inner) {
-  return make_runner([&in, &out, size, inner] {
+std::unique_ptr<Operation> find_in(Value& in, Value& out, int64_t size, int64_t inner) {
+  return make_operation([&in, &out, size, inner] {
     for (int64_t i = 0, count = out.count(); i < count; ++i) {
       const In* from = in.as<const In>() + i / inner * inner * size + i % inner;
       int64_t best = 0;
@@ -145,7 +145,7 @@ std::unique_ptr<Runner> find_in(Value& in, Value& out, int64_t size, int64_t inn
 }
 
 template <bool greatest>
-std::unique_ptr<Runner> find(Build& build) {
+std::unique_ptr<Operation> find(Build& build) {
   Value& in = build.input(0);
   size_t axis = build.axis(build.constant(1), in.shape.size());
   Shape shape = in.shape;
@@ -154,7 +154,7 @@ std::unique_ptr<Runner> find(Build& build) {
   if (!in.count()) build.refuse("its input is empty");
   bool wide = build.output().type == Type::int64;
   Value& out = build.result(wide ? Type::int64 : Type::int32, shape);
-  build.claim(product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may lie far apart
+  build.claim(product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may be far from each other in memory
   if (in.type == Type::float32) {
     return wide ? find_in<float, int64_t, greatest>(in, out, size, inner) : find_in<float, int32_t, greatest>(in, out, size, inner);
   }
@@ -164,7 +164,7 @@ std::unique_ptr<Runner> find(Build& build) {
 
 }  // namespace
 
-const std::vector<NamedBuilder>& choice_operators() {
+const std::vector<NamedBuilder>& selection_operators() {
   static const std::vector<NamedBuilder> list = {
       {"SELECT", select}, {"SELECT_V2", select_v2}, {"CAST", cast}, {"ARG_MAX", find<true>}, {"ARG_MIN", find<false>},
       {"DEQUANTIZE", cast},  // of float16 weights; quantized tensors are refused when a file is loaded

@@ -1,4 +1,4 @@
-// Operators that take parts of a value.
+// Operators that split or slice a value.
 #include <algorithm>
 
 #include "ops/move.h"
@@ -7,24 +7,24 @@
 namespace bnn_exit {
 namespace {
 
-// Several outputs.
-class Several : public Runner {
+// One operation for each output.
+class Several : public Operation {
  public:
-  explicit Several(std::vector<std::unique_ptr<Runner>> parts) : parts_(std::move(parts)) {}
-  void run() override {
+  explicit Several(std::vector<std::unique_ptr<Operation>> parts) : parts_(std::move(parts)) {}
+  void execute() override {
     for (auto& part : parts_) {
-      if (part) part->run();
+      if (part) part->execute();
     }
   }
 
  private:
-  std::vector<std::unique_ptr<Runner>> parts_;
+  std::vector<std::unique_ptr<Operation>> parts_;
 };
 
-// Parts of an input along one axis, from begin to begin + sizes[i], one an output.
-std::unique_ptr<Runner> cut(Build& build, Value& in, size_t axis, const std::vector<int64_t>& sizes) {
+// Cuts an input along one axis into parts of sizes[i], one for each output.
+std::unique_ptr<Operation> cut(Build& build, Value& in, size_t axis, const std::vector<int64_t>& sizes) {
   Shape strides = strides_of(in.shape);
-  std::vector<std::unique_ptr<Runner>> parts;
+  std::vector<std::unique_ptr<Operation>> parts;
   int64_t begin = 0;
   if (sizes.size() != build.out.size()) build.refuse("%zu parts for %zu outputs", sizes.size(), build.out.size());
   for (size_t part = 0; part < sizes.size(); ++part) {
@@ -37,7 +37,7 @@ std::unique_ptr<Runner> cut(Build& build, Value& in, size_t axis, const std::vec
   return std::make_unique<Several>(std::move(parts));
 }
 
-std::unique_ptr<Runner> split(Build& build) {
+std::unique_ptr<Operation> split(Build& build) {
   Value& in = build.input(1);
   size_t axis = build.axis(build.constant(0), in.shape.size());
   int64_t parts = static_cast<int64_t>(build.out.size());
@@ -45,7 +45,7 @@ std::unique_ptr<Runner> split(Build& build) {
   return cut(build, in, axis, std::vector<int64_t>(build.out.size(), in.shape[axis] / parts));
 }
 
-std::unique_ptr<Runner> split_v(Build& build) {
+std::unique_ptr<Operation> split_v(Build& build) {
   Value& in = build.input(0);
   size_t axis = build.axis(build.constant(2), in.shape.size());
   std::vector<int64_t> sizes = build.constants(1);
@@ -60,12 +60,12 @@ std::unique_ptr<Runner> split_v(Build& build) {
   return cut(build, in, axis, sizes);
 }
 
-std::unique_ptr<Runner> unpack(Build& build) {
+std::unique_ptr<Operation> unpack(Build& build) {
   Value& in = build.input(0);
-  size_t axis = build.axis(build.op.options.whole("axis"), in.shape.size());
+  size_t axis = build.axis(build.op.options.integer("axis"), in.shape.size());
   Shape strides = strides_of(in.shape);
   if (in.shape[axis] != static_cast<int64_t>(build.out.size())) build.refuse("%lld values for %zu outputs", (long long)in.shape[axis], build.out.size());
-  std::vector<std::unique_ptr<Runner>> parts;
+  std::vector<std::unique_ptr<Operation>> parts;
   for (size_t part = 0; part < build.out.size(); ++part) {
     std::vector<Axis> axes;
     for (size_t k = 0; k < in.shape.size(); ++k) {
@@ -76,7 +76,7 @@ std::unique_ptr<Runner> unpack(Build& build) {
   return std::make_unique<Several>(std::move(parts));
 }
 
-std::unique_ptr<Runner> slice(Build& build) {
+std::unique_ptr<Operation> slice(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> begin = build.constants(1), size = build.constants(2);
   if (begin.size() != in.shape.size() || size.size() != begin.size()) build.refuse("%zu axes for %zu", begin.size(), in.shape.size());
@@ -93,11 +93,11 @@ std::unique_ptr<Runner> slice(Build& build) {
 }
 
 // Bit i of a mask concerns entry i of begin, end and strides.
-std::unique_ptr<Runner> strided_slice(Build& build) {
+std::unique_ptr<Operation> strided_slice(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> begin = build.constants(1), end = build.constants(2), stride = build.constants(3);
   if (begin.size() > 32 || end.size() != begin.size() || stride.size() != begin.size()) build.refuse("%zu begins, %zu ends", begin.size(), end.size());
-  auto marked = [&](const char* mask, size_t entry) { return (build.op.options.whole(mask) >> entry & 1) != 0; };
+  auto marked = [&](const char* mask, size_t entry) { return (build.op.options.integer(mask) >> entry & 1) != 0; };
   Shape strides = strides_of(in.shape), shape;
   std::vector<Axis> axes;
   int64_t offset = 0;
@@ -126,14 +126,14 @@ std::unique_ptr<Runner> strided_slice(Build& build) {
       continue;
     }
     if (step == 0) build.refuse("a stride is 0");
-    int64_t stop = build.op.options.whole("offset", 0) ? start + end[entry] : end[entry];
+    int64_t stop = build.op.options.integer("offset", 0) ? start + end[entry] : end[entry];
     // As a Python slice.
     int64_t lowest = step > 0 ? 0 : -1, highest = step > 0 ? limit : limit - 1;
-    auto fit = [&](int64_t place) { return std::clamp(place < 0 ? place + limit : place, lowest, highest); };
+    auto fit = [&](int64_t index) { return std::clamp(index < 0 ? index + limit : index, lowest, highest); };
     int64_t first = marked("begin_mask", entry) ? (step > 0 ? lowest : highest) : fit(start);
     int64_t last = marked("end_mask", entry) ? (step > 0 ? highest : lowest) : fit(stop);
     int64_t count = std::max<int64_t>(step > 0 ? (last - first + step - 1) / step : (first - last - step - 1) / -step, 0);
-    // A single value has no next one, which may lie anywhere.
+    // A single value has no successor, whose offset could be out of range.
     axes.push_back(steps(count, count > 1 ? step * strides[axis] : 0, first * strides[axis]));
     ++axis;
   }

@@ -1,4 +1,4 @@
-// Operators that lay a value out over more space, or fold space into the batch.
+// PAD, TILE, BROADCAST_TO, and operators that move space into the batch and back.
 #include <algorithm>
 
 #include "ops/move.h"
@@ -7,10 +7,10 @@
 namespace bnn_exit {
 namespace {
 
-// Margins before and after each axis, at most `widest(size)` each; `where` tells where in the input an index of the margin
-// looks.
+// Adds margins before and after each axis, at most `widest(size)` each; `where` maps an index in the margin to an index of the
+// input.
 template <typename Where, typename Widest>
-std::unique_ptr<Runner> pad_with(Build& build, const void* fill, Widest widest, Where where) {
+std::unique_ptr<Operation> pad_with(Build& build, const void* fill, Widest widest, Where where) {
   Value& in = build.input(0);
   std::vector<int64_t> margins = build.constants(1);
   if (margins.size() != 2 * in.shape.size()) build.refuse("%zu margins for %zu axes", margins.size(), in.shape.size());
@@ -21,14 +21,14 @@ std::unique_ptr<Runner> pad_with(Build& build, const void* fill, Widest widest, 
     if (before < 0 || after < 0) build.refuse("margins must be at least 0");
     if (std::max(before, after) > widest(size)) build.refuse("margins are wider than the values they mirror");
     axes.push_back({before + size + after, [=](int64_t i) {
-      int64_t index = i - before, place = index >= 0 && index < size ? index : where(index, size);
-      return place == kFill ? kFill : place * stride;
+      int64_t index = i - before, source = index >= 0 && index < size ? index : where(index, size);
+      return source == kFill ? kFill : source * stride;
     }});
   }
   return move(build, 0, in, axes, 0, fill);
 }
 
-std::unique_ptr<Runner> pad(Build& build) {
+std::unique_ptr<Operation> pad(Build& build) {
   const void* fill = nullptr;
   if (build.given(2)) {
     Value& value = build.input(2, build.input(0).type);
@@ -38,13 +38,13 @@ std::unique_ptr<Runner> pad(Build& build) {
   return pad_with(build, fill, [](int64_t) { return INT64_MAX; }, [](int64_t, int64_t) { return kFill; });
 }
 
-std::unique_ptr<Runner> mirror_pad(Build& build) {
-  int64_t once = build.op.options.whole("mode") == 0;  // REFLECT leaves the edge itself out
+std::unique_ptr<Operation> mirror_pad(Build& build) {
+  int64_t once = build.op.options.integer("mode") == 0;  // REFLECT leaves the edge itself out
   return pad_with(build, nullptr, [once](int64_t size) { return size - once; },
                   [once](int64_t i, int64_t size) { return i < 0 ? -i - 1 + once : 2 * size - 1 - i - once; });
 }
 
-std::unique_ptr<Runner> tile(Build& build) {
+std::unique_ptr<Operation> tile(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> times = build.constants(1);
   if (times.size() != in.shape.size()) build.refuse("%zu counts for %zu axes", times.size(), in.shape.size());
@@ -58,7 +58,7 @@ std::unique_ptr<Runner> tile(Build& build) {
   return move(build, 0, in, axes);
 }
 
-std::unique_ptr<Runner> broadcast_to(Build& build) {
+std::unique_ptr<Operation> broadcast_to(Build& build) {
   Value& in = build.input(0);
   Shape shape = build.constants(1), strides = strides_of(in.shape);
   build.require(shape);
@@ -73,8 +73,8 @@ std::unique_ptr<Runner> broadcast_to(Build& build) {
   return move(build, 0, in, axes);
 }
 
-// Each phase of height and width becomes a part of the batch (TensorFlow's dilated layers).
-std::unique_ptr<Runner> space_to_batch(Build& build) {
+// Moves each phase of height and width into the batch (TensorFlow's dilated layers).
+std::unique_ptr<Operation> space_to_batch(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> block = build.constants(1), margins = build.constants(2);
   if (in.shape.size() != 4 || block.size() != 2 || margins.size() != 4) build.refuse("it must have two axes of space");
@@ -88,13 +88,13 @@ std::unique_ptr<Runner> space_to_batch(Build& build) {
   build.require(shape);
   // A side without values fits blocks of any size.
   if (block[0] > kMaxElements || block[1] > kMaxElements / block[0]) build.refuse("it asks for blocks of %lld x %lld", (long long)block[0], (long long)block[1]);
-  // Not every place is the sum of its axes' places, since padding mixes them; so the batch is cut into its phases.
+  // The padding of an element depends on phase and position together, not on a sum over axes; so this is not a `move`.
   Value& out = build.result(in.type, {in.shape[0] * block[0] * block[1], shape[1] / block[0], shape[2] / block[1], shape[3]});
   if (!size_of(in.type)) build.refuse("values of %s are not supported", name_of(in.type));
   if (out.count() == 0) return nullptr;
   build.claim(product({out.count() / out.shape[3], 16}));
   build.claim(product({out.count(), 2}));
-  return make_runner([&in, &out, block, margins] {
+  return make_operation([&in, &out, block, margins] {
     size_t pixel = static_cast<size_t>(in.shape[3]) * size_of(in.type);
     uint8_t* to = out.as<uint8_t>();
     for (int64_t row_phase = 0; row_phase < block[0]; ++row_phase) {
@@ -117,7 +117,7 @@ std::unique_ptr<Runner> space_to_batch(Build& build) {
   });
 }
 
-std::unique_ptr<Runner> batch_to_space(Build& build) {
+std::unique_ptr<Operation> batch_to_space(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> block = build.constants(1), crops = build.constants(2);
   if (in.shape.size() != 4 || block.size() != 2 || crops.size() != 4) build.refuse("it must have two axes of space");

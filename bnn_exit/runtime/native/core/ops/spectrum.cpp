@@ -1,4 +1,4 @@
-// The Fourier transform of a front end inside the file: RFFT2D over one axis.
+// RFFT2D over one axis, which a front end inside the file uses.
 #include <algorithm>
 
 #include "audio/fft.h"
@@ -7,7 +7,7 @@
 namespace bnn_exit {
 namespace {
 
-std::unique_ptr<Runner> rfft_2d(Build& build) {
+std::unique_ptr<Operation> rfft_2d(Build& build) {
   Value& in = build.input(0, Type::float32);
   std::vector<int64_t> lengths = build.constants(1);
   if (lengths.size() != 2 || in.shape.size() < 2) build.refuse("it must have two lengths");
@@ -17,20 +17,20 @@ std::unique_ptr<Runner> rfft_2d(Build& build) {
   Shape shape = in.shape;
   shape.back() = size / 2 + 1;
   Value& out = build.result(Type::complex64, shape);
-  // Some rows are made at once, also where there are fewer.
+  // kRows rows are transformed at once, even if there are fewer.
   int64_t levels = 1, rows = out.count() / shape.back();
   while (int64_t{1} << levels < size) ++levels;
   build.claim(product({(rows + kRows - 1) / kRows * kRows, size, 8 + 4 * levels}));
-  build.shop.count_bytes(static_cast<uint64_t>(size) * 16);
+  build.context.budget.count_bytes(static_cast<uint64_t>(size) * 16);
   RealFft fft(static_cast<int>(size));
   Value* memory = build.temporary(fft.work_bytes());
-  return make_runner([&in, &out, memory, fft = std::move(fft)] {
+  return make_operation([&in, &out, memory, fft = std::move(fft)] {
     int64_t width = in.shape.back(), bins = fft.bins(), rows = out.count() / bins;
     auto* work = memory->as<double>();
     for (int64_t first = 0; first < rows; first += kRows) {
       int64_t count = std::min<int64_t>(kRows, rows - first);
       std::memset(work, 0, fft.work_bytes());
-      // Shorter rows are padded with zeros, longer ones cut.
+      // Shorter rows are padded with zeros, longer ones are cut.
       for (int64_t row = 0; row < count; ++row) {
         const float* from = in.as<const float>() + (first + row) * width;
         for (int64_t i = 0; i < std::min<int64_t>(width, fft.size()); ++i) work[i * kRows + row] = from[i];

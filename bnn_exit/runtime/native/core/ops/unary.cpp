@@ -1,4 +1,4 @@
-// Operators on one value. Functions beyond the rules of arithmetic are computed in double and rounded once.
+// Elementwise operators on one value, and SOFTMAX. Transcendental functions are computed in double and rounded once.
 #include <cmath>
 #include <complex>
 
@@ -8,10 +8,10 @@ namespace bnn_exit {
 namespace {
 
 template <typename In, typename Out, typename Function>
-std::unique_ptr<Runner> each(Build& build, Type type, Function function) {
+std::unique_ptr<Operation> each(Build& build, Type type, Function function) {
   Value& in = build.input(0);
   Value& out = build.result(type, in.shape);
-  return make_runner([&in, &out, function] {
+  return make_operation([&in, &out, function] {
     const In* from = in.as<const In>();
     Out* to = out.as<Out>();
     for (int64_t i = 0, count = out.count(); i < count; ++i) to[i] = function(from[i]);
@@ -19,7 +19,7 @@ std::unique_ptr<Runner> each(Build& build, Type type, Function function) {
 }
 
 template <typename Function>
-std::unique_ptr<Runner> floats(Build& build, Function function) {
+std::unique_ptr<Operation> floats(Build& build, Function function) {
   build.claim(product({build.input(0, Type::float32).count(), 4}));
   return each<float, float>(build, Type::float32, function);
 }
@@ -40,25 +40,25 @@ double cosine(double value) { return std::cos(value); }
 double tangent(double value) { return std::tanh(value); }
 
 template <OfDouble function>
-std::unique_ptr<Runner> rounded(Build& build) {
+std::unique_ptr<Operation> rounded(Build& build) {
   build.claim(product({build.input(0).count(), function == OfDouble{sine} || function == OfDouble{cosine} ? 128 : 32}));
   return floats(build, [](float value) { return static_cast<float>(function(value)); });
 }
 
 template <int low, int high>
-std::unique_ptr<Runner> relu(Build& build) {
+std::unique_ptr<Operation> relu(Build& build) {
   // A bound of 9 stands for none.
   return floats(build, [](float value) { return value < low ? low : high != 9 && value > high ? high : value; });
 }
 
-std::unique_ptr<Runner> leaky_relu(Build& build) {
+std::unique_ptr<Operation> leaky_relu(Build& build) {
   float alpha = static_cast<float>(build.op.options.real("alpha"));
   return floats(build, [alpha](float value) { return value > 0 ? value : value * alpha; });
 }
 
-// For functions that whole numbers have, too.
+// For functions that are defined for integers, too.
 template <typename Function>
-std::unique_ptr<Runner> numbers(Build& build, Function function) {
+std::unique_ptr<Operation> numbers(Build& build, Function function) {
   switch (build.input(0).type) {
     case Type::float32: return each<float, float>(build, Type::float32, function);
     case Type::int32: return each<int32_t, int32_t>(build, Type::int32, function);
@@ -87,35 +87,35 @@ struct Sign {
   T operator()(T value) const { return value > 0 ? T{1} : value < 0 ? T{-1} : value != value ? value : T{0}; }
 };
 
-std::unique_ptr<Runner> negative(Build& build) { return numbers(build, Negative()); }
-std::unique_ptr<Runner> absolute(Build& build) { return numbers(build, Absolute()); }
-std::unique_ptr<Runner> square(Build& build) { return numbers(build, Square()); }
-std::unique_ptr<Runner> sign(Build& build) { return numbers(build, Sign()); }
-std::unique_ptr<Runner> floor(Build& build) { return floats(build, [](float value) { return std::floor(value); }); }
-std::unique_ptr<Runner> ceil(Build& build) { return floats(build, [](float value) { return std::ceil(value); }); }
-std::unique_ptr<Runner> round(Build& build) { return floats(build, [](float value) { return std::nearbyint(value); }); }
-std::unique_ptr<Runner> root(Build& build) { return floats(build, [](float value) { return std::sqrt(value); }); }
+std::unique_ptr<Operation> negative(Build& build) { return numbers(build, Negative()); }
+std::unique_ptr<Operation> absolute(Build& build) { return numbers(build, Absolute()); }
+std::unique_ptr<Operation> square(Build& build) { return numbers(build, Square()); }
+std::unique_ptr<Operation> sign(Build& build) { return numbers(build, Sign()); }
+std::unique_ptr<Operation> floor(Build& build) { return floats(build, [](float value) { return std::floor(value); }); }
+std::unique_ptr<Operation> ceil(Build& build) { return floats(build, [](float value) { return std::ceil(value); }); }
+std::unique_ptr<Operation> round(Build& build) { return floats(build, [](float value) { return std::nearbyint(value); }); }
+std::unique_ptr<Operation> root(Build& build) { return floats(build, [](float value) { return std::sqrt(value); }); }
 
-std::unique_ptr<Runner> logical_not(Build& build) {
+std::unique_ptr<Operation> logical_not(Build& build) {
   build.input(0, Type::boolean);
   return each<bool, bool>(build, Type::boolean, [](bool value) { return !value; });
 }
 
-std::unique_ptr<Runner> zeros_like(Build& build) {
+std::unique_ptr<Operation> zeros_like(Build& build) {
   Value& out = build.result(build.input(0).type, build.input(0).shape);
-  return make_runner([&out] { std::memset(out.data, 0, out.bytes()); });
+  return make_operation([&out] { std::memset(out.data, 0, out.bytes()); });
 }
 
 using Complex = std::complex<float>;
 
 template <typename Function>
-std::unique_ptr<Runner> part(Build& build, Function function) {
+std::unique_ptr<Operation> part(Build& build, Function function) {
   build.input(0, Type::complex64);
   return each<Complex, float>(build, Type::float32, function);
 }
-std::unique_ptr<Runner> real(Build& build) { return part(build, [](Complex value) { return value.real(); }); }
-std::unique_ptr<Runner> imaginary(Build& build) { return part(build, [](Complex value) { return value.imag(); }); }
-std::unique_ptr<Runner> magnitude(Build& build) {
+std::unique_ptr<Operation> real(Build& build) { return part(build, [](Complex value) { return value.real(); }); }
+std::unique_ptr<Operation> imaginary(Build& build) { return part(build, [](Complex value) { return value.imag(); }); }
+std::unique_ptr<Operation> magnitude(Build& build) {
   build.claim(product({build.input(0).count(), 32}));
   return part(build, [](Complex value) {
     return static_cast<float>(std::hypot(static_cast<double>(value.real()), static_cast<double>(value.imag())));
@@ -123,13 +123,13 @@ std::unique_ptr<Runner> magnitude(Build& build) {
 }
 
 template <bool logarithmic>
-std::unique_ptr<Runner> softmax(Build& build) {
+std::unique_ptr<Operation> softmax(Build& build) {
   Value& in = build.input(0, Type::float32);
   if (in.shape.empty() || in.shape.back() == 0) build.refuse("its input has the shape %s", to_text(in.shape).c_str());
   Value& out = build.result(Type::float32, in.shape);
   build.claim(product({in.count(), 64}));
   double beta = logarithmic ? 1 : build.op.options.real("beta");
-  return make_runner([&in, &out, beta] {
+  return make_operation([&in, &out, beta] {
     int64_t size = in.shape.back(), rows = in.count() / size;
     for (int64_t row = 0; row < rows; ++row) {
       const float* from = in.as<const float>() + row * size;
@@ -147,7 +147,7 @@ std::unique_ptr<Runner> softmax(Build& build) {
 
 }  // namespace
 
-const std::vector<NamedBuilder>& function_operators() {
+const std::vector<NamedBuilder>& unary_operators() {
   static const std::vector<NamedBuilder> list = {
       {"ABS", absolute}, {"NEG", negative}, {"SIGN", sign}, {"SQUARE", square}, {"FLOOR", floor}, {"CEIL", ceil},
       {"ROUND", round}, {"SQRT", root}, {"RELU", relu<0, 9>}, {"RELU6", relu<0, 6>}, {"RELU_N1_TO_1", relu<-1, 1>},

@@ -14,8 +14,8 @@ void Value::widen(int64_t top, int64_t left, int64_t bottom, int64_t right) {
   bits->right = std::max(bits->right, right);
 }
 
-void Value::take(const void* values) {
-  const size_t size = bytes();  // once: it multiplies the axes and checks each product
+void Value::assign(const void* values) {
+  const size_t size = bytes();  // not in the loop: it multiplies the axes and checks each product
   std::memcpy(data, values, size);
   if (type != Type::boolean) return;
   auto* bools = as<uint8_t>();

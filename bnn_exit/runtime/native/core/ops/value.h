@@ -22,28 +22,28 @@ struct BitLayout {
 struct Value {
   Type type = Type::float32;
   Shape shape;
-  void* data = nullptr;      // set once the plan is complete, at load time for constants
-  bool constant = false;     // known at load time
-  Value* same_as = nullptr;  // shares the memory of that value, which shares none, as the result of a RESHAPE does
+  void* data = nullptr;      // set by the memory plan, for constants while the file is loaded
+  bool constant = false;     // known while the file is loaded
+  Value* same_as = nullptr;  // the value whose memory it shares, as the result of a RESHAPE does; that value shares none
   std::unique_ptr<BitLayout> bits;  // if set, the memory is laid out like this instead of as the file's int32 words
-  int channels = 0;          // of a value that holds bits, in either layout: none beyond them is set; 0 if nobody knows
+  int channels = 0;          // of a value that holds bits, in either layout: no bit beyond them is set; 0 if unknown
 
-  // For the arena: the times of its first and last use. Times count the steps of the whole network, branches included.
-  int64_t born = -1;
-  int64_t dies = -1;
-  bool kept = false;  // has memory of its own, which is zero at first: borders are cleared once
+  // Lifetime, for the memory plan. Times count the nodes of the whole network, branches included.
+  int64_t first_use = -1;
+  int64_t last_use = -1;
+  bool own_memory = false;  // shares memory with no other value, so that borders are cleared only once
 
   int64_t count() const { return elements(shape); }
   size_t bytes() const { return bits ? bits->bytes() : static_cast<size_t>(count()) * size_of(type); }
   Value* root() { return same_as ? same_as : this; }
   const Value* root() const { return same_as ? same_as : this; }
 
-  // Copies values from outside, where any byte but 0 is true.
-  void take(const void* values);
+  // Copies values of a caller or a file, in which any byte but 0 is true.
+  void assign(const void* values);
 
-  void use_file_layout() { bits = nullptr, kept = false; }
+  void use_file_layout() { bits = nullptr, own_memory = false; }
 
-  // Room for what a reader sees beyond the edges. Not once there is memory, which was laid out without it.
+  // Widens the border to what a reader needs. Only before the value has memory, which is laid out with its border.
   void widen(int64_t top, int64_t left, int64_t bottom, int64_t right);
 
   template <typename T>

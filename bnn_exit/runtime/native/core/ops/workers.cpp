@@ -14,11 +14,11 @@
 namespace bnn_exit {
 namespace {
 
-constexpr uint64_t kParts = 0xffffffff;           // the lower half of `unclaimed_`
-constexpr uint64_t kLeastWork = uint64_t{1} << 17;  // steps of one part, a few microseconds
-constexpr int kRounds = 200, kPauses = 32;        // of waiting awake, some hundred microseconds
+constexpr uint64_t kPartsMask = 0xffffffff;       // the lower half of `unclaimed`
+constexpr uint64_t kMinWork = uint64_t{1} << 17;  // steps of one part, a few microseconds
+constexpr int kSpinRounds = 200, kPauses = 32;    // of spinning before a worker sleeps, some hundred microseconds
 
-// The next layer follows soon: going to sleep and waking takes longer than most of them.
+// The next layer follows soon, and sleeping and waking takes longer than most layers.
 void pause_a_little() {
   for (int i = 0; i < kPauses; ++i) {
 #if defined(__x86_64__)
@@ -31,29 +31,29 @@ void pause_a_little() {
 
 }  // namespace
 
-struct Workers::Crew {
-  explicit Crew(int workers);
+struct Workers::Pool {
+  explicit Pool(int workers);
 
-  bool is_here() const { return generation == born_in; }
-  void run(int parts, void (*work)(void*, int), void* context);
-  bool claim_and_do();  // false if no part is left
+  bool is_in_its_process() const { return generation == its_generation; }
+  void execute(int parts, void (*work)(void*, int), void* context);
+  bool claim_and_execute();  // false if no part is left
   void serve();
   void stop();
 
-  const uint32_t born_in = generation;
+  const uint32_t its_generation = generation;
   std::vector<std::thread> threads;
   void (*work)(void*, int) = nullptr;
   void* context = nullptr;
-  std::atomic<uint64_t> unclaimed{0};  // parts in the lower half; the upper half counts runs, so that no claim mixes two
+  std::atomic<uint64_t> unclaimed{0};  // parts in the lower half; the upper half counts calls, so that no claim mixes two of them
   std::atomic<int> unfinished{0};
   std::atomic<int> asleep{0};
   std::atomic<bool> stopping{false};
   std::mutex mutex;
   std::condition_variable wake;
-  Crew* left_behind = nullptr;
+  Pool* next_abandoned = nullptr;
 };
 
-Workers::Crew::Crew(int workers) {
+Workers::Pool::Pool(int workers) {
   threads.reserve(static_cast<size_t>(workers));
   try {
     while (static_cast<int>(threads.size()) < workers) threads.emplace_back([this] { serve(); });
@@ -63,7 +63,7 @@ Workers::Crew::Crew(int workers) {
   }
 }
 
-void Workers::Crew::stop() {
+void Workers::Pool::stop() {
   {
     std::lock_guard<std::mutex> lock(mutex);
     stopping = true;
@@ -72,41 +72,41 @@ void Workers::Crew::stop() {
   for (std::thread& worker : threads) worker.join();
 }
 
-void Workers::Crew::run(int parts, void (*new_work)(void*, int), void* new_context) {
+void Workers::Pool::execute(int parts, void (*new_work)(void*, int), void* new_context) {
   work = new_work;
   context = new_context;
   unfinished.store(parts);
-  unclaimed.store(((unclaimed.load() | kParts) + 1) | static_cast<uint64_t>(parts));
+  unclaimed.store(((unclaimed.load() | kPartsMask) + 1) | static_cast<uint64_t>(parts));
   if (asleep.load()) {
     // A worker that is about to sleep holds the lock until it can be woken.
     { std::lock_guard<std::mutex> lock(mutex); }
     wake.notify_all();
   }
-  while (claim_and_do()) {
+  while (claim_and_execute()) {
   }
   for (int round = 0; unfinished.load(); ++round) {
     pause_a_little();
-    if (round > kRounds) std::this_thread::yield();
+    if (round > kSpinRounds) std::this_thread::yield();
   }
 }
 
-bool Workers::Crew::claim_and_do() {
+bool Workers::Pool::claim_and_execute() {
   uint64_t seen = unclaimed.load();
   do {
-    if (!(seen & kParts)) return false;
+    if (!(seen & kPartsMask)) return false;
   } while (!unclaimed.compare_exchange_weak(seen, seen - 1));
-  // The caller waits for this part, so its work stays what it is until the count below.
-  work(context, static_cast<int>((seen & kParts) - 1));
+  // The caller waits for this part, so `work` does not change before the count below.
+  work(context, static_cast<int>((seen & kPartsMask) - 1));
   unfinished.fetch_sub(1);
   return true;
 }
 
-void Workers::Crew::serve() {
-  auto called = [this] { return stopping.load() || (unclaimed.load() & kParts) != 0; };
+void Workers::Pool::serve() {
+  auto called = [this] { return stopping.load() || (unclaimed.load() & kPartsMask) != 0; };
   while (!stopping.load()) {
-    while (claim_and_do()) {
+    while (claim_and_execute()) {
     }
-    for (int round = 0; round < kRounds && !called(); ++round) {
+    for (int round = 0; round < kSpinRounds && !called(); ++round) {
       pause_a_little();
       std::this_thread::yield();
     }
@@ -120,31 +120,31 @@ void Workers::Crew::serve() {
 
 Workers::Workers(int threads) : threads_(threads) {
   if (threads < 1 || threads > kMaxThreads) bad_argument("threads is %d, but must be from 1 to %d", threads, kMaxThreads);
-  if (threads > 1) crew_ = new Crew(threads - 1);
+  if (threads > 1) pool_ = new Pool(threads - 1);
 }
 
 Workers::~Workers() {
-  if (!crew_) return;
-  if (crew_->is_here()) {
-    crew_->stop();
-    delete crew_;
+  if (!pool_) return;
+  if (pool_->is_in_its_process()) {
+    pool_->stop();
+    delete pool_;
     return;
   }
-  // In a child the threads are gone, but not their traces: a lock that one held is never released, and the condition waits
-  // for its sleepers before it goes. So all of it is left as it is, and only kept in reach of who looks for leaks.
-  static std::atomic<Crew*> left_behind{nullptr};
-  crew_->left_behind = left_behind.exchange(crew_);
+  // In a forked child the threads are gone, but a lock that one of them held is never released, and the destructor of the
+  // condition variable waits for its sleepers. So the pool is never destroyed; the list keeps it reachable for leak checkers.
+  static std::atomic<Pool*> abandoned{nullptr};
+  pool_->next_abandoned = abandoned.exchange(pool_);
 }
 
-void Workers::begin() { alone_ = !crew_ || !crew_->is_here(); }
+void Workers::begin() { serial_ = !pool_ || !pool_->is_in_its_process(); }
 
-void Workers::run(int parts, void (*work)(void*, int), void* context) {
-  if (!alone_ && parts > 1) return crew_->run(parts, work, context);
+void Workers::execute(int parts, void (*work)(void*, int), void* context) {
+  if (!serial_ && parts > 1) return pool_->execute(parts, work, context);
   for (int part = 0; part < parts; ++part) work(context, part);
 }
 
 RowSplit::RowSplit(Workers& workers, int32_t rows, uint64_t work) : workers_(&workers), rows_(rows) {
-  uint64_t most = std::min<uint64_t>(static_cast<uint64_t>(std::max(rows, 1)), work / kLeastWork);
+  uint64_t most = std::min<uint64_t>(static_cast<uint64_t>(std::max(rows, 1)), work / kMinWork);
   parts_ = static_cast<int>(std::min<uint64_t>(static_cast<uint64_t>(workers.threads()), std::max<uint64_t>(most, 1)));
 }
 

@@ -143,7 +143,7 @@ EXPORT double bench_run(void* handle, int times) {
 }
 
 // The clock in GHz: additions that wait for one another take a cycle each. The best of some short
-// runs. 0 where it is not known how to write this.
+// runs. 0 on other processors.
 EXPORT double bench_clock() {
   double best = 0;
 #if defined(__x86_64__) || defined(__aarch64__)

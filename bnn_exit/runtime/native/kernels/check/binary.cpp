@@ -33,7 +33,7 @@ std::string run(const Kernels& kernels, Random& random, const Case& c) {
     for (int x = 0; x < c.in_w; ++x)
       for (int i = 0; i < s.in_channels; ++i)
         image[(c.top + y) * row + (c.left + x) * words + i / 64] |= (random.word() & 1) << i % 64;
-  // Unused bits of the filters are rubbish, as a damaged file may have them.
+  // Unused bits of the filters are random, because a damaged file may set them.
   std::vector<std::int32_t> filters(static_cast<std::size_t>(s.out_channels) * taps * halves);
   for (auto& word : filters) word = static_cast<std::int32_t>(random.word());
 

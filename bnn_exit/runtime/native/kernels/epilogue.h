@@ -1,4 +1,4 @@
-// What happens to results before they are stored: the steps, the float store, the packing of signs.
+// The epilogue of every kernel: applies the steps to the results, then stores the floats and packs the signs.
 #pragma once
 
 #include "kernels.h"
@@ -48,7 +48,7 @@ BNN_INLINE void store_bits(const Tile<kPixels>& tile, int channel, int channels,
 // Applies the steps to sixteen channels of each pixel of a tile and stores the results.
 // Whole: all pixels and all sixteen channels exist.
 template <bool kWhole, int kPixels>
-BNN_INLINE void finish_tile(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
+BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
                             int channels) {
   const int lanes = kWhole || channels - channel >= kLanes ? kLanes : channels - channel;
   const auto each = [&](auto change) __attribute__((always_inline)) {
@@ -109,20 +109,20 @@ BNN_INLINE void finish_tile(const Output& output, const Tile<kPixels>& tile, F16
 }
 
 template <int kPixels>
-BNN_INLINE void finish(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel, int channels) {
+BNN_INLINE void apply_epilogue(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel, int channels) {
   if (tile.count == kPixels && channels - channel >= kLanes)
-    finish_tile<true>(output, tile, v, channel, channels);
+    apply_epilogue_tile<true>(output, tile, v, channel, channels);
   else
-    finish_tile<false>(output, tile, v, channel, channels);
+    apply_epilogue_tile<false>(output, tile, v, channel, channels);
 }
 
 // Counts of a binary convolution: thresholds, or a float result.
 template <int kPixels>
-BNN_INLINE void finish_counts(const BinaryConv& layer, const Tile<kPixels>& tile, const I16 (&counts)[kPixels],
+BNN_INLINE void apply_count_epilogue(const BinaryConv& layer, const Tile<kPixels>& tile, const I16 (&counts)[kPixels],
                               int channel) {
   const int channels = layer.shape.out_channels;
   if (layer.thresholds) {
-    const I16 thresholds = load_whole(layer.thresholds + channel);
+    const I16 thresholds = load_ints(layer.thresholds + channel);
     unsigned bits[kPixels];
     BNN_UNROLL for (int p = 0; p < kPixels; ++p) bits[p] = greater_bits(counts[p], thresholds);
     if (tile.count == kPixels && channels - channel >= kLanes)
@@ -140,7 +140,7 @@ BNN_INLINE void finish_counts(const BinaryConv& layer, const Tile<kPixels>& tile
     BNN_UNROLL for (int p = 0; p < kPixels; ++p)
       v[p] = add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
   }
-  finish(layer.output, tile, v, channel, channels);
+  apply_epilogue(layer.output, tile, v, channel, channels);
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
-"""What the native library makes of files, asked of another process: a crash of that is an answer, too.
+"""Runs cases in the native library in another process, so that a crash of the library is a result like any other.
 
-The program is bnn_exit/runtime/native/fuzz/answers.cpp.
+The program is bnn_exit/runtime/native/fuzz/case_server.cpp.
 """
 
 from __future__ import annotations
@@ -31,15 +31,16 @@ SOURCE = Path(native_backend.__file__).parent / "native"
 def build(folder: Path, compiler: str) -> Path:
     """The program for the library that is installed, without sanitizers."""
     library = native_backend.find_library()
-    program = folder / "answers_plain"
+    program = folder / "case_server_plain"
     flags = ["-std=c++17", "-O1", f"-I{SOURCE / 'include'}"]
-    command = [compiler, *flags, SOURCE / "fuzz" / "answers.cpp", library, f"-Wl,-rpath,{library.parent}", "-pthread"]
+    sources = [SOURCE / "fuzz" / "case_server.cpp", SOURCE / "fuzz" / "contract.cpp"]
+    command = [compiler, *flags, *sources, library, f"-Wl,-rpath,{library.parent}", "-pthread"]
     subprocess.run([*command, "-o", program], check=True)
     return program
 
 
-class Died(Exception):
-    """The program ended or did not answer in time; the text is what it last wrote."""
+class ServerDied(Exception):
+    """The program ended, or sent no result in time; the text is what it last wrote."""
 
 
 @dataclasses.dataclass
@@ -51,8 +52,8 @@ class Round:
 
 
 @dataclasses.dataclass
-class Answer:
-    """Of one instruction set. What follows `peak_bytes` is only there if the file was loaded."""
+class IsaResult:
+    """The result of one instruction set. The fields after `peak_bytes` are only set if the file was loaded."""
 
     isa: str
     status: int
@@ -67,16 +68,16 @@ class Answer:
 
 
 @dataclasses.dataclass
-class Answers:
-    """Of every instruction set asked for; status and text of a classifier if one was asked for; broken promises."""
+class CaseResult:
+    """Results of all instruction sets, status and text of the classifier if asked for, and violated rules."""
 
-    isas: list[Answer]
+    isas: list[IsaResult]
     classifier: tuple[int, str] | None
-    broken: list[str]
+    violations: list[str]
 
 
-class Native:
-    """The program, started again whenever it has died."""
+class CaseServer:
+    """The program; it is restarted whenever it has died."""
 
     def __init__(self, program: Path, environment: Mapping[str, str] | None = None) -> None:
         self._program, self._environment = program, {**os.environ, **(environment or {})}
@@ -92,13 +93,13 @@ class Native:
             self._process = None
         self._errors.close()
 
-    def __enter__(self) -> Native:
+    def __enter__(self) -> CaseServer:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(
+    def execute(
         self,
         file: bytes,
         rounds: Sequence[Sequence[Any]],
@@ -109,11 +110,11 @@ class Native:
         threads: int = 1,
         flags: int = 0,
         timeout_s: float = 90,
-    ) -> Answers:
-        """What becomes of a file and inputs for some runs.
+    ) -> CaseResult:
+        """Load a file and run it with the inputs of each round.
 
         Raises:
-            Died: no answer; ask the next, and the program is started again.
+            ServerDied: there is no result; the next call restarts the program.
         """
         case = b"".join(
             [
@@ -140,11 +141,11 @@ class Native:
             self._process.stdin.write(case)
             self._process.stdin.flush()
             size = struct.unpack("=I", self._read(4, timeout_s))[0]
-            return _Reader(self._read(size, timeout_s)).answers()
+            return _Reader(self._read(size, timeout_s)).case_result()
         except (BrokenPipeError, EOFError):
             raise self._died("ended") from None
         except TimeoutError:
-            raise self._died(f"gave no answer in {timeout_s} s") from None
+            raise self._died(f"sent no result in {timeout_s} s") from None
 
     def _read(self, size: int, timeout_s: float) -> bytes:
         stream, data = self._process.stdout, b""
@@ -157,7 +158,7 @@ class Native:
             data += piece
         return data
 
-    def _died(self, what: str) -> Died:
+    def _died(self, what: str) -> ServerDied:
         process, self._process = self._process, None
         if what != "ended":
             process.kill()
@@ -167,10 +168,10 @@ class Native:
         process.stdout.close()
         self._errors.seek(0)
         lines = self._errors.read().decode(errors="replace").splitlines()
-        telling = [
+        relevant = [
             line for line in lines if "ERROR" in line or "runtime error" in line or (" /" in line and "core/" in line)
         ]
-        return Died(f"{what} (status {status}): " + " | ".join(telling[:6] or lines[-3:]))
+        return ServerDied(f"{what} (status {status}): " + " | ".join(relevant[:6] or lines[-3:]))
 
 
 def _chunk(data: bytes) -> bytes:
@@ -197,25 +198,25 @@ class _Reader:
     def _port(self) -> tuple[str, tuple[int, ...]]:
         return self._text(), tuple(np.frombuffer(self._bytes(), np.int64).tolist())
 
-    def _answer(self) -> Answer:
-        answer = Answer(self._text(), self._number("i"), self._text(), self._number("Q"), self._number("Q"))
-        if answer.status != OK:
-            return answer
-        answer.bytes, answer.operations = self._number("Q"), self._number("Q")
-        answer.inputs = [self._port() for _ in range(self._number("i"))]
-        answer.outputs = [self._port() for _ in range(self._number("i"))]
+    def _isa_result(self) -> IsaResult:
+        result = IsaResult(self._text(), self._number("i"), self._text(), self._number("Q"), self._number("Q"))
+        if result.status != OK:
+            return result
+        result.bytes, result.operations = self._number("Q"), self._number("Q")
+        result.inputs = [self._port() for _ in range(self._number("i"))]
+        result.outputs = [self._port() for _ in range(self._number("i"))]
         for _ in range(self._number("I")):
             found = Round(self._number("i"), self._text(), self._number("Q"), [])
             if found.status == OK:
-                for dtype, shape in answer.outputs:
+                for dtype, shape in result.outputs:
                     values = np.frombuffer(self._bytes(), np.dtype(dtype))
                     if values.size == math.prod(shape):
                         values = values.reshape(shape)
                     found.outputs.append(values)
-            answer.rounds.append(found)
-        return answer
+            result.rounds.append(found)
+        return result
 
-    def answers(self) -> Answers:
-        isas = [self._answer() for _ in range(self._number("I"))]
+    def case_result(self) -> CaseResult:
+        isas = [self._isa_result() for _ in range(self._number("I"))]
         classifier = (self._number("i"), self._text()) if self._number("I") else None
-        return Answers(isas, classifier, [self._text() for _ in range(self._number("I"))])
+        return CaseResult(isas, classifier, [self._text() for _ in range(self._number("I"))])

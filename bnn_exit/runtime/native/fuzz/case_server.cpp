@@ -1,12 +1,12 @@
-// Gives a judge what the library makes of files: reads cases from the standard input, writes answers to the standard output.
-// The other end is tests/fuzzing/answers.py. All numbers are in the machine's own byte order.
+// Runs cases in the library for a judge: reads them from the standard input, writes results to the standard output.
+// The other end is tests/fuzzing/case_server.py. All numbers are in the machine's own byte order.
 //
 // A case: file, max_bytes and max_operations (u64), instruction sets (text; "" for all), threads, flags, then rounds of inputs.
-// Answers to a case: for each instruction set the status and text of loading, nanoseconds, most memory in use at once,
-// and, if it loaded, sizes, ports and rounds; then the promises that were broken.
+// Its result: for each instruction set the status and text of loading, nanoseconds, peak memory and, if it loaded, sizes, ports
+// and rounds; then status and text of the classifier, and violations of the interface's contract.
 //
-// Results start as 0xff, each round gets buffers of exactly the promised size, and an instruction set's last round repeats its
-// first: whatever survives from one run to the next shows there.
+// Output buffers start as 0xff, each round gets buffers of exactly the specified size, and the first round is repeated at the end:
+// state that survives from one inference to the next shows there.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -25,7 +25,7 @@
 #include <immintrin.h>
 #endif
 
-#include "bnn_exit.h"
+#include "contract.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define BNN_EXIT_COUNTS_MEMORY
@@ -35,13 +35,21 @@
 #endif
 #endif
 #ifdef BNN_EXIT_COUNTS_MEMORY
-// Both compilers' sanitizers have these; only clang brings the header, sanitizer/allocator_interface.h.
+// Both compilers' sanitizers have these; only clang has the header, sanitizer/allocator_interface.h.
 extern "C" size_t __sanitizer_get_allocated_size(const volatile void* address);
 extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*allocated)(const volatile void*, size_t),
                                                          void (*freed)(const volatile void*));
 #endif
-// There if lines are counted: a child tells what it ran, too.
+// Defined if coverage is counted; a forked child writes its counts, too.
 extern "C" __attribute__((weak)) int __llvm_profile_write_file();
+
+namespace {
+std::vector<std::string> violations;
+}  // namespace
+
+void require(bool holds, const std::string& what) {
+  if (!holds) violations.push_back(what);
+}
 
 namespace {
 
@@ -58,7 +66,7 @@ struct Case {
   Rounds rounds;
 };
 
-// ---- the pipe
+// ---- input and output
 
 void read_exactly(void* to, size_t size) {
   if (size && std::fread(to, 1, size, stdin) != size) std::exit(std::feof(stdin) ? 0 : 1);
@@ -95,14 +103,14 @@ Case read_case() {
   return given;
 }
 
-std::string answer;
+std::string output;
 
 template <typename T>
-void put(T value) { answer.append(reinterpret_cast<const char*>(&value), sizeof value); }
+void put(T value) { output.append(reinterpret_cast<const char*>(&value), sizeof value); }
 
 void put_bytes(const void* data, size_t size) {
   put(static_cast<uint32_t>(size));
-  answer.append(static_cast<const char*>(data), size);
+  output.append(static_cast<const char*>(data), size);
 }
 
 void put_text(const std::string& text) { put_bytes(text.data(), text.size()); }
@@ -139,21 +147,6 @@ uint64_t now_ns() {
   return static_cast<uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(time).count());
 }
 
-std::vector<std::string> broken;
-
-void require(bool holds, const std::string& what) {
-  if (!holds) broken.push_back(what);
-}
-
-struct Message {
-  char text[256] = "unset";
-  void check(bnn_exit_status status) const {
-    require(std::memchr(text, 0, sizeof text) != nullptr, "a text does not end");
-    require(std::strpbrk(text, "\n\r") == nullptr, "a text is not one line");
-    require((status == BNN_EXIT_OK) == (text[0] == 0), "a text without an error, or an error without a text");
-  }
-};
-
 struct Result {
   bnn_exit_status status = BNN_EXIT_ARGUMENT;
   std::string text;
@@ -171,8 +164,8 @@ bool fits(const bnn_exit_network* network, const std::vector<Bytes>& inputs) {
   return true;
 }
 
-// With kFlush the caller's thread takes subnormal numbers as zero: only to see whether they are what is slow.
-void take_subnormals_as_zero(bool wanted) {
+// With kFlush the caller's thread treats subnormal numbers as zero, only to find out whether they make a case slow.
+void flush_subnormals(bool wanted) {
 #if defined(__SSE2__)
   _mm_setcsr((_mm_getcsr() & ~0x8040u) | (wanted ? 0x8040u : 0));
 #elif defined(__aarch64__)
@@ -185,7 +178,7 @@ void take_subnormals_as_zero(bool wanted) {
 #endif
 }
 
-Result run(bnn_exit_network* network, const std::vector<Bytes>& inputs) {
+Result infer(bnn_exit_network* network, const std::vector<Bytes>& inputs) {
   Result result;
   std::vector<const void*> from(inputs.size() + 1);
   std::vector<void*> to(static_cast<size_t>(bnn_exit_output_count(network)) + 1);
@@ -216,11 +209,11 @@ void try_fork(bnn_exit_network* network, const Case& given, const Result& expect
   pid_t child = fork();
   if (child == 0) {
     alarm(20);
-    bool same = run(network, given.rounds[0]) == expected;
+    bool same = infer(network, given.rounds[0]) == expected;
     bnn_exit_free(network);
     bnn_exit_network* other = nullptr;
     bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &other, nullptr, 0);
-    if (other) same &= run(other, given.rounds[0]) == expected;
+    if (other) same &= infer(other, given.rounds[0]) == expected;
     bnn_exit_free(other);
     if (__llvm_profile_write_file) __llvm_profile_write_file();
     _exit(same ? 0 : 3);
@@ -234,7 +227,7 @@ void try_two_threads(bnn_exit_network* network, const Case& given, const Result&
   std::atomic<int> wrong{0};
   auto work = [&] {
     for (int i = 0; i < 8; ++i) {
-      Result result = run(network, given.rounds[0]);
+      Result result = infer(network, given.rounds[0]);
       wrong += result.status != BNN_EXIT_BUSY && !(result == expected);
     }
   };
@@ -257,7 +250,7 @@ void put_ports(const bnn_exit_network* network, int32_t count, bool outputs) {
 
 void try_file(const Case& given, const std::string& isa) {
   setenv("BNN_EXIT_ISA", isa.c_str(), 1);
-  // A copy of exactly that size, that is gone when the network runs.
+  // A copy of exactly that size, which is freed before the network is used.
   auto* copy = new uint8_t[given.file.size()];
   std::memcpy(copy, given.file.data(), given.file.size());
   Message message;
@@ -268,7 +261,7 @@ void try_file(const Case& given, const std::string& isa) {
   uint64_t ns = now_ns() - begin, memory = peak.bytes();
   delete[] copy;
   message.check(status);
-  require((status == BNN_EXIT_OK) == (network != nullptr), "a network and an error, or none of both");
+  require((status == BNN_EXIT_OK) == (network != nullptr), "a network and an error, or neither");
   put_text(isa);
   put(static_cast<int32_t>(status));
   put_text(message.text);
@@ -287,7 +280,7 @@ void try_file(const Case& given, const std::string& isa) {
   std::vector<Result> results;
   for (size_t i = 0; runs && i < given.rounds.size(); ++i) {
     if (given.settings.threads > 1) std::this_thread::sleep_for(std::chrono::microseconds(300));  // its threads fall asleep
-    results.push_back(run(network, given.rounds[i]));
+    results.push_back(infer(network, given.rounds[i]));
     const Result& result = results.back();
     put(static_cast<int32_t>(result.status));
     put_text(result.text);
@@ -295,7 +288,7 @@ void try_file(const Case& given, const std::string& isa) {
     for (const Bytes& output : result.outputs) put_bytes(output.data(), output.size());
   }
   if (!results.empty()) {
-    if (results.size() > 1) require(run(network, given.rounds[0]) == results[0], "the first inputs again give something else (" + isa + ")");
+    if (results.size() > 1) require(infer(network, given.rounds[0]) == results[0], "the first inputs again give something else (" + isa + ")");
     if (given.flags & kTwoThreads) try_two_threads(network, given, results[0]);
     if (given.flags & kFork) try_fork(network, given, results[0]);
   }
@@ -303,39 +296,12 @@ void try_file(const Case& given, const std::string& isa) {
 }
 
 void try_classifier(const Case& given) {
-  bnn_exit_classifier* classifier = nullptr;
-  Message message;
-  bnn_exit_status status =
-      bnn_exit_classifier_new(given.file.data(), given.file.size(), &given.settings, &classifier, message.text, sizeof message.text);
-  message.check(status);
-  require((status == BNN_EXIT_OK) == (classifier != nullptr), "a classifier and an error, or none of both");
-  put(static_cast<int32_t>(status));
-  put_text(message.text);
-  if (!classifier) return;
-  require(bnn_exit_label(classifier, bnn_exit_label_count(classifier)) == nullptr, "labels do not end");
-  std::vector<float> thresholds(static_cast<size_t>(bnn_exit_exit_count(classifier)), 0.5f);
-  size_t clip = bnn_exit_clip_samples(classifier);
-  for (size_t samples : {clip, clip / 2 + 1, clip + 1}) {
-    std::vector<float> waveform(samples);
-    for (size_t i = 0; i < samples; ++i) waveform[i] = static_cast<float>(i % 7) * 0.1f - 0.3f;
-    bnn_exit_answer found = {};
-    const char* point = samples == clip ? "balanced" : nullptr;
-    status = bnn_exit_classify(classifier, waveform.data(), samples, point, thresholds.data(), &found, message.text, sizeof message.text);
-    message.check(status);
-    if (status != BNN_EXIT_OK) continue;
-    require(found.exit_index >= 0 && found.exit_index < bnn_exit_exit_count(classifier), "an exit that is not there");
-    require(found.label == bnn_exit_label(classifier, found.label_index), "a label that is not there");
-  }
-  require(bnn_exit_sample_rate_hz(classifier) > 0, "no sample rate");
-  bnn_exit_answer found = {};
-  require(bnn_exit_classify(classifier, nullptr, 1, nullptr, nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no waveform");
-  float silence = 0;
-  require(bnn_exit_classify(classifier, &silence, 1, nullptr, nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no thresholds");
-  require(bnn_exit_classify(classifier, &silence, 1, "no such point", nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT, "no such point");
-  bnn_exit_classifier_free(classifier);
+  Loaded loaded = check_classifier(given.file.data(), given.file.size(), given.settings);
+  put(static_cast<int32_t>(loaded.status));
+  put_text(loaded.text);
 }
 
-// Calls that break the rules get an error or nothing, and change nothing.
+// Invalid calls return an error or nothing, and change nothing.
 void try_misuse(const Case& given) {
   Message message;
   const bnn_exit_settings many = {0, 0, 300}, negative = {0, 0, -1};
@@ -343,14 +309,14 @@ void try_misuse(const Case& given) {
   for (const bnn_exit_settings* settings : {&many, &negative}) {
     bnn_exit_status status = bnn_exit_load(given.file.data(), given.file.size(), settings, &network, message.text, sizeof message.text);
     message.check(status);
-    require(status == BNN_EXIT_ARGUMENT && !network, "so many threads");
+    require(status == BNN_EXIT_ARGUMENT && !network, "an invalid number of threads");
   }
   require(bnn_exit_load(nullptr, 1, nullptr, &network, message.text, 5) == BNN_EXIT_ARGUMENT, "no file");
   require(std::strlen(message.text) == 4, "a text is not cut to its buffer");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "no place for a network");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "no pointer for a network");
   setenv("BNN_EXIT_ISA", "none", 1);
   require(*bnn_exit_isa() == 0, "an instruction set that is not there");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) == BNN_EXIT_ARGUMENT, "the same");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) == BNN_EXIT_ARGUMENT, "loaded with an unknown instruction set");
   unsetenv("BNN_EXIT_ISA");
   require(*bnn_exit_isa() != 0 && *bnn_exit_version() != 0, "no name");
   if (bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &network, nullptr, 0) == BNN_EXIT_OK) {
@@ -392,23 +358,23 @@ int main() {
   const std::string all = bnn_exit_isas();
   for (;;) {
     Case given = read_case();
-    answer.clear();
-    broken.clear();
+    output.clear();
+    violations.clear();
     std::istringstream names(given.isas.empty() ? all : given.isas);
     std::vector<std::string> isas;
     for (std::string name; names >> name;) isas.push_back(name);
     put(static_cast<uint32_t>(isas.size()));
-    take_subnormals_as_zero(given.flags & kFlush);
+    flush_subnormals(given.flags & kFlush);
     for (const std::string& isa : isas) try_file(given, isa);
-    take_subnormals_as_zero(false);
+    flush_subnormals(false);
     put(static_cast<uint32_t>((given.flags & kClassifier) != 0));
     if (given.flags & kClassifier) try_classifier(given);
     if (given.flags & kMisuse) try_misuse(given);
-    put(static_cast<uint32_t>(broken.size()));
-    for (const std::string& what : broken) put_text(what);
-    uint32_t size = static_cast<uint32_t>(answer.size());
+    put(static_cast<uint32_t>(violations.size()));
+    for (const std::string& what : violations) put_text(what);
+    uint32_t size = static_cast<uint32_t>(output.size());
     std::fwrite(&size, sizeof size, 1, stdout);
-    std::fwrite(answer.data(), 1, answer.size(), stdout);
+    std::fwrite(output.data(), 1, output.size(), stdout);
     std::fflush(stdout);
   }
 }
