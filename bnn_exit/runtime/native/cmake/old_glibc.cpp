@@ -71,6 +71,8 @@ char __libc_single_threaded = 0;
 
 #ifdef DLFO_STRUCT_HAS_EH_DBASE
 namespace {
+using ProgramHeader = ElfW(Phdr);
+
 struct Search {
   std::uintptr_t address;
   dl_find_object* found;
@@ -78,10 +80,10 @@ struct Search {
 
 int look(dl_phdr_info* object, std::size_t, void* data) {
   const Search& search = *static_cast<Search*>(data);
-  const ElfW(Phdr)* frames = nullptr;
-  const ElfW(Phdr)* segment = nullptr;
+  const ProgramHeader* frames = nullptr;
+  const ProgramHeader* segment = nullptr;
   for (int i = 0; i < object->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& header = object->dlpi_phdr[i];
+    const ProgramHeader& header = object->dlpi_phdr[i];
     const std::uintptr_t start = object->dlpi_addr + header.p_vaddr;
     if (header.p_type == PT_GNU_EH_FRAME) frames = &header;
     if (header.p_type == PT_LOAD && search.address >= start && search.address - start < header.p_memsz)

@@ -8,6 +8,7 @@
 namespace bnn_exit {
 namespace {
 
+// clang-format off: assembler.
 // v0-v15: sums of bytes, four registers a pixel, two channels in each. v16-v19: weights of eight channels.
 // v20-v23: a word of each pixel, twice. v24-v31: results under way.
 #define BNN_FOUR(operation, to0, to1, to2, to3) \
@@ -37,6 +38,7 @@ namespace {
   "addp v" #a ".8h, v" #a ".8h, v" #b ".8h\n addp v" #c ".8h, v" #c ".8h, v" #d ".8h\n"                    \
   "addp v" #a ".8h, v" #a ".8h, v" #c ".8h\n"
 
+// clang-format on
 constexpr int kNeonFlush = 31;  // words whose counts of at most 8 fit a byte
 
 // Counts of 4 pixels x 8 channels over 1 to kNeonFlush words: weights [word][8], panel [word][4][2].
@@ -46,6 +48,7 @@ BNN_INLINE void neon_count(const std::uint64_t* weights, const std::uint64_t* pa
   register uint16x8_t c1 __asm__("v4");
   register uint16x8_t c2 __asm__("v8");
   register uint16x8_t c3 __asm__("v12");
+  // clang-format off
   __asm__(
       BNN_LOAD
       // The first word: its counts are the sums.
@@ -74,6 +77,7 @@ BNN_INLINE void neon_count(const std::uint64_t* weights, const std::uint64_t* pa
       :
       : "cc", "memory", "v1", "v2", "v3", "v5", "v6", "v7", "v9", "v10", "v11", "v13", "v14", "v15", "v16", "v17",
         "v18", "v19", "v20", "v21", "v22", "v23", "v24", "v25", "v26", "v27", "v28", "v29", "v30", "v31");
+  // clang-format on
   counts[0] = c0, counts[1] = c1, counts[2] = c2, counts[3] = c3;
 }
 

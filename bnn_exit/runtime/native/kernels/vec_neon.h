@@ -22,9 +22,9 @@ constexpr int kConvBlocks = 1;
 #define BNN_EACH(expression)              \
   F16 r;                                  \
   for (int i = 0; i < 4; ++i) r.q[i] = expression; \
-  return r;
-BNN_INLINE F16 load(const float* p) { BNN_EACH(vld1q_f32(p + 4 * i)) }
-BNN_INLINE F16 broadcast(float x) { BNN_EACH(vdupq_n_f32(x)) }
+  return r
+BNN_INLINE F16 load(const float* p) { BNN_EACH(vld1q_f32(p + 4 * i)); }
+BNN_INLINE F16 broadcast(float x) { BNN_EACH(vdupq_n_f32(x)); }
 BNN_INLINE F16 zero() { return broadcast(0.0f); }
 BNN_INLINE F16 load_n(const float* p, int n) {
   if (n >= kLanes) return load(p);
@@ -39,7 +39,7 @@ BNN_INLINE F16 repeated(const float* p) {
     const float32x4x2_t low = vzipq_f32(vld1q_f32(p), vld1q_f32(p)), high = vzipq_f32(vld1q_f32(p + 4), vld1q_f32(p + 4));
     return {{low.val[0], low.val[1], high.val[0], high.val[1]}};
   }
-  BNN_EACH(vld1q_dup_f32(p + 4 * i / kTimes))
+  BNN_EACH(vld1q_dup_f32(p + 4 * i / kTimes));
 }
 BNN_INLINE void store(float* p, F16 v) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.q[i]);
@@ -55,21 +55,21 @@ BNN_INLINE I16 load_ints(const std::int32_t* p) {
   for (int i = 0; i < 4; ++i) r.q[i] = vld1q_s32(p + 4 * i);
   return r;
 }
-BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(vaddq_f32(a.q[i], b.q[i])) }
-BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(vmulq_f32(a.q[i], b.q[i])) }
-BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i])) }
+BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(vaddq_f32(a.q[i], b.q[i])); }
+BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(vmulq_f32(a.q[i], b.q[i])); }
+BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(vfmaq_f32(c.q[i], a.q[i], b.q[i])); }
 // What is not outside stays as it is: NaN, and -0 at a bound of 0, which the processor's own maximum would change.
-BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(vbslq_f32(vcltq_f32(v.q[i], low.q[i]), low.q[i], v.q[i])) }
-BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vbslq_f32(vcgtq_f32(v.q[i], high.q[i]), high.q[i], v.q[i])) }
-BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(vmaxq_f32(a.q[i], b.q[i])) }  // NaN if either is
+BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(vbslq_f32(vcltq_f32(v.q[i], low.q[i]), low.q[i], v.q[i])); }
+BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(vbslq_f32(vcgtq_f32(v.q[i], high.q[i]), high.q[i], v.q[i])); }
+BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(vmaxq_f32(a.q[i], b.q[i])); }  // NaN if either is
 BNN_INLINE F16 prelu(F16 v, F16 slope) {
-  BNN_EACH(vbslq_f32(vcgezq_f32(v.q[i]), v.q[i], vmulq_f32(v.q[i], slope.q[i])))
+  BNN_EACH(vbslq_f32(vcgezq_f32(v.q[i]), v.q[i], vmulq_f32(v.q[i], slope.q[i])));
 }
-BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(vcvtq_f32_s32(counts.q[i])) }
+BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(vcvtq_f32_s32(counts.q[i])); }
 // float(clamp(2 * count, low, high))
 BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
   const int32x4_t l = vdupq_n_s32(low), h = vdupq_n_s32(high);
-  BNN_EACH(vcvtq_f32_s32(vminq_s32(vmaxq_s32(vaddq_s32(counts.q[i], counts.q[i]), l), h)))
+  BNN_EACH(vcvtq_f32_s32(vminq_s32(vmaxq_s32(vaddq_s32(counts.q[i], counts.q[i]), l), h)));
 }
 #undef BNN_EACH
 
@@ -78,8 +78,8 @@ BNN_INLINE unsigned lane_bits(const uint32x4_t (&truth)[4]) {
   const uint16x8_t low = vcombine_u16(vmovn_u32(truth[0]), vmovn_u32(truth[1]));
   const uint16x8_t high = vcombine_u16(vmovn_u32(truth[2]), vmovn_u32(truth[3]));
   const uint8x16_t octets = vandq_u8(vcombine_u8(vmovn_u16(low), vmovn_u16(high)), vld1q_u8(weights));
-  return static_cast<unsigned>(vaddv_u8(vget_low_u8(octets))) |
-         static_cast<unsigned>(vaddv_u8(vget_high_u8(octets))) << 8;
+  const unsigned first = vaddv_u8(vget_low_u8(octets)), last = vaddv_u8(vget_high_u8(octets));
+  return first | last << 8;
 }
 BNN_INLINE unsigned negative_bits(F16 v) {
   uint32x4_t truth[4];

@@ -58,16 +58,16 @@ BNN_INLINE F16 broadcast(float x) {
 #define BNN_EACH(expression)              \
   F16 r;                                  \
   for (int i = 0; i < 4; ++i) r.q[i] = expression; \
-  return r;
-BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(a.q[i] + b.q[i]) }
-BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(a.q[i] * b.q[i]) }
-BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(a.q[i] * b.q[i] + c.q[i]) }
-BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(v.q[i] < low.q[i] ? low.q[i] : v.q[i]) }  // NaN stays NaN
+  return r
+BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(a.q[i] + b.q[i]); }
+BNN_INLINE F16 mul(F16 a, F16 b) { BNN_EACH(a.q[i] * b.q[i]); }
+BNN_INLINE F16 multiply_add(F16 a, F16 b, F16 c) { BNN_EACH(a.q[i] * b.q[i] + c.q[i]); }
+BNN_INLINE F16 at_least(F16 v, F16 low) { BNN_EACH(v.q[i] < low.q[i] ? low.q[i] : v.q[i]); }  // NaN stays NaN
 // NaN if either is.
-BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(a.q[i] > b.q[i] || a.q[i] != a.q[i] ? a.q[i] : b.q[i]) }
-BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(v.q[i] > high.q[i] ? high.q[i] : v.q[i]) }
-BNN_INLINE F16 prelu(F16 v, F16 slope) { BNN_EACH(v.q[i] >= 0 ? v.q[i] : v.q[i] * slope.q[i]) }
-BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(__builtin_convertvector(counts.q[i], F4)) }
+BNN_INLINE F16 greatest(F16 a, F16 b) { BNN_EACH(a.q[i] > b.q[i] || a.q[i] != a.q[i] ? a.q[i] : b.q[i]); }
+BNN_INLINE F16 at_most(F16 v, F16 high) { BNN_EACH(v.q[i] > high.q[i] ? high.q[i] : v.q[i]); }
+BNN_INLINE F16 prelu(F16 v, F16 slope) { BNN_EACH(v.q[i] >= 0 ? v.q[i] : v.q[i] * slope.q[i]); }
+BNN_INLINE F16 as_float(I16 counts) { BNN_EACH(__builtin_convertvector(counts.q[i], F4)); }
 #undef BNN_EACH
 
 // float(clamp(2 * count, low, high))
@@ -84,8 +84,8 @@ BNN_INLINE F16 clamped_twice(I16 counts, std::int32_t low, std::int32_t high) {
 }
 
 BNN_INLINE unsigned lane_bits(I4 truth, int i) {
-  return (static_cast<unsigned>(truth[0] & 1) | static_cast<unsigned>(truth[1] & 2) |
-          static_cast<unsigned>(truth[2] & 4) | static_cast<unsigned>(truth[3] & 8)) << (4 * i);
+  const auto bits = static_cast<unsigned>((truth[0] & 1) | (truth[1] & 2) | (truth[2] & 4) | (truth[3] & 8));
+  return bits << (4 * i);
 }
 BNN_INLINE unsigned negative_bits(F16 v) {
   unsigned bits = 0;
