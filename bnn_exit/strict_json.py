@@ -1,6 +1,6 @@
 """JSON of which every reader makes the same: no name twice, no number that some cannot hold, no text that hides itself.
 
-`core/format/json.cpp` of the native library reads by the same rules; the tests run one corpus through both.
+`core/format/json_check.cpp` of the native library reads by the same rules; the tests run one corpus through both.
 """
 
 from __future__ import annotations

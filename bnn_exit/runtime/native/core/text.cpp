@@ -1,5 +1,7 @@
 #include "text.h"
 
+#include <algorithm>
+
 namespace bnn_exit {
 namespace {
 
@@ -47,6 +49,12 @@ bool is_utf8(const std::string& text) {
     if (next_character(at, end) == kNoCharacter) return false;
   }
   return true;
+}
+
+const std::string* find_repeated(std::vector<std::string>& texts) {
+  std::sort(texts.begin(), texts.end());
+  auto twice = std::adjacent_find(texts.begin(), texts.end());
+  return twice == texts.end() ? nullptr : &*twice;
 }
 
 void append_character(std::string& text, uint32_t character) {

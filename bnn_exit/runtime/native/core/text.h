@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace bnn_exit {
 
@@ -14,6 +15,9 @@ uint32_t next_character(const char*& at, const char* end);
 void append_character(std::string& text, uint32_t character);
 
 bool is_utf8(const std::string& text);
+
+// Sorts the texts; returns one that occurs twice, or nullptr.
+const std::string* find_repeated(std::vector<std::string>& texts);
 
 // Why a text may not hold a character, such as "a control character"; nullptr if it may.
 const char* refused_character(uint32_t character);

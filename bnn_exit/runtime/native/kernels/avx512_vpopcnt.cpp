@@ -7,15 +7,12 @@
 #include "vec_avx512.h"
 
 #include "binary_common.h"
+#include "pack_blocks.h"
 
 namespace bnn_exit {
 namespace {
 
 // [channel / 16][k][even channels 8, odd channels 8]: the counts of a pair join to one word of two 32-bit counts.
-std::size_t lane_bytes(int words, int channels) {
-  return sizeof(std::uint64_t) * words * static_cast<std::size_t>(padded_channels(channels));
-}
-
 template <bool kPrefixes, class Source>
 void lane_pack(const Source& source, int words, int channels, void* packed) {
   std::uint64_t* to = static_cast<std::uint64_t*>(packed);
@@ -54,7 +51,7 @@ struct ShortMicro {
   static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 1;
 
-  static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
+  static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
   // [channel / 16][k][lower halves 16, upper halves 16]
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
@@ -96,7 +93,7 @@ struct Micro {
   static constexpr int kCopies = 1;
   static constexpr int kFalls = 0x74;  // the truth table of S_1 ? !S_2 : S_0
 
-  static std::size_t group_bytes(int words, int channels) { return lane_bytes(words, channels); }
+  static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
     lane_pack<kPrefixes>(source, words, channels, packed);

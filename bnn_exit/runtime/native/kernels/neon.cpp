@@ -4,6 +4,7 @@
 
 #include "binary_common.h"
 #include "neon_count.h"
+#include "pack_blocks.h"
 
 namespace bnn_exit {
 namespace {
@@ -13,17 +14,10 @@ struct Micro {
   static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 2;  // both halves of a register compare the same word
 
-  // [channel / 8][k][8]
-  static std::size_t group_bytes(int words, int channels) {
-    return sizeof(std::uint64_t) * words * static_cast<std::size_t>(padded_channels(channels));
-  }
-
+  static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
-    std::uint64_t* to = static_cast<std::uint64_t*>(packed);
-    for (int channel = 0; channel < padded_channels(channels); channel += 8)
-      for (int k = 0; k < words; ++k)
-        for (int c = channel; c < channel + 8; ++c) *to++ = source(c, k);
+    pack_blocks<8>(source, words, channels, packed);
   }
 
   // Counts of eight channels, in 16 bits each.

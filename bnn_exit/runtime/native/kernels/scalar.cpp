@@ -5,6 +5,7 @@
 #include "vec_scalar.h"
 
 #include "binary_common.h"
+#include "pack_blocks.h"
 
 namespace bnn_exit {
 namespace {
@@ -14,17 +15,10 @@ struct Micro {
   static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 1;
 
-  // [channel / 4][k][4]
-  static std::size_t group_bytes(int words, int channels) {
-    return sizeof(std::uint64_t) * words * static_cast<std::size_t>(padded_channels(channels));
-  }
-
+  static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
   template <class Source>
   static void pack(const Source& source, int words, int channels, void* packed) {
-    std::uint64_t* to = static_cast<std::uint64_t*>(packed);
-    for (int channel = 0; channel < padded_channels(channels); channel += 4)
-      for (int k = 0; k < words; ++k)
-        for (int c = channel; c < channel + 4; ++c) *to++ = source(c, k);
+    pack_blocks<4>(source, words, channels, packed);
   }
 
   // Four channels of both pixels.

@@ -1,193 +1,12 @@
 #include "format/json.h"
 
-#include <algorithm>
-#include <cerrno>
-#include <cmath>
-#include <cstdlib>
-#include <vector>
-
 #include "error.h"
-#include "text.h"
+#include "format/json_check.h"
 
 namespace bnn_exit {
 namespace {
 
-constexpr size_t kMaxBytes = size_t{1} << 22, kMaxMembers = 1024;
-constexpr int kMaxDepth = 32, kMaxNumber = 64;
-
-bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
-bool is_in_number(char c) { return is_digit(c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'; }
-
-[[noreturn]] void fail() { damaged("its metadata are no JSON"); }
-
-// A number as it is written; the bytes are not terminated by NUL.
-std::string number_at(const char* at, const char* end) {
-  const char* after = at;
-  while (after != end && is_in_number(*after)) ++after;
-  return std::string(at, after);
-}
-
-bool is_integer_text(const std::string& digits) { return digits.find_first_of(".eE") == std::string::npos; }
-
-int64_t to_integer(const std::string& digits) {
-  errno = 0;
-  int64_t value = std::strtoll(digits.c_str(), nullptr, 10);
-  if (errno) damaged("the number %s in its metadata does not fit into 64 bits", digits.c_str());
-  return value;
-}
-
-double to_real(const std::string& digits) {
-  if (is_integer_text(digits)) return static_cast<double>(to_integer(digits));
-  double value = std::strtod(digits.c_str(), nullptr);
-  if (!std::isfinite(value)) damaged("the number %s in its metadata is too large", digits.c_str());
-  return value;
-}
-
-// Reads a document from its first to its last byte, and stores only the names of the objects that are open.
-class Checker {
- public:
-  Checker(const char* at, const char* end) : at_(at), end_(end) {}
-
-  void document() {
-    value(0);
-    skip();
-    if (at_ != end_) fail();
-  }
-
-  // The text whose opening quote is next.
-  std::string text() {
-    expect('"');
-    std::string out;
-    while (at_ != end_ && *at_ != '"') {
-      uint32_t character = *at_ == '\\' ? escaped() : next_character(at_, end_);
-      if (character == kNoCharacter) fail();
-      const char* refused = refused_character(character);
-      if (refused) damaged("a text in its metadata holds U+%04X, %s", static_cast<unsigned>(character), refused);
-      append_character(out, character);
-    }
-    expect('"');
-    return out;
-  }
-
- private:
-  void skip() {
-    while (at_ != end_ && is_space(*at_)) ++at_;
-  }
-
-  bool take(char expected) {
-    if (at_ == end_ || *at_ != expected) return false;
-    ++at_;
-    return true;
-  }
-
-  bool take_word(const char* word) {
-    size_t size = std::strlen(word);
-    if (static_cast<size_t>(end_ - at_) < size || std::memcmp(at_, word, size) != 0) return false;
-    at_ += size;
-    return true;
-  }
-
-  void expect(char expected) {
-    if (!take(expected)) fail();
-  }
-
-  void value(int depth) {
-    skip();
-    if (at_ == end_ || depth > kMaxDepth) fail();
-    if (*at_ == '{') {
-      object(depth);
-    } else if (take('[')) {
-      skip();
-      if (take(']')) return;
-      do {
-        value(depth + 1);
-        skip();
-      } while (take(','));
-      expect(']');
-    } else if (*at_ == '"') {
-      text();
-    } else if (!take_word("true") && !take_word("false") && !take_word("null")) {
-      number();
-    }
-  }
-
-  void object(int depth) {
-    expect('{');
-    skip();
-    if (take('}')) return;
-    std::vector<std::string> names;
-    do {
-      skip();
-      if (names.size() == kMaxMembers) damaged("an object in its metadata has more than %zu members", kMaxMembers);
-      names.push_back(text());
-      skip();
-      expect(':');
-      value(depth + 1);
-      skip();
-    } while (take(','));
-    expect('}');
-    std::sort(names.begin(), names.end());
-    auto twice = std::adjacent_find(names.begin(), names.end());
-    if (twice != names.end()) damaged("'%s' is twice in its metadata", twice->c_str());
-  }
-
-  void digits() {
-    if (at_ == end_ || !is_digit(*at_)) fail();
-    while (at_ != end_ && is_digit(*at_)) ++at_;
-  }
-
-  void number() {
-    const char* start = at_;
-    take('-');
-    if (!take('0')) digits();
-    if (take('.')) digits();
-    if (take('e') || take('E')) {
-      if (!take('+')) take('-');
-      digits();
-    }
-    if (at_ - start > kMaxNumber) damaged("a number in its metadata has more than %d characters", kMaxNumber);
-    to_real(std::string(start, at_));
-  }
-
-  uint32_t four_digits() {
-    uint32_t code = 0;
-    for (int i = 0; i < 4; ++i) {
-      if (at_ == end_) fail();
-      char c = *at_++;
-      uint32_t digit = is_digit(c) ? static_cast<uint32_t>(c - '0') : (c | 32) >= 'a' && (c | 32) <= 'f' ? static_cast<uint32_t>((c | 32) - 'a' + 10) : 16;
-      if (digit > 15) fail();
-      code = code << 4 | digit;
-    }
-    return code;
-  }
-
-  // The character after a backslash. An unpaired surrogate is returned as it is, and is refused by the caller.
-  uint32_t escaped() {
-    ++at_;
-    if (at_ == end_) fail();
-    char c = *at_++;
-    if (c == 'u') {
-      uint32_t code = four_digits();
-      const char* after = at_;
-      if (code >= 0xd800 && code < 0xdc00 && take_word("\\u")) {
-        uint32_t low = four_digits();
-        if (low >= 0xdc00 && low < 0xe000) return 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00);
-        at_ = after;
-      }
-      return code;
-    }
-    constexpr char kPlain[] = "\"\\/bfnrt", kMeant[] = "\"\\/\b\f\n\r\t";
-    const char* found = c ? std::strchr(kPlain, c) : nullptr;
-    if (!found) fail();
-    return static_cast<unsigned char>(kMeant[found - kPlain]);
-  }
-
-  const char* at_;
-  const char* end_;
-};
+constexpr size_t kMaxBytes = size_t{1} << 22;
 
 // The end of the text whose opening quote is at `at`, in a checked document.
 const char* end_of_text(const char* at) {
@@ -196,7 +15,7 @@ const char* end_of_text(const char* at) {
 }
 
 const char* skip_spaces(const char* at) {
-  while (is_space(*at)) ++at;
+  while (is_json_space(*at)) ++at;
   return at;
 }
 
@@ -206,7 +25,7 @@ const char* skip_spaces(const char* at) {
 
 Json::Json(Bytes document) : at_(reinterpret_cast<const char*>(document.data)), end_(at_ + document.size) {
   if (document.size > kMaxBytes) damaged("its metadata have %zu bytes, but may have %zu", document.size, kMaxBytes);
-  Checker(at_, end_).document();
+  check_json(at_, end_);
   at_ = skip_spaces(at_);
 }
 
@@ -222,13 +41,13 @@ Json::Kind Json::kind() const {
   return Kind::number;
 }
 
-std::string Json::text() const { return Checker(at_, end_).text(); }
+std::string Json::text() const { return json_text(at_, end_); }
 
-double Json::number() const { return to_real(number_at(at_, end_)); }
+double Json::number() const { return json_number(at_, end_); }
 
-bool Json::is_integer() const { return is_integer_text(number_at(at_, end_)); }
+bool Json::is_integer() const { return is_json_integer(at_, end_); }
 
-int64_t Json::integer() const { return to_integer(number_at(at_, end_)); }
+int64_t Json::integer() const { return json_integer(at_, end_); }
 
 size_t Json::size() const {
   size_t count = 0;

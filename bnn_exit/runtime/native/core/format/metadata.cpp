@@ -7,6 +7,7 @@
 #include "error.h"
 #include "format/json.h"
 #include "format/model.h"
+#include "text.h"
 
 namespace bnn_exit {
 namespace {
@@ -54,8 +55,7 @@ std::vector<std::string> read_labels(const Json& list) {
   labels.reserve(list.size());
   list.items([&](const Json& label) { labels.push_back(of_kind(label, "a label", Kind::text).text()); });
   std::vector<std::string> sorted = labels;
-  std::sort(sorted.begin(), sorted.end());
-  bool differ = std::adjacent_find(sorted.begin(), sorted.end()) == sorted.end();
+  bool differ = !find_repeated(sorted);
   if (labels.size() < 2 || sorted.front().empty() || !differ) damaged("the labels in its metadata must be at least two that are not empty and all differ");
   return labels;
 }

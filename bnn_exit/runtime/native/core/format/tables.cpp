@@ -1,7 +1,5 @@
 #include "format/tables.h"
 
-#include <algorithm>
-
 #include "error.h"
 #include "text.h"
 
@@ -35,9 +33,8 @@ uint64_t Buffer::follow(uint64_t position) const {
 }
 
 void require_different(std::vector<std::string> names, const char* what) {
-  std::sort(names.begin(), names.end());
-  auto twice = std::adjacent_find(names.begin(), names.end());
-  if (twice != names.end()) damaged("%s '%s' is there twice", what, twice->c_str());
+  const std::string* twice = find_repeated(names);
+  if (twice) damaged("%s '%s' is there twice", what, twice->c_str());
 }
 
 Table Buffer::root() { return Table(*this, follow(0)); }

@@ -133,7 +133,7 @@ void Network::check_result(Instance& instance) {
   for (int32_t output : op.outputs) {
     const TensorInfo& tensor = instance.graph->tensors[static_cast<size_t>(output)];
     const Value& value = *instance.values[static_cast<size_t>(output)];
-    if (value.type != tensor.type || (value.shape != tensor.shape && !tensor.dynamic)) {
+    if (!value.matches(tensor)) {
       damaged("an output of %s is %s %s, but must be %s %s", op.name.c_str(), name_of(value.type), to_text(value.shape).c_str(),
               name_of(tensor.type), to_text(tensor.shape).c_str());
     }

@@ -161,7 +161,7 @@ void Network::make_values(Instance& instance, const std::vector<Value*>& argumen
   for (size_t i = 0; i < arguments.size(); ++i) {
     size_t index = static_cast<size_t>(graph.inputs[i]);
     const TensorInfo& tensor = graph.tensors[index];
-    if (arguments[i]->type != tensor.type || (arguments[i]->shape != tensor.shape && !tensor.dynamic)) {
+    if (!arguments[i]->matches(tensor)) {
       damaged("an input of subgraph '%s' is %s %s, but must be %s %s", graph.name.c_str(), name_of(arguments[i]->type),
               to_text(arguments[i]->shape).c_str(), name_of(tensor.type), to_text(tensor.shape).c_str());
     }

@@ -133,10 +133,7 @@ bool Fusion::absorb_signs(Build& build) {
 
 bool Fusion::absorb_clamp(Build& build, float low, float high) {
   if (!fits(1) || build.in.size() != 1) return false;
-  Epilogue::Step item(StepKind::kClamp);
-  item.low = low;
-  item.high = high;
-  epilogue.steps.push_back(std::move(item));
+  epilogue.steps.push_back(Epilogue::Step::clamp(low, high));
   current = &build.result(Type::float32, current->shape);
   return true;
 }
@@ -148,30 +145,24 @@ bool Fusion::absorb_operand(Build& build, size_t side) {
   if (!operand_of(build.op.name, side, &operand) || other.type != Type::float32) return false;
   bool activates = build.op.name != "PRELU" && build.activates();
   if (!fits(activates ? 2 : 1)) return false;
-  Epilogue::Step item(operand.on_channels);
+  Epilogue::Step step(operand.on_channels);
   if (other.constant && (other.count() == 1 || other.count() == period) && other.count() > 0 && repeats(other.shape, current->shape)) {
     const float* from = other.as<const float>();
-    item.channels.resize(static_cast<size_t>(padded_channels(static_cast<int>(period))));
+    step.channels.resize(static_cast<size_t>(padded_channels(static_cast<int>(period))));
     for (int64_t i = 0; i < period; ++i) {
       float value = from[other.count() == 1 ? 0 : i];
-      item.channels[static_cast<size_t>(i)] = operand.negated ? -value : value;
+      step.channels[static_cast<size_t>(i)] = operand.negated ? -value : value;
     }
-    build.context.budget.count_bytes(item.channels.size() * sizeof(float));
+    build.context.budget.count_bytes(step.channels.size() * sizeof(float));
   } else if (operand.tensor_allowed && other.shape == current->shape) {
-    item.kind = operand.on_tensor;
-    item.tensor = &other;
+    step.kind = operand.on_tensor;
+    step.tensor = &other;
     reads.push_back(&other);
   } else {
     return false;
   }
-  float low = activates ? build.low() : 0, high = activates ? build.high() : 0;
-  epilogue.steps.push_back(std::move(item));
-  if (activates) {
-    Epilogue::Step clamp(StepKind::kClamp);
-    clamp.low = low;
-    clamp.high = high;
-    epilogue.steps.push_back(std::move(clamp));
-  }
+  epilogue.steps.push_back(std::move(step));
+  if (activates) epilogue.steps.push_back(Epilogue::Step::clamp(build.low(), build.high()));
   current = &build.result(Type::float32, current->shape);
   return true;
 }

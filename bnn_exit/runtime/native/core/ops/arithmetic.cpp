@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ops/broadcast.h"
+#include "ops/extremes.h"
 #include "ops/operators.h"
 
 namespace bnn_exit {
@@ -60,14 +61,6 @@ struct FloorDiv {
     T quotient = divide_whole(a, b);
     return b != -1 && a % b && (a < 0) != (b < 0) ? quotient - 1 : quotient;
   }
-};
-struct Maximum {
-  template <typename T>
-  T operator()(T a, T b) const { return a > b || a != a ? a : b; }
-};
-struct Minimum {
-  template <typename T>
-  T operator()(T a, T b) const { return a < b || a != a ? a : b; }
 };
 struct SquaredDifference {
   template <typename T>

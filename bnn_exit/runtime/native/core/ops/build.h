@@ -40,6 +40,12 @@ std::unique_ptr<Operation> make_operation(Function function) {
 struct Epilogue {
   struct Step {
     explicit Step(StepKind kind) : kind(kind) {}
+    static Step clamp(float low, float high) {
+      Step step(StepKind::kClamp);
+      step.low = low;
+      step.high = high;
+      return step;
+    }
 
     StepKind kind;
     Value* tensor = nullptr;      // of the tensor steps, of the shape of the result

@@ -83,10 +83,8 @@ std::vector<float> per_channel(const Build& build, size_t index, int64_t channel
 }
 
 void add_activation(const Build& build, Layer& layer) {
-  Epilogue::Step item(StepKind::kClamp);
-  item.low = build.low();
-  item.high = build.high();
-  if (build.activates()) layer.steps.push_back(std::move(item));
+  Epilogue::Step clamp = Epilogue::Step::clamp(build.low(), build.high());
+  if (build.activates()) layer.steps.push_back(std::move(clamp));
 }
 
 Scratch::Scratch(Build& build, size_t bytes, int parts)

@@ -3,6 +3,8 @@
 #include <cmath>
 
 #include "ops/broadcast.h"
+#include "ops/extremes.h"
+#include "ops/move.h"
 #include "ops/operators.h"
 
 namespace bnn_exit {
@@ -24,12 +26,7 @@ Axes axes_of(Build& build) {
   std::vector<bool> reduced(in.shape.size());
   for (int64_t number : build.constants(1)) reduced[build.axis(number, in.shape.size())] = true;
   Axes axes;
-  int64_t stride = 1;
-  std::vector<int64_t> strides(in.shape.size());
-  for (size_t axis = in.shape.size(); axis-- > 0;) {
-    strides[axis] = stride;
-    stride *= in.shape[axis];
-  }
+  const Shape strides = strides_of(in.shape);
   for (size_t axis = 0; axis < in.shape.size(); ++axis) {
     if (reduced[axis]) {
       axes.gone[axes.gone_rank] = in.shape[axis];
@@ -105,15 +102,6 @@ std::unique_ptr<Operation> extreme(Build& build) {
   }
 }
 
-struct Greater {
-  template <typename T>
-  T operator()(T a, T b) const { return a > b || a != a ? a : b; }
-};
-struct Smaller {
-  template <typename T>
-  T operator()(T a, T b) const { return a < b || a != a ? a : b; }
-};
-
 // Integers wrap around: their sums and products are unsigned.
 template <bool product>
 std::unique_ptr<Operation> total(Build& build) {
@@ -185,8 +173,8 @@ std::unique_ptr<Operation> batch_matmul(Build& build) {
 
 const std::vector<NamedBuilder>& reduction_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"MEAN", mean}, {"SUM", total<false>}, {"REDUCE_PROD", total<true>}, {"REDUCE_MAX", extreme<Greater>},
-      {"REDUCE_MIN", extreme<Smaller>}, {"REDUCE_ANY", truth<false>}, {"REDUCE_ALL", truth<true>},
+      {"MEAN", mean}, {"SUM", total<false>}, {"REDUCE_PROD", total<true>}, {"REDUCE_MAX", extreme<Maximum>},
+      {"REDUCE_MIN", extreme<Minimum>}, {"REDUCE_ANY", truth<false>}, {"REDUCE_ALL", truth<true>},
       {"BATCH_MATMUL", batch_matmul},
   };
   return list;

@@ -41,6 +41,9 @@ struct Value {
   // Copies values of a caller or a file, in which any byte but 0 is true.
   void assign(const void* values);
 
+  // Whether the file declares the tensor with this type and shape.
+  bool matches(const TensorInfo& tensor) const { return type == tensor.type && (shape == tensor.shape || tensor.dynamic); }
+
   void use_file_layout() { bits = nullptr, own_memory = false; }
 
   // Widens the border to what a reader needs. Only before the value has memory, which is laid out with its border.
