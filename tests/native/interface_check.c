@@ -16,12 +16,12 @@
 
 #include "bnn_exit.h"
 
-#define REQUIRE(condition)                                                       \
-  do {                                                                           \
-    if (!(condition)) {                                                          \
-      printf("line %d: not so: %s (%s)\n", __LINE__, #condition, error);         \
-      exit(1);                                                                   \
-    }                                                                            \
+#define REQUIRE(condition)                                               \
+  do {                                                                   \
+    if (!(condition)) {                                                  \
+      printf("line %d: not so: %s (%s)\n", __LINE__, #condition, error); \
+      exit(1);                                                           \
+    }                                                                    \
   } while (0)
 
 static char error[512];
@@ -57,7 +57,8 @@ static void in_locale(const char* name) {
   REQUIRE(!strcmp(text, "1,5"));
   made = classifier(1);
   clip = calloc(bnn_exit_clip_samples(made), sizeof *clip);
-  REQUIRE(bnn_exit_classify(made, clip, bnn_exit_clip_samples(made), "fast", NULL, &answer, error, sizeof error) == BNN_EXIT_OK);
+  REQUIRE(bnn_exit_classify(made, clip, bnn_exit_clip_samples(made), "fast", NULL, &answer, error, sizeof error) ==
+          BNN_EXIT_OK);
   REQUIRE(answer.exit_index == 0);
   REQUIRE(bnn_exit_front_end_new(&features, &front_end, error, sizeof error) == BNN_EXIT_ARGUMENT);
   REQUIRE(strstr(error, "from 0.5 to 0.25 Hz"));
@@ -157,7 +158,8 @@ static void require_child(pid_t child) {
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
   if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-    printf("the child ended with status %x (%s)\n", (unsigned)status, WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "it hung" : "");
+    printf("the child ended with status %x (%s)\n", (unsigned)status,
+           WIFSIGNALED(status) && WTERMSIG(status) == SIGALRM ? "it hung" : "");
     exit(1);
   }
 }

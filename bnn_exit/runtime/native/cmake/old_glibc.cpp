@@ -1,8 +1,8 @@
 // Lets a library that was linked on a new system run on systems of the last ten years.
 //
 // The linker binds each function to its newest version in the glibc of the building machine. The functions below
-// have a newest version that old systems lack: they are bound to the first version, which gives the same results. A function that
-// old systems lack altogether, and that only the C++ support library needs, is defined here.
+// have a newest version that old systems lack: they are bound to the first version, which gives the same results. A
+// function that old systems lack altogether, and that only the C++ support library needs, is defined here.
 // cmake/old_glibc.cmake names the wrapped functions to the linker; .ci/build_wheel.py reads from the finished library
 // which glibc it really needs.
 #ifndef _GNU_SOURCE

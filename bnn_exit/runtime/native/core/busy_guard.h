@@ -9,8 +9,8 @@
 
 namespace bnn_exit {
 
-// 0, or the generation of the process whose thread holds the flag. A forked child may inherit a flag that a thread of its parent
-// holds. Nothing in the child could release it, so it counts as free.
+// 0, or the generation of the process whose thread holds the flag. A forked child may inherit a flag that a thread of
+// its parent holds. Nothing in the child could release it, so it counts as free.
 class BusyFlag {
  public:
   bool acquire() {
@@ -26,7 +26,8 @@ class BusyFlag {
   std::atomic<uint32_t> holder_{0};
 };
 
-// Holds a flag for as long as it lives. Raises Error if another thread holds it, before anything of the object is touched.
+// Holds a flag for as long as it lives. Raises Error if another thread holds it, before anything of the object is
+// touched.
 class BusyGuard {
  public:
   BusyGuard(BusyFlag& flag, const char* of) : flag_(flag) {

@@ -10,8 +10,8 @@ namespace bnn_exit {
 
 inline const locale_t kPlainLocale = newlocale(LC_ALL_MASK, "C", nullptr);
 
-// Sets the locale "C" for this thread while it lives: in others, strtod and printf may use a decimal comma. Every function of the
-// C interface that may read or format numbers holds one, so that nothing inside depends on the locale.
+// Sets the locale "C" for this thread while it lives: in others, strtod and printf may use a decimal comma. Every
+// function of the C interface that may read or format numbers holds one, so that nothing inside depends on the locale.
 class CLocale {
  public:
   CLocale() : before_(uselocale(kPlainLocale)) {}

@@ -1,5 +1,5 @@
-// The generation of this process, for state that must not outlive a fork. A call of getpid() would take a tenth of the smallest
-// network's time.
+// The generation of this process, for state that must not outlive a fork. A call of getpid() would take a tenth of the
+// smallest network's time.
 #pragma once
 
 #include <pthread.h>
@@ -8,8 +8,8 @@
 
 namespace bnn_exit {
 
-// 1 + the number of forks between the process that loaded the library and this one, so a child differs from all its ancestors.
-// Only a child writes it, while it has one thread.
+// 1 + the number of forks between the process that loaded the library and this one, so a child differs from all its
+// ancestors. Only a child writes it, while it has one thread.
 inline uint32_t generation = 1;
 
 inline const int kForksAreCounted = pthread_atfork(nullptr, nullptr, [] { ++generation; });

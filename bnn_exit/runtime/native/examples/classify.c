@@ -85,8 +85,8 @@ static int only_chunks(const unsigned char* data, size_t size, size_t at) {
   return reached == size || reached + 1 == size;
 }
 
-/* Bytes of samples in the data chunk, which recorders that were switched off or write into a pipe often announce wrongly:
- * not at all, or with the header counted in. 0 if there are none, or if the file was cut. */
+/* Bytes of samples in the data chunk, which recorders that were switched off or write into a pipe often announce
+ * wrongly: not at all, or with the header counted in. 0 if there are none, or if the file was cut. */
 static size_t data_size(const unsigned char* data, size_t size, chunk samples) {
   size_t present = size - samples.start;
   if (samples.size == 0) return only_chunks(data, size, samples.start) ? 0 : present;
@@ -128,14 +128,16 @@ static float* read_wav(const unsigned char* data, size_t size, int rate, size_t*
     }
   }
   if (!each.name || memcmp(each.name, "data", 4) || !channels) {
-    snprintf(why, why_size, "this is not a whole wav file: it has no %s chunk%s", channels ? "data" : "fmt", channels ? "" : " before data");
+    snprintf(why, why_size, "this is not a whole wav file: it has no %s chunk%s", channels ? "data" : "fmt",
+             channels ? "" : " before data");
     return NULL;
   }
   bytes = data_size(data, size, each);
   *samples = bytes / (2 * channels);
   if (!*samples) {
     if (each.size > size - each.start) {
-      snprintf(why, why_size, "it was cut: its header promises %lu bytes of samples, but %lu follow", (unsigned long)each.size, (unsigned long)(size - each.start));
+      snprintf(why, why_size, "it was cut: its header promises %lu bytes of samples, but %lu follow",
+               (unsigned long)each.size, (unsigned long)(size - each.start));
     } else {
       snprintf(why, why_size, "it holds no samples");
     }
@@ -180,10 +182,12 @@ int main(int count, char** arguments) {
   waveform = file ? read_wav(file, size, bnn_exit_sample_rate_hz(classifier), &samples, why, sizeof why) : NULL;
   if (!waveform) {
     status = fail(arguments[2], file ? why : "cannot be read");
-  } else if (bnn_exit_classify(classifier, waveform, samples, point, NULL, &answer, error, sizeof error) != BNN_EXIT_OK) {
+  } else if (bnn_exit_classify(classifier, waveform, samples, point, NULL, &answer, error, sizeof error) !=
+             BNN_EXIT_OK) {
     status = fail(arguments[2], error);
   } else {
-    printf("%s (exit %d of %d, score %.4f)\n", answer.label, answer.exit_index, bnn_exit_exit_count(classifier), answer.score);
+    printf("%s (exit %d of %d, score %.4f)\n", answer.label, answer.exit_index, bnn_exit_exit_count(classifier),
+           answer.score);
     for (i = 0; i < bnn_exit_label_count(classifier); ++i) {
       printf("%.6f %s\n", answer.probabilities[i], bnn_exit_label(classifier, i));
     }

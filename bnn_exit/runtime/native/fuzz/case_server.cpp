@@ -1,12 +1,12 @@
 // Runs cases in the library for a judge: reads them from the standard input, writes results to the standard output.
 // The other end is tests/fuzzing/case_server.py. All numbers are in the machine's own byte order.
 //
-// A case: file, max_bytes and max_operations (u64), instruction sets (text; "" for all), threads, flags, then rounds of inputs.
-// Its result: for each instruction set the status and text of loading, nanoseconds, peak memory and, if it loaded, sizes, ports
-// and rounds; then status and text of the classifier, and violations of the interface's contract.
+// A case: file, max_bytes and max_operations (u64), instruction sets (text; "" for all), threads, flags, then rounds of
+// inputs. Its result: for each instruction set the status and text of loading, nanoseconds, peak memory and, if it
+// loaded, sizes, ports and rounds; then status and text of the classifier, and violations of the interface's contract.
 //
-// Output buffers start as 0xff, each round gets buffers of exactly the specified size, and the first round is repeated at the end:
-// state that survives from one inference to the next shows there.
+// Output buffers start as 0xff, each round gets buffers of exactly the specified size, and the first round is repeated
+// at the end: state that survives from one inference to the next shows there.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -106,7 +106,9 @@ Case read_case() {
 std::string output;
 
 template <typename T>
-void put(T value) { output.append(reinterpret_cast<const char*>(&value), sizeof value); }
+void put(T value) {
+  output.append(reinterpret_cast<const char*>(&value), sizeof value);
+}
 
 void put_bytes(const void* data, size_t size) {
   put(static_cast<uint32_t>(size));
@@ -122,7 +124,8 @@ std::atomic<uint64_t> in_use, most_in_use;
 void count_more(const volatile void* address, size_t) {
   uint64_t now = in_use += __sanitizer_get_allocated_size(address);
   uint64_t most = most_in_use;
-  while (now > most && !most_in_use.compare_exchange_weak(most, now)) {}
+  while (now > most && !most_in_use.compare_exchange_weak(most, now)) {
+  }
 }
 void count_less(const volatile void* address) {
   if (address) in_use -= __sanitizer_get_allocated_size(address);
@@ -159,7 +162,8 @@ bool fits(const bnn_exit_network* network, const std::vector<Bytes>& inputs) {
   if (inputs.size() != static_cast<size_t>(bnn_exit_input_count(network))) return false;
   bnn_exit_tensor tensor;
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (bnn_exit_input(network, static_cast<int32_t>(i), &tensor) != BNN_EXIT_OK || tensor.bytes != inputs[i].size()) return false;
+    if (bnn_exit_input(network, static_cast<int32_t>(i), &tensor) != BNN_EXIT_OK || tensor.bytes != inputs[i].size())
+      return false;
   }
   return true;
 }
@@ -257,7 +261,8 @@ void try_file(const Case& given, const std::string& isa) {
   bnn_exit_network* network = nullptr;
   Peak peak;
   uint64_t begin = now_ns();
-  bnn_exit_status status = bnn_exit_load(copy, given.file.size(), &given.settings, &network, message.text, sizeof message.text);
+  bnn_exit_status status =
+      bnn_exit_load(copy, given.file.size(), &given.settings, &network, message.text, sizeof message.text);
   uint64_t ns = now_ns() - begin, memory = peak.bytes();
   delete[] copy;
   message.check(status);
@@ -279,7 +284,8 @@ void try_file(const Case& given, const std::string& isa) {
   put(static_cast<uint32_t>(runs ? given.rounds.size() : 0));
   std::vector<Result> results;
   for (size_t i = 0; runs && i < given.rounds.size(); ++i) {
-    if (given.settings.threads > 1) std::this_thread::sleep_for(std::chrono::microseconds(300));  // its threads fall asleep
+    if (given.settings.threads > 1)
+      std::this_thread::sleep_for(std::chrono::microseconds(300));  // its threads fall asleep
     results.push_back(infer(network, given.rounds[i]));
     const Result& result = results.back();
     put(static_cast<int32_t>(result.status));
@@ -288,7 +294,9 @@ void try_file(const Case& given, const std::string& isa) {
     for (const Bytes& output : result.outputs) put_bytes(output.data(), output.size());
   }
   if (!results.empty()) {
-    if (results.size() > 1) require(infer(network, given.rounds[0]) == results[0], "the first inputs again give something else (" + isa + ")");
+    if (results.size() > 1)
+      require(infer(network, given.rounds[0]) == results[0],
+              "the first inputs again give something else (" + isa + ")");
     if (given.flags & kTwoThreads) try_two_threads(network, given, results[0]);
     if (given.flags & kFork) try_fork(network, given, results[0]);
   }
@@ -307,16 +315,20 @@ void try_misuse(const Case& given) {
   const bnn_exit_settings many = {0, 0, 300}, negative = {0, 0, -1};
   bnn_exit_network* network = nullptr;
   for (const bnn_exit_settings* settings : {&many, &negative}) {
-    bnn_exit_status status = bnn_exit_load(given.file.data(), given.file.size(), settings, &network, message.text, sizeof message.text);
+    bnn_exit_status status =
+        bnn_exit_load(given.file.data(), given.file.size(), settings, &network, message.text, sizeof message.text);
     message.check(status);
     require(status == BNN_EXIT_ARGUMENT && !network, "an invalid number of threads");
   }
   require(bnn_exit_load(nullptr, 1, nullptr, &network, message.text, 5) == BNN_EXIT_ARGUMENT, "no file");
   require(std::strlen(message.text) == 4, "a text is not cut to its buffer");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "no pointer for a network");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT,
+          "no pointer for a network");
   setenv("BNN_EXIT_ISA", "none", 1);
   require(*bnn_exit_isa() == 0, "an instruction set that is not there");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) == BNN_EXIT_ARGUMENT, "loaded with an unknown instruction set");
+  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) ==
+              BNN_EXIT_ARGUMENT,
+          "loaded with an unknown instruction set");
   unsetenv("BNN_EXIT_ISA");
   require(*bnn_exit_isa() != 0 && *bnn_exit_version() != 0, "no name");
   if (bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &network, nullptr, 0) == BNN_EXIT_OK) {
@@ -324,9 +336,11 @@ void try_misuse(const Case& given) {
     const void* data;
     size_t size;
     require(bnn_exit_input(network, -1, &tensor) == BNN_EXIT_ARGUMENT, "input -1");
-    require(bnn_exit_output(network, bnn_exit_output_count(network), &tensor) == BNN_EXIT_ARGUMENT, "one output too many");
+    require(bnn_exit_output(network, bnn_exit_output_count(network), &tensor) == BNN_EXIT_ARGUMENT,
+            "one output too many");
     require(bnn_exit_metadata(network, nullptr, &data, &size) == BNN_EXIT_ARGUMENT, "metadata without a name");
-    require(bnn_exit_metadata(network, "none", &data, &size) == BNN_EXIT_OK && !data && !size, "metadata that are not there");
+    require(bnn_exit_metadata(network, "none", &data, &size) == BNN_EXIT_OK && !data && !size,
+            "metadata that are not there");
     require(bnn_exit_run(network, nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "a run without inputs");
   }
   bnn_exit_free(network);
@@ -337,8 +351,9 @@ void try_misuse(const Case& given) {
   bnn_exit_log_mel(front_end, waveform.data(), waveform.size(), log_mel.data());
   require(bnn_exit_frames(front_end, 399) == 0, "frames of less than a window");
   bnn_exit_front_end_free(front_end);
-  for (int32_t bnn_exit_features::*field : {&bnn_exit_features::sample_rate_hz, &bnn_exit_features::window_samples, &bnn_exit_features::hop_samples,
-                                            &bnn_exit_features::fft_size, &bnn_exit_features::num_mels}) {
+  for (int32_t bnn_exit_features::* field :
+       {&bnn_exit_features::sample_rate_hz, &bnn_exit_features::window_samples, &bnn_exit_features::hop_samples,
+        &bnn_exit_features::fft_size, &bnn_exit_features::num_mels}) {
     bnn_exit_features odd = features;
     odd.*field = -1;
     message.check(bnn_exit_front_end_new(&odd, &front_end, message.text, sizeof message.text));

@@ -12,7 +12,8 @@ void Message::check(bnn_exit_status status) const {
 Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_settings& settings) {
   bnn_exit_classifier* classifier = nullptr;
   Message message;
-  const bnn_exit_status loaded = bnn_exit_classifier_new(file, size, &settings, &classifier, message.text, sizeof message.text);
+  const bnn_exit_status loaded =
+      bnn_exit_classifier_new(file, size, &settings, &classifier, message.text, sizeof message.text);
   message.check(loaded);
   require((loaded == BNN_EXIT_OK) == (classifier != nullptr), "a classifier and an error, or neither");
   if (!classifier) return {loaded, message.text};
@@ -24,8 +25,8 @@ Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_setting
     for (size_t i = 0; i < samples; ++i) waveform[i] = static_cast<float>(i % 7) * 0.1f - 0.3f;
     bnn_exit_answer found = {};
     const char* point = samples == clip ? "balanced" : nullptr;
-    bnn_exit_status status = bnn_exit_classify(classifier, waveform.data(), samples, point, thresholds.data(), &found, message.text,
-                                               sizeof message.text);
+    bnn_exit_status status = bnn_exit_classify(classifier, waveform.data(), samples, point, thresholds.data(), &found,
+                                               message.text, sizeof message.text);
     message.check(status);
     if (status != BNN_EXIT_OK) continue;
     require(found.exit_index >= 0 && found.exit_index < bnn_exit_exit_count(classifier), "an exit that does not exist");

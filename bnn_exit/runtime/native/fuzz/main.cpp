@@ -45,7 +45,8 @@ void run(const Bytes& bytes, size_t size) {
 
 // One to five changes: a bit, a byte, a word that is likely to matter, or a word from elsewhere in the file.
 void mutate(std::mt19937_64& random, Bytes* bytes) {
-  static const uint32_t words[] = {0, 1, 2, 3, 4, 7, 8, 31, 64, 255, 256, 65535, 65536, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff};
+  static const uint32_t words[] = {0,   1,   2,     3,     4,        7,          8,          31,        64,
+                                   255, 256, 65535, 65536, 1u << 24, 0x7fffffff, 0x80000000, 0xffffffff};
   auto below = [&](size_t count) { return static_cast<size_t>(random() % count); };
   for (size_t changes = 1 + below(5); changes && bytes->size() >= 8; --changes) {
     size_t place = below(bytes->size()), word = below(bytes->size() / 4) * 4;
@@ -61,7 +62,8 @@ void mutate(std::mt19937_64& random, Bytes* bytes) {
 }  // namespace
 
 int main(int count, char** arguments) {
-  bool truncate = count > 1 && !std::strcmp(arguments[1], "--truncate"), change = count > 3 && !std::strcmp(arguments[1], "--mutate");
+  bool truncate = count > 1 && !std::strcmp(arguments[1], "--truncate"),
+       change = count > 3 && !std::strcmp(arguments[1], "--mutate");
   std::vector<Bytes> files;
   for (int i = truncate ? 2 : change ? 4 : 1; i < count; ++i) files.push_back(read(arguments[i]));
   if (files.empty()) {

@@ -71,13 +71,15 @@ void run_network(const uint8_t* data, size_t size) {
   std::vector<void*> to(outputs.size() + 1);
   bnn_exit_tensor tensor;
   for (size_t i = 0; i < outputs.size(); ++i) {
-    require(bnn_exit_output(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "an output without a description");
+    require(bnn_exit_output(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK,
+            "an output without a description");
     outputs[i].resize(tensor.bytes);
     to[i] = outputs[i].data();
   }
   for (int round = 0; round < 3; ++round) {
     for (size_t i = 0; i < inputs.size(); ++i) {
-      require(bnn_exit_input(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK, "an input without a description");
+      require(bnn_exit_input(network, static_cast<int32_t>(i), &tensor) == BNN_EXIT_OK,
+              "an input without a description");
       fill(tensor, round, &inputs[i]);
       from[i] = inputs[i].data();
     }
@@ -100,7 +102,8 @@ void run_front_end(const uint8_t* data, size_t size) {
   std::vector<float> waveform(kSamples, 0.25f);
   size_t frames = bnn_exit_frames(front_end, kSamples);
   size_t rows = frames < 9 ? frames : 9;
-  size_t samples = rows ? static_cast<size_t>(features.window_samples) + (rows - 1) * static_cast<size_t>(features.hop_samples) : 0;
+  size_t samples =
+      rows ? static_cast<size_t>(features.window_samples) + (rows - 1) * static_cast<size_t>(features.hop_samples) : 0;
   waveform.resize(samples);
   std::vector<float> log_mel(rows * static_cast<size_t>(features.num_mels));
   bnn_exit_log_mel(front_end, waveform.data(), samples, log_mel.data());
@@ -120,7 +123,8 @@ struct Base {
     std::fclose(stream);
     bnn_exit_network* network = nullptr;
     const void* found = nullptr;
-    require(bnn_exit_load(file.data(), file.size(), nullptr, &network, nullptr, 0) == BNN_EXIT_OK, "the base file is not valid");
+    require(bnn_exit_load(file.data(), file.size(), nullptr, &network, nullptr, 0) == BNN_EXIT_OK,
+            "the base file is not valid");
     bnn_exit_metadata(network, "bnn_exit", &found, &size);
     auto* at = static_cast<uint8_t*>(memmem(file.data(), file.size(), found, size));
     require(at != nullptr, "the base file has no metadata");

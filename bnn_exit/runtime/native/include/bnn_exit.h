@@ -1,16 +1,17 @@
 /* bnn_exit: runs a model.tflite of binary and float layers, stopping at the first exit that is confident enough.
  *
- * Ownership. Pointers that a function returns (names, shapes, metadata) belong to the network or classifier and are valid as
- * long as it lives. Bytes given to a function are copied if they are needed later; nothing is kept.
+ * Ownership. Pointers that a function returns (names, shapes, metadata) belong to the network or classifier and are
+ * valid as long as it lives. Bytes given to a function are copied if they are needed later; nothing is kept.
  *
  * Threads. Different networks, front ends and classifiers may be used in different threads at once, and loading is safe
  * from any thread. One of them runs in one thread at a time: while bnn_exit_run, bnn_exit_log_mel or bnn_exit_classify
- * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. The description of an
- * object (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. Free an object only when
- * no thread uses it any more.
+ * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. The description of
+ * an object (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. Free an object
+ * only when no thread uses it any more.
  *
- * Forks. A network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on one.
- * The child may use and free every object that the parent had, even one that another thread of the parent was just running.
+ * Forks. A network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on
+ * one. The child may use and free every object that the parent had, even one that another thread of the parent was just
+ * running.
  *
  * Errors. Functions return BNN_EXIT_OK or an error; `error`, if not NULL, receives one line of text, cut to
  * `error_size` bytes with the final NUL. No function prints, exits, or throws. After an error in a run the network may
@@ -45,8 +46,8 @@ typedef enum bnn_exit_status {
 } bnn_exit_status;
 
 /* How a file is loaded: its limits, and the number of threads. A field of 0 means the default.
- * Loading may take max_operations steps, too. With subnormal numbers (below 1.2e-38) many processors take some five times
- * as long for a step. */
+ * Loading may take max_operations steps, too. With subnormal numbers (below 1.2e-38) many processors take some five
+ * times as long for a step. */
 typedef struct bnn_exit_settings {
   uint64_t max_bytes;      /* memory of a network, its description included, beside the file itself; default 256 MiB */
   uint64_t max_operations; /* elementary steps of one run; default 2^35, some ten seconds */
@@ -62,7 +63,7 @@ typedef struct bnn_exit_tensor {
   const char* type;     /* "float32", "int32", ... */
   const int64_t* shape; /* `rank` sizes */
   int32_t rank;
-  size_t bytes;         /* of its values */
+  size_t bytes; /* of its values */
 } bnn_exit_tensor;
 
 /* Version of this interface, "major.minor.patch". */
@@ -142,7 +143,7 @@ BNN_EXIT_API bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, con
 typedef struct bnn_exit_classifier bnn_exit_classifier;
 
 typedef struct bnn_exit_answer {
-  const char* label;          /* of the most probable class */
+  const char* label; /* of the most probable class */
   int32_t label_index;
   int32_t exit_index;         /* the exit that was taken, 0-based */
   float score;                /* the exit's uncertainty, which is compared with its threshold */
@@ -159,9 +160,9 @@ BNN_EXIT_API int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier);
 BNN_EXIT_API int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier);
 BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier);
 
-/* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps its
- * centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for each
- * exit but the last; 0 turns an exit off, 1000 makes it always taken. */
+/* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps
+ * its centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for
+ * each exit but the last; 0 turns an exit off, 1000 makes it always taken. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_answer* answer, char* error, size_t error_size);

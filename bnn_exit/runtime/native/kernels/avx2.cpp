@@ -67,10 +67,14 @@ struct Micro {
       const int blocks = channels - channel < 64 ? (channels - channel + 15) / 16 : kMaxBlocks;
       __m256i total[kMaxTiles][kMaxBlocks][kPixels];
       std::memset(total, 0, sizeof total[0] * static_cast<std::size_t>(tiles));
-      if (blocks == 4) count_all<4>(w, words, panels, tiles, total);
-      else if (blocks == 3) count_all<3>(w, words, panels, tiles, total);
-      else if (blocks == 2) count_all<2>(w, words, panels, tiles, total);
-      else count_all<1>(w, words, panels, tiles, total);
+      if (blocks == 4)
+        count_all<4>(w, words, panels, tiles, total);
+      else if (blocks == 3)
+        count_all<3>(w, words, panels, tiles, total);
+      else if (blocks == 2)
+        count_all<2>(w, words, panels, tiles, total);
+      else
+        count_all<1>(w, words, panels, tiles, total);
       for (int tile = 0; tile < tiles; ++tile) {
         for (int b = 0; b < blocks; ++b) {
           I16 counts[kPixels];

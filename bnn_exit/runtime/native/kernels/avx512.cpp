@@ -74,8 +74,10 @@ struct Micro {
       const int rest = channels - channel;
       __m512i total[kMaxTiles][kMaxBlocks][kPixels];
       std::memset(total, 0, sizeof total[0] * static_cast<std::size_t>(tiles));
-      if (rest > 32) count_all<2>(w, words, panels, tiles, total);
-      else count_all<1>(w, words, panels, tiles, total);
+      if (rest > 32)
+        count_all<2>(w, words, panels, tiles, total);
+      else
+        count_all<1>(w, words, panels, tiles, total);
       for (int tile = 0; tile < tiles; ++tile) {
         for (int b = 0; 16 * b < rest && b < 2 * kMaxBlocks; ++b) {
           I16 counts[kPixels];

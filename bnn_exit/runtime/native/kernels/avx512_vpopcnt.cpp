@@ -44,8 +44,8 @@ BNN_INLINE void lane_run(const void* weights, int words, int channels, const std
 
 BNN_INLINE __m512i joined(__m512i even, __m512i odd) { return _mm512_or_si512(even, _mm512_slli_epi64(odd, 32)); }
 
-// The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels. Words
-// are halved, so that a lane of 32 bits is one channel and nothing is left to be joined.
+// The plain way, for few words, where the ends of the other would cost more than it saves: 8 pixels x 16 channels.
+// Words are halved, so that a lane of 32 bits is one channel and nothing is left to be joined.
 struct ShortMicro {
   static constexpr int kPixels = 8;
   static constexpr bool kPrefixes = false;

@@ -136,8 +136,8 @@ void pack_any(const BinaryConvShape& s, const std::int32_t* filters, std::uint64
 int count_any(const BinaryConv& layer, const BinarySizes& z, std::ptrdiff_t y, std::ptrdiff_t x, int channel) {
   const BinaryConvShape& s = layer.shape;
   const AnyGroups g(z, channel / z.group_out);
-  const std::uint64_t* weights = static_cast<const std::uint64_t*>(layer.weights) +
-                                 static_cast<std::ptrdiff_t>(channel) * z.taps * g.span;
+  const std::uint64_t* weights =
+      static_cast<const std::uint64_t*>(layer.weights) + static_cast<std::ptrdiff_t>(channel) * z.taps * g.span;
   const int last = z.words - g.first_word;  // the span may reach beyond the pixel, where the mask is 0
   int count = 0;
   for (int i = 0; i < s.kernel_h; ++i) {

@@ -49,11 +49,10 @@ BNN_INLINE void store_bits(const Tile<kPixels>& tile, int channel, int channels,
 // Whole: all pixels and all sixteen channels exist.
 template <bool kWhole, int kPixels>
 BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
-                            int channels) {
+                                    int channels) {
   const int lanes = kWhole || channels - channel >= kLanes ? kLanes : channels - channel;
   const auto each = [&](auto change) __attribute__((always_inline)) {
-    BNN_UNROLL for (int p = 0; p < kPixels; ++p)
-      if (kWhole || p < tile.count) change(p);
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) if (kWhole || p < tile.count) change(p);
   };
   for (int s = 0; s < output.step_count; ++s) {
     const Step& step = output.steps[s];
@@ -97,8 +96,10 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
     float* values = output.values + tile.first * output.pitch + channel;
     each([&](int p) __attribute__((always_inline)) {
       float* pixel = values + static_cast<std::ptrdiff_t>(p) * output.pitch;
-      if (kWhole) store(pixel, v[p]);
-      else store_n(pixel, v[p], lanes);
+      if (kWhole)
+        store(pixel, v[p]);
+      else
+        store_n(pixel, v[p], lanes);
     });
   }
   if (output.bits) {
@@ -109,7 +110,8 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
 }
 
 template <int kPixels>
-BNN_INLINE void apply_epilogue(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel, int channels) {
+BNN_INLINE void apply_epilogue(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
+                               int channels) {
   if (tile.count == kPixels && channels - channel >= kLanes)
     apply_epilogue_tile<true>(output, tile, v, channel, channels);
   else
@@ -119,7 +121,7 @@ BNN_INLINE void apply_epilogue(const Output& output, const Tile<kPixels>& tile, 
 // Counts of a binary convolution: thresholds, or a float result.
 template <int kPixels>
 BNN_INLINE void apply_count_epilogue(const BinaryConv& layer, const Tile<kPixels>& tile, const I16 (&counts)[kPixels],
-                              int channel) {
+                                     int channel) {
   const int channels = layer.shape.out_channels;
   if (layer.thresholds) {
     const I16 thresholds = load_ints(layer.thresholds + channel);
@@ -137,8 +139,8 @@ BNN_INLINE void apply_count_epilogue(const BinaryConv& layer, const Tile<kPixels
     const F16 twice = add(scale, scale);  // the same product to the last bit, and one step less
     BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] = add(mul(as_float(counts[p]), twice), shift);
   } else {
-    BNN_UNROLL for (int p = 0; p < kPixels; ++p)
-      v[p] = add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] =
+        add(mul(clamped_twice(counts[p], layer.clamp_low, layer.clamp_high), scale), shift);
   }
   apply_epilogue(layer.output, tile, v, channel, channels);
 }

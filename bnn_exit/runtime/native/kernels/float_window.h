@@ -30,8 +30,8 @@ void depthwise_pack(const ConvShape& s, const float* filters, float* packed) {
       packed[tap * padded + c] = c < s.out_channels ? filters[tap * s.out_channels + c] : 0.0f;
 }
 
-// Loads the inputs of a pixel for the block of output channels from `channel` on, if every input channel has kTimes outputs.
-// Blocks of kTimes 1 may have an end; those of 2, 4, 8 and 16 are whole; kTimes 0 is any `times`.
+// Loads the inputs of a pixel for the block of output channels from `channel` on, if every input channel has kTimes
+// outputs. Blocks of kTimes 1 may have an end; those of 2, 4, 8 and 16 are whole; kTimes 0 is any `times`.
 template <int kTimes, bool kWhole = false>
 BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int times) {
   if constexpr (kTimes == 1 && kWhole) return load(pixel + channel);

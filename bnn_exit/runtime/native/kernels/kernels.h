@@ -19,15 +19,15 @@
 
 namespace bnn_exit {
 
-constexpr int kLanes = 16;            // per-channel arrays are padded to a multiple of this
-constexpr std::size_t kAlign = 64;    // of weights and scratch, in bytes
+constexpr int kLanes = 16;          // per-channel arrays are padded to a multiple of this
+constexpr std::size_t kAlign = 64;  // of weights and scratch, in bytes
 constexpr int kMaxSteps = 8;
 
 inline constexpr int padded_channels(int channels) { return (channels + kLanes - 1) / kLanes * kLanes; }
 inline constexpr int bit_words(int channels) { return (channels + 63) / 64; }
 
-// The epilogue of a float result: steps that are applied before it is stored, in the order of the list. Each step is rounded on
-// its own.
+// The epilogue of a float result: steps that are applied before it is stored, in the order of the list. Each step is
+// rounded on its own.
 enum class StepKind : std::int32_t {
   kMulChannel,    // v * data[channel]
   kAddChannel,    // v + data[channel]
@@ -46,8 +46,8 @@ struct Step {
 
 // Where results go. Either pointer may be null; both may be set. Tensor steps may read what `values` points to.
 struct Output {
-  float* values;       // pixel (0, 0)
-  std::int32_t pitch;  // floats from pixel to pixel
+  float* values;           // pixel (0, 0)
+  std::int32_t pitch;      // floats from pixel to pixel
   std::int32_t bit_pitch;  // words from pixel to pixel
   std::uint64_t* bits;     // pixel (0, 0), within any border; set where v <= -FLT_MIN (NaN, zeros, subnormals: not set)
   std::ptrdiff_t bit_row;  // words from row to row

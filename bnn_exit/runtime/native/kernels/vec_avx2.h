@@ -13,8 +13,12 @@
 namespace bnn_exit {
 namespace {
 
-struct F16 { __m256 a, b; };
-struct I16 { __m256i a, b; };
+struct F16 {
+  __m256 a, b;
+};
+struct I16 {
+  __m256i a, b;
+};
 
 constexpr int kConvPixels = 6;
 constexpr int kConvBlocks = 1;

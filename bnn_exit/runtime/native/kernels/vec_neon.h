@@ -13,14 +13,18 @@
 namespace bnn_exit {
 namespace {
 
-struct F16 { float32x4_t q[4]; };
-struct I16 { int32x4_t q[4]; };
+struct F16 {
+  float32x4_t q[4];
+};
+struct I16 {
+  int32x4_t q[4];
+};
 
 constexpr int kConvPixels = 4;
 constexpr int kConvBlocks = 1;
 
-#define BNN_EACH(expression)              \
-  F16 r;                                  \
+#define BNN_EACH(expression)                       \
+  F16 r;                                           \
   for (int i = 0; i < 4; ++i) r.q[i] = expression; \
   return r
 BNN_INLINE F16 load(const float* p) { BNN_EACH(vld1q_f32(p + 4 * i)); }
@@ -36,7 +40,8 @@ BNN_INLINE F16 load_n(const float* p, int n) {
 template <int kTimes>
 BNN_INLINE F16 repeated(const float* p) {
   if (kTimes == 2) {
-    const float32x4x2_t low = vzipq_f32(vld1q_f32(p), vld1q_f32(p)), high = vzipq_f32(vld1q_f32(p + 4), vld1q_f32(p + 4));
+    const float32x4x2_t low = vzipq_f32(vld1q_f32(p), vld1q_f32(p)),
+                        high = vzipq_f32(vld1q_f32(p + 4), vld1q_f32(p + 4));
     return {{low.val[0], low.val[1], high.val[0], high.val[1]}};
   }
   BNN_EACH(vld1q_dup_f32(p + 4 * i / kTimes));

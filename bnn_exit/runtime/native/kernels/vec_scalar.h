@@ -15,8 +15,12 @@ namespace {
 
 typedef float F4 __attribute__((vector_size(16)));
 typedef std::int32_t I4 __attribute__((vector_size(16)));
-struct F16 { F4 q[4]; };
-struct I16 { I4 q[4]; };
+struct F16 {
+  F4 q[4];
+};
+struct I16 {
+  I4 q[4];
+};
 
 constexpr int kConvPixels = 3;
 constexpr int kConvBlocks = 1;
@@ -55,8 +59,8 @@ BNN_INLINE F16 broadcast(float x) {
   return F16{{f, f, f, f}};
 }
 
-#define BNN_EACH(expression)              \
-  F16 r;                                  \
+#define BNN_EACH(expression)                       \
+  F16 r;                                           \
   for (int i = 0; i < 4; ++i) r.q[i] = expression; \
   return r
 BNN_INLINE F16 add(F16 a, F16 b) { BNN_EACH(a.q[i] + b.q[i]); }

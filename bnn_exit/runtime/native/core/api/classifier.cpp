@@ -12,7 +12,8 @@ constexpr const char* kSignature = "serving_default";
 
 const Bytes& metadata_of(const Network& network) {
   const Bytes* bytes = network.metadata("bnn_exit");
-  if (!bytes) unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
+  if (!bytes)
+    unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
   return *bytes;
 }
 
@@ -33,15 +34,18 @@ const Signature& signature_of(const Model& model) {
 }
 
 // The index of the network's input or output of that name in the signature. The order has no meaning.
-size_t find(const std::vector<std::pair<std::string, uint32_t>>& named, const std::vector<int32_t>& listed, const std::vector<Port>& ports,
-            const std::vector<TensorInfo>& tensors, const char* name, Type type, const Shape& shape) {
+size_t find(const std::vector<std::pair<std::string, uint32_t>>& named, const std::vector<int32_t>& listed,
+            const std::vector<Port>& ports, const std::vector<TensorInfo>& tensors, const char* name, Type type,
+            const Shape& shape) {
   for (const auto& [known, tensor] : named) {
     if (known != name) continue;
-    size_t index = static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
+    size_t index =
+        static_cast<size_t>(std::find(listed.begin(), listed.end(), static_cast<int32_t>(tensor)) - listed.begin());
     if (index == listed.size()) break;
     const Value& value = *ports[index].value;
     if (value.type != type || value.shape != shape || tensors[tensor].shape != shape) {
-      damaged("%s is %s %s, but its metadata say %s %s", name, name_of(value.type), to_text(value.shape).c_str(), name_of(type), to_text(shape).c_str());
+      damaged("%s is %s %s, but its metadata say %s %s", name, name_of(value.type), to_text(value.shape).c_str(),
+              name_of(type), to_text(shape).c_str());
     }
     return index;
   }
@@ -67,15 +71,20 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
     front_end_ = std::make_unique<FrontEnd>(features);
     network_.count(0, front_end_->operations(clip_samples()));
     clip_shape = {1, static_cast<int64_t>(front_end_->frames(clip_samples())), features.num_mels, 1};
-    if (elements(clip_shape) > kMaxElements) damaged("its metadata ask for features of the shape %s", to_text(clip_shape).c_str());
+    if (elements(clip_shape) > kMaxElements)
+      damaged("its metadata ask for features of the shape %s", to_text(clip_shape).c_str());
     auto values = static_cast<size_t>(elements(clip_shape));
     network_.count(values * sizeof(float), 0);
     log_mel_.resize(values);
   }
   const Subgraph& main = network_.model().subgraphs[0];
   const Signature& signature = signature_of(network_.model());
-  auto input = [&](const char* name, const Shape& shape) { return find(signature.inputs, main.inputs, network_.inputs(), main.tensors, name, Type::float32, shape); };
-  auto output = [&](const char* name, Type type, const Shape& shape) { return find(signature.outputs, main.outputs, network_.outputs(), main.tensors, name, type, shape); };
+  auto input = [&](const char* name, const Shape& shape) {
+    return find(signature.inputs, main.inputs, network_.inputs(), main.tensors, name, Type::float32, shape);
+  };
+  auto output = [&](const char* name, Type type, const Shape& shape) {
+    return find(signature.outputs, main.outputs, network_.outputs(), main.tensors, name, type, shape);
+  };
   inputs_.resize(network_.inputs().size());
   outputs_.resize(network_.outputs().size());
   size_t clip_input = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
@@ -84,7 +93,8 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
   outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
   outputs_[output("score", Type::float32, {1})] = &score_;
-  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input == thresholds_input_ || std::count(outputs_.begin(), outputs_.end(), nullptr)) {
+  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input == thresholds_input_ ||
+      std::count(outputs_.begin(), outputs_.end(), nullptr)) {
     damaged("its inputs and outputs are not those of bnn_exit");
   }
 }
@@ -101,10 +111,13 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
 void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
   BusyGuard guard(busy_, "classifier");
   for (size_t i = 0; i + 1 < exits(); ++i) {
-    if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i]))) bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i, static_cast<double>(thresholds[i]));
+    if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i])))
+      bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i,
+                   static_cast<double>(thresholds[i]));
   }
   for (size_t i = 0; i < samples; ++i) {
-    if (!std::isfinite(waveform[i])) bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
+    if (!std::isfinite(waveform[i]))
+      bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
   }
   if (samples >= clip_samples()) {
     std::copy_n(waveform + (samples - clip_samples()) / 2, clip_samples(), clip_.begin());
@@ -116,7 +129,8 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
   if (front_end_) front_end_->compute(clip_.data(), clip_.size(), log_mel_.data());
   inputs_[thresholds_input_] = thresholds;
   network_.infer(inputs_.data(), outputs_.data());
-  if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits()) damaged("the network left at exit %d of %zu", exit_index_, exits());
+  if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits())
+    damaged("the network left at exit %d of %zu", exit_index_, exits());
   auto best = std::max_element(probabilities_.begin(), probabilities_.end());
   answer->label_index = static_cast<int32_t>(best - probabilities_.begin());
   answer->label = labels()[static_cast<size_t>(answer->label_index)].c_str();

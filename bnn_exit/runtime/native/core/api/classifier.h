@@ -23,7 +23,8 @@ class Classifier {
   // Thresholds [exits - 1] of a named operating point; raises Error, which lists the known names.
   const std::vector<float>& thresholds(const char* operating_point) const;
 
-  // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread uses it.
+  // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread
+  // uses it.
   void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
 
  private:

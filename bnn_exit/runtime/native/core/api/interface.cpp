@@ -1,12 +1,13 @@
-// The C interface: errors become a status and one line of text, no exception leaves it, and the program's locale has no effect.
+// The C interface: errors become a status and one line of text, no exception leaves it, and the program's locale has no
+// effect.
 #include <cstdio>
 #include <cstdlib>
 #include <new>
 #include <string>
 
-#include "c_locale.h"
 #include "api/classifier.h"
 #include "audio/front_end.h"
+#include "c_locale.h"
 #include "graph/network.h"
 
 struct bnn_exit_network {
@@ -52,7 +53,8 @@ const std::string& isas() {
   static const std::string names = [] {
     std::string list;
     for (int index = bnn_exit::isa_count() - 1; index >= 0; --index) {
-      if (bnn_exit::isa_runs_here(index)) list += (list.empty() ? "" : " ") + std::string(bnn_exit::isa_kernels(index).isa);
+      if (bnn_exit::isa_runs_here(index))
+        list += (list.empty() ? "" : " ") + std::string(bnn_exit::isa_kernels(index).isa);
     }
     return list;
   }();
@@ -67,7 +69,8 @@ const Kernels& kernels() {
   if (!table) {
     std::string choices = "auto " + isas();
     for (size_t at = 0; (at = choices.find(' ', at)) != std::string::npos; at += 2) choices.replace(at, 1, ", ");
-    bnn_exit::bad_argument("BNN_EXIT_ISA is '%s', but must be one of %s on this machine", wanted ? wanted : "", choices.c_str());
+    bnn_exit::bad_argument("BNN_EXIT_ISA is '%s', but must be one of %s on this machine", wanted ? wanted : "",
+                           choices.c_str());
   }
   return *table;
 }
@@ -93,8 +96,8 @@ const char* bnn_exit_isa(void) {
 
 const char* bnn_exit_isas(void) { return isas().c_str(); }
 
-bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_network** network, char* error,
-                              size_t error_size) {
+bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_settings* settings,
+                              bnn_exit_network** network, char* error, size_t error_size) {
   if (network) *network = nullptr;
   return guarded(error, error_size, [&] {
     if (!network || (!file && size)) bnn_exit::bad_argument("file and network must not be NULL");
@@ -104,9 +107,13 @@ bnn_exit_status bnn_exit_load(const void* file, size_t size, const bnn_exit_sett
 
 void bnn_exit_free(bnn_exit_network* network) { delete network; }
 
-int32_t bnn_exit_input_count(const bnn_exit_network* network) { return static_cast<int32_t>(network->network.inputs().size()); }
+int32_t bnn_exit_input_count(const bnn_exit_network* network) {
+  return static_cast<int32_t>(network->network.inputs().size());
+}
 
-int32_t bnn_exit_output_count(const bnn_exit_network* network) { return static_cast<int32_t>(network->network.outputs().size()); }
+int32_t bnn_exit_output_count(const bnn_exit_network* network) {
+  return static_cast<int32_t>(network->network.outputs().size());
+}
 
 bnn_exit_status bnn_exit_input(const bnn_exit_network* network, int32_t index, bnn_exit_tensor* tensor) {
   return describe(network->network.inputs(), index, tensor);
@@ -149,14 +156,16 @@ bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_ex
 
 void bnn_exit_front_end_free(bnn_exit_front_end* front_end) { delete front_end; }
 
-size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) { return front_end->front_end.frames(samples); }
+size_t bnn_exit_frames(const bnn_exit_front_end* front_end, size_t samples) {
+  return front_end->front_end.frames(samples);
+}
 
 bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, const float* waveform, size_t samples, float* log_mel) {
   return guarded(nullptr, 0, [&] { front_end->front_end.compute(waveform, samples, log_mel); });
 }
 
-bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings, bnn_exit_classifier** classifier,
-                                        char* error, size_t error_size) {
+bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings,
+                                        bnn_exit_classifier** classifier, char* error, size_t error_size) {
   if (classifier) *classifier = nullptr;
   return guarded(error, error_size, [&] {
     if (!classifier || (!file && size)) bnn_exit::bad_argument("file and classifier must not be NULL");
@@ -166,23 +175,32 @@ bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn
 
 void bnn_exit_classifier_free(bnn_exit_classifier* classifier) { delete classifier; }
 
-int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier) { return static_cast<int32_t>(classifier->classifier.labels().size()); }
+int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier) {
+  return static_cast<int32_t>(classifier->classifier.labels().size());
+}
 
 const char* bnn_exit_label(const bnn_exit_classifier* classifier, int32_t index) {
   const auto& labels = classifier->classifier.labels();
-  return index >= 0 && static_cast<size_t>(index) < labels.size() ? labels[static_cast<size_t>(index)].c_str() : nullptr;
+  return index >= 0 && static_cast<size_t>(index) < labels.size() ? labels[static_cast<size_t>(index)].c_str()
+                                                                  : nullptr;
 }
 
-int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier) { return static_cast<int32_t>(classifier->classifier.exits()); }
+int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier) {
+  return static_cast<int32_t>(classifier->classifier.exits());
+}
 
-int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier) { return classifier->classifier.sample_rate_hz(); }
+int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier) {
+  return classifier->classifier.sample_rate_hz();
+}
 
 size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier) { return classifier->classifier.clip_samples(); }
 
-bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples, const char* operating_point,
-                                  const float* thresholds, bnn_exit_answer* answer, char* error, size_t error_size) {
+bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
+                                  const char* operating_point, const float* thresholds, bnn_exit_answer* answer,
+                                  char* error, size_t error_size) {
   return guarded(error, error_size, [&] {
-    if (!classifier || !waveform || !answer || !samples) bnn_exit::bad_argument("classifier, waveform and answer must not be NULL, nor samples 0");
+    if (!classifier || !waveform || !answer || !samples)
+      bnn_exit::bad_argument("classifier, waveform and answer must not be NULL, nor samples 0");
     if (!operating_point && !thresholds) bnn_exit::bad_argument("give an operating point or thresholds");
     const float* limits = operating_point ? classifier->classifier.thresholds(operating_point).data() : thresholds;
     classifier->classifier.classify(waveform, samples, limits, answer);

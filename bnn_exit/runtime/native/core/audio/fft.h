@@ -25,7 +25,7 @@ class RealFft {
  private:
   int size_;
   std::vector<double> twiddles_;  // [size / 2][2]: exp(-2 pi i k / size)
-  std::vector<int> order_;     // bit-reversed indices of the half-size transform
+  std::vector<int> order_;        // bit-reversed indices of the half-size transform
 };
 
 }  // namespace bnn_exit

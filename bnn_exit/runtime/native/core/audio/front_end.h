@@ -5,8 +5,8 @@
 #include <memory>
 #include <vector>
 
-#include "bnn_exit.h"
 #include "audio/fft.h"
+#include "bnn_exit.h"
 #include "busy_guard.h"
 
 namespace bnn_exit {
@@ -35,13 +35,13 @@ class FrontEnd {
   RealFft fft_;
   std::vector<double> window_;
   struct Band {
-    int first, count;   // bins with a weight above 0
-    size_t weights;     // index of its first weight
+    int first, count;  // bins with a weight above 0
+    size_t weights;    // index of its first weight
   };
   std::vector<Band> bands_;
   std::vector<double> weights_;
   std::vector<double> memory_;
-  double* work_;   // of the transform
+  double* work_;  // of the transform
   BusyFlag busy_;
 };
 

@@ -21,8 +21,10 @@ constexpr Arity kArities[] = {
 constexpr struct {
   const char *name, *option;
   bool of_inputs;
-} kCounted[] = {
-    {"PACK", "values_count", true}, {"UNPACK", "num", false}, {"SPLIT", "num_splits", false}, {"SPLIT_V", "num_splits", false}};
+} kCounted[] = {{"PACK", "values_count", true},
+                {"UNPACK", "num", false},
+                {"SPLIT", "num_splits", false},
+                {"SPLIT_V", "num_splits", false}};
 
 }  // namespace
 
@@ -39,7 +41,8 @@ void check_arity(const OperatorInfo& op) {
   for (const auto& counted : kCounted) {
     if (op.name != counted.name) continue;
     size_t count = counted.of_inputs ? inputs : outputs;
-    require(op.options.integer(counted.option) == static_cast<int64_t>(count), count, counted.of_inputs ? "inputs" : "outputs");
+    require(op.options.integer(counted.option) == static_cast<int64_t>(count), count,
+            counted.of_inputs ? "inputs" : "outputs");
   }
 }
 

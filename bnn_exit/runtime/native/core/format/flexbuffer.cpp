@@ -1,7 +1,8 @@
 // Reads the map of named numbers (a "flexbuffer") in which LCE stores the options of its operators.
 //
-// A map is three lists: keys, values and one type byte a value. A value's type byte holds its kind in the upper six bits
-// and the logarithm of its width in the lower two. The last three bytes of the buffer are the root: value, type, width.
+// A map is three lists: keys, values and one type byte a value. A value's type byte holds its kind in the upper six
+// bits and the logarithm of its width in the lower two. The last three bytes of the buffer are the root: value, type,
+// width.
 #include <cmath>
 
 #include "error.h"
@@ -75,7 +76,8 @@ Options read_flexbuffer(Bytes bytes) {
   uint64_t count = number(buffer, before(values, width), width);
   uint64_t keys = back(buffer, before(values, 3 * width), width);
   uint64_t key_width = number(buffer, before(values, 2 * width), width);
-  if (key_width > 8) damaged("a number in the options of an operator is %llu bytes wide", (unsigned long long)key_width);
+  if (key_width > 8)
+    damaged("a number in the options of an operator is %llu bytes wide", (unsigned long long)key_width);
   buffer.check(values, 0);
   if (count > bytes.size) damaged("the options of an operator have %llu values", (unsigned long long)count);
   buffer.check(values, count * (width + 1));

@@ -21,7 +21,8 @@ const char* skip_spaces(const char* at) {
 
 }  // namespace
 
-// From here on the document is known to be valid, so only the end of a number must be compared with the end of the document.
+// From here on the document is known to be valid, so only the end of a number must be compared with the end of the
+// document.
 
 Json::Json(Bytes document) : at_(reinterpret_cast<const char*>(document.data)), end_(at_ + document.size) {
   if (document.size > kMaxBytes) damaged("its metadata have %zu bytes, but may have %zu", document.size, kMaxBytes);

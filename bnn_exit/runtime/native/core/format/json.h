@@ -21,8 +21,8 @@ class Json {
   Kind kind() const;
   std::string text() const;  // of a text
   double number() const;     // of a number
-  bool is_integer() const;     // whether a number has neither point nor exponent; it then fits into int64_t
-  int64_t integer() const;     // of such a number
+  bool is_integer() const;   // whether a number has neither point nor exponent; it then fits into int64_t
+  int64_t integer() const;   // of such a number
 
   // Calls body(Json item) for each item of a list.
   template <typename Body>
@@ -41,8 +41,8 @@ class Json {
 
  private:
   Json(const char* at, const char* end) : at_(at), end_(end) {}
-  const char* first() const;                // the first item or name, nullptr if there is none
-  const char* next(const char* at) const;   // the item or name after a value
+  const char* first() const;                 // the first item or name, nullptr if there is none
+  const char* next(const char* at) const;    // the item or name after a value
   const char* member(const char* at) const;  // the value after a name
 
   const char* at_;

@@ -154,7 +154,9 @@ class Checker {
     for (int i = 0; i < 4; ++i) {
       if (at_ == end_) fail();
       char c = *at_++;
-      uint32_t digit = is_digit(c) ? static_cast<uint32_t>(c - '0') : (c | 32) >= 'a' && (c | 32) <= 'f' ? static_cast<uint32_t>((c | 32) - 'a' + 10) : 16;
+      uint32_t digit = is_digit(c)                          ? static_cast<uint32_t>(c - '0')
+                       : (c | 32) >= 'a' && (c | 32) <= 'f' ? static_cast<uint32_t>((c | 32) - 'a' + 10)
+                                                            : 16;
       if (digit > 15) fail();
       code = code << 4 | digit;
     }

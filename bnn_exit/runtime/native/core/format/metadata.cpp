@@ -28,13 +28,15 @@ Json need(const Json& object, const char* name, Kind kind) {
 }
 
 // The names of an object must be all of `needed`, any of `allowed`, and no others.
-void check_names(const Json& object, const char* what, std::initializer_list<const char*> needed, std::initializer_list<const char*> allowed = {}) {
+void check_names(const Json& object, const char* what, std::initializer_list<const char*> needed,
+                 std::initializer_list<const char*> allowed = {}) {
   of_kind(object, what, Kind::object);
   size_t found = 0;
   object.members([&](const std::string& name, const Json&) {
     auto is_name = [&](const char* known) { return name == known; };
     bool is_needed = std::any_of(needed.begin(), needed.end(), is_name);
-    if (!is_needed && std::none_of(allowed.begin(), allowed.end(), is_name)) damaged("%s in its metadata has an unknown '%s'", what, name.c_str());
+    if (!is_needed && std::none_of(allowed.begin(), allowed.end(), is_name))
+      damaged("%s in its metadata has an unknown '%s'", what, name.c_str());
     found += is_needed;
   });
   if (found != needed.size()) damaged("%s in its metadata lacks a value", what);
@@ -42,7 +44,8 @@ void check_names(const Json& object, const char* what, std::initializer_list<con
 
 int64_t integer(const Json& value, const char* name, int64_t least, int64_t most) {
   of_kind(value, name, Kind::number);
-  if (!value.is_integer() || value.integer() < least || value.integer() > most) damaged("%s in its metadata is %g", name, value.number());
+  if (!value.is_integer() || value.integer() < least || value.integer() > most)
+    damaged("%s in its metadata is %g", name, value.number());
   return value.integer();
 }
 
@@ -56,7 +59,8 @@ std::vector<std::string> read_labels(const Json& list) {
   list.items([&](const Json& label) { labels.push_back(of_kind(label, "a label", Kind::text).text()); });
   std::vector<std::string> sorted = labels;
   bool differ = !find_repeated(sorted);
-  if (labels.size() < 2 || sorted.front().empty() || !differ) damaged("the labels in its metadata must be at least two that are not empty and all differ");
+  if (labels.size() < 2 || sorted.front().empty() || !differ)
+    damaged("the labels in its metadata must be at least two that are not empty and all differ");
   return labels;
 }
 
@@ -68,7 +72,8 @@ int32_t samples_of(const Json& features, const char* name, int32_t rate) {
 }
 
 bnn_exit_features read_features(const Json& json) {
-  check_names(json, "features", {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"});
+  check_names(json, "features",
+              {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"});
   auto count = [&](const char* name) { return static_cast<int32_t>(need_integer(json, name, INT32_MIN, INT32_MAX)); };
   auto real = [&](const char* name) { return need(json, name, Kind::number).number(); };
   bnn_exit_features features = {};
@@ -94,12 +99,15 @@ void check_numbers(const Json& list, const char* name, size_t count) {
 }
 
 std::vector<float> read_point(const std::string& name, const Json& point, size_t exits) {
-  check_names(point, "an operating point", {"name", "thresholds", "max_accuracy_drop", "accuracy", "exit_shares", "mean_cost"},
+  check_names(point, "an operating point",
+              {"name", "thresholds", "max_accuracy_drop", "accuracy", "exit_shares", "mean_cost"},
               {"split", "sample_count", "confidence"});
   if (need(point, "name", Kind::text).text() != name) damaged("operating point %s has another name", name.c_str());
   for (const char* number : {"max_accuracy_drop", "accuracy"}) need(point, number, Kind::number);
   check_numbers(need(point, "exit_shares", Kind::list), "exit_shares", exits);
-  need(point, "mean_cost", Kind::object).members([](const std::string& cost, const Json& value) { of_kind(value, cost.c_str(), Kind::number); });
+  need(point, "mean_cost", Kind::object).members([](const std::string& cost, const Json& value) {
+    of_kind(value, cost.c_str(), Kind::number);
+  });
   Json other = point;
   if (point.find("split", &other)) of_kind(other, "split", Kind::text);
   if (point.find("sample_count", &other)) integer(other, "sample_count", INT64_MIN, INT64_MAX);
@@ -110,7 +118,8 @@ std::vector<float> read_point(const std::string& name, const Json& point, size_t
   thresholds.reserve(exits - 1);
   list.items([&](const Json& value) {
     auto threshold = static_cast<float>(value.number());
-    if (!(threshold >= 0 && std::isfinite(threshold))) damaged("a threshold of operating point %s is %g", name.c_str(), value.number());
+    if (!(threshold >= 0 && std::isfinite(threshold)))
+      damaged("a threshold of operating point %s is %g", name.c_str(), value.number());
     thresholds.push_back(threshold);
   });
   return thresholds;
@@ -124,12 +133,14 @@ void check_numbers_within(const Json& list) {
 }
 
 // Checks the lengths of the lists in a list of `settings`.
-void check_lengths(const Json& settings, const char* name, size_t count, size_t (*length)(size_t index, size_t classes), size_t classes) {
+void check_lengths(const Json& settings, const char* name, size_t count, size_t (*length)(size_t index, size_t classes),
+                   size_t classes) {
   Json list = need(settings, name, Kind::list);
   check_numbers_within(list);
   size_t index = 0;
   bool fits = list.size() == count;
-  list.items([&](const Json& item) { fits = fits && item.kind() == Kind::list && item.size() == length(index++, classes); });
+  list.items(
+      [&](const Json& item) { fits = fits && item.kind() == Kind::list && item.size() == length(index++, classes); });
   if (!fits) damaged("%s of the policy in its metadata does not fit the network", name);
 }
 
@@ -164,15 +175,18 @@ Metadata read_metadata(Bytes bytes) {
   of_kind(json, "the whole", Kind::object);
   int64_t format = need_integer(json, "format", 1, INT64_MAX);
   if (format > kFormat) {
-    unsupported("this file is of format %lld, this bnn_exit reads up to %lld: use a newer library", (long long)format, (long long)kFormat);
+    unsupported("this file is of format %lld, this bnn_exit reads up to %lld: use a newer library", (long long)format,
+                (long long)kFormat);
   }
   Metadata found;
-  for (const char* name : {"policy", "task", "normalisation", "licence", "attribution", "writer"}) need(json, name, Kind::text);
+  for (const char* name : {"policy", "task", "normalisation", "licence", "attribution", "writer"})
+    need(json, name, Kind::text);
   need(json, "model", Kind::object);
   found.labels = read_labels(need(json, "labels", Kind::list));
   std::string input = need(json, "input", Kind::text).text();
   found.takes_waveforms = input == "waveform";
-  if (!found.takes_waveforms && input != "log_mel") damaged("input in its metadata is '%s', but must be log_mel or waveform", input.c_str());
+  if (!found.takes_waveforms && input != "log_mel")
+    damaged("input in its metadata is '%s', but must be log_mel or waveform", input.c_str());
   found.clip_samples = static_cast<size_t>(need_integer(json, "clip_samples", 1, kMaxElements));
   Json exits = need(json, "exits", Kind::list);
   exits.items(check_cost);

@@ -18,8 +18,8 @@ struct Metadata {
   std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds [exits - 1]
 };
 
-// Raises Error for everything that bnn_exit/model_file/metadata.py refuses: both have one set of rules, and the tests one corpus.
-// The front end checks its settings itself.
+// Raises Error for everything that bnn_exit/model_file/metadata.py refuses: both have one set of rules, and the tests
+// one corpus. The front end checks its settings itself.
 Metadata read_metadata(Bytes json);
 
 // An upper bound of the memory that reading takes, for the budget.

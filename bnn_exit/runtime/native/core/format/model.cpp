@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "format/arity.h"
 #include "error.h"
+#include "format/arity.h"
 
 namespace bnn_exit {
 namespace {
@@ -70,7 +70,8 @@ void check_indices(const std::vector<int32_t>& indices, const std::vector<Tensor
 Subgraph read_subgraph(const Table& table, const std::vector<Bytes>& buffers, const std::vector<std::string>& codes) {
   Subgraph subgraph;
   List tensors = table.tables(0), operators = table.tables(3);
-  for (uint32_t i = 0; i < tensors.count; ++i) subgraph.tensors.push_back(read_tensor(table.table_at(tensors, i), buffers));
+  for (uint32_t i = 0; i < tensors.count; ++i)
+    subgraph.tensors.push_back(read_tensor(table.table_at(tensors, i), buffers));
   subgraph.inputs = table.int32s(1);
   subgraph.outputs = table.int32s(2);
   subgraph.name = table.text(4);
@@ -122,8 +123,10 @@ int64_t elements(const Shape& shape) {
   bool empty = false;
   for (int64_t size : shape) {
     if (size < 0 || size > kMaxElements / count) return kMaxElements + 1;
-    if (size == 0) empty = true;
-    else count *= size;
+    if (size == 0)
+      empty = true;
+    else
+      count *= size;
   }
   return empty ? 0 : count;
 }
@@ -143,7 +146,8 @@ Model read_model(Bytes file, const std::function<void(uint64_t)>& claim) {
   Buffer buffer(file, claim);
   Table root = buffer.root();
   uint32_t version = root.number<uint32_t>(0, 0);
-  if (version != 3) unsupported("this TFLite file is of schema %u, but bnn_exit reads schema 3: export it again", version);
+  if (version != 3)
+    unsupported("this TFLite file is of schema %u, but bnn_exit reads schema 3: export it again", version);
   std::vector<Bytes> buffers;
   std::vector<std::string> codes;
   Model model;

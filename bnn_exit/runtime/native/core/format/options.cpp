@@ -75,12 +75,36 @@ constexpr Field kFields[] = {
 constexpr struct {
   const char* name;
   int table;
-} kTableOf[] = {
-    {"CONV_2D", 1}, {"DEPTHWISE_CONV_2D", 2}, {"AVERAGE_POOL_2D", 5}, {"MAX_POOL_2D", 5}, {"FULLY_CONNECTED", 8},
-    {"SOFTMAX", 9}, {"CONCATENATION", 10}, {"ADD", 11}, {"RESHAPE", 17}, {"MUL", 21}, {"GATHER", 23}, {"SUB", 28},
-    {"DIV", 29}, {"MEAN", 27}, {"SUM", 27}, {"REDUCE_MAX", 27}, {"REDUCE_MIN", 27}, {"REDUCE_PROD", 27},
-    {"REDUCE_ANY", 27}, {"REDUCE_ALL", 27}, {"SQUEEZE", 30}, {"STRIDED_SLICE", 32}, {"SPLIT", 35}, {"PACK", 59},
-    {"UNPACK", 64}, {"LEAKY_RELU", 75}, {"MIRROR_PAD", 77}, {"SPLIT_V", 79}, {"IF", 92}, {"BATCH_MATMUL", 101}};
+} kTableOf[] = {{"CONV_2D", 1},
+                {"DEPTHWISE_CONV_2D", 2},
+                {"AVERAGE_POOL_2D", 5},
+                {"MAX_POOL_2D", 5},
+                {"FULLY_CONNECTED", 8},
+                {"SOFTMAX", 9},
+                {"CONCATENATION", 10},
+                {"ADD", 11},
+                {"RESHAPE", 17},
+                {"MUL", 21},
+                {"GATHER", 23},
+                {"SUB", 28},
+                {"DIV", 29},
+                {"MEAN", 27},
+                {"SUM", 27},
+                {"REDUCE_MAX", 27},
+                {"REDUCE_MIN", 27},
+                {"REDUCE_PROD", 27},
+                {"REDUCE_ANY", 27},
+                {"REDUCE_ALL", 27},
+                {"SQUEEZE", 30},
+                {"STRIDED_SLICE", 32},
+                {"SPLIT", 35},
+                {"PACK", 59},
+                {"UNPACK", 64},
+                {"LEAKY_RELU", 75},
+                {"MIRROR_PAD", 77},
+                {"SPLIT_V", 79},
+                {"IF", 92},
+                {"BATCH_MATMUL", 101}};
 
 double checked(double value, int count, const char* field, const std::string& name) {
   if (!(value >= 0 && value < count)) damaged("%s of %s is number %g of %d", field, name.c_str(), value, count);
@@ -122,7 +146,9 @@ int64_t Options::integer(const char* name) const {
   return static_cast<int64_t>(value);
 }
 
-int64_t Options::integer(const char* name, int64_t default_value) const { return find(name) ? integer(name) : default_value; }
+int64_t Options::integer(const char* name, int64_t default_value) const {
+  return find(name) ? integer(name) : default_value;
+}
 
 Options builtin_options(const Table& op, const std::string& name) {
   constexpr int kTypeSlot = 3, kOptionsSlot = 4;
@@ -133,7 +159,8 @@ Options builtin_options(const Table& op, const std::string& name) {
   }
   if (!number) return values;
   bool given = op.has(kOptionsSlot);
-  if (given && op.number<uint8_t>(kTypeSlot, 0) != number) damaged("an operator %s has the options of another", name.c_str());
+  if (given && op.number<uint8_t>(kTypeSlot, 0) != number)
+    damaged("an operator %s has the options of another", name.c_str());
   for (const Field& field : kFields) {
     if (field.table != number) continue;
     if (field.kind == kList) {

@@ -8,8 +8,24 @@
 namespace bnn_exit {
 
 enum class Type : uint8_t {
-  float32, float16, int32, uint8, int64, string, boolean, int16, complex64, int8, float64, complex128, uint64,
-  resource, variant, uint32, uint16, int4
+  float32,
+  float16,
+  int32,
+  uint8,
+  int64,
+  string,
+  boolean,
+  int16,
+  complex64,
+  int8,
+  float64,
+  complex128,
+  uint64,
+  resource,
+  variant,
+  uint32,
+  uint16,
+  int4
 };
 constexpr int kTypes = 18;
 

@@ -19,8 +19,8 @@ class Table;
 
 // The bytes of a file, and how much more of it may be read.
 //
-// A sane file refers to each table and each list element once, so no more is read than the file holds. Counting what is read
-// keeps a small file whose lists refer to one another from unfolding into billions of elements.
+// A sane file refers to each table and each list element once, so no more is read than the file holds. Counting what is
+// read keeps a small file whose lists refer to one another from unfolding into billions of elements.
 class Buffer {
  public:
   // `claim` is called with an upper bound of the memory that the parsed parts take.
@@ -29,7 +29,9 @@ class Buffer {
 
   Bytes bytes() const { return bytes_; }
   void spend(size_t size);
-  void claim(uint64_t size) const { if (claim_) claim_(size); }
+  void claim(uint64_t size) const {
+    if (claim_) claim_(size);
+  }
   void check(uint64_t start, uint64_t size) const;
 
   template <typename T>

@@ -41,7 +41,8 @@ bool Network::absorb(Instance& instance, Build& build) {
   std::vector<size_t> candidates;
   for (int32_t input : build.op.inputs) {
     size_t number = input < 0 ? 0 : instance.fusion_of[static_cast<size_t>(input)];
-    if (number && instance.fusions[number - 1].current == instance.values[static_cast<size_t>(input)]) candidates.push_back(number);
+    if (number && instance.fusions[number - 1].current == instance.values[static_cast<size_t>(input)])
+      candidates.push_back(number);
   }
   std::sort(candidates.rbegin(), candidates.rend());
   for (size_t number : candidates) {
@@ -134,8 +135,8 @@ void Network::check_result(Instance& instance) {
     const TensorInfo& tensor = instance.graph->tensors[static_cast<size_t>(output)];
     const Value& value = *instance.values[static_cast<size_t>(output)];
     if (!value.matches(tensor)) {
-      damaged("an output of %s is %s %s, but must be %s %s", op.name.c_str(), name_of(value.type), to_text(value.shape).c_str(),
-              name_of(tensor.type), to_text(tensor.shape).c_str());
+      damaged("an output of %s is %s %s, but must be %s %s", op.name.c_str(), name_of(value.type),
+              to_text(value.shape).c_str(), name_of(tensor.type), to_text(tensor.shape).c_str());
     }
   }
 }

@@ -1,5 +1,5 @@
-// Turns subgraphs into nodes, once for each use. Branches are built without recursion, because the stack of the caller may be
-// small.
+// Turns subgraphs into nodes, once for each use. Branches are built without recursion, because the stack of the caller
+// may be small.
 #include <algorithm>
 
 #include "graph/check.h"
@@ -50,7 +50,8 @@ std::vector<Value*> Network::build(const std::vector<Value*>& arguments) {
     std::vector<Value*> results = end_subgraph(instance);
     open.pop_back();
     if (open.empty()) return results;
-    if (std::unique_ptr<Instance> other = end_branch(*open.back(), std::move(results))) open.push_back(std::move(other));
+    if (std::unique_ptr<Instance> other = end_branch(*open.back(), std::move(results)))
+      open.push_back(std::move(other));
   }
 }
 

@@ -28,7 +28,8 @@ int64_t branch(const Model& model, const OperatorInfo& op, int side) {
 }
 
 void check_if(const Model& model, const OperatorInfo& op) {
-  if (op.inputs.empty() || std::find(op.inputs.begin(), op.inputs.end(), -1) != op.inputs.end()) damaged("an IF lacks an input");
+  if (op.inputs.empty() || std::find(op.inputs.begin(), op.inputs.end(), -1) != op.inputs.end())
+    damaged("an IF lacks an input");
   for (int side = 0; side < 2; ++side) {
     int64_t choice = branch(model, op, side);
     const Subgraph& target = model.subgraphs[static_cast<size_t>(choice)];
@@ -44,7 +45,8 @@ void check_graph(const Model& model, size_t number) {
   for (size_t i = 0; i < graph.tensors.size(); ++i) {
     const TensorInfo& tensor = graph.tensors[i];
     if (tensor.quantized || tensor.variable) {
-      unsupported("tensor '%s' is %s, which the native backend does not run", tensor.name.c_str(), tensor.quantized ? "quantized" : "a variable");
+      unsupported("tensor '%s' is %s, which the native backend does not run", tensor.name.c_str(),
+                  tensor.quantized ? "quantized" : "a variable");
     }
     ready[i] = is_constant(tensor, written[i]);
   }
@@ -53,11 +55,14 @@ void check_graph(const Model& model, size_t number) {
     if (op.name == kIf) {
       check_if(model, op);
     } else if (!find_builder(op.name) && !find_layer_builder(op.name)) {
-      unsupported("the native backend lacks the operator %s, which subgraph %zu (%s) uses: choose another backend, or export the "
-                  "model without it", op.name.c_str(), number, graph.name.empty() ? "unnamed" : graph.name.c_str());
+      unsupported(
+          "the native backend lacks the operator %s, which subgraph %zu (%s) uses: choose another backend, or export the "
+          "model without it",
+          op.name.c_str(), number, graph.name.empty() ? "unnamed" : graph.name.c_str());
     }
     for (int32_t input : op.inputs) {
-      if (input >= 0 && !ready[static_cast<size_t>(input)]) damaged("%s reads what no earlier step writes", op.name.c_str());
+      if (input >= 0 && !ready[static_cast<size_t>(input)])
+        damaged("%s reads what no earlier step writes", op.name.c_str());
     }
     for (int32_t output : op.outputs) {
       if (ready[static_cast<size_t>(output)]) damaged("%s writes what is already there", op.name.c_str());
@@ -69,8 +74,8 @@ void check_graph(const Model& model, size_t number) {
   }
 }
 
-// Branches must not form a cycle, nor unfold into more operators than any inference could execute. Walks them without recursion,
-// because the stack of the caller may be small.
+// Branches must not form a cycle, nor unfold into more operators than any inference could execute. Walks them without
+// recursion, because the stack of the caller may be small.
 class Unfolding {
  public:
   explicit Unfolding(const Model& model) : model_(model), graphs_(model.subgraphs.size()) {}
@@ -109,7 +114,8 @@ class Unfolding {
         longest = std::max(longest, graphs_[choice].steps);
       }
       graph.steps += longest;
-      if (graph.steps > kMaxSteps) damaged("subgraph %zu unfolds into %llu steps", number, static_cast<unsigned long long>(graph.steps));
+      if (graph.steps > kMaxSteps)
+        damaged("subgraph %zu unfolds into %llu steps", number, static_cast<unsigned long long>(graph.steps));
     }
     graph.state = kDone;
     open_.pop_back();

@@ -5,8 +5,8 @@
 
 namespace bnn_exit {
 
-// Every value that a node reads must have been written before, on every path to the node: otherwise the node would read results
-// of an earlier inference.
+// Every value that a node reads must have been written before, on every path to the node: otherwise the node would read
+// results of an earlier inference.
 void Network::check_plan() const {
   std::unordered_set<const Value*> written;
   std::vector<const Value*> in_order;  // of `written`, to forget what the other branch wrote
@@ -41,7 +41,8 @@ void Network::describe() {
   auto line = [&](const std::string& text, const std::vector<Value*>& writes) {
     size_t before = plan_.size();
     plan_ += indent + text;
-    for (const Value* value : writes) plan_ += std::string(" -> ") + name_of(value->type) + to_text(value->shape) + (value->bits ? " bits" : "");
+    for (const Value* value : writes)
+      plan_ += std::string(" -> ") + name_of(value->type) + to_text(value->shape) + (value->bits ? " bits" : "");
     plan_ += "\n";
     context_.budget.count_bytes(plan_.size() - before);
   };
@@ -60,9 +61,7 @@ void Network::describe() {
         line("else", {});
         indent += "  ";
         break;
-      case Kind::kEndOfElse:
-        indent.resize(indent.size() - 2);
-        break;
+      case Kind::kEndOfElse: indent.resize(indent.size() - 2); break;
     }
   }
 }

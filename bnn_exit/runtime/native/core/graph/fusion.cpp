@@ -12,10 +12,10 @@ struct Clamp {
   const char* name;
   float low, high;
 };
-constexpr Clamp kClamps[] = {
-    {"RELU", 0, INFINITY}, {"RELU6", 0, 6}, {"RELU_N1_TO_1", -1, 1}, {"RELU_0_TO_1", 0, 1}};
+constexpr Clamp kClamps[] = {{"RELU", 0, INFINITY}, {"RELU6", 0, 6}, {"RELU_N1_TO_1", -1, 1}, {"RELU_0_TO_1", 0, 1}};
 
-constexpr int64_t kLongRow = 4096;  // values; for a longer row, repeating one constant for each value would waste memory
+constexpr int64_t kLongRow =
+    4096;  // values; for a longer row, repeating one constant for each value would waste memory
 
 // An operand that is combined with each value of a fusion, or with each channel.
 struct Operand {
@@ -52,9 +52,11 @@ bool repeats(const Shape& operand, const Shape& value) {
 
 class PointwiseOperation : public Operation {
  public:
-  PointwiseOperation(const BuildContext& context, const Elementwise& layer, int64_t batch, Value& in, BoundEpilogue epilogue)
+  PointwiseOperation(const BuildContext& context, const Elementwise& layer, int64_t batch, Value& in,
+                     BoundEpilogue epilogue)
       : kernels_(context.kernels), layer_(layer), batch_(batch), in_(in),
-        split_(context.workers, layer.height, static_cast<uint64_t>(in.count() / batch)), epilogue_(std::move(epilogue)) {}
+        split_(context.workers, layer.height, static_cast<uint64_t>(in.count() / batch)),
+        epilogue_(std::move(epilogue)) {}
 
   void bind() override { epilogue_.bind(); }
 
@@ -82,12 +84,14 @@ class PointwiseLayer : public Layer {
     auto narrow = [](int64_t value) { return static_cast<int32_t>(value); };
     pixels = {1, narrow(in.count() / period), 1, narrow(period)};
     const Shape& shape = in.shape;
-    if (shape.size() == 4 && shape[3] == period) pixels = {shape[0], narrow(shape[1]), narrow(shape[2]), narrow(period)};
+    if (shape.size() == 4 && shape[3] == period)
+      pixels = {shape[0], narrow(shape[1]), narrow(shape[2]), narrow(period)};
   }
 
   std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) override {
     Elementwise layer = {pixels.height, pixels.width, pixels.channels, pixels.channels, nullptr, {}};
-    return std::make_unique<PointwiseOperation>(context_, layer, pixels.batch, in_, BoundEpilogue(std::move(epilogue), pixels));
+    return std::make_unique<PointwiseOperation>(context_, layer, pixels.batch, in_,
+                                                BoundEpilogue(std::move(epilogue), pixels));
   }
 
  private:
@@ -146,7 +150,8 @@ bool Fusion::absorb_operand(Build& build, size_t side) {
   bool activates = build.op.name != "PRELU" && build.activates();
   if (!fits(activates ? 2 : 1)) return false;
   Epilogue::Step step(operand.on_channels);
-  if (other.constant && (other.count() == 1 || other.count() == period) && other.count() > 0 && repeats(other.shape, current->shape)) {
+  if (other.constant && (other.count() == 1 || other.count() == period) && other.count() > 0 &&
+      repeats(other.shape, current->shape)) {
     const float* from = other.as<const float>();
     step.channels.resize(static_cast<size_t>(padded_channels(static_cast<int>(period))));
     for (int64_t i = 0; i < period; ++i) {
@@ -181,8 +186,10 @@ bool start_pointwise(Build& build, Fusion& fusion) {
     // The period is that of the constant; without one, long rows are best, unless signs are packed.
     int64_t period = main->count() <= kLongRow ? main->count() : main->shape.back();
     bool packs = build.op.name == "LceQuantize";
-    if (main->shape.size() == 4) period = packs || main->shape[3] >= kLanes ? main->shape[3] : main->shape[2] * main->shape[3];
-    if (build.in.size() == 2 && build.in[1 - side]->constant && build.in[1 - side]->count() > 1 && build.in[1 - side]->count() < main->count()) {
+    if (main->shape.size() == 4)
+      period = packs || main->shape[3] >= kLanes ? main->shape[3] : main->shape[2] * main->shape[3];
+    if (build.in.size() == 2 && build.in[1 - side]->constant && build.in[1 - side]->count() > 1 &&
+        build.in[1 - side]->count() < main->count()) {
       period = build.in[1 - side]->count();
       if (main->count() % period) continue;
     }

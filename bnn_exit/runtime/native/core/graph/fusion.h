@@ -8,14 +8,14 @@ namespace bnn_exit {
 struct Fusion {
   std::unique_ptr<Layer> layer;
   Epilogue epilogue;
-  Value* current = nullptr;   // the result so far; nullptr if only signs are stored
-  size_t node = 0;            // index of the node that executes it
-  int64_t uses = 0;           // readers of `current` outside the fusion
+  Value* current = nullptr;  // the result so far; nullptr if only signs are stored
+  size_t node = 0;           // index of the node that executes it
+  int64_t uses = 0;          // readers of `current` outside the fusion
   std::vector<Value*> reads, scratch;
-  std::string names;          // of its operators, for the printed plan
+  std::string names;  // of its operators, for the printed plan
 
-  // Fuses an operator that reads `current`, if an epilogue can compute it. The result of a float operator becomes `current`;
-  // an LceQuantize only adds an output.
+  // Fuses an operator that reads `current`, if an epilogue can compute it. The result of a float operator becomes
+  // `current`; an LceQuantize only adds an output.
   bool absorb(Build& build);
 
   std::unique_ptr<Operation> make();

@@ -15,7 +15,8 @@ struct Block {
 
 bool overlap_in_time(const Value& a, const Value& b) { return a.first_use <= b.last_use && b.first_use <= a.last_use; }
 
-// Gives every block an offset: largest first, each in the lowest gap that is free for its lifetime. Returns the size needed.
+// Gives every block an offset: largest first, each in the lowest gap that is free for its lifetime. Returns the size
+// needed.
 uint64_t pack(std::vector<Block>& blocks) {
   uint64_t total = 0;
   if (blocks.size() > kMaxPacked) {
@@ -36,7 +37,8 @@ uint64_t pack(std::vector<Block>& blocks) {
     }
     block.offset = offset;
     total = std::max(total, offset + block.size);
-    auto at = std::lower_bound(placed.begin(), placed.end(), offset, [](const Block* a, uint64_t b) { return a->offset < b; });
+    auto at = std::lower_bound(placed.begin(), placed.end(), offset,
+                               [](const Block* a, uint64_t b) { return a->offset < b; });
     placed.insert(at, &block);
   }
   return total;
@@ -44,7 +46,8 @@ uint64_t pack(std::vector<Block>& blocks) {
 
 }  // namespace
 
-// Times are numbers of nodes, counted from 1: inputs are written before the first node, outputs are read after the last.
+// Times are numbers of nodes, counted from 1: inputs are written before the first node, outputs are read after the
+// last.
 void Network::find_lifetimes() {
   auto use = [](Value* value, size_t time) {
     Value* root = value->root();
@@ -67,7 +70,8 @@ void Network::plan_memory() {
     if (value.same_as || value.constant || value.data) continue;
     if (value.first_use < 0) continue;  // nothing uses it
     if (value.last_use < value.first_use) value.last_use = value.first_use;
-    if (value.bits && value.bytes() > static_cast<size_t>(kMaxElements)) damaged("a border is wider than any network needs");
+    if (value.bits && value.bytes() > static_cast<size_t>(kMaxElements))
+      damaged("a border is wider than any network needs");
 #ifdef BNN_EXIT_SEPARATE_MEMORY
     value.own_memory = true;  // for the fuzzers: the sanitizer then sees accesses to a neighbour
 #endif

@@ -43,16 +43,21 @@ class PortNames {
 Network::Network(const void* file, size_t size, const bnn_exit_settings& settings, const Kernels& kernels)
     : workers_(settings.threads ? settings.threads : 1),
       context_{kernels,
-               {settings.max_bytes ? settings.max_bytes : kDefaultBytes, settings.max_operations ? settings.max_operations : kDefaultOperations},
-               workers_, {}, {}},
-      file_(copy_file(context_, file, size)), model_(read_model(file_, [this](uint64_t size) { context_.budget.count_bytes(size); })) {
+               {settings.max_bytes ? settings.max_bytes : kDefaultBytes,
+                settings.max_operations ? settings.max_operations : kDefaultOperations},
+               workers_,
+               {},
+               {}},
+      file_(copy_file(context_, file, size)),
+      model_(read_model(file_, [this](uint64_t size) { context_.budget.count_bytes(size); })) {
   check_graphs(model_);
   const Subgraph& graph = model_.subgraphs[0];
   const PortNames input_names(model_, false), output_names(model_, true);
   std::vector<Value*> arguments;
   for (int32_t index : graph.inputs) {
     const TensorInfo& tensor = graph.tensors[static_cast<size_t>(index)];
-    if (!size_of(tensor.type)) unsupported("input '%s' is %s, which this library does not take", tensor.name.c_str(), name_of(tensor.type));
+    if (!size_of(tensor.type))
+      unsupported("input '%s' is %s, which this library does not take", tensor.name.c_str(), name_of(tensor.type));
     Value* value = context_.make_value();
     value->type = tensor.type;
     value->shape = tensor.shape;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "ops/build.h"
-#include "graph/fusion.h"
 #include "busy_guard.h"
+#include "graph/fusion.h"
+#include "ops/build.h"
 #include "ops/workers.h"
 
 namespace bnn_exit {
@@ -37,8 +37,9 @@ class Network {
  private:
   enum class Kind { kOperator, kIf, kEndOfThen, kEndOfElse };
 
-  // An operator, or a fusion of several. The nodes of all branches are in one list, in the order of the file: an IF is the IF
-  // itself, its first branch, the end of that, its second branch, the end of that. The ends copy the results of the branch.
+  // An operator, or a fusion of several. The nodes of all branches are in one list, in the order of the file: an IF is
+  // the IF itself, its first branch, the end of that, its second branch, the end of that. The ends copy the results of
+  // the branch.
   struct Node {
     Kind kind = Kind::kOperator;
     std::unique_ptr<Operation> operation;  // none if there is nothing to execute
@@ -55,7 +56,7 @@ class Network {
     std::vector<int64_t> uses;
     std::vector<Fusion> fusions;
     std::vector<size_t> fusion_of;  // by tensor: 1 + the number of the fusion whose result it is or was; 0 for none
-    size_t next = 0;               // the next operator
+    size_t next = 0;                // the next operator
     size_t node_of_if = 0, end_of_then = 0;  // nodes of the IF whose branch is being built
   };
 

@@ -16,17 +16,23 @@ using Unsigned = std::make_unsigned_t<T>;
 struct Add {
   float operator()(float a, float b) const { return a + b; }
   template <typename T>
-  T operator()(T a, T b) const { return static_cast<T>(static_cast<Unsigned<T>>(a) + static_cast<Unsigned<T>>(b)); }
+  T operator()(T a, T b) const {
+    return static_cast<T>(static_cast<Unsigned<T>>(a) + static_cast<Unsigned<T>>(b));
+  }
 };
 struct Sub {
   float operator()(float a, float b) const { return a - b; }
   template <typename T>
-  T operator()(T a, T b) const { return static_cast<T>(static_cast<Unsigned<T>>(a) - static_cast<Unsigned<T>>(b)); }
+  T operator()(T a, T b) const {
+    return static_cast<T>(static_cast<Unsigned<T>>(a) - static_cast<Unsigned<T>>(b));
+  }
 };
 struct Mul {
   float operator()(float a, float b) const { return a * b; }
   template <typename T>
-  T operator()(T a, T b) const { return static_cast<T>(static_cast<Unsigned<T>>(a) * static_cast<Unsigned<T>>(b)); }
+  T operator()(T a, T b) const {
+    return static_cast<T>(static_cast<Unsigned<T>>(a) * static_cast<Unsigned<T>>(b));
+  }
 };
 
 template <typename T>
@@ -38,7 +44,9 @@ T divide_whole(T a, T b) {
 struct Div {
   float operator()(float a, float b) const { return a / b; }
   template <typename T>
-  T operator()(T a, T b) const { return divide_whole(a, b); }
+  T operator()(T a, T b) const {
+    return divide_whole(a, b);
+  }
 };
 struct FloorMod {
   float operator()(float a, float b) const {
@@ -64,20 +72,58 @@ struct FloorDiv {
 };
 struct SquaredDifference {
   template <typename T>
-  T operator()(T a, T b) const { return Mul()(Sub()(a, b), Sub()(a, b)); }
+  T operator()(T a, T b) const {
+    return Mul()(Sub()(a, b), Sub()(a, b));
+  }
 };
 struct Power {
-  float operator()(float a, float b) const { return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b))); }
+  float operator()(float a, float b) const {
+    return static_cast<float>(std::pow(static_cast<double>(a), static_cast<double>(b)));
+  }
 };
 
-struct Less { template <typename T> bool operator()(T a, T b) const { return a < b; } };
-struct LessEqual { template <typename T> bool operator()(T a, T b) const { return a <= b; } };
-struct Greater { template <typename T> bool operator()(T a, T b) const { return a > b; } };
-struct GreaterEqual { template <typename T> bool operator()(T a, T b) const { return a >= b; } };
-struct Equal { template <typename T> bool operator()(T a, T b) const { return a == b; } };
-struct NotEqual { template <typename T> bool operator()(T a, T b) const { return a != b; } };
-struct And { bool operator()(bool a, bool b) const { return a && b; } };
-struct Or { bool operator()(bool a, bool b) const { return a || b; } };
+struct Less {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a < b;
+  }
+};
+struct LessEqual {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a <= b;
+  }
+};
+struct Greater {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a > b;
+  }
+};
+struct GreaterEqual {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a >= b;
+  }
+};
+struct Equal {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a == b;
+  }
+};
+struct NotEqual {
+  template <typename T>
+  bool operator()(T a, T b) const {
+    return a != b;
+  }
+};
+struct And {
+  bool operator()(bool a, bool b) const { return a && b; }
+};
+struct Or {
+  bool operator()(bool a, bool b) const { return a || b; }
+};
 
 // The steps of one value beyond the first.
 template <typename Op>
@@ -127,10 +173,14 @@ std::unique_ptr<Operation> build_numbers(Build& build, bool fused) {
 }
 
 template <typename Op>
-std::unique_ptr<Operation> arithmetic(Build& build) { return build_numbers<Op>(build, true); }
+std::unique_ptr<Operation> arithmetic(Build& build) {
+  return build_numbers<Op>(build, true);
+}
 
 template <typename Op>
-std::unique_ptr<Operation> plain(Build& build) { return build_numbers<Op>(build, false); }
+std::unique_ptr<Operation> plain(Build& build) {
+  return build_numbers<Op>(build, false);
+}
 
 template <typename Op>
 std::unique_ptr<Operation> compare(Build& build) {
@@ -166,12 +216,25 @@ std::unique_ptr<Operation> prelu(Build& build) {
 
 const std::vector<NamedBuilder>& arithmetic_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"ADD", arithmetic<Add>}, {"SUB", arithmetic<Sub>}, {"MUL", arithmetic<Mul>}, {"DIV", arithmetic<Div>},
-      {"FLOOR_DIV", plain<FloorDiv>}, {"FLOOR_MOD", plain<FloorMod>}, {"MAXIMUM", plain<Maximum>},
-      {"MINIMUM", plain<Minimum>}, {"SQUARED_DIFFERENCE", plain<SquaredDifference>}, {"POW", power}, {"PRELU", prelu},
-      {"LESS", compare<Less>}, {"LESS_EQUAL", compare<LessEqual>}, {"GREATER", compare<Greater>},
-      {"GREATER_EQUAL", compare<GreaterEqual>}, {"EQUAL", compare<Equal>}, {"NOT_EQUAL", compare<NotEqual>},
-      {"LOGICAL_AND", logical<And>}, {"LOGICAL_OR", logical<Or>},
+      {"ADD", arithmetic<Add>},
+      {"SUB", arithmetic<Sub>},
+      {"MUL", arithmetic<Mul>},
+      {"DIV", arithmetic<Div>},
+      {"FLOOR_DIV", plain<FloorDiv>},
+      {"FLOOR_MOD", plain<FloorMod>},
+      {"MAXIMUM", plain<Maximum>},
+      {"MINIMUM", plain<Minimum>},
+      {"SQUARED_DIFFERENCE", plain<SquaredDifference>},
+      {"POW", power},
+      {"PRELU", prelu},
+      {"LESS", compare<Less>},
+      {"LESS_EQUAL", compare<LessEqual>},
+      {"GREATER", compare<Greater>},
+      {"GREATER_EQUAL", compare<GreaterEqual>},
+      {"EQUAL", compare<Equal>},
+      {"NOT_EQUAL", compare<NotEqual>},
+      {"LOGICAL_AND", logical<And>},
+      {"LOGICAL_OR", logical<Or>},
   };
   return list;
 }

@@ -20,8 +20,10 @@ Broadcast broadcast(const Build& build, const Shape& left, const Shape& right) {
     }
   }
   for (size_t back = 1; back <= rank; ++back) {
-    int64_t a = back <= left.size() ? left[left.size() - back] : 1, b = back <= right.size() ? right[right.size() - back] : 1;
-    if (a != b && a != 1 && b != 1) build.refuse("shapes %s and %s do not go together", to_text(left).c_str(), to_text(right).c_str());
+    int64_t a = back <= left.size() ? left[left.size() - back] : 1,
+            b = back <= right.size() ? right[right.size() - back] : 1;
+    if (a != b && a != 1 && b != 1)
+      build.refuse("shapes %s and %s do not go together", to_text(left).c_str(), to_text(right).c_str());
     shape[rank - back] = a == 1 ? b : a;
   }
   build.require(shape);

@@ -8,7 +8,7 @@
 namespace bnn_exit {
 
 struct Broadcast {
-  Shape shape;  // of the result
+  Shape shape;   // of the result
   int rank = 0;  // of the walk: axes that are contiguous on both sides are joined
   int64_t sizes[kMaxDimensions] = {};
   int64_t strides[2][kMaxDimensions] = {};
@@ -22,7 +22,8 @@ inline int64_t rows_of(const Broadcast& plan) {
 
 Broadcast broadcast(const Build& build, const Shape& left, const Shape& right);
 
-// Calls row(offset of the left, offset of the right, count, step of the left, step of the right) for each innermost row.
+// Calls row(offset of the left, offset of the right, count, step of the left, step of the right) for each innermost
+// row.
 template <typename Row>
 void each_row(const Broadcast& plan, Row row) {
   int64_t index[kMaxDimensions] = {}, offsets[2] = {};

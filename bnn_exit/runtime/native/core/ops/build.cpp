@@ -9,7 +9,7 @@
 namespace bnn_exit {
 namespace {
 
-constexpr int64_t kMaxNumbers = 1 << 12;  // sizes, axes and the like of one operator
+constexpr int64_t kMaxNumbers = 1 << 12;     // sizes, axes and the like of one operator
 constexpr int64_t kFar = 1'000'000'000'000;  // beyond any size: a slice may end anywhere, and no sum of two overflows
 
 }  // namespace
@@ -73,7 +73,8 @@ Value& Build::output(size_t index) const {
 std::vector<int64_t> Build::constants(size_t index) const {
   Value& value = input(index);
   if (!value.constant) refuse("input %zu is only known during a run, but must be a constant", index);
-  if (value.count() > kMaxNumbers) refuse("input %zu has %lld values, but may have %lld", index, (long long)value.count(), (long long)kMaxNumbers);
+  if (value.count() > kMaxNumbers)
+    refuse("input %zu has %lld values, but may have %lld", index, (long long)value.count(), (long long)kMaxNumbers);
   std::vector<int64_t> numbers(static_cast<size_t>(value.count()));
   for (size_t i = 0; i < numbers.size(); ++i) {
     if (value.type == Type::int32) {
@@ -144,13 +145,15 @@ bool activation_range(int64_t activation, float* low, float* high) {
 
 float Build::low() const {
   float low, high;
-  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high))
+    refuse("unknown fused activation");
   return low;
 }
 
 float Build::high() const {
   float low, high;
-  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high)) refuse("unknown fused activation");
+  if (!activation_range(op.options.integer("fused_activation_function"), &low, &high))
+    refuse("unknown fused activation");
   return high;
 }
 

@@ -1,4 +1,5 @@
-// Builds one operator of a file: checks it, infers the shapes of its results, and returns the operation that computes them.
+// Builds one operator of a file: checks it, infers the shapes of its results, and returns the operation that computes
+// them.
 #pragma once
 
 #include <deque>
@@ -7,9 +8,9 @@
 #include <string>
 #include <vector>
 
-#include "kernels/kernels.h"
 #include "budget.h"
 #include "error.h"
+#include "kernels/kernels.h"
 #include "ops/value.h"
 #include "ops/workers.h"
 
@@ -36,7 +37,8 @@ std::unique_ptr<Operation> make_operation(Function function) {
   return std::make_unique<FunctionOperation>(std::move(function));
 }
 
-// Operators that are fused into a layer: they are applied to its results before these are stored, in the order of the file.
+// Operators that are fused into a layer: they are applied to its results before these are stored, in the order of the
+// file.
 struct Epilogue {
   struct Step {
     explicit Step(StepKind kind) : kind(kind) {}
@@ -48,10 +50,10 @@ struct Epilogue {
     }
 
     StepKind kind;
-    Value* tensor = nullptr;      // of the tensor steps, of the shape of the result
-    const float* table = nullptr; // of the tensor steps, in place of `tensor`: the same for every clip of a batch
-    std::vector<float> channels;  // of the channel steps, padded to kLanes
-    float low = 0, high = 0;      // of kClamp
+    Value* tensor = nullptr;       // of the tensor steps, of the shape of the result
+    const float* table = nullptr;  // of the tensor steps, in place of `tensor`: the same for every clip of a batch
+    std::vector<float> channels;   // of the channel steps, padded to kLanes
+    float low = 0, high = 0;       // of kClamp
   };
   std::vector<Step> steps;
   Value* values = nullptr;  // the floats; nullptr if nothing reads them
@@ -81,14 +83,14 @@ struct Build {
 
   const OperatorInfo& op;
   BuildContext& context;
-  std::vector<Value*> in;   // nullptr for an optional input that is not given
+  std::vector<Value*> in;  // nullptr for an optional input that is not given
   std::vector<Value*> out;
   std::vector<Value*> scratch;
 
-  // Everything that a file asks for is claimed before it is spent. A step takes at most 2 ns on any instruction set, so the
-  // steps of a kernel count what it computes, padding included, not what the file asks for; benchmarks/operator_steps.py
-  // measures this.
-  void claim(uint64_t steps);       // of each inference, or of loading if all inputs are constant
+  // Everything that a file asks for is claimed before it is spent. A step takes at most 2 ns on any instruction set, so
+  // the steps of a kernel count what it computes, padding included, not what the file asks for;
+  // benchmarks/operator_steps.py measures this.
+  void claim(uint64_t steps);  // of each inference, or of loading if all inputs are constant
   void claim_load(uint64_t steps) { context.budget.count_load_operations(steps); }
 
   bool given(size_t index) const { return index < in.size() && in[index]; }
@@ -133,16 +135,16 @@ struct Image {
   Shape shape() const { return {batch, height, width, channels}; }
 };
 
-// A layer that may have an epilogue. Its builder sets the shape of the output; `with_epilogue` makes the operation, once the
-// epilogue is known.
+// A layer that may have an epilogue. Its builder sets the shape of the output; `with_epilogue` makes the operation,
+// once the epilogue is known.
 class Layer {
  public:
   virtual ~Layer() = default;
   virtual std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) = 0;
 
   std::vector<Epilogue::Step> steps;  // the layer's own: bias and fused activation
-  Image pixels = {};              // of its result, as its kernel writes it: the shape of the result, or another with as many values
-  bool fusible = true;            // false if its kernel applies no epilogue
+  Image pixels = {};  // of its result, as its kernel writes it: the shape of the result, or another with as many values
+  bool fusible = true;  // false if its kernel applies no epilogue
 };
 using LayerBuilder = std::unique_ptr<Layer> (*)(Build&);
 

@@ -6,11 +6,15 @@ namespace bnn_exit {
 // NaN if either is.
 struct Maximum {
   template <typename T>
-  T operator()(T a, T b) const { return a > b || a != a ? a : b; }
+  T operator()(T a, T b) const {
+    return a > b || a != a ? a : b;
+  }
 };
 struct Minimum {
   template <typename T>
-  T operator()(T a, T b) const { return a < b || a != a ? a : b; }
+  T operator()(T a, T b) const {
+    return a < b || a != a ? a : b;
+  }
 };
 
 }  // namespace bnn_exit

@@ -17,7 +17,8 @@ std::unique_ptr<Operation> interleave(Build& build, Value& out, std::vector<size
   }
   int64_t together = 0;
   for (size_t piece : pieces) together += static_cast<int64_t>(piece);
-  if (together) build.claim(product({static_cast<int64_t>(out.bytes()) / together, static_cast<int64_t>(pieces.size()), 16}));
+  if (together)
+    build.claim(product({static_cast<int64_t>(out.bytes()) / together, static_cast<int64_t>(pieces.size()), 16}));
   build.claim(product({out.count(), 2}));
   std::vector<const uint8_t*> from(parts.size());
   return make_operation([=, &out]() mutable {
@@ -49,11 +50,15 @@ std::unique_ptr<Operation> concatenation(Build& build) {
   for (size_t part = 0; part < build.in.size(); ++part) {
     Value& value = build.input(part, first.type);
     Shape other = value.shape;
-    if (other.size() != shape.size()) build.refuse("shapes %s and %s", to_text(first.shape).c_str(), to_text(other).c_str());
+    if (other.size() != shape.size())
+      build.refuse("shapes %s and %s", to_text(first.shape).c_str(), to_text(other).c_str());
     shape[axis] += other[axis];
     other[axis] = first.shape[axis];
-    if (other != first.shape) build.refuse("shapes %s and %s", to_text(first.shape).c_str(), to_text(value.shape).c_str());
-    pieces.push_back(static_cast<size_t>(elements(Shape(value.shape.begin() + static_cast<std::ptrdiff_t>(axis), value.shape.end()))) * size_of(value.type));
+    if (other != first.shape)
+      build.refuse("shapes %s and %s", to_text(first.shape).c_str(), to_text(value.shape).c_str());
+    pieces.push_back(static_cast<size_t>(
+                         elements(Shape(value.shape.begin() + static_cast<std::ptrdiff_t>(axis), value.shape.end()))) *
+                     size_of(value.type));
   }
   Value& out = build.result(first.type, shape);
   if (!size_of(first.type)) build.refuse("values of %s are not supported", name_of(first.type));
@@ -66,7 +71,9 @@ std::unique_ptr<Operation> pack(Build& build) {
   std::vector<size_t> pieces;
   for (size_t part = 0; part < build.in.size(); ++part) {
     if (build.input(part, first.type).shape != first.shape) build.refuse("its inputs differ in shape");
-    pieces.push_back(static_cast<size_t>(elements(Shape(first.shape.begin() + static_cast<std::ptrdiff_t>(axis), first.shape.end()))) * size_of(first.type));
+    pieces.push_back(static_cast<size_t>(
+                         elements(Shape(first.shape.begin() + static_cast<std::ptrdiff_t>(axis), first.shape.end()))) *
+                     size_of(first.type));
   }
   Shape shape = first.shape;
   shape.insert(shape.begin() + static_cast<std::ptrdiff_t>(axis), static_cast<int64_t>(build.in.size()));
@@ -88,14 +95,19 @@ std::unique_ptr<Operation> gather(Build& build) {
   Value& out = build.result(in.type, shape);
   int64_t limit = in.shape[axis];
   int64_t outer = elements(Shape(in.shape.begin(), in.shape.begin() + static_cast<std::ptrdiff_t>(axis)));
-  size_t piece = static_cast<size_t>(elements(Shape(in.shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, in.shape.end()))) * size_of(in.type);
+  size_t piece =
+      static_cast<size_t>(elements(Shape(in.shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, in.shape.end()))) *
+      size_of(in.type);
   build.claim(product({indices.count(), 2}));
   build.claim(product({out.count() ? outer : 0, indices.count(), 16 + static_cast<int64_t>(piece / 4)}));
   return make_operation([=, &in, &indices, &out] {
     uint8_t* to = out.as<uint8_t>();
-    auto index_of = [&indices](int64_t i) { return indices.type == Type::int32 ? indices.as<const int32_t>()[i] : indices.as<const int64_t>()[i]; };
+    auto index_of = [&indices](int64_t i) {
+      return indices.type == Type::int32 ? indices.as<const int32_t>()[i] : indices.as<const int64_t>()[i];
+    };
     for (int64_t i = 0, count = indices.count(); i < count; ++i) {
-      if (index_of(i) < 0 || index_of(i) >= limit) fail_execution("GATHER cannot be computed: an index is outside the values");
+      if (index_of(i) < 0 || index_of(i) >= limit)
+        fail_execution("GATHER cannot be computed: an index is outside the values");
     }
     if (out.count() == 0) return;
     for (int64_t row = 0; row < outer; ++row) {
@@ -124,7 +136,8 @@ std::unique_ptr<Operation> shape_of(Build& build) {
 
 std::unique_ptr<Operation> fill(Build& build) {
   Value& value = build.input(1);
-  if (value.count() != 1 || !size_of(value.type)) build.refuse("it has %lld values to fill with", (long long)value.count());
+  if (value.count() != 1 || !size_of(value.type))
+    build.refuse("it has %lld values to fill with", (long long)value.count());
   Value& out = build.result(value.type, build.constants(0));
   build.claim(product({out.count(), 4}));
   return make_operation([&value, &out] {
@@ -144,17 +157,21 @@ std::unique_ptr<Operation> range_of(Build& build) {
   if (!limit.constant || !delta.constant) build.refuse("its length is only known during a run");
   // The start may be a result of the network; then the length must be the one that the file declares.
   auto length = [](double from, double to, double step) { return std::ceil((to - from) / step); };
-  double count = start.constant ? length(static_cast<double>(*start.as<const T>()), static_cast<double>(*limit.as<const T>()),
-                                         static_cast<double>(*delta.as<const T>()))
-                                : static_cast<double>(build.output().count());
+  double count = start.constant
+                     ? length(static_cast<double>(*start.as<const T>()), static_cast<double>(*limit.as<const T>()),
+                              static_cast<double>(*delta.as<const T>()))
+                     : static_cast<double>(build.output().count());
   if (!(count <= static_cast<double>(kMaxElements))) build.refuse("it asks for %g values", count);
   Value& out = build.result(start.type, {static_cast<int64_t>(std::max(0.0, count))});
   build.claim(product({out.count(), 4}));
   return make_operation([&start, &limit, &delta, &out, length] {
     T from = *start.as<const T>(), step = *delta.as<const T>();
-    double wanted = length(static_cast<double>(from), static_cast<double>(*limit.as<const T>()), static_cast<double>(step));
-    if (!(std::max(wanted, 0.0) == static_cast<double>(out.count()))) fail_execution("RANGE cannot be computed: its length differs from what the file announces");
-    for (int64_t i = 0, n = out.count(); i < n; ++i) out.as<T>()[i] = static_cast<T>(static_cast<double>(from) + static_cast<double>(i) * static_cast<double>(step));
+    double wanted =
+        length(static_cast<double>(from), static_cast<double>(*limit.as<const T>()), static_cast<double>(step));
+    if (!(std::max(wanted, 0.0) == static_cast<double>(out.count())))
+      fail_execution("RANGE cannot be computed: its length differs from what the file announces");
+    for (int64_t i = 0, n = out.count(); i < n; ++i)
+      out.as<T>()[i] = static_cast<T>(static_cast<double>(from) + static_cast<double>(i) * static_cast<double>(step));
   });
 }
 
@@ -170,7 +187,11 @@ std::unique_ptr<Operation> range(Build& build) {
 
 const std::vector<NamedBuilder>& join_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"CONCATENATION", concatenation}, {"PACK", pack}, {"GATHER", gather}, {"SHAPE", shape_of}, {"FILL", fill},
+      {"CONCATENATION", concatenation},
+      {"PACK", pack},
+      {"GATHER", gather},
+      {"SHAPE", shape_of},
+      {"FILL", fill},
       {"RANGE", range},
   };
   return list;

@@ -11,7 +11,8 @@ constexpr int64_t kMaxReach = 1 << 16;  // of a filter, stride or dilation: far 
 // Lays a value out for the kernels; `size` has its shape.
 void lay_out(Build& build, const Value& size, int channels, Value& value) {
   Image pixels = image(build, size);
-  if ((channels + 31) / 32 != pixels.channels) build.refuse("%d words do not hold %d channels", pixels.channels, channels);
+  if ((channels + 31) / 32 != pixels.channels)
+    build.refuse("%d words do not hold %d channels", pixels.channels, channels);
   BitLayout layout;
   layout.words = bit_words(channels);
   layout.batch = pixels.batch;
@@ -28,7 +29,8 @@ Value* make_bits(Build& build, const Value& size, int channels) {
   value->type = Type::int32;
   value->own_memory = true;
   lay_out(build, size, channels, *value);
-  build.claim(product({value->bits->batch, value->bits->height, value->bits->width, 4 + value->bits->words, 2}));  // to copy it
+  build.claim(
+      product({value->bits->batch, value->bits->height, value->bits->width, 4 + value->bits->words, 2}));  // to copy it
   build.scratch.push_back(value);
   return value;
 }
@@ -40,7 +42,8 @@ Window window(const Build& build, const char* side, int64_t in, int64_t kernel) 
   int64_t stride = build.op.options.integer(("stride_" + name).c_str());
   int64_t dilation = build.op.options.integer(("dilation_" + name + "_factor").c_str(), 1);
   if (std::min({kernel, stride, dilation}) < 1) {
-    build.refuse("filter %lld, stride %lld and dilation %lld must be at least 1", (long long)kernel, (long long)stride, (long long)dilation);
+    build.refuse("filter %lld, stride %lld and dilation %lld must be at least 1", (long long)kernel, (long long)stride,
+                 (long long)dilation);
   }
   if (std::max({kernel, stride, dilation}) > kMaxReach || (kernel - 1) * dilation > kMaxReach) {
     build.refuse("its filter asks for an array of more than %lld values", static_cast<long long>(kMaxReach));
@@ -75,7 +78,8 @@ const void* constant_data(const Build& build, size_t index, Type type) {
 std::vector<float> per_channel(const Build& build, size_t index, int64_t channels) {
   auto* from = static_cast<const float*>(constant_data(build, index, Type::float32));
   if (build.input(index).count() != channels) {
-    build.refuse("input %zu has %lld values for %lld channels", index, (long long)build.input(index).count(), (long long)channels);
+    build.refuse("input %zu has %lld values for %lld channels", index, (long long)build.input(index).count(),
+                 (long long)channels);
   }
   std::vector<float> values(static_cast<size_t>(padded_channels(static_cast<int>(channels))));
   std::copy(from, from + channels, values.begin());
@@ -134,7 +138,8 @@ void copy_in(const Value& from, const Value& to) {
     for (int64_t y = 0; y < layout.height; ++y) {
       uint64_t* target = to.as<uint64_t>() + clip * layout.image() + layout.origin() + y * layout.row();
       const uint64_t* source = nullptr;
-      if (from.bits) source = from.as<const uint64_t>() + clip * from.bits->image() + from.bits->origin() + y * from.bits->row();
+      if (from.bits)
+        source = from.as<const uint64_t>() + clip * from.bits->image() + from.bits->origin() + y * from.bits->row();
       for (int64_t x = 0; x < layout.width; ++x, target += layout.words) {
         for (int64_t word = 0; word < layout.words; ++word) {
           if (source) {
@@ -158,7 +163,8 @@ void copy_out(const Value& from, const Value& to) {
     for (int64_t y = 0; y < layout.height; ++y) {
       const uint64_t* source = from.as<const uint64_t>() + clip * layout.image() + layout.origin() + y * layout.row();
       for (int64_t x = 0; x < layout.width; ++x, source += layout.words) {
-        for (int64_t word = 0; word < count; ++word) *words++ = static_cast<uint32_t>(source[word / 2] >> 32 * (word % 2));
+        for (int64_t word = 0; word < count; ++word)
+          *words++ = static_cast<uint32_t>(source[word / 2] >> 32 * (word % 2));
       }
     }
   }

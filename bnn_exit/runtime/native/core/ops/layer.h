@@ -41,8 +41,9 @@ class Scratch {
 // An epilogue with its addresses, for the clips of a batch one after another.
 class BoundEpilogue {
  public:
-  BoundEpilogue(Epilogue epilogue, const Image& pixels) : epilogue_(std::move(epilogue)), floats_(pixels.floats()), pitch_(pixels.channels) {}
-  void bind();                       // when every value has its address
+  BoundEpilogue(Epilogue epilogue, const Image& pixels)
+      : epilogue_(std::move(epilogue)), floats_(pixels.floats()), pitch_(pixels.channels) {}
+  void bind();  // when every value has its address
   Output output(int64_t clip) const;
 
  private:
@@ -52,13 +53,14 @@ class BoundEpilogue {
   Output first_ = {};
 };
 
-// Copies to the kernels' layout, from LCE's int32 words or from the kernels' layout. Bits beyond the channels of `to` are cleared.
+// Copies to the kernels' layout, from LCE's int32 words or from the kernels' layout. Bits beyond the channels of `to`
+// are cleared.
 void copy_in(const Value& from, const Value& to);
 // Copies from the kernels' layout to LCE's int32 words.
 void copy_out(const Value& from, const Value& to);
 
-// The bits of a value in the kernels' layout, for a reader of `channels` channels. If the value has another layout or number of
-// channels, the bits are copied before each execution: bits beyond a reader's channels must have no effect.
+// The bits of a value in the kernels' layout, for a reader of `channels` channels. If the value has another layout or
+// number of channels, the bits are copied before each execution: bits beyond a reader's channels must have no effect.
 class BitInput {
  public:
   BitInput(Build& build, Value& value, int channels);

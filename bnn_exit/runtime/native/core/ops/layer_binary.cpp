@@ -11,8 +11,9 @@ namespace {
 
 class BinaryOperation : public Operation {
  public:
-  BinaryOperation(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns, int64_t batch,
-               const RowSplit& split, Scratch scratch, BoundEpilogue epilogue, std::unique_ptr<BitOutput> bits)
+  BinaryOperation(const Kernels& kernels, const BinaryConv& conv, BitInput in, Window rows, Window columns,
+                  int64_t batch, const RowSplit& split, Scratch scratch, BoundEpilogue epilogue,
+                  std::unique_ptr<BitOutput> bits)
       : kernels_(kernels), conv_(conv), in_(in), rows_(rows), columns_(columns), batch_(batch), split_(split),
         scratch_(scratch), epilogue_(std::move(epilogue)), bits_(std::move(bits)) {}
 
@@ -25,9 +26,8 @@ class BinaryOperation : public Operation {
     for (int64_t clip = 0; clip < batch_; ++clip) {
       conv_.input = input + clip * layout.image();
       conv_.output = epilogue_.output(clip);
-      split_.for_each_range([this](int begin, int end, int part) {
-        kernels_.binary_conv(conv_, begin, end, scratch_.part(part));
-      });
+      split_.for_each_range(
+          [this](int begin, int end, int part) { kernels_.binary_conv(conv_, begin, end, scratch_.part(part)); });
     }
     if (bits_) bits_->flush();
   }
@@ -53,7 +53,8 @@ int channels_in(Build& build) {
 class BinaryLayer : public Layer {
  public:
   explicit BinaryLayer(Build& build)
-      : kernels_(build.context.kernels), in_(build, build.input(0, Type::int32), channels_in(build)), split_(build.context.workers, 1, 0) {
+      : kernels_(build.context.kernels), in_(build, build.input(0, Type::int32), channels_in(build)),
+        split_(build.context.workers, 1, 0) {
     Image in = image(build, build.input(0)), filters = image(build, build.input(1, Type::int32));
     rows_ = window(build, "height", in.height, filters.height);
     columns_ = window(build, "width", in.width, filters.width);
@@ -65,8 +66,17 @@ class BinaryLayer : public Layer {
         (channels / groups + 31) / 32 != filters.channels || (groups > 1 && channels / groups % 32)) {
       build.refuse("%d channels of input do not fit filters of %d words", channels, filters.channels);
     }
-    conv_.shape = {channels, static_cast<int32_t>(outputs), groups, rows_.kernel, columns_.kernel, rows_.stride, columns_.stride,
-                   rows_.dilation, columns_.dilation, rows_.out, columns_.out};
+    conv_.shape = {channels,
+                   static_cast<int32_t>(outputs),
+                   groups,
+                   rows_.kernel,
+                   columns_.kernel,
+                   rows_.stride,
+                   columns_.stride,
+                   rows_.dilation,
+                   columns_.dilation,
+                   rows_.out,
+                   columns_.out};
     int64_t largest = int64_t{rows_.kernel} * columns_.kernel * (channels / groups);  // every product is +1
     if (largest >= 1 << 24) build.refuse("a filter has more than 2^24 values");
     in_.widen(rows_.before, columns_.before, rows_.after, columns_.after);
@@ -77,7 +87,8 @@ class BinaryLayer : public Layer {
     void* packed = build.context.allocate(bytes);
     kernels_.binary_pack(conv_.shape, words, packed);
     conv_.weights = packed;
-    // Whole words of 64 channels, 4 steps each, and whole blocks of outputs; groups of odd sizes go one output at a time.
+    // Whole words of 64 channels, 4 steps each, and whole blocks of outputs; groups of odd sizes go one output at a
+    // time.
     bool plain = groups == 1 || (channels / groups % 64 == 0 && outputs / groups % kLanes == 0);
     int64_t taps = int64_t{rows_.kernel} * columns_.kernel, span = bit_words(channels / groups) + (plain ? 0 : 1);
     int64_t lanes = plain ? int64_t{padded_channels(static_cast<int>(outputs / groups))} * groups : outputs;
@@ -92,7 +103,8 @@ class BinaryLayer : public Layer {
       if (zeros) build.refuse("bit-packed output with padding by zeros is not defined");
       packed_output(build, outputs);
     } else {
-      if (build.output().type != Type::float32) build.refuse("output of type %s is not supported", name_of(build.output().type));
+      if (build.output().type != Type::float32)
+        build.refuse("output of type %s is not supported", name_of(build.output().type));
       build.result(Type::float32, {batch_, rows_.out, columns_.out, outputs});
       float_output(build, outputs, largest, zeros ? words : nullptr, in);
     }
@@ -104,14 +116,17 @@ class BinaryLayer : public Layer {
       epilogue.bits = bits_->value();
     }
     BoundEpilogue bound(std::move(epilogue), pixels);
-    return std::make_unique<BinaryOperation>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_, std::move(bound), std::move(bits_));
+    return std::make_unique<BinaryOperation>(kernels_, conv_, in_, rows_, columns_, batch_, split_, scratch_,
+                                             std::move(bound), std::move(bits_));
   }
 
  private:
   void packed_output(Build& build, int64_t outputs) {
     auto* from = static_cast<const int32_t*>(constant_data(build, 4, Type::int32));
-    if (build.input(4).count() != outputs) build.refuse("%lld thresholds for %lld filters", (long long)build.input(4).count(), (long long)outputs);
-    auto* thresholds = static_cast<int32_t*>(build.context.allocate(sizeof(int32_t) * static_cast<size_t>(padded_channels(static_cast<int>(outputs)))));
+    if (build.input(4).count() != outputs)
+      build.refuse("%lld thresholds for %lld filters", (long long)build.input(4).count(), (long long)outputs);
+    auto* thresholds = static_cast<int32_t*>(
+        build.context.allocate(sizeof(int32_t) * static_cast<size_t>(padded_channels(static_cast<int>(outputs)))));
     std::copy(from, from + outputs, thresholds);
     conv_.thresholds = thresholds;
     Value& out = build.result(Type::int32, {batch_, rows_.out, columns_.out, (outputs + 31) / 32});
@@ -128,7 +143,8 @@ class BinaryLayer : public Layer {
     conv_.shift = shift;
     // The accumulator counts the products that are -1: twice the count is `largest` minus their sum.
     double low = build.low(), high = build.high(), all = static_cast<double>(largest);
-    const bool small = std::all_of(scale, scale + multiplier.size(), [](float s) { return std::abs(s) <= FLT_MAX / 2; });
+    const bool small =
+        std::all_of(scale, scale + multiplier.size(), [](float s) { return std::abs(s) <= FLT_MAX / 2; });
     const bool clamps = build.activates() || !small;
     conv_.clamp_low = clamps ? static_cast<int32_t>(all - std::min(high, all)) : INT32_MIN;
     conv_.clamp_high = clamps ? static_cast<int32_t>(all - std::max(low, -all)) : INT32_MAX;
@@ -138,7 +154,8 @@ class BinaryLayer : public Layer {
     build.claim_load(product({outputs, largest}));
     size_t values = static_cast<size_t>(rows_.out) * static_cast<size_t>(columns_.out) * static_cast<size_t>(outputs);
     auto* table = static_cast<float*>(build.context.allocate(sizeof(float) * values));
-    binary_zero_padding(conv_.shape, in.height, in.width, rows_.before, columns_.before, filters_if_zeros, multiplier.data(), table);
+    binary_zero_padding(conv_.shape, in.height, in.width, rows_.before, columns_.before, filters_if_zeros,
+                        multiplier.data(), table);
     Epilogue::Step item(StepKind::kAddTensor);
     item.table = table;
     steps.push_back(std::move(item));

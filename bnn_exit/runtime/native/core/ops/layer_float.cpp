@@ -14,8 +14,8 @@ enum class Kind { kConv, kDepthwise };
 
 class ConvOperation : public Operation {
  public:
-  ConvOperation(const Kernels& kernels, Kind kind, const Conv& conv, int64_t batch, Value& in, const RowSplit& split, Scratch scratch,
-             BoundEpilogue epilogue)
+  ConvOperation(const Kernels& kernels, Kind kind, const Conv& conv, int64_t batch, Value& in, const RowSplit& split,
+                Scratch scratch, BoundEpilogue epilogue)
       : kernels_(kernels), kind_(kind), conv_(conv), batch_(batch), in_(in), split_(split), scratch_(scratch),
         epilogue_(std::move(epilogue)) {}
 
@@ -49,7 +49,8 @@ class ConvOperation : public Operation {
 
 class ConvLayer : public Layer {
  public:
-  ConvLayer(Build& build, Kind kind, const ConvShape& shape, int64_t batch) : kernels_(build.context.kernels), kind_(kind), batch_(batch), in_(build.input(0)),
+  ConvLayer(Build& build, Kind kind, const ConvShape& shape, int64_t batch)
+      : kernels_(build.context.kernels), kind_(kind), batch_(batch), in_(build.input(0)),
         split_(build.context.workers, shape.out_h, count_macs(build, shape) / static_cast<uint64_t>(batch)) {
     bool conv = kind == Kind::kConv;
     conv_.shape = shape;
@@ -78,7 +79,8 @@ class ConvLayer : public Layer {
  private:
   static uint64_t count_macs(const Build& build, const ConvShape& shape) {
     uint64_t taps = static_cast<uint64_t>(shape.kernel_h) * static_cast<uint64_t>(shape.kernel_w);
-    return static_cast<uint64_t>(build.output().count()) * taps * static_cast<uint64_t>(shape.in_channels / shape.groups);
+    return static_cast<uint64_t>(build.output().count()) * taps *
+           static_cast<uint64_t>(shape.in_channels / shape.groups);
   }
 
   void claim(Build& build, const ConvShape& shape) const {
@@ -87,7 +89,8 @@ class ConvLayer : public Layer {
     build.claim(product({pixels, lanes}));
     if (kind_ == Kind::kDepthwise) {
       // Channels are read one by one if no vector load fits their number of outputs.
-      bool vectors = times == 1 || (shape.out_channels % kLanes == 0 && (times == 2 || times == 4 || times == 8 || times == 16));
+      bool vectors =
+          times == 1 || (shape.out_channels % kLanes == 0 && (times == 2 || times == 4 || times == 8 || times == 16));
       build.claim(product({pixels, taps, lanes, vectors ? 1 : 16}));
     } else if (shape.groups > 1) {
       build.claim(product({pixels, taps, shape.out_channels, 8 + shape.in_channels / shape.groups}));
@@ -109,7 +112,8 @@ class ConvLayer : public Layer {
 
 std::unique_ptr<Layer> convolution(Build& build, Kind kind) {
   Image in = image(build, build.input(0, Type::float32)), filters = image(build, build.input(1, Type::float32));
-  Window rows = window(build, "height", in.height, filters.height), columns = window(build, "width", in.width, filters.width);
+  Window rows = window(build, "height", in.height, filters.height),
+         columns = window(build, "width", in.width, filters.width);
   int64_t out_channels = kind == Kind::kConv ? filters.batch : filters.channels;
   int32_t groups = in.channels;
   if (kind == Kind::kConv) {
@@ -129,9 +133,10 @@ std::unique_ptr<Layer> convolution(Build& build, Kind kind) {
     }
   }
   build.result(Type::float32, {in.batch, rows.out, columns.out, out_channels});
-  ConvShape shape = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, narrow(out_channels), groups,
-                     rows.kernel, columns.kernel, rows.stride, columns.stride, rows.dilation, columns.dilation,
-                     rows.before, columns.before};
+  ConvShape shape = {in.height,     in.width,         in.channels,          in.channels,
+                     rows.out,      columns.out,      narrow(out_channels), groups,
+                     rows.kernel,   columns.kernel,   rows.stride,          columns.stride,
+                     rows.dilation, columns.dilation, rows.before,          columns.before};
   return std::make_unique<ConvLayer>(build, kind, shape, in.batch);
 }
 
@@ -142,7 +147,8 @@ std::unique_ptr<Layer> depthwise_conv_2d(Build& build) { return convolution(buil
 std::unique_ptr<Layer> fully_connected(Build& build) {
   Value &in = build.input(0, Type::float32), &weights = build.input(1, Type::float32);
   if (build.op.options.integer("weights_format") != 0) {
-    build.refuse("weights format %lld is not supported", static_cast<long long>(build.op.options.integer("weights_format")));
+    build.refuse("weights format %lld is not supported",
+                 static_cast<long long>(build.op.options.integer("weights_format")));
   }
   if (weights.shape.size() != 2 || weights.count() == 0 || in.count() == 0 || in.count() % weights.shape[1]) {
     build.refuse("%s does not fit weights of %s", to_text(in.shape).c_str(), to_text(weights.shape).c_str());
@@ -150,28 +156,32 @@ std::unique_ptr<Layer> fully_connected(Build& build) {
   int64_t rows = in.count() / weights.shape[1];
   Shape shape = {rows, weights.shape[0]};
   if (build.op.options.integer("keep_num_dims")) {
-    if (in.shape.empty() || in.shape.back() != weights.shape[1]) build.refuse("%s does not fit weights of %s", to_text(in.shape).c_str(), to_text(weights.shape).c_str());
+    if (in.shape.empty() || in.shape.back() != weights.shape[1])
+      build.refuse("%s does not fit weights of %s", to_text(in.shape).c_str(), to_text(weights.shape).c_str());
     shape = in.shape;
     shape.back() = weights.shape[0];
   }
   int32_t inputs = narrow(weights.shape[1]), outputs = narrow(weights.shape[0]);
   Value& out = build.result(Type::float32, shape);
   Image pixels = shape.size() == 4 ? image(build, out) : Image{1, 1, narrow(rows), outputs};
-  ConvShape conv = {pixels.height, pixels.width, inputs, inputs, pixels.height, pixels.width, outputs, 1, 1, 1, 1, 1, 1, 1, 0, 0};
+  ConvShape conv = {
+      pixels.height, pixels.width, inputs, inputs, pixels.height, pixels.width, outputs, 1, 1, 1, 1, 1, 1, 1, 0, 0};
   return std::make_unique<ConvLayer>(build, Kind::kConv, conv, pixels.batch);
 }
 
 class PoolLayer : public Layer {
  public:
-  PoolLayer(Build& build, bool average) : kernel_(average ? build.context.kernels.average_pool : build.context.kernels.max_pool), in_(build.input(0, Type::float32)), split_(build.context.workers, 1, 0) {
+  PoolLayer(Build& build, bool average)
+      : kernel_(average ? build.context.kernels.average_pool : build.context.kernels.max_pool),
+        in_(build.input(0, Type::float32)), split_(build.context.workers, 1, 0) {
     Image in = image(build, in_);
     Window rows = window(build, "height", in.height, build.op.options.integer("filter_height"));
     Window columns = window(build, "width", in.width, build.op.options.integer("filter_width"));
     build.result(Type::float32, {in.batch, rows.out, columns.out, in.channels});
     batch_ = in.batch;
     pixels = {in.batch, rows.out, columns.out, in.channels};
-    pool_ = {in.height, in.width, in.channels, in.channels, rows.out, columns.out, rows.kernel, columns.kernel,
-             rows.stride, columns.stride, rows.before, columns.before, nullptr, {}};
+    pool_ = {in.height,      in.width,    in.channels,    in.channels, rows.out,       columns.out, rows.kernel,
+             columns.kernel, rows.stride, columns.stride, rows.before, columns.before, nullptr,     {}};
     add_activation(build, *this);
     // Windows at an edge are narrower, and none is wider than the image.
     int64_t taps = int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in);
@@ -192,7 +202,8 @@ class PoolLayer : public Layer {
 
 class PoolOperation : public Operation {
  public:
-  PoolOperation(decltype(Kernels::average_pool) kernel, const Pool& pool, int64_t batch, Value& in, const RowSplit& split, BoundEpilogue epilogue)
+  PoolOperation(decltype(Kernels::average_pool) kernel, const Pool& pool, int64_t batch, Value& in,
+                const RowSplit& split, BoundEpilogue epilogue)
       : kernel_(kernel), pool_(pool), batch_(batch), in_(in), split_(split), epilogue_(std::move(epilogue)) {}
 
   void bind() override { epilogue_.bind(); }
@@ -226,8 +237,11 @@ std::unique_ptr<Layer> max_pool_2d(Build& build) { return std::make_unique<PoolL
 
 const std::vector<NamedLayerBuilder>& float_layers() {
   static const std::vector<NamedLayerBuilder> list = {
-      {"CONV_2D", conv_2d}, {"DEPTHWISE_CONV_2D", depthwise_conv_2d}, {"FULLY_CONNECTED", fully_connected},
-      {"AVERAGE_POOL_2D", average_pool_2d}, {"MAX_POOL_2D", max_pool_2d},
+      {"CONV_2D", conv_2d},
+      {"DEPTHWISE_CONV_2D", depthwise_conv_2d},
+      {"FULLY_CONNECTED", fully_connected},
+      {"AVERAGE_POOL_2D", average_pool_2d},
+      {"MAX_POOL_2D", max_pool_2d},
   };
   return list;
 }

@@ -77,7 +77,7 @@ class Move : public Operation {
 }  // namespace
 
 std::unique_ptr<Operation> move(Build& build, size_t output, Value& in, const std::vector<Axis>& axes, int64_t offset,
-                             const void* fill) {
+                                const void* fill) {
   Shape shape;
   for (const Axis& axis : axes) shape.push_back(axis.size);
   Value& out = build.result(output, in.type, shape);
@@ -134,7 +134,8 @@ std::unique_ptr<Operation> reshape(Build& build) {
     }
   }
   if (unknown >= 0) {
-    if (std::find(shape.begin(), shape.end(), 0) != shape.end()) build.refuse("no values fit the shape %s in any way", to_text(shape).c_str());
+    if (std::find(shape.begin(), shape.end(), 0) != shape.end())
+      build.refuse("no values fit the shape %s in any way", to_text(shape).c_str());
     shape[static_cast<size_t>(unknown)] = rest;
   }
   return build.share(in, shape);
@@ -184,7 +185,10 @@ std::unique_ptr<Operation> transpose(Build& build) {
 
 const std::vector<NamedBuilder>& move_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"RESHAPE", reshape}, {"SQUEEZE", squeeze}, {"EXPAND_DIMS", expand_dims}, {"TRANSPOSE", transpose},
+      {"RESHAPE", reshape},
+      {"SQUEEZE", squeeze},
+      {"EXPAND_DIMS", expand_dims},
+      {"TRANSPOSE", transpose},
   };
   return list;
 }

@@ -18,16 +18,16 @@ struct NamedLayerBuilder {
   LayerBuilder builder;
 };
 
-const std::vector<NamedBuilder>& arithmetic_operators();   // on two values
-const std::vector<NamedBuilder>& unary_operators();     // on one value
-const std::vector<NamedBuilder>& selection_operators();       // select, cast, arg max
-const std::vector<NamedBuilder>& move_operators();         // reshape, transpose
-const std::vector<NamedBuilder>& slice_operators();        // split, slice
-const std::vector<NamedBuilder>& space_operators();        // pad, tile, space to batch
-const std::vector<NamedBuilder>& join_operators();         // concatenate, gather, fill
+const std::vector<NamedBuilder>& arithmetic_operators();  // on two values
+const std::vector<NamedBuilder>& unary_operators();       // on one value
+const std::vector<NamedBuilder>& selection_operators();   // select, cast, arg max
+const std::vector<NamedBuilder>& move_operators();        // reshape, transpose
+const std::vector<NamedBuilder>& slice_operators();       // split, slice
+const std::vector<NamedBuilder>& space_operators();       // pad, tile, space to batch
+const std::vector<NamedBuilder>& join_operators();        // concatenate, gather, fill
 const std::vector<NamedBuilder>& reduction_operators();
 const std::vector<NamedBuilder>& spectrum_operators();
-const std::vector<NamedBuilder>& packing_operators();      // LCE's operators on bits
+const std::vector<NamedBuilder>& packing_operators();  // LCE's operators on bits
 const std::vector<NamedLayerBuilder>& float_layers();
 const std::vector<NamedLayerBuilder>& binary_layers();
 

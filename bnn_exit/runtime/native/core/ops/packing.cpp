@@ -1,5 +1,5 @@
-// LCE's operators on bits other than convolution: LceQuantize, LceDequantize, LceBMaxPool2d. A bit is set where the value is
-// negative.
+// LCE's operators on bits other than convolution: LceQuantize, LceDequantize, LceBMaxPool2d. A bit is set where the
+// value is negative.
 #include <algorithm>
 #include <cfloat>
 
@@ -41,9 +41,11 @@ std::unique_ptr<Operation> quantize(Build& build) {
 std::unique_ptr<Operation> dequantize(Build& build) {
   Value& in = build.input(0, Type::int32);
   Shape shape = in.shape, announced = build.output().shape;
-  if (shape.empty() || announced.empty() || build.output().type != Type::float32) build.refuse("its result must be float32");
+  if (shape.empty() || announced.empty() || build.output().type != Type::float32)
+    build.refuse("its result must be float32");
   int64_t channels = announced.back();
-  if ((channels + 31) / 32 != shape.back()) build.refuse("%lld words do not hold %lld channels", (long long)shape.back(), (long long)channels);
+  if ((channels + 31) / 32 != shape.back())
+    build.refuse("%lld words do not hold %lld channels", (long long)shape.back(), (long long)channels);
   shape.back() = channels;
   Value& out = build.result(Type::float32, shape);
   build.claim(product({out.count(), 8}));
@@ -55,7 +57,12 @@ std::unique_ptr<Operation> dequantize(Build& build) {
       const uint64_t* from = bits.get();
       auto size = [&out](size_t axis) { return static_cast<int32_t>(out.shape[axis]); };
       for (int64_t clip = 0; clip < out.shape[0]; ++clip) {
-        Unpack unpack = {size(1), size(2), size(3), size(3), from + clip * layout.image(), static_cast<std::ptrdiff_t>(layout.row()),
+        Unpack unpack = {size(1),
+                         size(2),
+                         size(3),
+                         size(3),
+                         from + clip * layout.image(),
+                         static_cast<std::ptrdiff_t>(layout.row()),
                          out.as<float>() + clip * size(1) * size(2) * size(3)};
         kernels.unpack_signs(unpack, 0, size(1));
       }
@@ -77,15 +84,29 @@ std::unique_ptr<Operation> max_pool(Build& build) {
   Window rows = window(build, "height", size.height, build.op.options.integer("filter_height"));
   Window columns = window(build, "width", size.width, build.op.options.integer("filter_width"));
   Value& out = build.result(Type::int32, {size.batch, rows.out, columns.out, size.channels});
-  build.claim(product({out.count(), 8 + int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in), 2}));
+  build.claim(
+      product({out.count(), 8 + int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in), 2}));
   BitInput in(build, value, channels);
   BitOutput result(build, out, channels);
   return make_operation([&kernels = build.context.kernels, in, result, rows, columns, size]() mutable {
     const BitLayout &from = in.layout(), &to = result.layout();
     const uint64_t* input = in.get();
     for (int64_t clip = 0; clip < size.batch; ++clip) {
-      BitPool pool = {rows.in, columns.in, from.words, rows.out, columns.out, rows.kernel, columns.kernel, rows.stride, columns.stride,
-                      rows.before, columns.before, input + clip * from.image(), static_cast<std::ptrdiff_t>(from.row()), result.get() + clip * to.image(), static_cast<std::ptrdiff_t>(to.row())};
+      BitPool pool = {rows.in,
+                      columns.in,
+                      from.words,
+                      rows.out,
+                      columns.out,
+                      rows.kernel,
+                      columns.kernel,
+                      rows.stride,
+                      columns.stride,
+                      rows.before,
+                      columns.before,
+                      input + clip * from.image(),
+                      static_cast<std::ptrdiff_t>(from.row()),
+                      result.get() + clip * to.image(),
+                      static_cast<std::ptrdiff_t>(to.row())};
       kernels.binary_max_pool(pool, 0, rows.out);
     }
     result.flush();
@@ -96,7 +117,9 @@ std::unique_ptr<Operation> max_pool(Build& build) {
 
 const std::vector<NamedBuilder>& packing_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"LceQuantize", quantize}, {"LceDequantize", dequantize}, {"LceBMaxPool2d", max_pool},
+      {"LceQuantize", quantize},
+      {"LceDequantize", dequantize},
+      {"LceBMaxPool2d", max_pool},
   };
   return list;
 }

@@ -13,11 +13,11 @@ namespace {
 constexpr int64_t kTogether = 16;
 
 struct Axes {
-  Shape shape;               // of the result
+  Shape shape;  // of the result
   int64_t kept[kMaxDimensions], kept_strides[kMaxDimensions];
   int64_t gone[kMaxDimensions], gone_strides[kMaxDimensions];
   int kept_rank = 0, gone_rank = 0;
-  int64_t size = 1;          // values that are reduced to one
+  int64_t size = 1;  // values that are reduced to one
 };
 
 Axes axes_of(Build& build) {
@@ -60,7 +60,8 @@ std::unique_ptr<Operation> reduce(Build& build, Sum start, bool from_first, Comb
   Value& out = build.result(in.type, axes.shape);
   // Adjacent results are computed in groups of sixteen, which share the cost of each offset.
   bool side_by_side = axes.kept_rank && axes.kept_strides[axes.kept_rank - 1] == 1;
-  int64_t across = side_by_side ? axes.kept[axes.kept_rank - 1] : 1, lanes = (across + kTogether - 1) / kTogether * kTogether;
+  int64_t across = side_by_side ? axes.kept[axes.kept_rank - 1] : 1,
+          lanes = (across + kTogether - 1) / kTogether * kTogether;
   build.claim(product({in.count() / std::max<int64_t>(across, 1), lanes, 4}));
   build.claim(product({out.count() / std::max<int64_t>(across, 1), lanes, 4}));
   return make_operation([=, &in, &out] {
@@ -93,7 +94,9 @@ std::unique_ptr<Operation> reduce(Build& build, Sum start, bool from_first, Comb
 
 template <typename Op>
 std::unique_ptr<Operation> extreme(Build& build) {
-  auto same = [](auto total, int64_t) { return static_cast<decltype(total)>(total + 0); };  // never -0, in whatever order
+  auto same = [](auto total, int64_t) {
+    return static_cast<decltype(total)>(total + 0);
+  };  // never -0, in whatever order
   switch (build.input(0).type) {
     case Type::float32: return reduce<float>(build, 0.0f, true, Op(), same);
     case Type::int32: return reduce<int32_t>(build, int32_t{0}, true, Op(), same);
@@ -111,26 +114,31 @@ std::unique_ptr<Operation> total(Build& build) {
   };
   switch (build.input(0).type) {
     case Type::float32:
-      return reduce<float>(build, product ? 1.0 : 0.0, false, combine, [](double sum, int64_t) { return static_cast<float>(sum); });
+      return reduce<float>(build, product ? 1.0 : 0.0, false, combine,
+                           [](double sum, int64_t) { return static_cast<float>(sum); });
     case Type::int32:
-      return reduce<int32_t>(build, uint64_t{product}, false, combine, [](uint64_t sum, int64_t) { return static_cast<int32_t>(sum); });
+      return reduce<int32_t>(build, uint64_t{product}, false, combine,
+                             [](uint64_t sum, int64_t) { return static_cast<int32_t>(sum); });
     case Type::int64:
-      return reduce<int64_t>(build, uint64_t{product}, false, combine, [](uint64_t sum, int64_t) { return static_cast<int64_t>(sum); });
+      return reduce<int64_t>(build, uint64_t{product}, false, combine,
+                             [](uint64_t sum, int64_t) { return static_cast<int64_t>(sum); });
     default: build.refuse("values of %s are not supported", name_of(build.input(0).type));
   }
 }
 
 std::unique_ptr<Operation> mean(Build& build) {
   build.input(0, Type::float32);
-  return reduce<float>(build, 0.0, false, [](double sum, float value) { return sum + value; },
-                       [](double sum, int64_t size) { return static_cast<float>(sum / static_cast<double>(size)); });
+  return reduce<float>(
+      build, 0.0, false, [](double sum, float value) { return sum + value; },
+      [](double sum, int64_t size) { return static_cast<float>(sum / static_cast<double>(size)); });
 }
 
 template <bool all>
 std::unique_ptr<Operation> truth(Build& build) {
   build.input(0, Type::boolean);
-  return reduce<bool>(build, all, false, [](bool sum, bool value) { return all ? sum && value : sum || value; },
-                      [](bool sum, int64_t) { return sum; });
+  return reduce<bool>(
+      build, all, false, [](bool sum, bool value) { return all ? sum && value : sum || value; },
+      [](bool sum, int64_t) { return sum; });
 }
 
 std::unique_ptr<Operation> batch_matmul(Build& build) {
@@ -140,14 +148,16 @@ std::unique_ptr<Operation> batch_matmul(Build& build) {
   auto part = [](const Shape& shape, size_t back) { return shape[shape.size() - back]; };
   int64_t rows = part(left.shape, flip_left ? 1 : 2), inner = part(left.shape, flip_left ? 2 : 1);
   int64_t columns = part(right.shape, flip_right ? 2 : 1);
-  if (part(right.shape, flip_right ? 1 : 2) != inner) build.refuse("%s and %s do not go together", to_text(left.shape).c_str(), to_text(right.shape).c_str());
+  if (part(right.shape, flip_right ? 1 : 2) != inner)
+    build.refuse("%s and %s do not go together", to_text(left.shape).c_str(), to_text(right.shape).c_str());
   Shape outer_left(left.shape.begin(), left.shape.end() - 2), outer_right(right.shape.begin(), right.shape.end() - 2);
   Broadcast outer = broadcast(build, outer_left, outer_right);
   Shape shape = outer.shape;
   shape.push_back(rows);
   shape.push_back(columns);
   Value& out = build.result(Type::float32, shape);
-  build.claim(product({out.count(), inner + 8, flip_right && !flip_left ? 2 : 8}));  // the values of a column are not adjacent
+  build.claim(
+      product({out.count(), inner + 8, flip_right && !flip_left ? 2 : 8}));  // the values of a column are not adjacent
   return make_operation([=, &left, &right, &out] {
     float* to = out.as<float>();
     each_row(outer, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {
@@ -173,8 +183,13 @@ std::unique_ptr<Operation> batch_matmul(Build& build) {
 
 const std::vector<NamedBuilder>& reduction_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"MEAN", mean}, {"SUM", total<false>}, {"REDUCE_PROD", total<true>}, {"REDUCE_MAX", extreme<Maximum>},
-      {"REDUCE_MIN", extreme<Minimum>}, {"REDUCE_ANY", truth<false>}, {"REDUCE_ALL", truth<true>},
+      {"MEAN", mean},
+      {"SUM", total<false>},
+      {"REDUCE_PROD", total<true>},
+      {"REDUCE_MAX", extreme<Maximum>},
+      {"REDUCE_MIN", extreme<Minimum>},
+      {"REDUCE_ANY", truth<false>},
+      {"REDUCE_ALL", truth<true>},
       {"BATCH_MATMUL", batch_matmul},
   };
   return list;

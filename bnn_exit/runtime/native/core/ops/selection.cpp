@@ -21,7 +21,8 @@ std::unique_ptr<Operation> select_as(Build& build, const Shape& condition_shape,
   Broadcast choices = broadcast(build, chosen.shape, out.shape), others = broadcast(build, other.shape, out.shape);
   Broadcast conditions = broadcast(build, condition_shape, out.shape);
   build.claim(product({out.count(), 3}));
-  for (const Broadcast& plan : {choices, others, conditions}) build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
+  for (const Broadcast& plan : {choices, others, conditions})
+    build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
   Value* second = build.temporary(out.bytes());
   return make_operation([=, &condition, &chosen, &other, &out] {
     expand(choices, chosen.as<const T>(), out.as<T>());
@@ -83,7 +84,8 @@ To convert(From value) {
   } else {
     double number = static_cast<double>(value), limit = std::ldexp(1.0, std::numeric_limits<To>::digits);
     bool fits = number > (std::is_signed_v<To> ? -limit - 1 : -1.0) && number < limit;
-    if (!fits || number < static_cast<double>(std::numeric_limits<To>::lowest())) return std::numeric_limits<To>::lowest();
+    if (!fits || number < static_cast<double>(std::numeric_limits<To>::lowest()))
+      return std::numeric_limits<To>::lowest();
     return static_cast<To>(number);
   }
 }
@@ -149,25 +151,30 @@ std::unique_ptr<Operation> find(Build& build) {
   Value& in = build.input(0);
   size_t axis = build.axis(build.constant(1), in.shape.size());
   Shape shape = in.shape;
-  int64_t size = shape[axis], inner = elements(Shape(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, shape.end()));
+  int64_t size = shape[axis],
+          inner = elements(Shape(shape.begin() + static_cast<std::ptrdiff_t>(axis) + 1, shape.end()));
   shape.erase(shape.begin() + static_cast<std::ptrdiff_t>(axis));
   if (!in.count()) build.refuse("its input is empty");
   bool wide = build.output().type == Type::int64;
   Value& out = build.result(wide ? Type::int64 : Type::int32, shape);
-  build.claim(product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may be far from each other in memory
+  build.claim(
+      product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may be far from each other in memory
   if (in.type == Type::float32) {
-    return wide ? find_in<float, int64_t, greatest>(in, out, size, inner) : find_in<float, int32_t, greatest>(in, out, size, inner);
+    return wide ? find_in<float, int64_t, greatest>(in, out, size, inner)
+                : find_in<float, int32_t, greatest>(in, out, size, inner);
   }
   build.input(0, Type::int32);
-  return wide ? find_in<int32_t, int64_t, greatest>(in, out, size, inner) : find_in<int32_t, int32_t, greatest>(in, out, size, inner);
+  return wide ? find_in<int32_t, int64_t, greatest>(in, out, size, inner)
+              : find_in<int32_t, int32_t, greatest>(in, out, size, inner);
 }
 
 }  // namespace
 
 const std::vector<NamedBuilder>& selection_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"SELECT", select}, {"SELECT_V2", select_v2}, {"CAST", cast}, {"ARG_MAX", find<true>}, {"ARG_MIN", find<false>},
-      {"DEQUANTIZE", cast},  // of float16 weights; quantized tensors are refused when a file is loaded
+      {"SELECT", select},       {"SELECT_V2", select_v2}, {"CAST", cast}, {"ARG_MAX", find<true>},
+      {"ARG_MIN", find<false>}, {"DEQUANTIZE", cast},  // of float16 weights; quantized tensors are refused when a file
+                                                       // is loaded
   };
   return list;
 }

@@ -29,11 +29,13 @@ std::unique_ptr<Operation> cut(Build& build, Value& in, size_t axis, const std::
   if (sizes.size() != build.out.size()) build.refuse("%zu parts for %zu outputs", sizes.size(), build.out.size());
   for (size_t part = 0; part < sizes.size(); ++part) {
     std::vector<Axis> axes;
-    for (size_t k = 0; k < in.shape.size(); ++k) axes.push_back(steps(k == axis ? sizes[part] : in.shape[k], strides[k]));
+    for (size_t k = 0; k < in.shape.size(); ++k)
+      axes.push_back(steps(k == axis ? sizes[part] : in.shape[k], strides[k]));
     parts.push_back(move(build, part, in, axes, begin * strides[axis]));
     begin += sizes[part];
   }
-  if (begin != in.shape[axis]) build.refuse("parts of %lld do not make up %lld", (long long)begin, (long long)in.shape[axis]);
+  if (begin != in.shape[axis])
+    build.refuse("parts of %lld do not make up %lld", (long long)begin, (long long)in.shape[axis]);
   return std::make_unique<Several>(std::move(parts));
 }
 
@@ -41,7 +43,8 @@ std::unique_ptr<Operation> split(Build& build) {
   Value& in = build.input(1);
   size_t axis = build.axis(build.constant(0), in.shape.size());
   int64_t parts = static_cast<int64_t>(build.out.size());
-  if (!parts || in.shape[axis] % parts) build.refuse("%lld values in %lld parts", (long long)in.shape[axis], (long long)parts);
+  if (!parts || in.shape[axis] % parts)
+    build.refuse("%lld values in %lld parts", (long long)in.shape[axis], (long long)parts);
   return cut(build, in, axis, std::vector<int64_t>(build.out.size(), in.shape[axis] / parts));
 }
 
@@ -64,7 +67,8 @@ std::unique_ptr<Operation> unpack(Build& build) {
   Value& in = build.input(0);
   size_t axis = build.axis(build.op.options.integer("axis"), in.shape.size());
   Shape strides = strides_of(in.shape);
-  if (in.shape[axis] != static_cast<int64_t>(build.out.size())) build.refuse("%lld values for %zu outputs", (long long)in.shape[axis], build.out.size());
+  if (in.shape[axis] != static_cast<int64_t>(build.out.size()))
+    build.refuse("%lld values for %zu outputs", (long long)in.shape[axis], build.out.size());
   std::vector<std::unique_ptr<Operation>> parts;
   for (size_t part = 0; part < build.out.size(); ++part) {
     std::vector<Axis> axes;
@@ -79,13 +83,15 @@ std::unique_ptr<Operation> unpack(Build& build) {
 std::unique_ptr<Operation> slice(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> begin = build.constants(1), size = build.constants(2);
-  if (begin.size() != in.shape.size() || size.size() != begin.size()) build.refuse("%zu axes for %zu", begin.size(), in.shape.size());
+  if (begin.size() != in.shape.size() || size.size() != begin.size())
+    build.refuse("%zu axes for %zu", begin.size(), in.shape.size());
   Shape strides = strides_of(in.shape);
   std::vector<Axis> axes;
   for (size_t axis = 0; axis < begin.size(); ++axis) {
     int64_t limit = in.shape[axis], stop = size[axis] == -1 ? limit : begin[axis] + size[axis];
     if (begin[axis] < 0 || begin[axis] > stop || stop > limit) {
-      build.refuse("the slice [%lld, %lld) is outside the %lld values", (long long)begin[axis], (long long)stop, (long long)limit);
+      build.refuse("the slice [%lld, %lld) is outside the %lld values", (long long)begin[axis], (long long)stop,
+                   (long long)limit);
     }
     axes.push_back(steps(stop - begin[axis], strides[axis], begin[axis] * strides[axis]));
   }
@@ -96,13 +102,15 @@ std::unique_ptr<Operation> slice(Build& build) {
 std::unique_ptr<Operation> strided_slice(Build& build) {
   Value& in = build.input(0);
   std::vector<int64_t> begin = build.constants(1), end = build.constants(2), stride = build.constants(3);
-  if (begin.size() > 32 || end.size() != begin.size() || stride.size() != begin.size()) build.refuse("%zu begins, %zu ends", begin.size(), end.size());
+  if (begin.size() > 32 || end.size() != begin.size() || stride.size() != begin.size())
+    build.refuse("%zu begins, %zu ends", begin.size(), end.size());
   auto marked = [&](const char* mask, size_t entry) { return (build.op.options.integer(mask) >> entry & 1) != 0; };
   Shape strides = strides_of(in.shape), shape;
   std::vector<Axis> axes;
   int64_t offset = 0;
   size_t axis = 0, used = 0;
-  for (size_t entry = 0; entry < begin.size(); ++entry) used += !marked("ellipsis_mask", entry) && !marked("new_axis_mask", entry);
+  for (size_t entry = 0; entry < begin.size(); ++entry)
+    used += !marked("ellipsis_mask", entry) && !marked("new_axis_mask", entry);
   auto keep = [&](size_t count) {
     for (; count && axis < in.shape.size(); --count, ++axis) axes.push_back(steps(in.shape[axis], strides[axis]));
   };
@@ -121,7 +129,8 @@ std::unique_ptr<Operation> strided_slice(Build& build) {
     if (axis >= in.shape.size()) build.refuse("%zu axes for %zu", used, in.shape.size());
     int64_t limit = in.shape[axis], step = stride[entry], start = begin[entry];
     if (marked("shrink_axis_mask", entry)) {
-      if (start < -limit || start >= limit) build.refuse("index %lld is outside the %lld values", (long long)start, (long long)limit);
+      if (start < -limit || start >= limit)
+        build.refuse("index %lld is outside the %lld values", (long long)start, (long long)limit);
       offset += (start < 0 ? start + limit : start) * strides[axis++];
       continue;
     }
@@ -132,7 +141,8 @@ std::unique_ptr<Operation> strided_slice(Build& build) {
     auto fit = [&](int64_t index) { return std::clamp(index < 0 ? index + limit : index, lowest, highest); };
     int64_t first = marked("begin_mask", entry) ? (step > 0 ? lowest : highest) : fit(start);
     int64_t last = marked("end_mask", entry) ? (step > 0 ? highest : lowest) : fit(stop);
-    int64_t count = std::max<int64_t>(step > 0 ? (last - first + step - 1) / step : (first - last - step - 1) / -step, 0);
+    int64_t count =
+        std::max<int64_t>(step > 0 ? (last - first + step - 1) / step : (first - last - step - 1) / -step, 0);
     // A single value has no successor, whose offset could be out of range.
     axes.push_back(steps(count, count > 1 ? step * strides[axis] : 0, first * strides[axis]));
     ++axis;

@@ -13,7 +13,8 @@ std::unique_ptr<Operation> rfft_2d(Build& build) {
   if (lengths.size() != 2 || in.shape.size() < 2) build.refuse("it must have two lengths");
   int64_t size = lengths[1];
   if (lengths[0] != 1 || in.shape[in.shape.size() - 2] != 1) build.refuse("only transforms of one axis are supported");
-  if (size < 2 || size > 1 << 20 || (size & (size - 1))) build.refuse("length %lld is no power of two", static_cast<long long>(size));
+  if (size < 2 || size > 1 << 20 || (size & (size - 1)))
+    build.refuse("length %lld is no power of two", static_cast<long long>(size));
   Shape shape = in.shape;
   shape.back() = size / 2 + 1;
   Value& out = build.result(Type::complex64, shape);

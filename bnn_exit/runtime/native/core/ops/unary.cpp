@@ -74,27 +74,43 @@ struct Negative {
 };
 struct Absolute {
   template <typename T>
-  T operator()(T value) const { return value < 0 ? Negative()(value) : value; }
+  T operator()(T value) const {
+    return value < 0 ? Negative()(value) : value;
+  }
   float operator()(float value) const { return std::fabs(value); }
 };
 struct Square {
   float operator()(float value) const { return value * value; }
-  int32_t operator()(int32_t value) const { return static_cast<int32_t>(static_cast<uint32_t>(value) * static_cast<uint32_t>(value)); }
-  int64_t operator()(int64_t value) const { return static_cast<int64_t>(static_cast<uint64_t>(value) * static_cast<uint64_t>(value)); }
+  int32_t operator()(int32_t value) const {
+    return static_cast<int32_t>(static_cast<uint32_t>(value) * static_cast<uint32_t>(value));
+  }
+  int64_t operator()(int64_t value) const {
+    return static_cast<int64_t>(static_cast<uint64_t>(value) * static_cast<uint64_t>(value));
+  }
 };
 struct Sign {
   template <typename T>
-  T operator()(T value) const { return value > 0 ? T{1} : value < 0 ? T{-1} : value != value ? value : T{0}; }
+  T operator()(T value) const {
+    return value > 0 ? T{1} : value < 0 ? T{-1} : value != value ? value : T{0};
+  }
 };
 
 std::unique_ptr<Operation> negative(Build& build) { return numbers(build, Negative()); }
 std::unique_ptr<Operation> absolute(Build& build) { return numbers(build, Absolute()); }
 std::unique_ptr<Operation> square(Build& build) { return numbers(build, Square()); }
 std::unique_ptr<Operation> sign(Build& build) { return numbers(build, Sign()); }
-std::unique_ptr<Operation> floor(Build& build) { return floats(build, [](float value) { return std::floor(value); }); }
-std::unique_ptr<Operation> ceil(Build& build) { return floats(build, [](float value) { return std::ceil(value); }); }
-std::unique_ptr<Operation> round(Build& build) { return floats(build, [](float value) { return std::nearbyint(value); }); }
-std::unique_ptr<Operation> root(Build& build) { return floats(build, [](float value) { return std::sqrt(value); }); }
+std::unique_ptr<Operation> floor(Build& build) {
+  return floats(build, [](float value) { return std::floor(value); });
+}
+std::unique_ptr<Operation> ceil(Build& build) {
+  return floats(build, [](float value) { return std::ceil(value); });
+}
+std::unique_ptr<Operation> round(Build& build) {
+  return floats(build, [](float value) { return std::nearbyint(value); });
+}
+std::unique_ptr<Operation> root(Build& build) {
+  return floats(build, [](float value) { return std::sqrt(value); });
+}
 
 std::unique_ptr<Operation> logical_not(Build& build) {
   build.input(0, Type::boolean);
@@ -113,8 +129,12 @@ std::unique_ptr<Operation> part(Build& build, Function function) {
   build.input(0, Type::complex64);
   return each<Complex, float>(build, Type::float32, function);
 }
-std::unique_ptr<Operation> real(Build& build) { return part(build, [](Complex value) { return value.real(); }); }
-std::unique_ptr<Operation> imaginary(Build& build) { return part(build, [](Complex value) { return value.imag(); }); }
+std::unique_ptr<Operation> real(Build& build) {
+  return part(build, [](Complex value) { return value.real(); });
+}
+std::unique_ptr<Operation> imaginary(Build& build) {
+  return part(build, [](Complex value) { return value.imag(); });
+}
 std::unique_ptr<Operation> magnitude(Build& build) {
   build.claim(product({build.input(0).count(), 32}));
   return part(build, [](Complex value) {
@@ -135,7 +155,8 @@ std::unique_ptr<Operation> softmax(Build& build) {
       const float* from = in.as<const float>() + row * size;
       float* to = out.as<float>() + row * size;
       double largest = from[0] * beta, total = 0;
-      for (int64_t i = 1; i < size; ++i) largest = from[i] * beta > largest || from[i] != from[i] ? from[i] * beta : largest;
+      for (int64_t i = 1; i < size; ++i)
+        largest = from[i] * beta > largest || from[i] != from[i] ? from[i] * beta : largest;
       for (int64_t i = 0; i < size; ++i) total += std::exp(from[i] * beta - largest);
       for (int64_t i = 0; i < size; ++i) {
         double value = from[i] * beta - largest;
@@ -149,13 +170,35 @@ std::unique_ptr<Operation> softmax(Build& build) {
 
 const std::vector<NamedBuilder>& unary_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"ABS", absolute}, {"NEG", negative}, {"SIGN", sign}, {"SQUARE", square}, {"FLOOR", floor}, {"CEIL", ceil},
-      {"ROUND", round}, {"SQRT", root}, {"RELU", relu<0, 9>}, {"RELU6", relu<0, 6>}, {"RELU_N1_TO_1", relu<-1, 1>},
-      {"RELU_0_TO_1", relu<0, 1>}, {"LEAKY_RELU", leaky_relu}, {"ELU", rounded<elu>}, {"HARD_SWISH", rounded<hard_swish>},
-      {"LOGISTIC", rounded<logistic>}, {"TANH", rounded<tangent>}, {"EXP", rounded<exponential>},
-      {"LOG", rounded<logarithm>}, {"SIN", rounded<sine>}, {"COS", rounded<cosine>}, {"RSQRT", rounded<reciprocal_root>},
-      {"LOGICAL_NOT", logical_not}, {"ZEROS_LIKE", zeros_like}, {"REAL", real}, {"IMAG", imaginary},
-      {"COMPLEX_ABS", magnitude}, {"SOFTMAX", softmax<false>}, {"LOG_SOFTMAX", softmax<true>},
+      {"ABS", absolute},
+      {"NEG", negative},
+      {"SIGN", sign},
+      {"SQUARE", square},
+      {"FLOOR", floor},
+      {"CEIL", ceil},
+      {"ROUND", round},
+      {"SQRT", root},
+      {"RELU", relu<0, 9>},
+      {"RELU6", relu<0, 6>},
+      {"RELU_N1_TO_1", relu<-1, 1>},
+      {"RELU_0_TO_1", relu<0, 1>},
+      {"LEAKY_RELU", leaky_relu},
+      {"ELU", rounded<elu>},
+      {"HARD_SWISH", rounded<hard_swish>},
+      {"LOGISTIC", rounded<logistic>},
+      {"TANH", rounded<tangent>},
+      {"EXP", rounded<exponential>},
+      {"LOG", rounded<logarithm>},
+      {"SIN", rounded<sine>},
+      {"COS", rounded<cosine>},
+      {"RSQRT", rounded<reciprocal_root>},
+      {"LOGICAL_NOT", logical_not},
+      {"ZEROS_LIKE", zeros_like},
+      {"REAL", real},
+      {"IMAG", imaginary},
+      {"COMPLEX_ABS", magnitude},
+      {"SOFTMAX", softmax<false>},
+      {"LOG_SOFTMAX", softmax<true>},
   };
   return list;
 }

@@ -44,7 +44,8 @@ struct Workers::Pool {
   std::vector<std::thread> threads;
   void (*work)(void*, int) = nullptr;
   void* context = nullptr;
-  std::atomic<uint64_t> unclaimed{0};  // parts in the lower half; the upper half counts calls, so that no claim mixes two of them
+  std::atomic<uint64_t> unclaimed{
+      0};  // parts in the lower half; the upper half counts calls, so that no claim mixes two of them
   std::atomic<int> unfinished{0};
   std::atomic<int> asleep{0};
   std::atomic<bool> stopping{false};
@@ -79,7 +80,9 @@ void Workers::Pool::execute(int parts, void (*new_work)(void*, int), void* new_c
   unclaimed.store(((unclaimed.load() | kPartsMask) + 1) | static_cast<uint64_t>(parts));
   if (asleep.load()) {
     // A worker that is about to sleep holds the lock until it can be woken.
-    { std::lock_guard<std::mutex> lock(mutex); }
+    {
+      std::lock_guard<std::mutex> lock(mutex);
+    }
     wake.notify_all();
   }
   while (claim_and_execute()) {
@@ -119,7 +122,8 @@ void Workers::Pool::serve() {
 }
 
 Workers::Workers(int threads) : threads_(threads) {
-  if (threads < 1 || threads > kMaxThreads) bad_argument("threads is %d, but must be from 1 to %d", threads, kMaxThreads);
+  if (threads < 1 || threads > kMaxThreads)
+    bad_argument("threads is %d, but must be from 1 to %d", threads, kMaxThreads);
   if (threads > 1) pool_ = new Pool(threads - 1);
 }
 
@@ -130,8 +134,9 @@ Workers::~Workers() {
     delete pool_;
     return;
   }
-  // In a forked child the threads are gone, but a lock that one of them held is never released, and the destructor of the
-  // condition variable waits for its sleepers. So the pool is never destroyed; the list keeps it reachable for leak checkers.
+  // In a forked child the threads are gone, but a lock that one of them held is never released, and the destructor of
+  // the condition variable waits for its sleepers. So the pool is never destroyed; the list keeps it reachable for leak
+  // checkers.
   static std::atomic<Pool*> abandoned{nullptr};
   pool_->next_abandoned = abandoned.exchange(pool_);
 }

@@ -7,8 +7,8 @@ namespace bnn_exit {
 
 constexpr int kMaxThreads = 256;
 
-// The workers and the caller claim parts one by one, so that nothing waits for a worker that is late or was lost in a fork.
-// Work must not throw.
+// The workers and the caller claim parts one by one, so that nothing waits for a worker that is late or was lost in a
+// fork. Work must not throw.
 class Workers {
  public:
   explicit Workers(int threads);  // the caller's thread included; raises Error if the system has no more
@@ -21,7 +21,8 @@ class Workers {
   // Call it at the start of each inference: threads do not survive a fork.
   void begin();
 
-  // Calls work(context, part) for each part from 0 to parts - 1, in any order and thread, and returns when all are done.
+  // Calls work(context, part) for each part from 0 to parts - 1, in any order and thread, and returns when all are
+  // done.
   void execute(int parts, void (*work)(void*, int), void* context);
 
  private:
@@ -48,10 +49,13 @@ class RowSplit {
       const Body& body;
       const RowSplit& split;
     } call{body, *this};
-    workers_->execute(parts_, [](void* context, int part) {
-      const Call& call = *static_cast<const Call*>(context);
-      call.body(call.split.first_row(part), call.split.first_row(part + 1), part);
-    }, &call);
+    workers_->execute(
+        parts_,
+        [](void* context, int part) {
+          const Call& call = *static_cast<const Call*>(context);
+          call.body(call.split.first_row(part), call.split.first_row(part + 1), part);
+        },
+        &call);
   }
 
  private:

@@ -49,8 +49,10 @@ struct Layers {
       kernels->binary_conv(binary, 0, binary.shape.out_h, scratch->data);
     } else {
       conv.weights = static_cast<const float*>(w);
-      if (depthwise) kernels->depthwise(conv, 0, conv.shape.out_h);
-      else kernels->conv(conv, 0, conv.shape.out_h, scratch->data);
+      if (depthwise)
+        kernels->depthwise(conv, 0, conv.shape.out_h);
+      else
+        kernels->conv(conv, 0, conv.shape.out_h, scratch->data);
     }
   }
 };
@@ -93,8 +95,16 @@ EXPORT void* bench_open_binary(const char* isa, int h, int w, int in, int out, i
   layers->values.resize(size), layers->residual = aligned(reals(random, size));
   layers->bits.resize(static_cast<std::size_t>(oh) * ow * bit_words(out));
   BinaryConv& b = layers->binary;
-  b = {s, layers->image.data(), std::ptrdiff_t{pw} * words, nullptr, layers->scale.data(), layers->shift.data(),
-       mode == 0 ? layers->thresholds.data() : nullptr, INT_MIN, INT_MAX, {}};
+  b = {s,
+       layers->image.data(),
+       std::ptrdiff_t{pw} * words,
+       nullptr,
+       layers->scale.data(),
+       layers->shift.data(),
+       mode == 0 ? layers->thresholds.data() : nullptr,
+       INT_MIN,
+       INT_MAX,
+       {}};
   b.output.values = mode == 0 ? nullptr : layers->values.data();
   b.output.pitch = out;
   b.output.bits = mode == 1 ? nullptr : layers->bits.data();
@@ -115,8 +125,22 @@ EXPORT void* bench_open_float(const char* isa, int h, int w, int in, int out, in
   layers->kernels = select_kernels(isa);
   layers->depthwise = depthwise;
   const int oh = (h + stride - 1) / stride, ow = (w + stride - 1) / stride;
-  const ConvShape s{h, w, in, in, oh, ow, out, depthwise ? in : 1, kernel, kernel, stride, stride, 1, 1,
-                    ((oh - 1) * stride + kernel - h) / 2, ((ow - 1) * stride + kernel - w) / 2};
+  const ConvShape s{h,
+                    w,
+                    in,
+                    in,
+                    oh,
+                    ow,
+                    out,
+                    depthwise ? in : 1,
+                    kernel,
+                    kernel,
+                    stride,
+                    stride,
+                    1,
+                    1,
+                    ((oh - 1) * stride + kernel - h) / 2,
+                    ((ow - 1) * stride + kernel - w) / 2};
   layers->input = aligned(reals(random, static_cast<std::size_t>(h) * w * in));
   layers->values.resize(static_cast<std::size_t>(oh) * ow * out);
   layers->shift = reals(random, padded_channels(out));

@@ -94,8 +94,16 @@ std::string run(const Kernels& kernels, Random& random, const Case& c) {
 
   Array<char> weights(kernels.binary_weights_bytes(s)), scratch(kernels.binary_scratch_bytes(s));
   kernels.binary_pack(s, filters.data(), weights.data);
-  const BinaryConv layer{s, image.data(), row, weights.data, scale.data(), shift.data(),
-                         c.thresholds ? thresholds.data() : nullptr, low, high, target.output};
+  const BinaryConv layer{s,
+                         image.data(),
+                         row,
+                         weights.data,
+                         scale.data(),
+                         shift.data(),
+                         c.thresholds ? thresholds.data() : nullptr,
+                         low,
+                         high,
+                         target.output};
   const int middle = random.below(s.out_h + 1);  // as two threads would do it
   kernels.binary_conv(layer, 0, middle, scratch.data);
   kernels.binary_conv(layer, middle, s.out_h, scratch.data);

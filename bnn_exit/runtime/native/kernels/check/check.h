@@ -26,7 +26,9 @@ struct Random {
   int between(int low, int high) { return low + below(high - low + 1); }
   float real() { return static_cast<float>(static_cast<double>(word() >> 11) / 9007199254740992.0 * 4 - 2); }
   template <int N>
-  int of(const int (&values)[N]) { return values[below(N)]; }
+  int of(const int (&values)[N]) {
+    return values[below(N)];
+  }
 };
 
 // An aligned array of exactly the length asked for, so that a sanitizer sees every step beyond it.
@@ -71,7 +73,9 @@ struct Target {
 };
 
 // The checks: number of cases that agree; prints those that do not. `cases` scales the random part.
-struct Result { int agree = 0, differ = 0; };
+struct Result {
+  int agree = 0, differ = 0;
+};
 Result check_binary_conv(const Kernels& kernels, std::uint64_t seed, int cases);
 Result check_conv(const Kernels& kernels, std::uint64_t seed, int cases);
 Result check_depthwise(const Kernels& kernels, std::uint64_t seed, int cases);

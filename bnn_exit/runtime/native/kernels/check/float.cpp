@@ -149,8 +149,8 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
     Steps steps;
     steps.add(random, target.output, s.out_h * s.out_w, channels);
     apply_steps(target.output, s.out_h * s.out_w, channels, expected);
-    const Pool layer{s.in_h,     s.in_w,     channels,  pitch,      s.out_h,      s.out_w,      s.kernel_h, s.kernel_w,
-                     s.stride_h, s.stride_w, s.pad_top, s.pad_left, input.data(), target.output};
+    const Pool layer{s.in_h,     s.in_w,     channels,   pitch,     s.out_h,    s.out_w,      s.kernel_h,
+                     s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, input.data(), target.output};
     (average ? kernels.average_pool : kernels.max_pool)(layer, 0, s.out_h);
     note(result, target.compare(expected, kTolerance), name(kernels, average ? "average_pool" : "max_pool", s));
   }

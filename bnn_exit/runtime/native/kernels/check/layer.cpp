@@ -1,5 +1,5 @@
-// kernel_layer ISA H W IN OUT KERNEL STRIDE MODE REPETITIONS: runs one binary convolution so many times, for counting its
-// instructions under an emulator. MODE as in bench.cpp.
+// kernel_layer ISA H W IN OUT KERNEL STRIDE MODE REPETITIONS: runs one binary convolution so many times, for counting
+// its instructions under an emulator. MODE as in bench.cpp.
 #include <cstdio>
 #include <cstdlib>
 

@@ -98,10 +98,14 @@ std::string Target::compare(const std::vector<float>& expected, double tolerance
         bool want = kPattern >> c % 64 & 1;
         if (inside) {
           const std::size_t i = (static_cast<std::size_t>(y) * width + x) * channels + c;
-          if (c >= channels) want = false;
-          else if (signs) want = (*signs)[i];
-          else if (tolerance != 0 && std::fabs(expected[i]) < 1e-4) continue;  // rounding may turn the sign
-          else want = expected[i] <= -FLT_MIN;
+          if (c >= channels)
+            want = false;
+          else if (signs)
+            want = (*signs)[i];
+          else if (tolerance != 0 && std::fabs(expected[i]) < 1e-4)
+            continue;  // rounding may turn the sign
+          else
+            want = expected[i] <= -FLT_MIN;
         }
         if (got == want) continue;
         std::snprintf(text, sizeof text, "bit of row %d column %d channel %d is %d", y, x, c, got);
