@@ -22,7 +22,8 @@ ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 .PHONY: demo test test-device test-aarch64 lint docs figures clean wheel wheel-aarch64 sdist
 
 # The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
-NATIVE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.cmake' -o -name CMakeLists.txt)
+NATIVE_CODE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h' -o -name '*.inc' -o -name '*.c')
+NATIVE := $(NATIVE_CODE) $(shell find bnn_exit/runtime/native -name '*.cmake' -o -name CMakeLists.txt)
 
 $(VENV)/installed: pyproject.toml $(NATIVE)
 	@test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
@@ -41,6 +42,7 @@ demo: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE_CODE) tests/native/*.c
 	$(BIN)/mypy
 
 test: lint
