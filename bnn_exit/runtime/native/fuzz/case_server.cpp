@@ -26,6 +26,7 @@
 #endif
 
 #include "contract.h"
+#include "wire.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define BNN_EXIT_COUNTS_MEMORY
@@ -53,7 +54,6 @@ void require(bool holds, const std::string& what) {
 
 namespace {
 
-using Bytes = std::vector<uint8_t>;
 using Rounds = std::vector<std::vector<Bytes>>;
 
 enum Flag : uint32_t { kFork = 1, kTwoThreads = 2, kClassifier = 4, kMisuse = 8, kFlush = 16 };
@@ -65,26 +65,6 @@ struct Case {
   uint32_t flags = 0;
   Rounds rounds;
 };
-
-// ---- input and output
-
-void read_exactly(void* to, size_t size) {
-  if (size && std::fread(to, 1, size, stdin) != size) std::exit(std::feof(stdin) ? 0 : 1);
-}
-
-template <typename T>
-T read_number() {
-  T value;
-  read_exactly(&value, sizeof value);
-  return value;
-}
-
-Bytes read_bytes() {
-  Bytes bytes(read_number<uint32_t>());
-  bytes.shrink_to_fit();
-  read_exactly(bytes.data(), bytes.size());
-  return bytes;
-}
 
 Case read_case() {
   Case given;
@@ -102,20 +82,6 @@ Case read_case() {
   }
   return given;
 }
-
-std::string output;
-
-template <typename T>
-void put(T value) {
-  output.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-void put_bytes(const void* data, size_t size) {
-  put(static_cast<uint32_t>(size));
-  output.append(static_cast<const char*>(data), size);
-}
-
-void put_text(const std::string& text) { put_bytes(text.data(), text.size()); }
 
 // ---- memory
 
@@ -309,63 +275,6 @@ void try_classifier(const Case& given) {
   put_text(loaded.text);
 }
 
-// Invalid calls return an error or nothing, and change nothing.
-void try_misuse(const Case& given) {
-  Message message;
-  const bnn_exit_settings many = {0, 0, 300}, negative = {0, 0, -1};
-  bnn_exit_network* network = nullptr;
-  for (const bnn_exit_settings* settings : {&many, &negative}) {
-    bnn_exit_status status =
-        bnn_exit_load(given.file.data(), given.file.size(), settings, &network, message.text, sizeof message.text);
-    message.check(status);
-    require(status == BNN_EXIT_ARGUMENT && !network, "an invalid number of threads");
-  }
-  require(bnn_exit_load(nullptr, 1, nullptr, &network, message.text, 5) == BNN_EXIT_ARGUMENT, "no file");
-  require(std::strlen(message.text) == 4, "a text is not cut to its buffer");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT,
-          "no pointer for a network");
-  setenv("BNN_EXIT_ISA", "none", 1);
-  require(*bnn_exit_isa() == 0, "an instruction set that is not there");
-  require(bnn_exit_load(given.file.data(), given.file.size(), nullptr, &network, message.text, sizeof message.text) ==
-              BNN_EXIT_ARGUMENT,
-          "loaded with an unknown instruction set");
-  unsetenv("BNN_EXIT_ISA");
-  require(*bnn_exit_isa() != 0 && *bnn_exit_version() != 0, "no name");
-  if (bnn_exit_load(given.file.data(), given.file.size(), &given.settings, &network, nullptr, 0) == BNN_EXIT_OK) {
-    bnn_exit_tensor tensor;
-    const void* data;
-    size_t size;
-    require(bnn_exit_input(network, -1, &tensor) == BNN_EXIT_ARGUMENT, "input -1");
-    require(bnn_exit_output(network, bnn_exit_output_count(network), &tensor) == BNN_EXIT_ARGUMENT,
-            "one output too many");
-    require(bnn_exit_metadata(network, nullptr, &data, &size) == BNN_EXIT_ARGUMENT, "metadata without a name");
-    require(bnn_exit_metadata(network, "none", &data, &size) == BNN_EXIT_OK && !data && !size,
-            "metadata that are not there");
-    require(bnn_exit_run(network, nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "a run without inputs");
-  }
-  bnn_exit_free(network);
-  bnn_exit_front_end* front_end = nullptr;
-  bnn_exit_features features = {16000, 400, 160, 512, 20, 20, 7600, 1e-6};
-  require(bnn_exit_front_end_new(&features, &front_end, nullptr, 0) == BNN_EXIT_OK, "good features");
-  std::vector<float> waveform(1040, 0.25f), log_mel(bnn_exit_frames(front_end, waveform.size()) * 20);
-  bnn_exit_log_mel(front_end, waveform.data(), waveform.size(), log_mel.data());
-  require(bnn_exit_frames(front_end, 399) == 0, "frames of less than a window");
-  bnn_exit_front_end_free(front_end);
-  for (int32_t bnn_exit_features::* field :
-       {&bnn_exit_features::sample_rate_hz, &bnn_exit_features::window_samples, &bnn_exit_features::hop_samples,
-        &bnn_exit_features::fft_size, &bnn_exit_features::num_mels}) {
-    bnn_exit_features odd = features;
-    odd.*field = -1;
-    message.check(bnn_exit_front_end_new(&odd, &front_end, message.text, sizeof message.text));
-    require(!front_end, "features below 0");
-  }
-  require(bnn_exit_front_end_new(nullptr, &front_end, nullptr, 0) == BNN_EXIT_ARGUMENT, "no features");
-  bnn_exit_classifier* classifier = nullptr;
-  require(bnn_exit_classifier_new(nullptr, 1, nullptr, &classifier, nullptr, 0) == BNN_EXIT_ARGUMENT, "no file");
-  bnn_exit_classifier_free(nullptr);
-  bnn_exit_front_end_free(nullptr);
-}
-
 }  // namespace
 
 int main() {
@@ -384,7 +293,7 @@ int main() {
     flush_subnormals(false);
     put(static_cast<uint32_t>((given.flags & kClassifier) != 0));
     if (given.flags & kClassifier) try_classifier(given);
-    if (given.flags & kMisuse) try_misuse(given);
+    if (given.flags & kMisuse) check_misuse(given.file.data(), given.file.size(), given.settings);
     put(static_cast<uint32_t>(violations.size()));
     for (const std::string& what : violations) put_text(what);
     uint32_t size = static_cast<uint32_t>(output.size());

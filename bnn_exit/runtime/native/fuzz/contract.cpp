@@ -1,5 +1,6 @@
 #include "contract.h"
 
+#include <cstdlib>
 #include <cstring>
 #include <vector>
 
@@ -43,4 +44,57 @@ Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_setting
   require(refuses(&silence, "no such point"), "classified with an unknown operating point");
   bnn_exit_classifier_free(classifier);
   return {loaded, ""};
+}
+
+void check_misuse(const uint8_t* file, size_t size, const bnn_exit_settings& limits) {
+  Message message;
+  const bnn_exit_settings many = {0, 0, 300}, negative = {0, 0, -1};
+  bnn_exit_network* network = nullptr;
+  for (const bnn_exit_settings* settings : {&many, &negative}) {
+    bnn_exit_status status = bnn_exit_load(file, size, settings, &network, message.text, sizeof message.text);
+    message.check(status);
+    require(status == BNN_EXIT_ARGUMENT && !network, "an invalid number of threads");
+  }
+  require(bnn_exit_load(nullptr, 1, nullptr, &network, message.text, 5) == BNN_EXIT_ARGUMENT, "no file");
+  require(std::strlen(message.text) == 4, "a text is not cut to its buffer");
+  require(bnn_exit_load(file, size, nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "no pointer for a network");
+  setenv("BNN_EXIT_ISA", "none", 1);
+  require(*bnn_exit_isa() == 0, "an instruction set that is not there");
+  require(bnn_exit_load(file, size, nullptr, &network, message.text, sizeof message.text) == BNN_EXIT_ARGUMENT,
+          "loaded with an unknown instruction set");
+  unsetenv("BNN_EXIT_ISA");
+  require(*bnn_exit_isa() != 0 && *bnn_exit_version() != 0, "no name");
+  if (bnn_exit_load(file, size, &limits, &network, nullptr, 0) == BNN_EXIT_OK) {
+    bnn_exit_tensor tensor;
+    const void* data;
+    size_t data_size;
+    require(bnn_exit_input(network, -1, &tensor) == BNN_EXIT_ARGUMENT, "input -1");
+    require(bnn_exit_output(network, bnn_exit_output_count(network), &tensor) == BNN_EXIT_ARGUMENT,
+            "one output too many");
+    require(bnn_exit_metadata(network, nullptr, &data, &data_size) == BNN_EXIT_ARGUMENT, "metadata without a name");
+    require(bnn_exit_metadata(network, "none", &data, &data_size) == BNN_EXIT_OK && !data && !data_size,
+            "metadata that are not there");
+    require(bnn_exit_run(network, nullptr, nullptr, nullptr, 0) == BNN_EXIT_ARGUMENT, "a run without inputs");
+  }
+  bnn_exit_free(network);
+  bnn_exit_front_end* front_end = nullptr;
+  bnn_exit_features features = {16000, 400, 160, 512, 20, 20, 7600, 1e-6};
+  require(bnn_exit_front_end_new(&features, &front_end, nullptr, 0) == BNN_EXIT_OK, "good features");
+  std::vector<float> waveform(1040, 0.25f), log_mel(bnn_exit_frames(front_end, waveform.size()) * 20);
+  bnn_exit_log_mel(front_end, waveform.data(), waveform.size(), log_mel.data());
+  require(bnn_exit_frames(front_end, 399) == 0, "frames of less than a window");
+  bnn_exit_front_end_free(front_end);
+  for (int32_t bnn_exit_features::* field :
+       {&bnn_exit_features::sample_rate_hz, &bnn_exit_features::window_samples, &bnn_exit_features::hop_samples,
+        &bnn_exit_features::fft_size, &bnn_exit_features::num_mels}) {
+    bnn_exit_features odd = features;
+    odd.*field = -1;
+    message.check(bnn_exit_front_end_new(&odd, &front_end, message.text, sizeof message.text));
+    require(!front_end, "features below 0");
+  }
+  require(bnn_exit_front_end_new(nullptr, &front_end, nullptr, 0) == BNN_EXIT_ARGUMENT, "no features");
+  bnn_exit_classifier* classifier = nullptr;
+  require(bnn_exit_classifier_new(nullptr, 1, nullptr, &classifier, nullptr, 0) == BNN_EXIT_ARGUMENT, "no file");
+  bnn_exit_classifier_free(nullptr);
+  bnn_exit_front_end_free(nullptr);
 }

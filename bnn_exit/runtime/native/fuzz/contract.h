@@ -23,3 +23,6 @@ struct Loaded {
 
 // Loads a classifier and classifies clips of several lengths.
 Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_settings& settings);
+
+// Calls the interface against its rules: such calls return an error or nothing, and change nothing.
+void check_misuse(const uint8_t* file, size_t size, const bnn_exit_settings& limits);
