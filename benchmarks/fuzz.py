@@ -220,7 +220,7 @@ def keep(work: Path, state: dict[str, Any], case: cases.Case, outcome: cases.Out
 
 
 def note_death(options: argparse.Namespace, work: Path, k: int, status: int) -> None:
-    """Count the case that ended a worker as a finding, and go on behind it."""
+    """Count the case that ended a worker as a finding, and continue with the next one."""
     state, index = read(work / f"worker-{k}", new_state()), int((work / f"at-{k}").read_text())
     case = numbered(options, index, sources())
     outcome = cases.Outcome([cases.Finding("the judge died", f"status {status}")])

@@ -56,7 +56,7 @@ def _inputs(maker: Maker) -> list[Any]:
 
 
 def follow(maker: Maker, value: Value) -> Value:
-    """What a layer may take in behind it: constants of each channel, clamps, residuals; also what it may not."""
+    """Operators after a layer, which may or may not be fused into it: constants of each channel, clamps, residuals."""
     for _ in range(maker.one_of([0, 1, 1, 2, 3, 5, 8])):
         shape, kind = value.array.shape, maker.below(7)
         if kind == 0:

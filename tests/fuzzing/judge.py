@@ -295,6 +295,6 @@ def _between(found: Any, least: Any, most: Any, expected: Any) -> Any:
         return np.zeros(found.shape, bool)
     wide = _wide(found)
     with np.errstate(all="ignore"):
-        room = np.where(np.isfinite(most - least), most - least, 0)
-        inside = (wide >= least - room) & (wide <= most + room) & (least < most)
+        margin = np.where(np.isfinite(most - least), most - least, 0)
+        inside = (wide >= least - margin) & (wide <= most + margin) & (least < most)
     return inside

@@ -44,7 +44,7 @@ static bnn_exit_classifier* classifier(int threads) {
   return made;
 }
 
-/* A decimal comma changes neither what is read nor what is said, and is there again afterwards. */
+/* A decimal comma changes neither what is read nor the messages, and is in effect again afterwards. */
 static void in_locale(const char* name) {
   bnn_exit_features features = {16000, 400, 160, 512, 4, 0.5, 0.25, 1e-6};
   bnn_exit_front_end* front_end;
@@ -70,7 +70,7 @@ static void in_locale(const char* name) {
 
 enum { kCalls = 300, kMaxThreads = 4, kSeconds = 20 };
 
-/* What one thread asks for, again and again: the answer must always be the one that it gets alone. */
+/* The calls of one thread, repeated: each result must be the one without other threads. */
 typedef struct job {
   bnn_exit_classifier* classifier;
   bnn_exit_front_end* front_end;
@@ -133,7 +133,7 @@ static bnn_exit_front_end* make_front_end(void) {
   return made;
 }
 
-/* Several threads at one object, each with a clip of its own: each gets its own answer or BNN_EXIT_BUSY. */
+/* Several threads use one object, each with its own clip: each gets its own result or BNN_EXIT_BUSY. */
 static void in_threads(int front) {
   bnn_exit_front_end* front_end = front ? make_front_end() : NULL;
   bnn_exit_classifier* made = front ? NULL : classifier(2);

@@ -167,7 +167,7 @@ def test_neon_agrees_with_its_definition(programs):
 
 @pytest.mark.parametrize("samples", [720, 500])
 @pytest.mark.parametrize("point", ["full", "fast"])
-def test_the_example_answers_as_the_reference_does(programs, model_path, tmp_path, samples, point):
+def test_the_example_predicts_as_the_reference_does(programs, model_path, tmp_path, samples, point):
     path = tmp_path / "clip.wav"
     wav.write(path, clip(samples, samples), sample_rate_hz=16000)
     done = aarch64.emulate(programs / "classify", model_path, path, point)
@@ -199,31 +199,32 @@ from bnn_exit.errors import ModelFileError
 from bnn_exit.runtime import capabilities
 
 clips, broken, *paths = sys.argv[1:]
-answers = []
+predictions = []
 for path in paths:
     model = bnn_exit.load(path, backend="native")
     for waveform in np.load(clips):
         for point in ("full", "fast"):
-            said = model.predict(waveform, operating_point=point)
-            answers.append([said.label, said.exit_index, float(said.score), said.probabilities.tolist()])
+            prediction = model.predict(waveform, operating_point=point)
+            exit_taken = [prediction.label, prediction.exit_index, float(prediction.score)]
+            predictions.append([*exit_taken, prediction.probabilities.tolist()])
 try:
     bnn_exit.load(broken, backend="native")
     error = ""
 except ModelFileError as caught:
     error = str(caught)
 absent = [name for name in ("tensorflow", "larq", "larq_compute_engine") if importlib.util.find_spec(name) is None]
-print(json.dumps([platform.machine(), bnn_exit.__file__, capabilities()["isa"], absent, error, answers]))
+print(json.dumps([platform.machine(), bnn_exit.__file__, capabilities()["isa"], absent, error, predictions]))
 """
 
 
-def test_the_wheel_answers_in_python_as_the_reference_does(python, model_paths, tmp_path):
+def test_the_wheel_predicts_in_python_as_the_reference_does(python, model_paths, tmp_path):
     clips = np.stack([clip(seed) for seed in range(5)])
     np.save(tmp_path / "clips.npy", clips)
     broken = tmp_path / "broken.tflite"
     broken.write_bytes(model_paths[0].read_bytes()[:1000])
     done = python(ON_THE_BOARD, tmp_path / "clips.npy", broken, *model_paths)
     assert done.returncode == 0, done.stderr
-    machine, package, isa, absent, error, answers = json.loads(done.stdout)
+    machine, package, isa, absent, error, predictions = json.loads(done.stdout)
     assert (machine, isa) == ("aarch64", "neon")
     assert not Path(package).is_relative_to(ROOT)
     assert absent == ["tensorflow", "larq", "larq_compute_engine"]
@@ -232,9 +233,9 @@ def test_the_wheel_answers_in_python_as_the_reference_does(python, model_paths, 
     for path in model_paths:
         model = session.load(path, backend="reference")
         expected += [model.predict(waveform, operating_point=point) for waveform in clips for point in ("full", "fast")]
-    assert [answer[:2] for answer in answers] == [[said.label, said.exit_index] for said in expected]
-    np.testing.assert_allclose([answer[2] for answer in answers], [said.score for said in expected], atol=1e-5)
-    np.testing.assert_allclose([answer[3] for answer in answers], [said.probabilities for said in expected], atol=1e-5)
+    assert [found[:2] for found in predictions] == [[one.label, one.exit_index] for one in expected]
+    np.testing.assert_allclose([found[2] for found in predictions], [one.score for one in expected], atol=1e-5)
+    np.testing.assert_allclose([found[3] for found in predictions], [one.probabilities for one in expected], atol=1e-5)
 
 
 CORE_ON_THE_BOARD = """
@@ -273,7 +274,7 @@ def binary_convolutions(tiny, count):
         yield data, [values]
 
 
-def test_the_core_answers_as_the_reference_does(python, tiny, single, tmp_path):
+def test_the_core_computes_as_the_reference_does(python, tiny, single, tmp_path):
     """Binary convolutions bit for bit, every other operator, and the front end."""
     binary = list(binary_convolutions(tiny, 60))
     others = [

@@ -1,6 +1,6 @@
 """32-bit Arm under a 64-bit kernel, as Raspberry Pi OS has it: `uname` names another processor than the compiler's.
 
-There the portable kernels are built, and must answer as the reference does.
+There the portable kernels are built, and must predict as the reference does.
 """
 
 import re
@@ -54,7 +54,7 @@ def test_the_portable_kernels_are_built_and_agree_with_their_definition(programs
 
 
 @pytest.mark.parametrize("kind", ["log_mel", "waveform"])
-def test_the_example_answers_as_the_reference_does(programs, tiny, tmp_path, kind):
+def test_the_example_predicts_as_the_reference_does(programs, tiny, tmp_path, kind):
     model, clip = tmp_path / "model.tflite", tmp_path / "clip.wav"
     model.write_bytes(tiny.adaptive_file(input=kind))
     wav.write(clip, np.random.default_rng(3).uniform(-0.5, 0.5, 720).astype(np.float32), sample_rate_hz=16000)

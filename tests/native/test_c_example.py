@@ -1,4 +1,4 @@
-"""The C interface as a program sees it: the example is compiled and must answer as the Python package does."""
+"""The C interface from a C program: the example is compiled and must predict as the Python package does."""
 
 import io
 import re
@@ -46,7 +46,7 @@ def run(*command):
 
 @pytest.mark.parametrize("samples", [719, 720, 721, 500, 2001])
 @pytest.mark.parametrize("point", ["full", "fast"])
-def test_it_answers_as_the_python_package_does(program, model_path, tmp_path, samples, point):
+def test_it_predicts_as_the_python_package_does(program, model_path, tmp_path, samples, point):
     clip = tmp_path / "clip.wav"
     wav.write(clip, np.random.default_rng(samples).uniform(-0.5, 0.5, samples).astype(np.float32), sample_rate_hz=16000)
     done = run(program, model_path, clip, point)
@@ -129,13 +129,13 @@ def wav_headers():
     yield "extensible", file(chunk(b"fmt ", extensible), data)
     yield "extensible of another family", file(chunk(b"fmt ", extensible[:-1] + b"\0"), data)
     yield "extensible, cut", file(chunk(b"fmt ", extensible[:30]), data)
-    yield "fmt behind data", file(data, fmt)
+    yield "fmt after data", file(data, fmt)
     yield "two fmt", file(fmt, chunk(b"fmt ", plain[:14] + b"\x18\0"), data)
     yield "short fmt", file(chunk(b"fmt ", plain[:14]), data)
     yield "only fmt", file(fmt)
     yield "an odd chunk before", file(fmt, odd + b"\0", data)
     yield "an odd chunk without padding", file(fmt, odd, data)
-    yield "chunks behind", file(fmt, data, odd + b"\0")
+    yield "chunks after data", file(fmt, data, odd + b"\0")
     yield "no name of a chunk", file(fmt, b"\0\0\0\0\0\0\0\0", data)
     for size in (0, 1, 2, 1439, 1441, 1448, 1476, 1484, 1485, 1500, 4000, 0x7FFFEFFF, 0x7FFFF000, 0xFFFFFFFF):
         yield f"{size} bytes", file(fmt, chunk(b"data", samples, size))

@@ -14,7 +14,7 @@ from bnn_exit.runtime import native_backend
 
 pytestmark = [
     pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
-    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system tells no resident sets"),
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not report resident sets"),
 ]
 
 

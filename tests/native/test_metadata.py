@@ -53,19 +53,19 @@ class Classifier:
         return tuple(self.library.bnn_exit_label(self.handle, index).decode() for index in range(count))
 
     def classify(self, clip, point):
-        answer = Answer()
+        prediction = Answer()
         status = self.library.bnn_exit_classify(
             self.handle,
             clip.ctypes.data_as(ctypes.c_void_p),
             ctypes.c_size_t(clip.size),
             point.encode(),
             None,
-            ctypes.byref(answer),
+            ctypes.byref(prediction),
             self.message,
             ctypes.c_size_t(512),
         )
         assert status == 0, self.message.value
-        return answer
+        return prediction
 
 
 @pytest.fixture(scope="module")

@@ -75,7 +75,7 @@ class Drawing:
         self.graph.outputs(list(outputs))
         data = self.file.bytes()
         network, reference = Network(data, threads=threads), Interpreter(flatbuffer.read(data))
-        for _ in range(3):  # results must not depend on what an earlier run left behind
+        for _ in range(3):  # results must not depend on values of an earlier run
             values = [draw() for draw in self.draws]
             for ours, theirs in zip(network(values), reference.run(values), strict=True):
                 np.testing.assert_array_equal(ours, theirs)

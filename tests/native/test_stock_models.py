@@ -1,4 +1,4 @@
-"""Models that are not ours, converted by LCE's own converter: our backends answer as LCE does."""
+"""Foreign models, converted by LCE's own converter: the backends compute the same as LCE."""
 
 import importlib
 import sys
@@ -39,7 +39,7 @@ def converted(model):
 
 
 def set_weights(model):
-    """Random ones such that the answers of two backends can be compared digit by digit.
+    """Random ones such that the results of two backends can be compared digit by digit.
 
     Weights are small integers and every normalisation divides by one. Sums are then exact in any order (but for the
     last digits deep in a network), and what a sign is taken of lies between whole steps of a grid: no backend can see
@@ -78,8 +78,8 @@ def zoo_model(module, name, size):
 
 
 def assert_same(data, *runs, size):
-    """On pictures of small patches; the answers must differ, as those of a network that is stuck would not."""
-    network, reference, answers = Network(data), Interpreter(flatbuffer.read(data)), []
+    """On pictures of small patches. The results must differ, unlike those of a constant network."""
+    network, reference, results = Network(data), Interpreter(flatbuffer.read(data)), []
     for seed in range(IMAGES):
         patches = np.random.default_rng(seed).integers(-4, 5, [-(-axis // 4) for axis in size] + [3])
         values = [np.kron(patches, np.ones((4, 4, 1)))[None, : size[0], : size[1]].astype(np.float32)]
@@ -88,8 +88,8 @@ def assert_same(data, *runs, size):
             (expected,) = run(data, values)
             for found in ours:
                 np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6 * expected.std())
-        answers.append(expected)
-    assert np.std(answers, axis=0).min() > 0.01 * np.std(answers)
+        results.append(expected)
+    assert np.std(results, axis=0).min() > 0.01 * np.std(results)
 
 
 # A filter that is larger than its input is what LCE's fast kernels get wrong, if padding is by zeros: BiRealNet ends
