@@ -12,7 +12,7 @@ from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_bytes
 from bnn_exit.runs.folder import POINTS, RunFolder
-from bnn_exit.settings.model import INPUTS
+from bnn_exit.settings.features import INPUTS
 
 EPILOG = """\
 examples:

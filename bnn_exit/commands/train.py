@@ -27,7 +27,8 @@ from bnn_exit.runs.options import (
     given,
 )
 from bnn_exit.settings import recipes
-from bnn_exit.settings.model import BACKBONES, HEADS, INPUTS
+from bnn_exit.settings.features import INPUTS
+from bnn_exit.settings.model import BACKBONES, HEADS
 from bnn_exit.settings.run import RunConfig, RunTask
 from distill.options import add_teacher_options, check_distributed, distillation_settings
 

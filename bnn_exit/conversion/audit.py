@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from bnn_exit.errors import ExportError
-from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file import flatbuffer, header
 
 BINARY_CONVOLUTION = "LceBconv2d"
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
@@ -144,7 +144,7 @@ def audit(model: flatbuffer.Model, *, size: int) -> Audit:
     return Audit(tuple(operators), size)
 
 
-def _bits(binary: bool, constants: list[flatbuffer.Tensor]) -> int:
+def _bits(binary: bool, constants: list[header.Tensor]) -> int:
     if binary:
         return 1
     return 32 if any(tensor.dtype == "float32" for tensor in constants) else 0

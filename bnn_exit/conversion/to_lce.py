@@ -21,7 +21,7 @@ from bnn_exit.model_file.reader import OUTPUTS
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, Sizes
-from bnn_exit.settings.model import INPUTS
+from bnn_exit.settings.features import INPUTS
 from bnn_exit.task import TaskInfo
 
 _LEVEL = "every clip to one level"

@@ -11,8 +11,7 @@ from bnn_exit import policies, strict_json
 from bnn_exit.cost import Cost
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, ModelFileError
 from bnn_exit.model_file.operating_points import OperatingPoint
-from bnn_exit.settings.features import FeatureConfig
-from bnn_exit.settings.model import INPUTS
+from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.text import check_text
 
 FORMAT_VERSION = 1

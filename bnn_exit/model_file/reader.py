@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit import pretrained
 from bnn_exit.errors import ArgumentError, ModelFileError, describe_os_error, one_of
-from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file import header
 from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
 from bnn_exit.policies import rule
+
+if TYPE_CHECKING:
+    from bnn_exit.model_file.flatbuffer import Model
 
 SIGNATURE = "serving_default"
 OUTPUTS = {"probabilities": "float32", "exit_index": "int32", "score": "float32"}
@@ -30,7 +33,7 @@ class ModelFile:
         path: where it was read from.
         data: the file.
         metadata: what it says about itself.
-        model: its network.
+        main: the tensors of the main subgraph.
         inputs: name ("log_mel" or "waveform", "thresholds") -> position among the inputs of the main subgraph.
         outputs: name ("probabilities", "exit_index", "score") -> position among its outputs.
     """
@@ -38,13 +41,28 @@ class ModelFile:
     path: Path
     data: bytes = dataclasses.field(repr=False)
     metadata: Metadata
-    model: flatbuffer.Model = dataclasses.field(repr=False)
+    main: header.Values = dataclasses.field(repr=False)
     inputs: Mapping[str, int]
     outputs: Mapping[str, int]
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Its parts are views of the bytes, which follow from them.
         return _decode_at, (self.data, self.path)
+
+    @functools.cached_property
+    def model(self) -> Model:
+        """The network with its operators. They are read when they are first asked for: the native backend reads them
+        itself, and loads in less time.
+
+        Raises:
+            ModelFileError: an operator is damaged.
+        """
+        from bnn_exit.model_file import flatbuffer
+
+        try:
+            return flatbuffer.read(self.data)
+        except ModelFileError as error:
+            raise ModelFileError(f"{self.path}: {error}") from error
 
     def thresholds(
         self, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
@@ -64,7 +82,7 @@ class ModelFile:
     def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
         """What the network takes, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
         arrays = {self.metadata.input: clip, "thresholds": thresholds}
-        main = self.model.subgraphs[0]
+        main = self.main
         return [
             np.ascontiguousarray(arrays[name], np.float32).reshape(main.tensors[main.inputs[position]].shape)
             for name, position in sorted(self.inputs.items(), key=lambda item: item[1])
@@ -93,7 +111,7 @@ class ModelFile:
 
 
 def read(path: str | os.PathLike[str]) -> ModelFile:
-    """Read a model file without TensorFlow and check that it is whole and consistent.
+    """Read a model file without TensorFlow and check that it is consistent; its operators when `ModelFile.model` does.
 
     Args:
         path: the file, such as RUN/model.tflite, or the name of a model that comes with the package; a path that exists
@@ -104,7 +122,11 @@ def read(path: str | os.PathLike[str]) -> ModelFile:
         ModelFileError: missing, unreadable, truncated or damaged, not a TFLite file, not written by bnn_exit,
             of a newer format, or metadata and network do not fit together.
     """
-    place = pretrained.resolve(path)
+    place = Path(path)
+    if not place.is_file():
+        from bnn_exit import pretrained
+
+        place = pretrained.resolve(path)
     if place.is_dir():
         raise ModelFileError(f"{place} is a folder: give the model file, such as {place / 'model.tflite'}")
     try:
@@ -127,22 +149,22 @@ def _decode_at(data: bytes, place: Path) -> ModelFile:
 
 
 def _read(place: Path, data: bytes) -> ModelFile:
-    model = flatbuffer.read(data)
-    if METADATA_NAME not in model.metadata:
+    found = header.read(data)
+    if METADATA_NAME not in found.metadata:
         raise ModelFileError(
             "this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export"
         )
-    metadata = Metadata.from_json(model.metadata[METADATA_NAME])
-    inputs, outputs = _wiring(model, metadata)
-    return ModelFile(place, data, metadata, model, inputs, outputs)
+    metadata = Metadata.from_json(found.metadata[METADATA_NAME])
+    inputs, outputs = _wiring(found, metadata)
+    return ModelFile(place, data, metadata, found.main, inputs, outputs)
 
 
-def _wiring(model: flatbuffer.Model, metadata: Metadata) -> tuple[dict[str, int], dict[str, int]]:
+def _wiring(found: header.Header, metadata: Metadata) -> tuple[dict[str, int], dict[str, int]]:
     """Positions of the named inputs and outputs. Names count, never order: LCE orders outputs as it likes."""
-    signature = model.signatures.get(SIGNATURE)
+    signature = found.signatures.get(SIGNATURE)
     if signature is None or signature.subgraph != 0:
         raise ModelFileError(f"the signature {SIGNATURE} of the main subgraph is missing: export the model again")
-    main = model.subgraphs[0]
+    main = found.main
     frames = metadata.features.num_frames(metadata.clip_samples)
     clip = {"log_mel": (1, frames, metadata.features.num_mels, 1), "waveform": (1, metadata.clip_samples)}
     input_shapes = {metadata.input: clip[metadata.input], "thresholds": (len(metadata.exits) - 1,)}
@@ -164,7 +186,7 @@ def _wiring(model: flatbuffer.Model, metadata: Metadata) -> tuple[dict[str, int]
 
 
 def _position(
-    main: flatbuffer.Subgraph,
+    main: header.Values,
     kind: str,
     name: str,
     named: Mapping[str, int],

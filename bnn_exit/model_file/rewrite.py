@@ -27,6 +27,7 @@ def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
         ModelFileError: they do not fit the file.
     """
     file = reader.read(path)
+    _ = file.model  # nothing is added to a damaged file
     try:
         metadata = dataclasses.replace(
             file.metadata, operating_points={**file.metadata.operating_points, **points}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.policies.base import Policy, Sizes, log_softmax, softmax
 from bnn_exit.registry import Registry
 
 if TYPE_CHECKING:
     from bnn_exit.exit_logits import ExitLogits
+    from bnn_exit.policies.base import Policy, Sizes, log_softmax, softmax
 
 __all__ = ["DEFAULT", "POLICIES", "Policy", "Sizes", "fit", "from_dict", "log_softmax", "softmax"]
 
@@ -36,6 +37,13 @@ POLICIES: Registry[type[Policy]] = Registry(
 DEFAULT = "margin"
 """What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all.
 Networks that learned smoothed labels spread what is left of a sure answer over all classes: entropy calls it doubt."""
+
+
+def __getattr__(name: str) -> Any:
+    # Whoever runs a file needs the exit rule alone, which stands in this package too.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("bnn_exit.policies.base"), name)
 
 
 def fit(name: str, exit_logits: ExitLogits | None = None) -> Policy:

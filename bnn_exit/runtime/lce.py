@@ -73,6 +73,7 @@ class LceBackend:
 
     def __init__(self, file: ModelFile, *, threads: int = 1) -> None:
         self._file = file
+        _ = file.model  # a damaged file is an error here; in LCE it could end the process
         try:
             # The indirect kernels keep pointers from one call to the next and go wrong in the branches of an IF.
             self._interpreter: Any = _load().LiteInterpreter(

@@ -15,7 +15,6 @@ import numpy.typing as npt
 from bnn_exit.audio.waveform import check
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, MissingPackageError, ModelFileError
 from bnn_exit.model_file.reader import ModelFile
-from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.locked import Locked
 from bnn_exit.settings.features import FeatureConfig
 
@@ -233,7 +232,7 @@ class Network:
         """The outputs for inputs of the network's shapes and types, as arrays that nothing else refers to."""
         if len(inputs) != len(self.inputs):
             raise ArgumentError(f"inputs has {len(inputs)} arrays, but this network takes {len(self.inputs)}")
-        for own, given in zip_strict(self.inputs, inputs):
+        for own, given in zip(self.inputs, inputs):
             array = np.asarray(given)
             if (array.shape, array.dtype) != (own.shape, own.dtype):
                 raise ArgumentError(

@@ -16,6 +16,9 @@ MAX_MELS = 4096
 MAX_MEL_WEIGHTS = 1 << 24
 """Bands times bins of the spectrum."""
 
+INPUTS = ("log_mel", "waveform")
+"""What a model file may take. With waveform the front end is in the file."""
+
 
 @dataclasses.dataclass(frozen=True)
 class FeatureConfig(Config):

@@ -35,9 +35,6 @@ LEVELS = ("kept", "normalised")
 """kept: a quiet clip stays quiet. normalised: the network amplifies or attenuates each clip to the average level of the
 training split, quiet clips by at most 40 dB."""
 
-INPUTS = ("log_mel", "waveform")
-"""What a model file may take. With waveform the front end is in the file."""
-
 
 @dataclass(frozen=True)
 class ModelConfig(Config):

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 from bnn_exit.errors import INSTALL, ArgumentError, DataError, one_of
 from bnn_exit.files import read_json_object, write_json
 from bnn_exit.settings.augment import AugmentConfig
-from bnn_exit.settings.features import FeatureConfig
-from bnn_exit.settings.model import INPUTS, ModelConfig
+from bnn_exit.settings.features import INPUTS, FeatureConfig
+from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.recipes import TeacherRecipe
 from bnn_exit.settings.training import TrainConfig
 

@@ -13,7 +13,7 @@ from bnn_exit.conversion.audit import audit, require_computed_outputs
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, ExportError, ModelFileError
 from bnn_exit.exit_logits import ExitLogits
-from bnn_exit.model_file import flatbuffer, reader
+from bnn_exit.model_file import flatbuffer, header, reader
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.runtime.backends import BACKENDS, installed
 from bnn_exit.settings.run import RunTask
@@ -78,9 +78,7 @@ def test_a_binary_layer_that_went_float_fails_the_export_and_writes_nothing(mode
 def test_a_branch_that_returns_a_reshaped_constant_is_refused():
     def subgraph(name, *, constant):
         data = memoryview(bytes(4)) if constant else None
-        tensors = tuple(
-            flatbuffer.Tensor(part, (1,), "int32", data if part == "in" else None) for part in ("in", "out")
-        )
+        tensors = tuple(header.Tensor(part, (1,), "int32", data if part == "in" else None) for part in ("in", "out"))
         operator = flatbuffer.Operator(name, False, (0,), (1,), {})
         return flatbuffer.Subgraph("branch", tensors, (), (1,), (operator,))
 

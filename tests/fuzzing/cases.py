@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.errors import BnnExitError
-from bnn_exit.model_file import flatbuffer, metadata, reader
+from bnn_exit.model_file import flatbuffer, metadata, reader, schema
 from fuzzing import case_server, judge
 from fuzzing.case_server import CLASSIFIER, FLUSH, FORK, MISUSE, TWO_THREADS, CaseServer
 from fuzzing.changes import changed
@@ -115,7 +115,7 @@ def _inputs(model: flatbuffer.Model, random: np.random.Generator) -> list[list[A
     for _ in range(2):
         inputs = []
         for tensor in tensors:
-            if tensor.dtype not in flatbuffer.schema.NUMPY_TYPES:
+            if tensor.dtype not in schema.NUMPY_TYPES:
                 return []
             values: Any = random.integers(0 if tensor.dtype[0] == "u" else -9, 10, tensor.shape)
             if tensor.dtype.startswith(("float", "complex")):

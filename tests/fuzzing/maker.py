@@ -11,7 +11,7 @@ import numpy as np
 
 from bnn_exit.errors import BnnExitError
 from bnn_exit.model_file import schema
-from bnn_exit.model_file.flatbuffer import Tensor
+from bnn_exit.model_file.header import Tensor
 from bnn_exit.runtime.reference.interpreter import OPERATORS
 from fuzzing.flex import flexbuffer
 from fuzzing.parts import TYPES, FileParts, GraphPart, OperatorPart, TensorPart

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_exit.errors import ModelFileError
-from bnn_exit.model_file import flatbuffer
+from bnn_exit.model_file import flatbuffer, header
 from bnn_exit.model_file.flexbuffer import read_map
 from bnn_exit.model_file.tables import Buffer
 from bnn_exit.runtime.reference.interpreter import Interpreter
@@ -64,7 +64,7 @@ def test_what_a_file_holds(small):
         ((1, 2, 2, 3), "float32"),
         ((1,), "float32"),
     ]
-    assert model.signatures["serving_default"] == flatbuffer.Signature(
+    assert model.signatures["serving_default"] == header.Signature(
         {"log_mel": main.inputs[0], "thresholds": main.inputs[1]}, {"probabilities": main.outputs[0]}, 0
     )
     names = ["LceQuantize", "LceBconv2d", "AVERAGE_POOL_2D", "RESHAPE", "MEAN", "LESS", "IF"]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit.model_file.flatbuffer import Tensor
+from bnn_exit.model_file.header import Tensor
 from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.reference.common import (
     RANGES,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.model_file.flatbuffer import MAX_DIMENSIONS, Tensor, is_allowed
+from bnn_exit.model_file.header import MAX_DIMENSIONS, Tensor, is_allowed
 
 Array = npt.NDArray[Any]
 Options = Mapping[str, Any]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
-from bnn_exit.model_file.flatbuffer import Operator, Tensor
+from bnn_exit.model_file.flatbuffer import Operator
+from bnn_exit.model_file.header import Tensor, is_allowed
 from bnn_exit.model_file.tables import damaged
 from bnn_exit.pairs import zip_strict
 from bnn_exit.runtime.reference import binary as reference_binary
@@ -161,7 +162,7 @@ def _read_only(value: Array) -> Array:
 
 def _mismatch(tensor: Tensor, value: Array) -> str | None:
     """How a value differs from what the file announces, or None if it does not."""
-    dynamic = tensor.dynamic and flatbuffer.is_allowed(value.shape)
+    dynamic = tensor.dynamic and is_allowed(value.shape)
     if value.dtype == tensor.dtype and (value.shape == tensor.shape or dynamic):
         return None
     return f"is {value.dtype} {list(value.shape)}, but must be {tensor.dtype} {list(tensor.shape)}"
