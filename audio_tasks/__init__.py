@@ -1,4 +1,4 @@
-"""Data sets as tasks: labelled clips in three splits, with their features. `load` is the way in."""
+"""Data sets as tasks: labelled clips in three splits, with their features. `load` loads one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import importlib
 import inspect
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from audio_tasks.base import Task, check_task
@@ -14,18 +15,25 @@ from audio_tasks.split import SPLITS, Split
 from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import TaskOption
 
-__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "load", "load_again"]
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again"]
 
 _COMMON = ("data_dir", "features", "cache_dir", "seed")
 
 
 @dataclasses.dataclass(frozen=True)
 class Loader:
-    """A task's load function by name. Its module is imported at the first use: a task may need optional packages."""
+    """A task's load function by name. Its module is imported at the first use: a task may need optional packages.
+
+    Attributes:
+        module, function: where it is.
+        flags: options of the task that have a flag of their own in the commands.
+    """
 
     module: str
     function: str = "load"
+    flags: Mapping[str, TaskOption] = dataclasses.field(default_factory=dict)
 
     def resolve(self) -> Any:
         """The function."""
@@ -41,13 +49,27 @@ class Loader:
         return self.resolve()(**arguments)
 
 
+_WORDS = {"words": TaskOption("12|all", "12 for ten words, unknown and silence")}
+_FOLD = {"fold": TaskOption("1..5", "the fold to test on", int)}
+
 TASKS: dict[str, Loader] = {
-    "speech_commands": Loader("audio_tasks.speech_commands"),
-    "esc50": Loader("audio_tasks.esc50"),
-    "esc10": Loader("audio_tasks.esc50", "load_esc10"),
+    "speech_commands": Loader("audio_tasks.speech_commands", flags=_WORDS),
+    "esc50": Loader("audio_tasks.esc50", flags=_FOLD),
+    "esc10": Loader("audio_tasks.esc50", "load_esc10", flags=_FOLD),
     "folder": Loader("audio_tasks.folder"),
     "synthetic": Loader("audio_tasks.synthetic"),
 }
+
+
+def flags() -> dict[str, TaskOption]:
+    """Options of tasks that have a flag of their own in the commands; the help text names the tasks."""
+    found: dict[str, TaskOption] = {}
+    names: dict[str, list[str]] = {}
+    for task, loader in TASKS.items():
+        for name, option in getattr(loader, "flags", {}).items():
+            found[name] = option
+            names.setdefault(name, []).append(task)
+    return {name: option._replace(about=f"{', '.join(names[name])}: {option.about}") for name, option in found.items()}
 
 
 def load(
@@ -59,14 +81,14 @@ def load(
     seed: int = 0,
     **options: Any,
 ) -> Task:
-    """Load the task called `name`. What the user should know (skipped files, missing lists) goes to stderr.
+    """Load the task called `name`. Notes (skipped files, missing lists) go to stderr.
 
     Args:
         name: one of TASKS.
-        data_dir: folder or archive with the data; what it must hold depends on the task.
+        data_dir: folder or archive with the data; its content depends on the task.
         features: log-mel settings; the defaults of FeatureConfig if None.
         cache_dir: folder for downloads, decoded clips and features; BNN_EXIT_CACHE or ~/.cache/bnn_exit if None.
-        seed: fixes every choice that a task makes.
+        seed: of every random choice of a task.
         **options: the task's own: `words` (speech_commands), `fold` (esc50, esc10), see each loader.
 
     Raises:
@@ -97,7 +119,7 @@ def load_again(
     """Load a task that was loaded before.
 
     Args:
-        task: a Task, or what a run remembers of one: its `name`, `options`, `features` and `labels`.
+        task: a Task, or the part of one that a run stores: its `name`, `options`, `features` and `labels`.
         data_dir: where the data is now; None if it is where it was.
         cache_dir: as of `load`.
 

@@ -1,4 +1,4 @@
-"""`python -m audio_tasks TASK`: fetch a task's data if it can be fetched, and report what is in it."""
+"""`python -m audio_tasks TASK`: download the data of a task if possible, and report on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("task", help=f"one of {', '.join(audio_tasks.TASKS)}")
     parser.add_argument("options", nargs="*", metavar="NAME=VALUE", help="the task's own options, such as words=12")
     parser.add_argument("--data-dir", help="folder or archive with the data")
-    parser.add_argument("--seed", type=int, default=0, help="of every choice that the task makes; default %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice of the task; default %(default)s")
     parser.add_argument("--write", metavar="DIR", help="also write test clips there as WAV files, named by their label")
     parser.add_argument("--count", type=int, default=10, help="how many clips --write makes; default %(default)s")
     return parser
@@ -58,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
-    """Test clips spread over the split, so that as many classes as can be are among them."""
+    """Test clips spread over the split, of as many classes as possible."""
     if count < 1:
         raise ArgumentError(f"--count is {count}, but must be at least 1")
     chosen = np.unique(np.linspace(0, len(task.test) - 1, count).astype(int))

@@ -1,4 +1,4 @@
-"""Unpacking an archive from anywhere: nothing leaves the folder, and no small file becomes a full disk."""
+"""Unpack an untrusted archive: no path leaves the folder, and the unpacked size is limited."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ MAX_MEMBERS = 5_000_000
 """Files and folders in an archive."""
 
 _BLOCK = 1 << 20
-_LARGEST_READ = 16 << 20  # tarfile reads whole headers, which may say that they are as large as they like
+_LARGEST_READ = 16 << 20  # tarfile reads whole headers, of any declared size
 _DECOMPRESSORS: dict[bytes, Callable[..., Any]] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 
 

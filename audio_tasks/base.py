@@ -1,4 +1,4 @@
-"""What every task gives: labelled clips in three splits, of one length and one sample rate."""
+"""A task: labelled clips in three splits, of one length and one sample rate."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ class Task:
 
     Attributes:
         name: the name that `audio_tasks.load` knows.
-        labels: what each class is called.
-        train, validation, test: the splits; no speaker and no recording is in two of them where that can be known.
+        labels: names of the classes.
+        train, validation, test: the splits; no speaker and no recording is in two of them, where known.
         clip_samples: samples of each clip at `features.sample_rate_hz`.
         features: how log-mels are made from the clips.
         noise: float32 background recordings of any length, to mix into training clips; may be empty.
         licence, attribution: of the data; they travel with the model.
         skipped: how many files could not be used, by reason.
         options: JSON values; `audio_tasks.load(task.name, features=task.features, **task.options)` loads it again.
-        cache_dir: folder for what is computed once; None keeps everything in memory.
-        problems: for each unusable file its id and what is wrong with it.
-        notes: what the user should know about how the data was read, one line each.
+        cache_dir: folder for cached results; None keeps everything in memory.
+        problems: id of each unusable file -> reason.
+        notes: remarks on how the data was read, one line each.
         files: path of each clip that is a file, by id.
         lengths: samples of each usable file at the task's sample rate before it was padded or cropped, by id.
         contents: equal exactly for files that give the same clip, by id.
@@ -80,8 +80,8 @@ class Task:
     def log_mel(self, split_name: str) -> np.ndarray:
         """Features of a split, float32 [clips, frames, mels], in the order of its clips.
 
-        They are computed at the first call and kept on disk, keyed by the data and the feature settings; the result is
-        memory-mapped and read-only.
+        They are computed at the first call and cached on disk, keyed by the data and the feature settings; the result
+        is memory-mapped and read-only.
         """
         if split_name not in self._log_mels:
             self._log_mels[split_name] = cached_log_mel(
@@ -91,7 +91,7 @@ class Task:
 
 
 def check_task(task: Task) -> Task:
-    """Return `task` if a classifier can be trained, tested and written to a file; DataError says what is in the way."""
+    """Return `task` if a classifier can be trained on it, tested and written to a file; else raise DataError."""
     if task.num_classes < 2:
         only = f"only {task.labels[0]!r}" if task.labels else "none"
         raise DataError(f"task {task.name}: a classifier needs at least two classes, but the data has {only}")

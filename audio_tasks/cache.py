@@ -1,4 +1,4 @@
-"""What is computed once and kept on disk: the decoded clips of a data folder, and the features of a split."""
+"""The disk cache: the decoded clips of a data folder, and the features of a split."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 from bnn_exit.settings.features import FeatureConfig
 
-# Part of every key. Raise it when decoding or the features change: then nobody trains on what an older version wrote.
+# Part of every key. Increase it when decoding or the features change, so that old entries are not used.
 _VERSION = 2
 _FULL_SCALE = 32768
 _SAMPLES, _FEATURES = np.dtype("<i2"), np.dtype("<f4")
@@ -59,9 +59,9 @@ class Clips(NamedTuple):
         rows: row of each usable file, by id.
         lengths: samples of each usable file before it was padded or cropped, by id.
         contents: fingerprint of the decoded samples of each usable file, by id.
-        problems: what is wrong with each unusable file, by id.
+        problems: id of each unusable file -> reason.
         fingerprint: of the data and of how it was decoded.
-        folder: where this and the features made from it are kept.
+        folder: where this and the features made from it are cached.
     """
 
     waveforms: np.ndarray
@@ -144,7 +144,7 @@ def _open_clips(data: Path, clip_samples: int, fingerprint: str) -> Clips | None
     if found is None:
         return None
     waveforms, facts = found
-    # A whole entry of another version or place under this name is made again as well.
+    # An entry of another version or folder under this name is made again as well.
     usable = facts.get("usable", [])
     if (waveforms.shape, waveforms.dtype) != ((len(usable), clip_samples), _SAMPLES):
         return None
@@ -192,7 +192,7 @@ def count_reasons(problems: Mapping[str, str]) -> dict[str, int]:
 def cached_log_mel(split: Split, *, features: FeatureConfig, cache_dir: Path | None) -> np.ndarray:
     """Features of every clip of `split`, float32 [clips, frames, mels], read-only.
 
-    With a cache folder and a fingerprint they are kept on disk and memory-mapped, else they are made in memory.
+    With a cache folder and a fingerprint they are cached on disk and memory-mapped, else computed in memory.
     """
     if cache_dir is None or not split.fingerprint:
         result = np.stack(list(_log_mels(split, features)))

@@ -1,4 +1,4 @@
-"""The report on a task's data: what is in it, and what is wrong with it."""
+"""The report on a task's data: content and faults."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from bnn_exit.pairs import zip_strict
 _SHOWN = 5
 
 
-class Report(NamedTuple):
-    """Lines to print, and one line for each thing that must be put right before the figures can be trusted.
+class CheckResult(NamedTuple):
+    """Lines to print, with one line for each fault that makes figures unreliable.
 
-    Warnings tell of data that can be trusted, and yet may disappoint.
+    Warnings are about data that is valid but may give low accuracy.
     """
 
     lines: list[str]
@@ -48,9 +48,9 @@ def print_report(task: Task) -> int:
     return 1 if report.faults else 0
 
 
-def check(task: Task) -> Report:
-    """What is in the data: clips of each class and split, sample rates, lengths, levels, duplicates, leaks, unusable
-    files.
+def check(task: Task) -> CheckResult:
+    """The content of the data: clips of each class and split, sample rates, lengths, levels, duplicates, leaks,
+    unusable files.
     """
     faults = []
     levels, warnings = levels_of(task)
@@ -75,7 +75,7 @@ def check(task: Task) -> Report:
     for reason, count in task.skipped.items():
         examples = [key for key, why in task.problems.items() if kind_of(why) == reason]
         faults.append(f"unusable: {_count(count, 'file')}: {reason}{_such_as(examples)}")
-    return Report(lines, faults, warnings)
+    return CheckResult(lines, faults, warnings)
 
 
 def _count_table(task: Task) -> list[str]:
@@ -100,7 +100,7 @@ def _rates(task: Task) -> list[str]:
 
 
 def _sample_rate(path: Path) -> int | None:
-    """The rate in a file's header, in Hz; None if it cannot be told."""
+    """The rate in a file's header, in Hz; None if unknown."""
     with path.open("rb") as file:
         head = file.read(1 << 16)
     if head[:4] == b"RIFF":
@@ -124,7 +124,7 @@ def _lengths(task: Task) -> list[str]:
     shorter = int((samples < 0.99 * task.clip_samples).sum())
     return [
         f"lengths: {low:.2f} s to {top:.2f} s, half below {middle:.2f} s, 95 % below {high:.2f} s",
-        f"longer than a clip, so they lose their ends: {_count(longer, 'file')}; "
+        f"longer than a clip, so their ends are cut off: {_count(longer, 'file')}; "
         f"shorter, so they get silence on both sides: {_count(shorter, 'file')}",
     ]
 
@@ -147,7 +147,7 @@ def _by_content(task: Task) -> dict[str, list[str]]:
 
 
 def _leaks(task: Task) -> list[str]:
-    """What makes a test figure too good or a label worthless."""
+    """Faults that make test figures too high or labels wrong."""
     faults = []
     place = {key: name for name, split in task.splits.items() for key in split.ids}
     label = {key: int(y) for split in task.splits.values() for key, y in zip_strict(split.ids, split.labels)}

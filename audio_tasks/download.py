@@ -1,4 +1,4 @@
-"""Fetching an archive so that it can be resumed."""
+"""Downloads that can be resumed."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _ATTEMPTS = 5
 
 
 def fetch(url: str, path: Path, *, sha256: str, size: int, advice: str) -> Path:
-    """Download `url` to `path` unless it is there already; an interrupted download goes on where it stopped.
+    """Download `url` to `path` unless it is there already; an interrupted download is resumed.
 
-    The bytes gather in `<path>.part`, which takes its final name only when `size` and `sha256` are right.
+    The data goes to `<path>.part`, which gets its final name only when `size` and `sha256` are right.
     DataError on anything else: no network or a refusal (the message ends with `advice`), a connection that ends early,
     a wrong checksum.
     """
@@ -37,10 +37,10 @@ def fetch(url: str, path: Path, *, sha256: str, size: int, advice: str) -> Path:
             _receive(url, part, size)
         except urllib.error.HTTPError as error:
             error.close()
-            # 416: the server's file is shorter than what is here, so what is here is something else.
+            # 416: the server's file is shorter than the part here, so the part is of another file.
             if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 part.unlink(missing_ok=True)
-            raise DataError(f"cannot download {url}: it answers {error.code} {error.reason}; {advice}") from error
+            raise DataError(f"cannot download {url}: server error {error.code} {error.reason}; {advice}") from error
         except (http.client.HTTPException, ConnectionError, TimeoutError, urllib.error.URLError) as error:
             reason = getattr(error, "reason", None) or error
             raise DataError(f"cannot download {url}: {reason}; {advice}") from error
@@ -71,14 +71,14 @@ def _receive(url: str, part: Path, size: int) -> None:
         return
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     with contextlib.ExitStack() as stack:
-        answer = stack.enter_context(urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS))
-        # A server that ignores Range answers 200 and sends the whole file: start again.
-        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        response = stack.enter_context(urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS))
+        # A server that ignores Range returns 200 and the whole file: start again.
+        resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         file = stack.enter_context(part.open("ab" if resumed else "wb"))
         bar = stack.enter_context(_bar(url, size, have if resumed else 0))
         # What came before the connection broke is kept, and the caller sees that bytes are missing.
         stack.enter_context(contextlib.suppress(http.client.HTTPException, ConnectionError, TimeoutError))
-        while block := answer.read(_BLOCK):
+        while block := response.read(_BLOCK):
             file.write(block)
             bar.update(len(block))
 

@@ -43,10 +43,10 @@ def load(
     seed: int = 0,
     fold: int = 1,
 ) -> Task:
-    """Fifty classes, 2,000 clips, of which the clips of one fold are the test split.
+    """Fifty classes, 2,000 clips, one fold is the test split.
 
     Validation is 20 % of each class in the other four folds, by whole source recordings: no recording is in two splits.
-    A published figure for this data is the mean over the five folds.
+    Published figures for this data are averages over the five folds.
 
     Args:
         data_dir: folder or archive in the layout of ESC-50. Needed: there is no download, because the archive that
@@ -170,7 +170,7 @@ def _read_table(root: Path, *, only_esc10: bool) -> list[_Clip]:
 
 
 def _audio_by_stem(folder: Path) -> dict[str, Path]:
-    """Audio files by name without suffix: the table says .wav even if the data was converted to another format."""
+    """Audio files by name without suffix: the table has .wav even if the data was converted to another format."""
     return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in AUDIO_SUFFIXES}
 
 

@@ -19,7 +19,7 @@ _CALLBACK = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes
 
 
 def speak(request: dict[str, Any]) -> tuple[int, list[bytes]]:
-    """The sample rate in Hz and the 16-bit samples of each utterance; RuntimeError says what espeak-ng refused.
+    """The sample rate in Hz and the 16-bit samples of each utterance; RuntimeError if espeak-ng refuses one.
 
     Args:
         request: library and data (paths), voice (a name with "+variant"), utterances, each with text, words_per_minute
@@ -47,7 +47,7 @@ def speak(request: dict[str, Any]) -> tuple[int, list[bytes]]:
     rate = espeak.espeak_Initialize(_OUTPUT_SYNCHRONOUS, 0, request["data"].encode(), _DO_NOT_EXIT)
     if rate <= 0:
         raise RuntimeError(f"it could not read its data in {request['data']!r}")
-    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # it was set to the time of day, which breathy voices let us hear
+    espeak.espeak_ng_SetRandSeed(ctypes.c_long(1))  # its default is the time of day, which changes breathy voices
     espeak.espeak_SetSynthCallback(callback)
     if espeak.espeak_SetVoiceByName(request["voice"].encode()):
         raise RuntimeError(f"it has no voice {request['voice']!r}")
@@ -65,7 +65,7 @@ def speak(request: dict[str, Any]) -> tuple[int, list[bytes]]:
 
 
 def main() -> int:
-    """Answer the one request on stdin."""
+    """Reply to the one request on stdin."""
     try:
         rate, spoken = speak(json.load(sys.stdin))
     except (RuntimeError, OSError) as error:

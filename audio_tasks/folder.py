@@ -1,4 +1,4 @@
-"""Your own data: a folder for each class. `python -m audio_tasks.folder DIR --check` says whether it is fit for use."""
+"""Your own data: a folder for each class. `python -m audio_tasks.folder DIR --check` checks it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import Clips, count_reasons, decode_clips, default_cache_dir
 from audio_tasks.check import print_report
-from audio_tasks.layout import nothing_found, open_data_dir, rights_of, speaker_of, survey
+from audio_tasks.layout import open_data_dir, rights_of, speaker_of, survey_classes
 from audio_tasks.silence import read_noise
 from audio_tasks.split import SPLITS
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
@@ -41,9 +41,9 @@ def load(
         data_dir: folder (or archive) with a folder for each class. Noise to train with may lie in `_background_noise_`.
         features: log-mel settings; clips are resampled to their sample rate.
         cache_dir: where to keep decoded clips and features.
-        seed: deals out speakers or recordings.
-        clip_seconds: length of a network's input. Shorter clips get silence on both sides, longer ones keep their
-            middle. `--check` tells how many are longer.
+        seed: of the split of speakers or recordings.
+        clip_seconds: length of a network's input. Shorter clips get silence on both sides, of longer ones the
+            middle is used. `--check` counts the longer ones.
         validation_fraction, test_fraction: share of the clips, each above 0, together below 1.
         split_by: "speaker": by the part of the file name before the first underscore, whole speakers to one split.
             "content": each class by itself; equal recordings stay together. "auto": by speaker if each class has at
@@ -77,16 +77,14 @@ def read(
     test_fraction: float = 0.1,
     split_by: str = "auto",
 ) -> Task:
-    """As `load`, but a class or split without clips is no error: for the report that names what is missing."""
+    """As `load`, but a class or split without clips is no error, so that the report can name it."""
     features = features or FeatureConfig()
     _check_options(data_dir, clip_seconds, validation_fraction, test_fraction, split_by)
     assert data_dir is not None
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
-    found = survey(root)
+    found = survey_classes(root, layout=LAYOUT)
     folders = found.classes
-    if not folders:
-        raise nothing_found(root, found, layout=LAYOUT)
     files = {f"{name}/{path.name}": path for name, paths in folders.items() for path in paths}
     clip_samples = max(1, round(clip_seconds * features.sample_rate_hz))
     clips = decode_clips(
@@ -160,7 +158,7 @@ def _check_options(
 
 
 def _by_speaker(members: Sequence[Member], labels: Sequence[str], split_by: str) -> tuple[bool, str]:
-    """Whether to split by speaker, and a sentence that says so."""
+    """Whether to split by speaker, and a sentence about it."""
     speakers: dict[int, set[str]] = {label: set() for label in range(len(labels))}
     for member in members:
         speakers[member.label].add(member.speaker)
@@ -206,7 +204,7 @@ def arguments() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     parser.add_argument("data_dir", metavar="DIR", help="folder, .tar.gz or .zip with a folder for each class")
-    parser.add_argument("--check", action="store_true", help="print the report (the only thing there is to do)")
+    parser.add_argument("--check", action="store_true", help="print the report (the only action)")
     parser.add_argument("--clip-seconds", type=float, default=1.0, help="length of a clip; default %(default)s")
     parser.add_argument("--validation-fraction", type=float, default=0.1, help="default %(default)s")
     parser.add_argument("--test-fraction", type=float, default=0.1, help="default %(default)s")

@@ -20,9 +20,9 @@ NOISE_FOLDER = suffixes.NOISE_FOLDER
 def open_data_dir(data_dir: str | os.PathLike[str], *, cache_dir: Path, layout: str) -> Path:
     """The data folder that `data_dir` names: itself, or what an archive (.tar.gz, .zip) at that place unpacks to.
 
-    `layout` says in words what is expected there. DataError if it is missing, empty or something else.
+    `layout` describes the expected content. DataError if it is missing, empty or something else.
     """
-    if not isinstance(data_dir, (str, os.PathLike)):  # as a config.json from elsewhere may say
+    if not isinstance(data_dir, (str, os.PathLike)):  # a config.json from elsewhere may hold anything
         raise ArgumentError(f"data_dir is {data_dir!r}, but must be the path of a folder or an archive")
     path = expanded(data_dir)
     if path.is_file():
@@ -68,12 +68,12 @@ def _is_of_system(name: str) -> bool:
 
 
 class Survey(NamedTuple):
-    """What a data folder holds.
+    """The content of a data folder.
 
     Attributes:
         classes: the audio files of each folder directly in it, both in order of name.
-        problems: what is wrong with each audio file of a class that cannot be read, by id.
-        notes: what else has sound in it and is left out, a sentence each.
+        problems: id of each unreadable audio file of a class -> reason.
+        notes: other audio files that are left out, a sentence each.
     """
 
     classes: dict[str, list[Path]]
@@ -84,7 +84,7 @@ class Survey(NamedTuple):
 def survey(root: Path) -> Survey:
     """Every folder in `root` with audio files directly in it is a class, but NOISE_FOLDER and hidden ones.
 
-    Nothing with sound in it is left out without a word.
+    Every audio file that is left out is in a note or a problem.
     """
     found = Survey({}, {}, [])
     loose, without = 0, []
@@ -114,6 +114,14 @@ def survey(root: Path) -> Survey:
         found.notes.append(f"{_files(loose)} beside the folders of classes are not read")
     if without:
         found.notes.append(f"folders without audio files directly in them are no classes: {', '.join(without)}")
+    return found
+
+
+def survey_classes(root: Path, *, layout: str) -> Survey:
+    """`survey` of a data folder with at least one class; DataError, with the expected `layout`, if it has none."""
+    found = survey(root)
+    if not found.classes:
+        raise nothing_found(root, found, layout=layout)
     return found
 
 

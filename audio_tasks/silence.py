@@ -1,4 +1,4 @@
-"""The classes of the twelve-word task that are no words of it: unknown words, and silence cut from noise."""
+"""The classes unknown and silence of the twelve-word task."""
 
 from __future__ import annotations
 
@@ -62,13 +62,13 @@ def _noise_files(folder: Path) -> list[Path]:
 
 
 def noise_region(recording: np.ndarray, split_name: str) -> np.ndarray:
-    """The part of a noise recording that belongs to a split: the first 80 % to train, then 10 % to each other."""
+    """The part of a noise recording for a split: the first 80 % for train, then 10 % for each other split."""
     start, end = (int(fraction * len(recording)) for fraction in _REGIONS[split_name])
     return recording[start:end]
 
 
 def choose_unknown(words: Mapping[str, Sequence[Member]], *, count: int, seed: int) -> list[Member]:
-    """`count` of the members of `words`, taken in turn from each word so that all words are there equally."""
+    """`count` of the members of `words`, taken round-robin from each word, so that all words are equally frequent."""
     rank: dict[str, int] = {}
     for members in words.values():
         rank.update({key: position for position, key in enumerate(stable_order([m.id for m in members], seed=seed))})

@@ -10,7 +10,7 @@ from pathlib import Path
 from audio_tasks import archives, download
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import count_reasons, decode_clips, default_cache_dir
-from audio_tasks.layout import nothing_found, open_data_dir, rights_of, speaker_of, survey
+from audio_tasks.layout import open_data_dir, rights_of, speaker_of, survey_classes
 from audio_tasks.silence import SILENCE, UNKNOWN, choose_unknown, noise_region, read_noise, with_silence
 from audio_tasks.split import SPLITS, Split
 from audio_tasks.splits import Member, speaker_hash_split, split_of
@@ -24,7 +24,7 @@ SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 SIZE = 2_428_923_189
 
 TEN_WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-# Words that together occur in no other data set: they tell whose licence it has.
+# Words that together occur in no other data set: they identify its licence.
 _TELLTALE = {"backward", "follow", "forward", "learn", "marvin", "sheila", "visual", "wow"}
 _ARABIC = {"digit", "direction", "receive", "rotate", "undo", "zoom_in", "zoom_out"}
 _ARABIC_CLIP = re.compile(r"\d{8}_NO_\d\d\.")
@@ -60,10 +60,8 @@ def load(
     words = one_of("words", str(words), ("12", "35", "all"))
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     root = _downloaded(cache) if data_dir is None else open_data_dir(data_dir, cache_dir=cache, layout=LAYOUT)
-    found = survey(root)
+    found = survey_classes(root, layout=LAYOUT)
     folders = found.classes
-    if not folders:
-        raise nothing_found(root, found, layout=LAYOUT)
     if words == "12":
         _require_ten_words(folders, root)
     files = {f"{word}/{path.name}": path for word, paths in folders.items() for path in paths}
@@ -81,7 +79,7 @@ def load(
     noise = background.recordings
     labels = (*TEN_WORDS, UNKNOWN, SILENCE) if words == "12" else tuple(folders)
 
-    # By split and word. Only files that were decoded, so that a choice among them comes out in full.
+    # By split and word. Only decoded files, so that a choice among them is complete.
     members: dict[str, dict[str, list[Member]]] = {name: {word: [] for word in folders} for name in SPLITS}
     for key in clips.rows:
         word = key.split("/", 1)[0]
@@ -112,7 +110,7 @@ def load(
         test=split("test"),
         clip_samples=clip_samples,
         features=features,
-        # With silence as a class, the rest of each recording is for validation and test: training must not hear it.
+        # With silence as a class, the rest of each recording is for validation and test, not for training.
         noise=tuple(noise_region(each, "train") for each in noise) if words == "12" else noise,
         licence=licence,
         attribution=attribution,
@@ -128,7 +126,7 @@ def load(
     try:
         return check_task(task)
     except DataError as error:
-        # Without lists, few speakers may well leave a split without a class; say so and what splits any data.
+        # Without lists, a split of few speakers may lack a class; the message names another task.
         advice = f"; {notes[0]}; the task 'folder' splits any folder of classes" if notes else ""
         raise DataError(f"{error}{advice}") from error
 

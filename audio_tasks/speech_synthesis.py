@@ -1,9 +1,9 @@
-"""Spoken words from espeak-ng, the same ones every time.
+"""Spoken words from espeak-ng, reproducible.
 
 espeak-ng is a program under the GPL-3.0. It is no part of this package: the optional package `espeakng-loader` brings
 it, and it is loaded at run time, in a process of its own. That process is also what makes the speech repeatable:
 espeak-ng carries phases from one utterance to the next which nothing in its interface resets, so a second "yes" differs
-from the first. Each voice speaks its list in a new process, in order; so what it says depends on that list alone.
+from the first. Each voice speaks its list in a new process, in order, so the result depends on that list alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LONGEST_PATH = 120
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """What to say and how: words_per_minute from 80 to 450, pitch and pitch_range (its liveliness) from 0 to 99."""
+    """An utterance: words_per_minute from 80 to 450, pitch and pitch_range (its liveliness) from 0 to 99."""
 
     text: str
     words_per_minute: int
@@ -49,7 +49,7 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray]
     library, data = _locations()
     if len(os.fsencode(data)) < _LONGEST_PATH:
         return _speak(library, data, voice, utterances)
-    # espeak-ng has room for a short path alone.
+    # espeak-ng has a small buffer for the path.
     with tempfile.TemporaryDirectory(prefix="bnn_exit-") as folder:
         link = os.path.join(folder, "espeak-ng-data")
         if len(os.fsencode(link)) >= _LONGEST_PATH:
@@ -73,7 +73,7 @@ def _speak(library: str, data: str, voice: str, utterances: Sequence[Utterance])
     try:
         done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=_TIMEOUT_S)
     except subprocess.TimeoutExpired as error:
-        raise DataError(f"espeak-ng did not answer within {_TIMEOUT_S} s: ask for fewer words or clips") from error
+        raise DataError(f"espeak-ng did not finish within {_TIMEOUT_S} s: ask for fewer words or clips") from error
     if done.returncode:
         lines = done.stderr.decode(errors="replace").split("\n")
         why = next((line for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")

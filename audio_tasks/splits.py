@@ -1,4 +1,4 @@
-"""Dealing clips out to the three splits: always in whole groups, always the same for the same data and seed."""
+"""Assign clips to the three splits: in whole groups, determined by data and seed."""
 
 from __future__ import annotations
 

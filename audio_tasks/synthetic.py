@@ -151,10 +151,10 @@ def choose_speakers(count: int, *, seed: int) -> list[Speaker]:
     variants, accents = generator.permutation(VARIANTS), generator.permutation(ACCENTS)
     chosen = []
     for index in range(count):
-        turn, position = divmod(index, len(VARIANTS))
+        round_, position = divmod(index, len(VARIANTS))
         variant = str(variants[position])
-        # One step further in each turn through the variants, so that no pair comes twice.
-        accent = str(accents[(position + turn) % len(ACCENTS)])
+        # One step further in each round of the variants, so that no pair occurs twice.
+        accent = str(accents[(position + round_) % len(ACCENTS)])
         split = "test" if index >= count - held_out else "validation" if index >= count - 2 * held_out else "train"
         pitch, speed = int(generator.integers(25, 76)), int(generator.integers(135, 216))
         name = f"{accent.rpartition('/')[2]}-{variant}"
@@ -217,14 +217,14 @@ def _utterance(speaker: Speaker, word: str, generator: np.random.Generator) -> U
 
 
 def _trimmed(spoken: np.ndarray, word: str, *, from_hz: int, to_hz: int) -> np.ndarray:
-    heard = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
-    if heard.size == 0:
+    audible = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
+    if audible.size == 0:
         raise ArgumentError(f"words has {word!r}, which espeak-ng cannot speak: take another word")
     margin = round(_MARGIN_S * from_hz)
-    cut = spoken[max(0, heard[0] - margin) : heard[-1] + 1 + margin]
+    cut = spoken[max(0, audible[0] - margin) : audible[-1] + 1 + margin]
     if len(cut) > from_hz:
         raise ArgumentError(
-            f"words has {word!r}, which takes {len(cut) / from_hz:.1f} s to say, but a clip is 1 s long: "
+            f"words has {word!r}, which takes {len(cut) / from_hz:.1f} s to speak, but a clip is 1 s long: "
             "take a shorter word"
         )
     return wav.resample(cut, from_hz=from_hz, to_hz=to_hz)

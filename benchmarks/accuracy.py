@@ -84,7 +84,7 @@ def train(row: Row, runs: Path, *, data_dir: str | None) -> None:
     if status == 130:
         raise KeyboardInterrupt
     if status or not is_finished(folder):
-        raise BnnExitError(f"the training of {row.name} failed with status {status}: the same command goes on with it")
+        raise BnnExitError(f"the training of {row.name} failed with status {status}: the same command resumes it")
 
 
 def measure(row: Row, folder: Path, *, data_dir: str | None) -> None:

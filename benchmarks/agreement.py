@@ -80,7 +80,7 @@ def compare(native, lce, clips, labels, thresholds):
             differing.append(describe(index, native, lce, clip, thresholds, ours, theirs))
     return {
         "labels_differ": sum(clip["label"][0] != clip["label"][1] for clip in differing),
-        "exits_differ": sum(clip["exit"][0] != clip["exit"][1] for clip in differing),
+        "exits_differ": sum(clip["exit_index"][0] != clip["exit_index"][1] for clip in differing),
         "probabilities_apart": len(differing),
         "largest_distance_of_the_others": largest,
         "accuracy": {name: float(count / len(clips)) for name, count in correct.items()},
@@ -108,7 +108,7 @@ def describe(index, native, lce, clip, thresholds, ours, theirs):
     return {
         "clip": index,
         "label": [ours[0], theirs[0]],
-        "exit": [ours[1], theirs[1]],
+        "exit_index": [ours[1], theirs[1]],
         "distance": distance,
         "margin": margins,
         "crosses_with_noise": crossed,

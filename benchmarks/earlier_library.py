@@ -35,7 +35,7 @@ from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import FrontEnd, Network
+from bnn_exit.runtime.native_backend import FrontEnd, NativeNetwork
 from bnn_exit.settings.features import FeatureConfig
 
 HERE = Path(__file__).parent
@@ -67,10 +67,10 @@ def libraries(earlier: Path) -> dict[str, Callable[[], object]]:
     return {"earlier": select(earlier), "now": select(own)}
 
 
-def network(data: bytes, inputs: list[np.ndarray], isa: str) -> Network:
+def network(data: bytes, inputs: list[np.ndarray], isa: str) -> NativeNetwork:
     """A file that is loaded for one instruction set, with its inputs set."""
     os.environ["BNN_EXIT_ISA"] = isa
-    made = Network(data)
+    made = NativeNetwork(data)
     del os.environ["BNN_EXIT_ISA"]
     for own, given in zip(made.inputs, inputs, strict=True):
         own[...] = given

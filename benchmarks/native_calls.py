@@ -4,9 +4,10 @@
 
 Front end: a second of noise with the settings of the file, without the check of the waveform (the bare function of
 the library) and with it, and as a share of the whole for each exit. The front end has no kernels for each instruction
-set: it uses AVX2 where the processor has it and nothing beyond. Calls: `Network.run()` of a file with one addition of
-one value, and what `NativeBackend.infer` adds to `Network.run()`, by a file of a few dense layers for twelve values;
-the copy of a clip of MODEL's size comes on top. One thread; processor time; medians and minima over the rounds.
+set: it uses AVX2 where the processor has it and nothing beyond. Calls: `NativeNetwork.run()` of a file with one
+    addition of
+one value, and what `NativeBackend.infer` adds to `NativeNetwork.run()`, by a file of a few dense layers for twelve
+values; the copy of a clip of MODEL's size comes on top. One thread; processor time; medians and minima over the rounds.
 Writes results/native_calls.json and exits with 1 if a bar is missed.
 """
 
@@ -26,7 +27,7 @@ from command_line import called
 from bnn_exit import machine
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
-from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, Network, capabilities
+from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, NativeNetwork, capabilities
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -36,13 +37,13 @@ RESULT = HERE / "results" / "native_calls.json"
 FRONT_END_BAR, CALL_BAR = 150.0, 3.0
 
 
-def tiny_network() -> Network:
+def tiny_network() -> NativeNetwork:
     """One addition of one value."""
     file = tiny_files.File()
     graph = file.graph()
     value = graph.input((1,))
     graph.outputs(graph.operator("ADD", [value, value], [((1,), "float32")], "AddOptions"))
-    return Network(file.bytes())
+    return NativeNetwork(file.bytes())
 
 
 def tiny_backend() -> NativeBackend:

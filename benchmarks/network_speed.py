@@ -31,7 +31,7 @@ from bnn_exit.audio.logmel import log_mel
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
 from bnn_exit.runtime import lce
-from bnn_exit.runtime.native_backend import Network, capabilities
+from bnn_exit.runtime.native_backend import NativeNetwork, capabilities
 from bnn_exit.settings.run import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "network_speed.json"
@@ -51,7 +51,7 @@ Run = Callable[[np.ndarray], np.ndarray]
 def native(data: bytes, isa: str, *, others: tuple[np.ndarray, ...] = (), output: int = 0) -> Run:
     """Our library with the kernels of one instruction set."""
     os.environ["BNN_EXIT_ISA"] = isa  # read when a file is loaded
-    network = Network(data)
+    network = NativeNetwork(data)
     del os.environ["BNN_EXIT_ISA"]
     clip = next(array for array in network.inputs if array.ndim == 4)
     for other in others:
@@ -112,7 +112,7 @@ def plain(name: str, data: bytes, isas: list[str], clips: np.ndarray, bars: list
         )
         if isa in BARS:
             judge(bars, f"{name}, {isa}: ratio to LCE's better mode", rows[isa]["times_lce_better_mode"], BARS[isa])
-    plan = Network(data).plan.splitlines()
+    plan = NativeNetwork(data).plan.splitlines()
     return {"bytes": len(data), "contestants": rows, "plan": plan}
 
 

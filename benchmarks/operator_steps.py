@@ -24,7 +24,7 @@ from command_line import called
 
 from bnn_exit import machine
 from bnn_exit.files import write_json
-from bnn_exit.runtime.native_backend import Network, capabilities
+from bnn_exit.runtime.native_backend import NativeNetwork, capabilities
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -267,7 +267,7 @@ def measure(case: Case, *, runs: int = RUNS) -> tuple[int, float]:
     times = settings.get("times", 1)
     settings = {name: value for name, value in settings.items() if name != "times"}
     data, values = single_operator(operator, list(as_arrays(inputs)), outputs, options, times=times, **settings)
-    network = Network(data)
+    network = NativeNetwork(data)
     for own, value in zip(network.inputs, values):
         own[...] = value
     network.run()

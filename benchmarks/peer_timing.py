@@ -14,7 +14,7 @@ from bnn_exit.evaluation import passes as measure
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import lce
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 
 INTERPRETERS = {"LiteRT": ("ai_edge_litert.interpreter", "ai-edge-litert"), "TFLite": ("bnn_exit._keras", "tensorflow")}
 """Name -> where its Interpreter is, the package that it comes in. Both use XNNPACK unless told otherwise."""
@@ -37,7 +37,9 @@ class Runner(Protocol):
 class Ours:
     """An adaptive file in the native runtime with one set of thresholds."""
 
-    def __init__(self, network: Network, file: reader.ModelFile, log_mel: np.ndarray, thresholds: np.ndarray) -> None:
+    def __init__(
+        self, network: NativeNetwork, file: reader.ModelFile, log_mel: np.ndarray, thresholds: np.ndarray
+    ) -> None:
         self.log_mel, self.thresholds, self.invoke = log_mel, thresholds, network.run
         self.clip, self.limits = (network.inputs[file.inputs[name]] for name in ("log_mel", "thresholds"))
         self.outputs = {name: network.outputs[position] for name, position in file.outputs.items()}
@@ -123,7 +125,7 @@ def prepare(log_mel: np.ndarray, *, matrix: np.ndarray, mean: np.ndarray, scale:
 
 def our_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[str, Ours]:
     """A runner for each forced exit and for each operating point that uses an early exit."""
-    network, exits = Network(file.data), len(file.metadata.exits)
+    network, exits = NativeNetwork(file.data), len(file.metadata.exits)
     settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=exits) for k in range(exits)}
     for name, point in file.metadata.operating_points.items():
         if any(point.thresholds):
@@ -135,7 +137,7 @@ def exit_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[tuple[str,
     """(backend, exit index) -> a runner of this exit, forced, in our library and, if it is installed, in LCE."""
     exits = len(file.metadata.exits)
     forced = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
-    network = Network(file.data)
+    network = NativeNetwork(file.data)
     found: dict[tuple[str, int], Runner] = {
         ("native", k): Ours(network, file, log_mel, thresholds) for k, thresholds in enumerate(forced)
     }

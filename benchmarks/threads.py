@@ -23,7 +23,7 @@ from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def measure(data: bytes, inputs: list[np.ndarray]) -> dict:
-    networks = {threads: Network(data, threads=threads) for threads in THREADS}
+    networks = {threads: NativeNetwork(data, threads=threads) for threads in THREADS}
     for network in networks.values():
         for own, given in zip(network.inputs, inputs, strict=True):
             own[...] = np.reshape(given, own.shape)

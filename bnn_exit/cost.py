@@ -1,4 +1,4 @@
-"""What it costs to answer at an exit, in the units of the binary-network literature."""
+"""The cost of an exit, in the units of the binary-network literature."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from bnn_exit.display import escape_streams, show
 
 OLDEST_TRAINING, NEWEST_TRAINING = (3, 10), (3, 12)
-"""The Pythons that the extra `train` has wheels for; the markers in pyproject.toml say the same."""
+"""The Pythons that the extra `train` has wheels for; the markers in pyproject.toml are the same."""
 _OF_TENSORFLOW = ("tensorflow", "larq", "larq-compute-engine")
 
 
@@ -34,7 +34,7 @@ class ModelFileError(BnnExitError):
 
 
 class ExportError(BnnExitError):
-    """A network could not be converted into a file that keeps its promises."""
+    """A network could not be exported, or the exported file failed a check."""
 
 
 class MissingPackageError(BnnExitError, ImportError):
@@ -56,7 +56,7 @@ def nearest(value: str, choices: Iterable[str]) -> str:
 
 
 INSTALL = "pip install . in the project's folder"
-"""How this package is installed. The index has none of this name, so every message says it so."""
+"""How this package is installed. PyPI has no package of this name."""
 
 
 def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackageError:
@@ -84,7 +84,7 @@ def missing_package(package: str, *, purpose: str, extra: str) -> MissingPackage
 
 @contextlib.contextmanager
 def memory_for(what: str) -> Iterator[None]:
-    """One clip for which there is too little memory is a DataError that begins with `what`, its name: others go on."""
+    """Turn too little memory for one clip into a DataError that begins with `what`, its name; other clips continue."""
     try:
         yield
     except MemoryError as error:
@@ -97,7 +97,7 @@ def run_command(main: Callable[[], int | None]) -> int:
         # Closed by the caller (2>&-). `print` would take standard output in its place, and the next file that is opened
         # would get number 2, to which compiled libraries write their messages.
         sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
-    # What Python prints of a warning besides, its place in our sources, is no use to a user.
+    # Users do not need the source line that Python prints with a warning.
     warnings.formatwarning = lambda message, *place, **more: f"warning: {message}\n"
     escape_streams()
     try:
@@ -107,7 +107,7 @@ def run_command(main: Callable[[], int | None]) -> int:
     except BnnExitError as error:
         return _fail(error, 1)
     except BrokenPipeError:
-        # The reader of a pipe (head, less) has gone. Point stdout elsewhere so that the flush at exit is silent.
+        # The reader of a pipe (head, less) has exited. Redirect stdout so that the flush at exit is silent.
         sys.stdout = None
         return 1
     except OSError as error:
@@ -119,7 +119,7 @@ def run_command(main: Callable[[], int | None]) -> int:
 
 
 def describe_os_error(error: OSError) -> str:
-    """What went wrong with a file and what to do about it, in one line."""
+    """One line: what went wrong with a file, and what to do."""
     where = f" {error.filename!r}" if error.filename else ""
     advice = {
         errno.ENOSPC: f"no space left on the disk while writing{where}: free some space and run the command again",

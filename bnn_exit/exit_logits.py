@@ -1,4 +1,4 @@
-"""The logits of every exit for every clip: policies, calibration, difficulty and reports are made from them."""
+"""The logits of every exit for every clip: the input of policies, calibration, difficulty and reports."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DAMAGE = (
     *(OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error),
     # A file of another kind: a single array.
     *(TypeError, AttributeError),
-    # What zipfile says where damage looks like encryption or an unknown compression.
+    # zipfile raises these where damage looks like encryption or an unknown compression.
     *(RuntimeError, NotImplementedError),
 )
 
@@ -108,7 +108,7 @@ class ExitLogits:
         return self.logits.argmax(axis=-1) == self.truth[:, None]
 
     def select_clips(self, clips: npt.ArrayLike) -> ExitLogits:
-        """Those of some clips, by number or by a mask."""
+        """The logits of some clips, by number or by a mask."""
         chosen = np.asarray(clips)
         chosen = np.flatnonzero(chosen) if chosen.dtype == np.bool_ else chosen.astype(np.int64)
         return dataclasses.replace(
@@ -120,7 +120,7 @@ class ExitLogits:
         )
 
     def select_exits(self, exits: npt.ArrayLike) -> ExitLogits:
-        """Those of some exits, as of a network that has no others."""
+        """The logits of some exits, as of a network without the others."""
         chosen = [int(index) for index in np.asarray(exits)]
         features = tuple(self.features[index] for index in chosen) if self.features else ()
         return dataclasses.replace(self, logits=self.logits[:, chosen], features=features)
@@ -144,7 +144,7 @@ class ExitLogits:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ExitLogits:
-        """What `save` wrote.
+        """The logits that `save` wrote.
 
         Raises:
             DataError: the file is missing or damaged.

@@ -1,7 +1,7 @@
 """Files are written beside their place and renamed, so an interrupted command leaves no half file.
 
-What gathers beside the place is called `.NAME.RANDOM.part` and is locked while it is written. So a command can tell
-what a killed one has left from what another one is just writing, and removes the former.
+The temporary file is called `.NAME.RANDOM.part` and is locked while it is written. So a command can distinguish files
+that a killed command left, which it removes, from those that another command is writing.
 """
 
 from __future__ import annotations
@@ -178,7 +178,7 @@ def read_json(path: str | os.PathLike[str]) -> Any:
 
 
 def read_json_object(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The object `{...}` in a JSON file; `read_json` says what is raised, also for a value of another kind."""
+    """The object `{...}` in a JSON file; errors as `read_json`, also for a value of another kind."""
     value = read_json(path)
     if not isinstance(value, dict):
         raise ValueError(f"it holds {json.dumps(value)[:40]}, but must hold an object {{...}}")

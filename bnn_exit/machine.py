@@ -40,7 +40,7 @@ def cpu_model(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str:
 
 
 def cpu_core(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str | None:
-    """The kind of core by its maker's numbers, since a virtual machine may hide its name; None where it is not told.
+    """The kind of core by its maker's numbers, since a virtual machine may hide its name; None if unknown.
 
     "AuthenticAMD family 26 model 2" is a Zen 5, "implementer 0x41 part 0xd0b" a Cortex-A76.
     """
@@ -53,7 +53,7 @@ def cpu_core(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str | None:
 
 
 def _first_processor(cpuinfo: str | os.PathLike[str]) -> dict[str, str]:
-    """What the system tells of the first processor, and of the board."""
+    """What the system reports about the first processor and the board."""
     found: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines():
@@ -66,7 +66,7 @@ def clock(
     cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo",
     cpufreq: str | os.PathLike[str] = "/sys/devices/system/cpu/cpu0/cpufreq",
 ) -> dict[str, Any]:
-    """Speed of the first processor now: `mhz`, and the `governor` that decides about it. None where it is not told."""
+    """Speed of the first processor now: `mhz`, and the `governor` that controls it. None if unknown."""
     found: dict[str, Any] = {"mhz": None, "governor": None}
     with contextlib.suppress(OSError, ValueError):
         line = re.search(r"^cpu MHz\s*:\s*([\d.]+)", Path(cpuinfo).read_text(errors="replace"), re.MULTILINE)
@@ -90,7 +90,7 @@ def versions() -> dict[str, str]:
 
 
 def version() -> str:
-    """Of this package; "unknown" where its code lies about without being installed."""
+    """Version of this package; "unknown" if it is not installed."""
     try:
         return importlib.metadata.version("bnn_exit")
     except importlib.metadata.PackageNotFoundError:
@@ -101,7 +101,7 @@ def provenance(more_versions: Mapping[str, str] | None = None) -> dict[str, Any]
     """When, with which code and where a figure is made: `date` (UTC), `git_revision`, `machine` and `versions`.
 
     Args:
-        more_versions: of what else has a part in it, by name.
+        more_versions: versions of further parts, by name.
     """
     return {
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),

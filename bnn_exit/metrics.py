@@ -21,19 +21,19 @@ def accuracy(predictions: npt.ArrayLike, labels: npt.ArrayLike) -> float:
 
 
 def exit_shares(exit_indices: npt.ArrayLike, *, exits: int) -> npt.NDArray[np.float64]:
-    """Share of the clips that answered at each exit: [exits], sums to 1."""
+    """Share of the clips that left at each exit: [exits], sums to 1."""
     return _exit_counts(exit_indices, exits=exits) / np.size(exit_indices)
 
 
 def mean_cost(exit_indices: npt.ArrayLike, costs: Sequence[Cost]) -> dict[str, float]:
-    """Mean over clips of the cost of answering where each clip answered.
+    """Average cost over clips, each at the exit where it left.
 
     Args:
         exit_indices: [clips].
-        costs: the cumulative cost of leaving at each exit, so every head that was run on the way is counted.
+        costs: the cumulative cost of leaving at each exit, so every executed head is counted.
 
     Returns:
-        `binary_macs`, `float_macs` and `ops` of the mean clip.
+        `binary_macs`, `float_macs` and `ops` of the average clip.
     """
     counts = _exit_counts(exit_indices, exits=len(costs))
     table = {
@@ -69,10 +69,10 @@ def per_class(
     names: Sequence[str],
     exit_indices: npt.ArrayLike | None = None,
 ) -> list[dict[str, Any]]:
-    """One row for each class: label, precision, recall, f1, support and, given exits, mean_exit.
+    """One row for each class: label, precision, recall, f1, support and, given exits, average_exit.
 
     precision = hits / predicted, recall = hits / support, f1 = 2 hits / (predicted + support); a ratio of 0 to 0 is 0,
-    except that `mean_exit` (0-based, over the clips of this true class) is None for a class without clips.
+    except that `average_exit` (counted from 1, over the clips of this true class) is None for a class without clips.
     """
     matrix = confusion_matrix(predictions, labels, num_classes=len(names))
     hits, support, predicted = matrix.diagonal(), matrix.sum(axis=1), matrix.sum(axis=0)
@@ -90,7 +90,7 @@ def per_class(
     if exit_indices is not None:
         exits, true = _pair(exit_indices, labels, name="exit_indices")
         for index, row in enumerate(rows):
-            row["mean_exit"] = float(exits[true == index].mean()) if row["support"] else None
+            row["average_exit"] = float(exits[true == index].mean()) + 1 if row["support"] else None
     return rows
 
 

@@ -1,4 +1,4 @@
-"""JSON of which every reader makes the same: no name twice, no number that some cannot hold, no text that hides itself.
+"""JSON that every reader reads alike: no name twice, no number that some cannot hold, no invisible characters.
 
 `core/format/json_check.cpp` of the native library reads by the same rules; the tests run one corpus through both.
 """

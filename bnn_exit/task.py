@@ -1,17 +1,31 @@
-"""What this package needs of a task. `audio_tasks` has them; anything with these attributes serves as well."""
+"""The interface of a task. `audio_tasks` implements it; any object with these attributes will do."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from bnn_exit.settings.features import FeatureConfig
 
 
+class TaskOption(NamedTuple):
+    """An option of a task that has a flag of its own in the commands; all others are given as --option NAME=VALUE.
+
+    Attributes:
+        form: of the value, such as "1..5".
+        about: help text.
+        kind: makes the value from text; ValueError if it cannot.
+    """
+
+    form: str
+    about: str
+    kind: Callable[[str], Any] = str
+
+
 class TaskInfo(Protocol):
-    """What a model file and a run folder keep of a task: a Task has it, and so has what a run remembers of one."""
+    """The part of a task that a model file and a run folder store."""
 
     @property
     def name(self) -> str:
@@ -35,7 +49,7 @@ class TaskInfo(Protocol):
 
     @property
     def attribution(self) -> str:
-        """Whom to credit for the data."""
+        """Credit for the data."""
 
 
 class Split(Protocol):

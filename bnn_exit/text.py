@@ -1,4 +1,4 @@
-"""What a text in a model file may hold: names go to terminals, tables and pages, where they must be what they seem."""
+"""Which characters a text in a model file may hold, so that names are safe in terminals, tables and pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REFUSED = (
 
 
 def text_fault(text: str) -> str | None:
-    """What keeps a text out of a model file, worded to follow its name; None if nothing does.
+    """Why a model file may not hold a text, worded to follow its name; None if it may.
 
     Example:
         >>> text_fault("yes\\x1b[2J")
@@ -46,7 +46,7 @@ def check_text(name: str, text: str) -> str:
         text: a label, the name of a data set, a licence.
 
     Raises:
-        ArgumentError: with what it holds that no terminal should be sent.
+        ArgumentError: the text has a character that is not allowed.
     """
     fault = text_fault(text)
     if fault:

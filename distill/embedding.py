@@ -30,7 +30,7 @@ class EmbeddingMatching:
         task: gives the training split.
         views: as in DistillConfig.
         seed: of the projection.
-        folder: where the teacher's answers are kept; None means the folder of the training.
+        folder: where the teacher's outputs are stored; None means the folder of the training.
 
     Attributes:
         views, variables: see `bnn_exit.training.objective.Objective`.
@@ -51,9 +51,9 @@ class EmbeddingMatching:
     ) -> None:
         if teacher is None or teacher.kind != "embedding":
             given = "there is no teacher" if teacher is None else f"the teacher gives {teacher.size} {teacher.kind}"
-            raise ArgumentError(f"an embedding is to be learned, but {given}: give one model that gives an embedding")
-        self._answers = TeacherOutputs(teacher, task, views=views, folder=folder)
-        self._student, self.views = student, self._answers.views
+            raise ArgumentError(f"an embedding is to be learned, but {given}: give one model with an embedding")
+        self._outputs = TeacherOutputs(teacher, task, views=views, folder=folder)
+        self._student, self.views = student, self._outputs.views
         channels = student.stages[-1].output_shape[-1]
         start = keras.initializers.GlorotUniform(seed=seed)((channels, teacher.size))
         self._kernel = tf.Variable(start, name="embedding_kernel")
@@ -61,15 +61,15 @@ class EmbeddingMatching:
         self.variables = [self._kernel, self._bias]
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Ask the teacher once about every clip, in every view, unless its answers are kept already."""
-        self._answers.prepare(batches, folder=folder)
+        """Run the teacher once on every clip in every view, unless its outputs are stored already."""
+        self._outputs.prepare(batches, folder=folder)
 
     def targets(self, view: int) -> np.ndarray | None:
         """The teacher's embeddings `[clips, size]`."""
-        return self._answers.of(view)
+        return self._outputs.of(view)
 
     def score(self, record: dict[str, Any]) -> float:
-        """How good an epoch was: the lower its loss, the better, because heads that do not learn say nothing."""
+        """Score of an epoch: minus its loss, because the heads do not learn."""
         return -record["loss"]
 
     def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:

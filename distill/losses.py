@@ -1,4 +1,4 @@
-"""What a student is told beside the labels: soft labels, embeddings, features and attention."""
+"""The losses against a teacher: soft labels, embeddings, features and attention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def soft_label_loss(student: tf.Tensor, teacher: tf.Tensor, *, temperature: floa
 
     Args:
         student, teacher: logits `[batch, classes]`. No gradient goes to the teacher.
-        temperature: T, above 0; higher says more about the classes that the teacher thinks unlikely.
+        temperature: T, above 0; higher gives unlikely classes more weight.
     """
     target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
     found = tf.nn.log_softmax(student / temperature)
@@ -33,7 +33,8 @@ def feature_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
 
 
 def attention_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:
-    """Squared distance of attention maps: the energy of each place in time and frequency, at unit norm for each clip.
+    """Squared distance of attention maps: the energy of each position in time and frequency, at unit norm for each
+    clip.
 
     Channels need not agree (Zagoruyko and Komodakis 2017, section 3.1; Martinez et al. 2020, section 4.2).
 

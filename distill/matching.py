@@ -1,4 +1,4 @@
-"""What layers inside a student have in common with layers inside its teacher, for pairs of them."""
+"""Losses between pairs of layers of a student and its teacher."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ class Matching:
         clip = tf.zeros([1, *student.input_shape[1:]])
         with self.recording() as features:
             student(clip, training=False)
-        heard = self._hear(clip)
+        outputs = self._teacher_features(clip)
         self.variables: list[tf.Variable] = []
         self._pairs = [
-            self._compared(kind, pair, features[pair.student].shape, heard[pair.teacher].shape, seed=seed + index)
+            self._compared(kind, pair, features[pair.student].shape, outputs[pair.teacher].shape, seed=seed + index)
             for index, (kind, pair) in enumerate(kinds)
         ]
 
@@ -65,20 +65,20 @@ class Matching:
         """The weighted sum over pairs, a scalar.
 
         Args:
-            features: what `recording` gave while the student heard `log_mel`.
+            features: what `recording` gave while the student ran on `log_mel`.
             log_mel: `[batch, frames, mels, 1]`.
         """
-        heard = self._hear(log_mel)
+        outputs = self._teacher_features(log_mel)
         left = dict(features)
         losses = []
         for compared in self._pairs:
             # Two readers at most for each tensor: gradients are then added two by two, in an order that never changes.
             own = left[compared.pair.student]
             left[compared.pair.student] = tf.identity(own)
-            losses.append(compared.pair.weight * compared(own, heard[compared.pair.teacher]))
+            losses.append(compared.pair.weight * compared(own, outputs[compared.pair.teacher]))
         return tf.add_n(losses)
 
-    def _hear(self, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _teacher_features(self, log_mel: tf.Tensor) -> dict[str, tf.Tensor]:
         with recording(self._teacher_layers) as features:
             self._teacher(tf.reshape(log_mel, (-1, *self._teacher.input_shape[1:])), training=False)
         return {name: tf.stop_gradient(value) for name, value in features.items()}

@@ -30,12 +30,12 @@ class Distillation:
 
     Args:
         student: what is trained.
-        teacher: gives logits of the student's classes. None will do where `teacher_weight` is 0 and there are no pairs.
+        teacher: gives logits of the student's classes. May be None if `teacher_weight` is 0 and there are no pairs.
         task: gives the training split.
         config: the weights of the parts; None takes the defaults.
         training: that of `bnn_exit.fit`: gives the weights of the exits, the label smoothing, the epochs and the seed;
             None takes the defaults.
-        folder: where the teacher's answers are kept; None means the folder of the training.
+        folder: where the teacher's outputs are stored; None means the folder of the training.
 
     Raises:
         ArgumentError: a teacher with other classes, or of embeddings, or without the layers that the pairs name.
@@ -56,12 +56,12 @@ class Distillation:
         self._weights = training.weights_of(student.num_exits)
         self._label_smoothing = training.label_smoothing
         self.views, self.variables = 0, list[tf.Variable]()
-        self._answers: TeacherOutputs | None = None
+        self._outputs: TeacherOutputs | None = None
         self._matching: Matching | None = None
         if config.teacher_weight > 0:
             views = min(config.views, training.epochs)
-            self._answers = TeacherOutputs(_of_logits(teacher, student), task, views=views, folder=folder)
-            self.views = self._answers.views
+            self._outputs = TeacherOutputs(_of_logits(teacher, student), task, views=views, folder=folder)
+            self.views = self._outputs.views
         if config.features or config.attention:
             self._matching = Matching(
                 student.keras_model,
@@ -73,13 +73,13 @@ class Distillation:
             self.variables = self._matching.variables
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Ask the teacher once about every clip, in every view, unless its answers are kept already."""
-        if self._answers:
-            self._answers.prepare(batches, folder=folder)
+        """Run the teacher once on every clip in every view, unless its outputs are stored already."""
+        if self._outputs:
+            self._outputs.prepare(batches, folder=folder)
 
     def targets(self, view: int) -> np.ndarray | None:
         """The teacher's logits `[clips, classes]`."""
-        return self._answers.of(view) if self._answers else None
+        return self._outputs.of(view) if self._outputs else None
 
     def score(self, record: dict[str, Any]) -> float:
         """The mean validation accuracy of the exits."""
@@ -93,7 +93,7 @@ class Distillation:
             logits = self._student.exit_logits(log_mel, training=True)
         loss = joint_loss(logits, labels, weights=weights, label_smoothing=self._label_smoothing)
         loss *= 1 - config.teacher_weight
-        if self._answers:
+        if self._outputs:
             for weight, exit_logits in zip(weights, logits, strict=True):
                 soft = soft_label_loss(exit_logits, targets, temperature=config.temperature)
                 loss += weight * config.teacher_weight * soft

@@ -1,4 +1,4 @@
-"""The options of `bnn_exit.train` that say how a student is taught, and the settings that they make with a recipe."""
+"""The distillation options of `bnn_exit.train`, and the settings from them and a recipe."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from bnn_exit.runs.options import RECIPE, given
 from bnn_exit.settings.distillation import DistillConfig
 
 _HOW = ("temperature", "teacher_weight", "deepest_weight", "views")
-"""The options that have a setting of their name."""
+"""Options with a setting of the same name."""
 
 
 def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
-    """The options; what is not given stands in the recipe."""
+    """Add the options; the recipe gives what is left out."""
     teacher = arguments.add_argument_group("teacher")
     teacher.add_argument(
         "--teacher",
@@ -30,10 +30,10 @@ def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
         "--trust-teacher",
         action="store_true",
         help="run teachers that are programs: SavedModels, .h5 files, and .keras files with more than layers of Keras "
-        "and Larq. Whoever made such a file can do on this machine what you can; --resume asks for this anew",
+        "and Larq. Such a file can do on this machine whatever you can; --resume needs this option again",
     )
     teacher.add_argument(
-        "--temperature", type=float, help=f"of soft labels: higher tells more about unlikely classes ({RECIPE})"
+        "--temperature", type=float, help=f"of soft labels: higher gives unlikely classes more weight ({RECIPE})"
     )
     teacher.add_argument(
         "--teacher-weight", type=float, help=f"from 0 (labels alone) to 1 (the teacher alone) ({RECIPE})"
@@ -47,25 +47,25 @@ def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
     teacher.add_argument(
         "--views",
         type=int,
-        help="ways of changing each clip, at most one an epoch, that the teacher hears as well: more is more accurate, "
-        f"and takes a pass of the teacher each; 0: it hears clips as recorded ({RECIPE})",
+        help="augmented versions of each clip, at most one for each epoch, that the teacher gets as well: more is more "
+        f"accurate, and each takes a pass of the teacher; 0: it gets clips as recorded ({RECIPE})",
     )
     teacher.add_argument(
         "--plan",
         metavar="NAME|FILE.json",
         help="train in steps, each from the weights of the one before: two-step, features, embedding or a file of your "
-        "own (distill/plans shows the form); how a teacher is heard then stands in the steps",
+        "own (distill/plans shows the form); the steps then have the distillation settings",
     )
 
 
 def distillation_settings(
     options: argparse.Namespace, recipe: dict[str, Any] | None
 ) -> tuple[dict[str, Any] | None, str | None]:
-    """How a run is taught, as `RunConfig.distillation` keeps it, and the precision that a plan ends with.
+    """The distillation settings of a run, as in `RunConfig.distillation`, and the precision of the last step of a plan.
 
     Args:
-        options: what the command was given.
-        recipe: the same of the recipe, with names of plans and paths of teachers; None: labels alone.
+        options: of the command.
+        recipe: the distillation settings of the recipe; None: labels alone.
 
     Returns:
         The settings, None for labels alone; and the precision, None without a plan.
@@ -117,12 +117,12 @@ def check_distributed(distillation: dict[str, Any] | None, distribute: str | Non
 
 
 def _listening(options: argparse.Namespace, usual: DistillConfig, *, taught: bool) -> DistillConfig | None:
-    """Who is listened to without a plan; None for labels alone."""
+    """Paths of the teachers without a plan; None for labels alone."""
     chosen = given(options, *_HOW)
     how = dataclasses.replace(usual, **chosen)
     if taught:
         return how
-    # The last exit teaches the others without a teacher as well.
+    # The last exit can teach the others without a teacher.
     of_use = ("deepest_weight", "temperature") if how.deepest_weight else ()
     for name in chosen:
         if name not in of_use:
@@ -131,7 +131,7 @@ def _listening(options: argparse.Namespace, usual: DistillConfig, *, taught: boo
 
 
 def _resolved(path: str) -> str:
-    """A teacher's whole path, so that the run can go on from another folder; "auto" as it is."""
+    """A teacher's whole path, so that the run can resume from another folder; "auto" as it is."""
     if path == "auto":
         return path
     if not Path(path).exists():

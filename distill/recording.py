@@ -1,4 +1,4 @@
-"""What layers inside a network give, found by their names."""
+"""Record the outputs of layers inside a network, found by their names."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def _is_numbered(layer: keras.layers.Layer) -> bool:
 
 @contextlib.contextmanager
 def recording(layers: Mapping[str, keras.layers.Layer]) -> Iterator[dict[str, tf.Tensor]]:
-    """While it is open, what each layer gives when it is called is put into the yielded dict, under its key.
+    """While it is open, the outputs of the layers are put into the yielded dict, under their keys.
 
     Keras can take tensors out of a functional model, but not out of models inside it, and stages are such models.
     """
@@ -61,7 +61,7 @@ def recording(layers: Mapping[str, keras.layers.Layer]) -> Iterator[dict[str, tf
     def listened(name: str, call: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
         def listened_call(*arguments: Any, **options: Any) -> tf.Tensor:
             value = call(*arguments, **options)
-            # Two readers for each tensor, the listener and the network: gradients are then added two by two, in an
+            # Two readers for each tensor, the recorder and the network: gradients are then added two by two, in an
             # order that never changes (see `MultiExitModel`).
             found[name] = tf.identity(value)
             return tf.identity(value)

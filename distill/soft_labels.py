@@ -1,4 +1,4 @@
-"""A teacher's outputs for the training clips: computed once, kept in the run folder for every step that uses them."""
+"""A teacher's outputs for the training clips: computed once, stored in the run folder for every step."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ class TeacherOutputs:
     """The outputs of a teacher, soft labels or an embedding, for each training clip in each view.
 
     Args:
-        teacher: whose outputs they are.
+        teacher: gives the outputs.
         task: gives the training split.
-        views: ways in which each clip is changed; 0: clips as they were recorded, as for any teacher of waveforms.
-        folder: where outputs are kept, in `teacher_outputs`, a file for each view; None: the folder of the training.
+        views: augmented versions of each clip; 0: clips as they were recorded, as for any teacher of waveforms.
+        folder: where outputs are stored, in `teacher_outputs`, a file for each view; None: the folder of the training.
 
     Attributes:
         views: as above, 0 for a teacher of waveforms.
@@ -45,11 +45,11 @@ class TeacherOutputs:
         self._found: list[np.ndarray] = []
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Run the teacher on every clip, in every view, unless its outputs are there already.
+        """Run the teacher on every clip, in every view, unless its outputs are stored already.
 
         Raises:
-            DataError: outputs in the folder are another teacher's, of other clips or of clips that were changed in
-                another way, or damaged.
+            DataError: outputs in the folder are damaged, or of another teacher, other clips or another
+                augmentation.
         """
         kept = self._folder or folder
         place = None if kept is None else kept / FOLDER
@@ -83,7 +83,7 @@ class TeacherOutputs:
 def _kept(
     path: Path | None, key: dict[str, str], shape: tuple[int, int], compute: Callable[[], np.ndarray]
 ) -> np.ndarray:
-    """The outputs that an earlier start left in `path`; else those that `compute` gives, which are then kept there."""
+    """The outputs stored in `path`; else those that `compute` gives, which are then stored there."""
     if path is not None and path.is_file():
         return _read(path, key, shape)
     outputs = compute()

@@ -1,7 +1,7 @@
 """A process that runs one TFLite file: `teachers.tflite` starts it, because a damaged file may end TensorFlow Lite.
 
-It reads messages from standard input and answers each on standard output: a file, then batches of clips. A message is
-its length in 8 bytes, a letter for its kind, and its bytes. It ends when its input does, as with its parent.
+It reads messages from standard input and replies to each on standard output: a file, then batches of clips. A message
+is its length in 8 bytes, a letter for its kind, and its bytes. It ends when its input does, as with its parent.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ def _open(data: bytes) -> tuple[dict[str, Any], Callable[[np.ndarray], np.ndarra
 
 
 def main() -> None:
-    """Answer until the input ends."""
+    """Reply until the input ends."""
     # What TensorFlow prints must not come between the messages.
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

@@ -34,7 +34,7 @@ examples:
   python -m distill.train_teacher --task esc10 --data-dir DIR --fold 1 --size small
   python -m distill.train_teacher --resume runs/teacher              (after an interruption)
 
-The folder can then teach a binary network:
+A binary network can then learn from this folder:
   python -m bnn_exit.train --task speech_commands --data-dir DIR --teacher runs/teacher
 """
 
@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train a full-precision network that binary networks learn from.",
         epilog=EPILOG,
     )
-    add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
+    add_data_options(arguments, tasks=audio_tasks.TASKS, flags=audio_tasks.flags())
     training = arguments.add_argument_group("training")
     training.add_argument(
         "--recipe", metavar="NAME|FILE.json", help="fast, standard (default) or best, as of bnn_exit.train"
@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     add_training_options(training)
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="DIR", help="folder to make (default: runs/TASK-teacher-SIZE-seedN)")
-    result.add_argument("--resume", metavar="DIR", help="go on with an interrupted training, with its own settings")
+    result.add_argument("--resume", metavar="DIR", help="resume an interrupted training, with its own settings")
     return arguments
 
 
@@ -96,7 +96,7 @@ def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
     training.weights_of(1)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")
     stack.enter_context(new_folder(folder))
-    task = audio_tasks.load(name, features=features, **data_options(options))
+    task = audio_tasks.load(name, features=features, **data_options(options, audio_tasks.flags()))
     TeacherRun(RunTask.of(task), teacher, recipe.augment.scaled_to(features), training).save(folder)
     return folder
 
@@ -114,13 +114,13 @@ def _train(
     try:
         show(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:
-        show(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} goes on")
+        show(f"\ninterrupted: python -m distill.train_teacher --resume {shlex.quote(str(folder))} resumes it")
         return 130
     return 0
 
 
 def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
-    """The teacher of a student's run, in its folder `teacher`, trained as the run's settings say, if it is not there.
+    """The teacher of a student's run, in its folder `teacher`, trained by the settings of the run if it is missing.
 
     Args:
         folder: of the student's run.

@@ -45,7 +45,7 @@ def teachers_of(config: RunConfig) -> list[str]:
 
 
 def check_settings(config: RunConfig, folder: Path) -> None:
-    """DataError if the settings in a run folder say nonsense about how it is taught: they may come from elsewhere."""
+    """DataError if the distillation settings of a run folder are invalid: they may come from elsewhere."""
     try:
         plan_of(config), teachers_of(config)
     except BnnExitError as error:
@@ -59,7 +59,7 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, 
         config: of the run.
         task: what is learned.
         trained: folder of the teacher that "auto" stands for; None gives an untrained one of its form.
-        trust: as of `load_teacher`. A run does not remember it: its folder may come from elsewhere.
+        trust: as of `load_teacher`. A run does not store it, because its folder may come from elsewhere.
 
     Raises:
         DataError, ArgumentError: as `load_teacher`.
@@ -91,7 +91,7 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, 
 
 
 def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:
-    """ArgumentError if a step asks for what student, teacher or task do not have; nothing is written."""
+    """ArgumentError if a step does not fit student, teacher or task; nothing is written."""
     networks: dict[str, MultiExitModel] = {}
     for number, step in enumerate(plan_of(config).steps, start=1):
         if step.precision not in networks:
@@ -119,8 +119,8 @@ def train_steps(
 ) -> MultiExitModel:
     """Train the steps of a run's plan and leave in each step's folder its checkpoints and history.json.
 
-    The last step's folder is the run's; the others are `steps/NUMBER_NAME` in it. What a teacher said is kept in the
-    run's folder, for every step that hears the same.
+    The last step's folder is the run's; the others are `steps/NUMBER_NAME` in it. The outputs of the
+    teacher are stored in the run's folder, for every step with the same clips.
 
     Args:
         config: of the run, with its plan.
@@ -128,8 +128,8 @@ def train_steps(
         teacher: from `find_teacher`.
         folder: of the run.
         distribution: over which devices; None is this process alone.
-        resume: go on where an interrupted training stopped; finished steps are not trained again. The weights end the
-            same, as `bnn_exit.fit` promises.
+        resume: continue an interrupted training; finished steps are not trained again. The weights end the same, as
+            with `bnn_exit.fit`.
         tensorboard, progress: as in `bnn_exit.fit`.
 
     Returns:
@@ -180,7 +180,7 @@ def _network(config: RunConfig, step: Step, task: Task) -> MultiExitModel:
 
 
 def _settings(config: RunConfig, step: Step) -> TrainConfig:
-    """The run's training with what the step says otherwise."""
+    """The training settings of the run with those of the step."""
     own: dict[str, Any] = {"epochs": step.epochs, "learning_rate": step.learning_rate}
     return dataclasses.replace(config.training, **{name: value for name, value in own.items() if value is not None})
 

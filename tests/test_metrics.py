@@ -55,7 +55,7 @@ def test_per_class_table():
         "recall": pytest.approx(2 / 3),
         "f1": pytest.approx(2 / 3),
         "support": 3,
-        "mean_exit": pytest.approx(1.0),
+        "average_exit": pytest.approx(2.0),
     }
     assert second == {
         "label": "b",
@@ -63,14 +63,14 @@ def test_per_class_table():
         "recall": 1.0,
         "f1": pytest.approx(0.8),
         "support": 2,
-        "mean_exit": 0.0,
+        "average_exit": 1.0,
     }
-    assert third == {"label": "c", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1, "mean_exit": 2.0}
-    assert fourth == {"label": "d", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "mean_exit": None}
+    assert third == {"label": "c", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 1, "average_exit": 3.0}
+    assert fourth == {"label": "d", "precision": 0.0, "recall": 0.0, "f1": 0.0, "support": 0, "average_exit": None}
 
 
-def test_per_class_without_exits_has_no_mean_exit():
-    assert "mean_exit" not in metrics.per_class(PREDICTIONS, LABELS, names=["a", "b", "c"])[0]
+def test_per_class_without_exits_has_no_average_exit():
+    assert "average_exit" not in metrics.per_class(PREDICTIONS, LABELS, names=["a", "b", "c"])[0]
 
 
 @given(label_lists)

@@ -1,4 +1,4 @@
-"""FLAC and Ogg files through the optional package soundfile, whose header is trusted as little as that of a WAV."""
+"""FLAC and Ogg files through the optional package soundfile, whose header is not trusted."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _LARGEST_PAGE = 27 + 255 + 255 * 255  # of an Ogg file
 _AGAIN = "copy or download it again"
 
 
-class Reader:
-    """The samples of a FLAC or Ogg file whose header has been read; the counterpart of `riff.Reader`.
+class CompressedReader:
+    """The samples of a FLAC or Ogg file whose header has been read; the counterpart of `riff.RiffReader`.
 
     Attributes:
         rate_hz: frames per second, in the range that `riff.check_rate` allows.
         channels: samples of one frame.
-        frames: that the file promises, at least 1. Whether they are there shows when they are read.
+        frames: as declared in the header, at least 1. Reading checks them.
 
     Raises:
         DataError: truncated, damaged or empty; worded to follow "PATH: ".
@@ -45,11 +45,11 @@ class Reader:
         check_rate(self.rate_hz, kind)
         if self.frames == 0:
             raise DataError(f"the {kind} file holds no samples; record it again or remove it")
-        if self.frames >= 1 << 62:  # what libsndfile takes "not known" for
-            raise DataError(f"the {kind} file does not say how long it is; convert it to 16-bit PCM wav")
+        if self.frames >= 1 << 62:  # libsndfile's value for "unknown"
+            raise DataError(f"the {kind} file does not have its length; convert it to 16-bit PCM wav")
 
     def blocks(self, start: int, stop: int) -> Iterator[NDArray[np.floating]]:
-        """As of `riff.Reader`, float32; DataError if the file is damaged."""
+        """As of `riff.RiffReader`, float32; DataError if the file is damaged."""
         step = max(1, BLOCK_VALUES // self.channels)
         for first in range(start, stop, step):
             wanted = min(first + step, stop) - first
@@ -59,7 +59,7 @@ class Reader:
                 block = self._file.read(wanted, dtype="float32", always_2d=True)
             if len(block) < wanted:
                 raise DataError(
-                    f"damaged {self._kind} file: its header promises {self.frames} samples, "
+                    f"damaged {self._kind} file: its header declares {self.frames} samples, "
                     f"but {first + len(block)} are there; {_AGAIN}"
                 )
             yield block
@@ -82,7 +82,7 @@ def _damage_reported(soundfile: Any, kind: str) -> Iterator[None]:
 
 
 def _ends_an_ogg_stream(file: BinaryIO) -> bool:
-    """Whether the last page of an Ogg file is whole and marked as the last; a decoder stops at a cut without a word."""
+    """Whether the last page of an Ogg file is whole and marked as the last; at a cut a decoder just stops."""
     end = file.seek(0, os.SEEK_END)
     file.seek(max(0, end - _LARGEST_PAGE - 4))  # a little more than one page
     tail = file.read()

@@ -1,4 +1,4 @@
-"""How names of audio files end: of those that are read, and of those that are named when they are left out."""
+"""Suffixes of audio files: those that are read, and those that are reported when left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How loud a clip is, and whether it is too quiet to be a recording of speech as it should be."""
+"""The level of a clip, and whether it is too quiet for a recording of speech."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FRAME = 320
 ACTIVE_DB = 20.0
 """A frame is active if it is at most this far below the loudest."""
 SPEECH_DB = -20.0
-"""Active level of speech that was recorded well, near enough."""
+"""Approximate active level of well-recorded speech."""
 QUIET_DB = -40.0
 """Clips of a lower active level are quiet: networks that were trained on speech of the usual level begin to fail."""
 NORMALISED_QUIET_DB = -60.0
@@ -49,7 +49,7 @@ def level(waveform: npt.ArrayLike) -> Level:
 
 
 def quietness(waveform: npt.ArrayLike, *, normalised: bool = False) -> str | None:
-    """What is to be told of a clip far below the level of speech, to follow its name; None if it is loud enough.
+    """A warning about a clip far below the level of speech, to follow its name; None if it is loud enough.
 
     Args:
         waveform: `[samples]`, full scale 1.

@@ -1,4 +1,4 @@
-"""The log-mel features in NumPy: the reference that every other implementation is measured against."""
+"""The log-mel features in NumPy: the reference of every other implementation."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def log_mel(waveform: Any, features: FeatureConfig) -> NDArray[np.float32]:
         )
     frames = sliding_window_view(samples, features.window_samples)[:: features.hop_samples]
     # float64 throughout: a window rounded to float32 leaks enough of a loud tone into an empty band to be seen there.
-    taper = _hann(features.window_samples)
+    hann = _hann(features.window_samples)
     weights = mel_matrix(features).astype(np.float64)
     result = np.empty((len(frames), features.num_mels), np.float32)
     block = min(_BLOCK_FRAMES, _BLOCK_POINTS // features.fft_size)
     for start in range(0, len(frames), block):
-        spectrum = np.fft.rfft(frames[start : start + block] * taper, n=features.fft_size)
+        spectrum = np.fft.rfft(frames[start : start + block] * hann, n=features.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
         result[start : start + block] = np.log(power @ weights + features.log_offset)
     return result

@@ -1,4 +1,4 @@
-"""WAV files: a RIFF reader and writer in NumPy, which trusts nothing that a header says."""
+"""WAV files: a RIFF reader and writer in NumPy, which does not trust headers."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Encoding:
 
 
 @dataclasses.dataclass(frozen=True)
-class Reader:
+class RiffReader:
     """The samples of a WAV file whose header has been read.
 
     Attributes:
@@ -107,13 +107,13 @@ class Reader:
             yield raw
 
 
-def open_wav(file: BinaryIO) -> Reader:
+def open_wav(file: BinaryIO) -> RiffReader:
     """The reader of a WAV file; only its header is read.
 
-    PCM of 8 to 32 bits, float of 32 and 64 bits, plain or extensible, any number of channels. What recorders get wrong
-    is put right, as libsndfile does: a last frame that is cut, a size of the samples that was never filled in or counts
-    the header too, a wrong size of frames, 24 bits in four bytes (`arecord -f S24_LE`), a chunk of odd size without
-    its padding.
+    PCM of 8 to 32 bits, float of 32 and 64 bits, plain or extensible, any number of channels. Common errors of
+    recorders are corrected, as in libsndfile: a last frame that is cut, a size of the samples that was never filled in
+    or counts the header too, a wrong size of frames, 24 bits in four bytes (`arecord -f S24_LE`), a chunk of odd size
+    without its padding.
 
     Raises:
         DataError: truncated, damaged, empty or of another encoding; worded to follow "PATH: ".
@@ -136,7 +136,7 @@ def open_wav(file: BinaryIO) -> Reader:
             frames = _data_size(file, offset, size, end) // encoding.frame_bytes
             if frames == 0:
                 raise DataError("the wav file holds no samples; record it again or remove it")
-            return Reader(encoding, frames, file, offset)
+            return RiffReader(encoding, frames, file, offset)
     if encoding is None:
         raise DataError(f"damaged wav file: it has no fmt chunk; {_AGAIN}")
     raise DataError(f"truncated wav file: it has no data chunk; {_AGAIN}")
@@ -173,7 +173,7 @@ def encode(samples: NDArray[np.float32], *, sample_rate_hz: int) -> bytes:
 
 
 def _chunks(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and promised size of each chunk from `start` to the end of the file, or to what is no chunk."""
+    """Name, position and declared size of each chunk from `start` to the end of the file, or to what is no chunk."""
     position = start
     for _ in range(_MAX_CHUNKS):
         if position + 8 > end:
@@ -197,21 +197,21 @@ def _is_name(letters: bytes) -> bool:
     return len(letters) == 4 and all(32 <= letter < 127 for letter in letters)
 
 
-def _cut(what: str, promised: int, present: int) -> DataError:
+def _cut(what: str, declared: int, present: int) -> DataError:
     return DataError(
-        f"truncated wav file: its header promises {promised} bytes of {what}, but {present} follow; {_AGAIN}"
+        f"truncated wav file: its header declares {declared} bytes of {what}, but {present} follow; {_AGAIN}"
     )
 
 
-def _data_size(file: BinaryIO, offset: int, promised: int, end: int) -> int:
-    """Bytes of samples at `offset`, of which the header promises `promised`."""
+def _data_size(file: BinaryIO, offset: int, declared: int, end: int) -> int:
+    """Bytes of samples at `offset`, of which the header declares `declared`."""
     present = end - offset
-    if promised == 0:
+    if declared == 0:
         return 0 if _only_chunks(file, offset, end) else present
     # A size that counts the header too is too large by no more than what lies before the samples.
-    if promised <= present or (present and (promised >= _UNKNOWN_SIZE or promised - present <= offset)):
-        return min(promised, present)
-    raise _cut("data", promised, present)
+    if declared <= present or (present and (declared >= _UNKNOWN_SIZE or declared - present <= offset)):
+        return min(declared, present)
+    raise _cut("data", declared, present)
 
 
 def _only_chunks(file: BinaryIO, offset: int, end: int) -> bool:
@@ -239,7 +239,7 @@ def _encoding(chunk: bytes) -> Encoding:
     if width not in ((1, 2, 3, 4) if code == _PCM else (4, 8)):
         raise DataError(f"the wav file has samples of {bits} bits, which are not read; {_CONVERT}")
     if channels == 0:
-        raise DataError(f"damaged wav file: its header says 0 channels; {_AGAIN}")
+        raise DataError(f"damaged wav file: its header declares 0 channels; {_AGAIN}")
     check_rate(rate, "wav")
     # The size of a frame follows from the other fields, and recorders get it wrong. It is believed in one case: 24 bits
     # in four bytes, unless the bytes per second are those of three.

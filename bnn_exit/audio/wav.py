@@ -1,4 +1,4 @@
-"""Audio files to waveforms and back: the one way in for training, evaluation and the device."""
+"""Audio files to waveforms and back: used by training, evaluation and the device."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def read(
     """The audio file as float32 [samples] in [-1, 1], the mean of its channels, at `sample_rate_hz`.
 
     WAV (PCM of 8 to 32 bits, float, extensible) needs NumPy only; FLAC and Ogg need the package soundfile. The kind is
-    told by the file's first bytes, not by its name. A silent file is valid.
+    detected from the file's first bytes, not from its name. A silent file is valid.
 
     Args:
         path: a regular file.
@@ -135,18 +135,18 @@ def _decode(file: BinaryIO, *, name: str, target: int, max_samples: int | None) 
     return Recording(np.clip(waveform, -1, 1, out=waveform), reader.rate_hz, total)
 
 
-def _reader(file: BinaryIO) -> riff.Reader | compressed.Reader:
+def _reader(file: BinaryIO) -> riff.RiffReader | compressed.CompressedReader:
     kind = file.read(4)
     if not kind:
         raise DataError("the file is empty; copy or download it again")
     if kind == b"RIFF":
         return riff.open_wav(file)
     if kind in compressed.KINDS:
-        return compressed.Reader(file, compressed.KINDS[kind])
+        return compressed.CompressedReader(file, compressed.KINDS[kind])
     raise DataError(f"not a wav, flac or ogg file (it starts with {kind!r}); convert it to 16-bit PCM wav or remove it")
 
 
-def _mono(reader: riff.Reader | compressed.Reader, start: int, stop: int) -> NDArray[np.float32]:
+def _mono(reader: riff.RiffReader | compressed.CompressedReader, start: int, stop: int) -> NDArray[np.float32]:
     """The mean of the channels from frame `start` to `stop`, float32 [stop - start]."""
     result = np.empty(stop - start, np.float32)
     done = 0

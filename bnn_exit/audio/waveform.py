@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bnn_exit.errors import ArgumentError
 
-# Full scale is 1. Far above it the samples are not on our scale (16-bit values held as floats, say), and every
+# Full scale is 1. Far above it the samples are not on our scale (such as 16-bit values held as floats), and every
 # feature would be wrong without a word; a little above it is ordinary overshoot.
 PEAK_LIMIT = 100.0
 

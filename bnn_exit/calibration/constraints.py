@@ -13,9 +13,9 @@ from bnn_exit.calibration import threshold_search
 from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.calibration.objective import (
     AccuracyConstraint,
-    Objective,
     Problem,
     ResourceConstraint,
+    SearchObjective,
     Thresholds,
     check_standard_errors,
 )
@@ -27,8 +27,8 @@ from bnn_exit.policies import Policy, rule
 
 LIMITS = {
     "max_accuracy_drop": "accuracy that may be lost against the full network, in [0, 1]",
-    "max_mean_cost": "ops of the mean clip, as a share of the full network's; the policy's work counts on top",
-    "max_mean_us": "microseconds of the mean clip on a device",
+    "max_mean_cost": "ops of the average clip, as a share of the full network's; the work of the policy is added",
+    "max_mean_us": "microseconds of the average clip on a device",
     "max_worst_us": "microseconds of any clip on a device: 95th percentile at the deepest exit that a clip may reach",
 }
 """What can be limited."""
@@ -43,7 +43,7 @@ class Constraints:
 
     Attributes:
         limits: name in LIMITS -> value, the most important first: where two exclude each other, the later one is
-            reported as infeasible (DynO, Almeida et al. 2022, orders the goals of its scheduler so).
+            reported as infeasible (as in DynO, Almeida et al. 2022).
         minimise: "ops", "time" or "loss"; None means ops where accuracy is limited, else loss.
         device: needed for times.
         standard_errors: of the accuracy lost, which must fit into max_accuracy_drop as well; larger is safer and
@@ -75,15 +75,15 @@ class Constraints:
 
     @property
     def minimised(self) -> str:
-        """What is minimised, in words of MINIMISE."""
+        """What is minimised: a name in MINIMISE."""
         return self.minimise or ("ops" if "max_accuracy_drop" in self.limits else "loss")
 
-    def objective(self, names: Sequence[str], *, clips: int, full_ops: float) -> Objective:
-        """For a search. The worst time is left out: it says which exits may be reached, not how often.
+    def objective(self, names: Sequence[str], *, clips: int, full_ops: float) -> SearchObjective:
+        """The objective of a search. The worst time is left out: it limits which exits may be reached, not how often.
 
         Args:
-            names: the limits to take.
-            clips: how many take part.
+            names: the limits to use.
+            clips: their number.
             full_ops: of the full network.
         """
         limits: list[AccuracyConstraint | ResourceConstraint] = []
@@ -94,7 +94,7 @@ class Constraints:
             elif name != "max_worst_us":
                 limits.append(ResourceConstraint(_RESOURCES[name], allowed))
         ties = {"loss": ("ops",), "ops": ("lost",), "time": ("lost", "ops")}[self.minimised]
-        return Objective(tuple(limits), minimised=MINIMISE[self.minimised], ties=ties)
+        return SearchObjective(tuple(limits), minimised=MINIMISE[self.minimised], ties=ties)
 
 
 class InfeasibleError(ArgumentError):
@@ -164,15 +164,15 @@ def check_device(device: DeviceProfile | None, *, exits: int) -> None:
 
 
 def check_mean_cost(constraints: Constraints, *, most: float) -> None:
-    """ArgumentError if max_mean_cost is above what any clip can cost: such as a percentage in place of a share.
+    """ArgumentError if max_mean_cost is above the cost of any clip, such as a percentage in place of a share.
 
     Args:
-        constraints: whose limit is looked at, if it has this one.
+        constraints: may have this limit.
         most: ops of the full network and of the policy's work at every exit, as a share of the full network's.
     """
     value = constraints.limits.get("max_mean_cost", 0.0)
     if value > float(_rounded_up(most)):
-        work = " and what exceeds it the policy's work" if most > 1 else ""
+        work = " and the rest is the work of the policy" if most > 1 else ""
         raise ArgumentError(
             f"max_mean_cost is {value!r}, but must be above 0 and at most {_rounded_up(most)} (1 is the full "
             f"network{work})"
@@ -211,7 +211,7 @@ def _search(of_these: Problem, constraints: Constraints, names: Sequence[str], *
         thresholds = threshold_search.search(shallow, objective)
         totals = shallow.totals(thresholds)
         feasible = not any(float(limit.excess(totals)) for limit in objective.limits)
-        # The deepest exit that may be reached answers whatever is left.
+        # At the deepest exit that may be reached, every remaining clip leaves.
         rest = () if exits == of_these.exits else (rule.ALWAYS, *(0.0,) * (of_these.exits - exits - 1))
         return Found((*thresholds, *rest), objective.key(totals)), totals, feasible
 
@@ -241,7 +241,7 @@ _RESOURCES = {"max_mean_cost": "ops", "max_mean_us": "time_us"}
 
 
 def _unit(name: str, *, clips: int, full_ops: float) -> float:
-    """What 1 in a user's word is among totals over the clips."""
+    """The total over the clips that corresponds to 1 in the unit of a limit."""
     return clips * (full_ops if name == "max_mean_cost" else 1.0)
 
 
@@ -251,7 +251,7 @@ def _check_range(name: str, value: float) -> None:
         if bad or not 0 <= value <= 1:
             raise ArgumentError(f"{name} is {value!r}, but must be from 0 to 1 (0.005 is half a percent)")
     elif name == "max_mean_cost":
-        # How much more than 1 has a meaning, check_mean_cost knows.
+        # check_mean_cost checks the upper bound.
         if bad or not 0 < value < math.inf:
             raise ArgumentError(f"{name} is {value!r}, but must be above 0, such as 0.4 for 40 % of the full network")
     elif bad or not 0 < value < math.inf:
@@ -259,7 +259,7 @@ def _check_range(name: str, value: float) -> None:
 
 
 def _rounded_up(value: float) -> str:
-    """With four digits, and not below the value: a user who gives it back gets thresholds."""
+    """With four digits, rounded up: as a limit it is feasible."""
     if not 0 < value < math.inf:
         return f"{value:g}"
     digits = 3 - math.floor(math.log10(value))

@@ -25,8 +25,8 @@ class CurvePoint:
     """One point of a curve.
 
     Attributes:
-        ops: of the mean clip.
-        accuracy: share of right answers.
+        ops: of the average clip.
+        accuracy: share of correct predictions.
         exit_shares: of the clips, at each exit.
         thresholds: that were applied.
     """
@@ -38,7 +38,7 @@ class CurvePoint:
 
 
 def anytime(exit_logits: ExitLogits, costs: Sequence[Cost], *, policy: Policy | None = None) -> list[CurvePoint]:
-    """What each exit reaches if every clip leaves there (Huang et al. 2018, MSDNet, section 5.1); no thresholds chosen.
+    """The figures of each exit if every clip leaves there (Huang et al. 2018, MSDNet, section 5.1).
 
     Args:
         exit_logits: to labelled clips.
@@ -59,12 +59,12 @@ def budgeted(
 ) -> list[CurvePoint]:
     """The curve of budgeted batch classification (Huang et al. 2018, MSDNet, section 5.1, with the shares of its code).
 
-    For each power p, exit k is to answer a share of the clips in proportion to p^k. Its threshold is the score of the
-    clip that fills the share, counted from the surest among those that have not left before.
+    For each power p, the share of clips that leave at exit k is proportional to p^k. The threshold of exit k is the
+    score of the last clip in that share, with the clips that have not left before sorted by score.
 
     Args:
-        held_out: answers that thresholds are taken from: validation.
-        exit_logits: answers that they are applied to: test.
+        held_out: exit logits that thresholds are taken from: validation.
+        exit_logits: exit logits that they are applied to: test.
         costs: of leaving at each exit.
         policy: fitted; None means the largest probability, as in the paper.
         powers: above 0.
@@ -73,7 +73,7 @@ def budgeted(
         ArgumentError: costs or numbers of exits that do not fit.
     """
     if held_out.exits != exit_logits.exits:
-        raise ArgumentError(f"held_out has {held_out.exits} exits, but the answers have {exit_logits.exits}")
+        raise ArgumentError(f"held_out has {held_out.exits} exits, but the exit logits have {exit_logits.exits}")
     chosen = policy or policies.fit("max_probability")
     scores = chosen.scores(held_out).astype(np.float32)
     return [
@@ -86,7 +86,8 @@ def thresholds_of_shares(scores: npt.NDArray[np.float32], shares: Sequence[float
 
     Args:
         scores: float32 [clips, exits].
-        shares: of the clips for each exit; where fewer clips are left, or less than one is due, the exit is off.
+        shares: of the clips for each exit; if fewer clips are left, or the share is less than one clip, the exit is
+            off.
     """
     left, found = np.ones(len(scores), np.bool_), []
     for values, share in zip(scores.T[:-1], shares):
@@ -109,7 +110,7 @@ def _shares(power: float, exits: int) -> list[float]:
 
 def _point(thresholds: Thresholds, exit_logits: ExitLogits, costs: Sequence[Cost], policy: Policy | None) -> CurvePoint:
     if len(costs) != exit_logits.exits:
-        raise ArgumentError(f"costs has {len(costs)} entries, but the answers have {exit_logits.exits} exits")
+        raise ArgumentError(f"costs has {len(costs)} entries, but the exit logits have {exit_logits.exits} exits")
     chosen = policy or policies.fit(policies.DEFAULT)
     exits = rule.exit_indices(chosen.scores(exit_logits), thresholds)
     return CurvePoint(

@@ -1,4 +1,4 @@
-"""How long a clip takes on a device that was measured, by the exit where it leaves."""
+"""Measured times of a device: how long a clip takes, by the exit where it leaves."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FORMAT = 1
 
 @dataclasses.dataclass(frozen=True)
 class DeviceProfile:
-    """Times from sound to answer on one device: the front end, where the file leaves it to the device, included.
+    """Times from sound to prediction on one device, the front end included.
 
     Attributes:
         name: what the device is called.
-        mean_us: microseconds of the mean clip that leaves at each exit.
-        worst_us: the 95th percentile of the same; that of the front end is added to it.
+        mean_us: average microseconds of clips that leave at each exit.
+        worst_us: the 95th percentile of the same, plus that of the front end.
         backend: what ran the network, such as "native".
         threads: for one clip.
-        machine: as `bnn_exit.machine.describe` says it.
+        machine: as `bnn_exit.machine.describe` returns it.
     """
 
     name: str
@@ -44,9 +44,9 @@ class DeviceProfile:
         if len(self.mean_us) != len(self.worst_us):
             raise ArgumentError(f"mean_us has {len(self.mean_us)} times, but worst_us has {len(self.worst_us)}")
 
-    def select_exits(self, kept: tuple[int, ...]) -> DeviceProfile:
-        """At most what the network takes without the other exits: times of their heads alone were not measured."""
-        mean, worst = (tuple(times[index] for index in kept) for times in (self.mean_us, self.worst_us))
+    def select_exits(self, subset: tuple[int, ...]) -> DeviceProfile:
+        """Upper bounds for the network without the other exits: times of heads alone were not measured."""
+        mean, worst = (tuple(times[index] for index in subset) for times in (self.mean_us, self.worst_us))
         return dataclasses.replace(self, mean_us=mean, worst_us=worst)
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Do clips from the field still look like those that the thresholds were chosen on?"""
+"""Drift: whether clips from the field differ from the calibration clips."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
 
 LEVEL = 0.01
-"""Chance of an alarm where nothing has changed."""
+"""Probability of a false alarm."""
 
 _EXPECTED = 5.0
-"""Clips that a chi-square test wants to expect in each cell at the least; exits with fewer are put together."""
+"""Expected clips that a chi-square test needs in each cell; exits with fewer are merged."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Drift:
 
     Attributes:
         p_values: of tests: "score_1", "score_2" and so on (two-sample Kolmogorov-Smirnov on the score of each exit
-            that compares one, over all clips) and "exit_shares" (chi-square on where clips leave); a small one says
-            that the clips differ. The last is left out where the clips are too few for it, or all leave at one exit.
+            that compares one, over all clips) and "exit_shares" (chi-square on where clips leave); small if
+            the clips differ. The last is left out if the clips are too few for it, or all leave at one exit.
         corrected: the same after Holm's correction for as many tests; never smaller.
-        level: a corrected p-value at most this is an alarm; without drift that happens at most so often.
+        level: a corrected p-value of at most this is an alarm; it bounds the probability of a false alarm.
         calibration_shares, field_shares: of the clips, at each exit.
-        field_clips: how many there are from the field.
+        field_clips: number of clips from the field.
     """
 
     p_values: dict[str, float]
@@ -67,11 +67,11 @@ def drift(
     """Compare clips from the field, which need no labels, with those of calibration.
 
     Args:
-        calibration: answers to the clips that the thresholds were chosen on.
-        field: answers of the same network to clips that it met since.
+        calibration: exit logits of the clips that the thresholds were chosen on.
+        field: exit logits of the same network for later clips.
         thresholds: in use.
         policy: in use.
-        level: above 0 and below 1. Larger notices more and cries wolf more often.
+        level: above 0 and below 1. Larger finds more drift and gives more false alarms.
 
     Raises:
         ArgumentError: networks, thresholds or a level that do not fit.
@@ -100,7 +100,7 @@ def drift(
 
 
 def scipy_stats() -> Any:
-    """What the tests are made of; MissingPackageError without it."""
+    """SciPy's statistics; MissingPackageError without it."""
     try:
         from scipy import stats
     except ImportError as error:

@@ -1,4 +1,4 @@
-"""What it costs to leave at each exit, when some exits are gone or the policy works too."""
+"""The cost of each exit, for a subset of the exits and with the work of the policy."""
 
 from __future__ import annotations
 
@@ -36,20 +36,20 @@ class ExitCosts:
         before = [Cost(0, 0), *self.exits]
         return [_less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads)]
 
-    def select_exits(self, kept: Sequence[int]) -> ExitCosts:
-        """Of the network without the other exits: their heads are not run, stages behind the last kept one neither."""
+    def select_exits(self, subset: Sequence[int]) -> ExitCosts:
+        """Costs without the other exits, whose heads are not executed, and without stages after the last exit."""
         total, exits = Cost(0, 0), []
         for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
             total = total + stage
-            if index in kept:
+            if index in subset:
                 total = total + head
                 exits.append(total)
-        return ExitCosts(tuple(exits), tuple(self.heads[index] for index in kept))
+        return ExitCosts(tuple(exits), tuple(self.heads[index] for index in subset))
 
     def with_policy(self, policy: Policy, sizes: Sizes) -> tuple[Cost, ...]:
-        """Of leaving at each exit, the work of the policy included; at the last exit nothing is decided.
+        """Costs with the work of the policy included; the last exit needs no decision.
 
-        A policy that answers from features spares the heads of the exits before.
+        With a policy that reads features, the heads of earlier exits are not executed.
         """
         total, costs, last = Cost(0, 0), [], len(self.exits) - 1
         for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
@@ -69,7 +69,7 @@ class ExitCosts:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> ExitCosts:
-        """What `save` wrote; DataError if the file is missing or damaged."""
+        """The costs that `save` wrote; DataError if the file is missing or damaged."""
         try:
             values: Mapping[str, Any] = read_json_object(path)
             return cls(*(tuple(Cost.from_dict(each) for each in values[name]) for name in ("exits", "heads")))

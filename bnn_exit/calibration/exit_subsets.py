@@ -1,4 +1,4 @@
-"""Which exits to keep: an exit that few clips need costs every deeper clip its head."""
+"""Exit subsets: an exit that few clips use still costs every deeper clip its head."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ MOST_EXITS = 8
 
 @dataclasses.dataclass(frozen=True)
 class ExitSubset:
-    """Some exits of a network, and the best thresholds for them.
+    """A subset of the exits of a network, and the best thresholds for it.
 
     Attributes:
-        exits: 0-based and rising; the last of them always answers.
+        exits: 0-based and rising; every remaining clip leaves at the last of them.
         thresholds: one for each of these exits but the last.
         policy: fitted to these exits.
         costs: of leaving at each of them, without the heads of the others and with the policy's work.
-        mean_ops: of the mean clip.
+        mean_ops: ops of the average clip.
         accuracy_drop: accuracy lost against the full network; below 0 if some is gained.
         key: the smaller, the better under the constraints.
     """
@@ -49,13 +49,13 @@ def best_subsets(
 ) -> list[ExitSubset]:
     """Every set of at least two exits that satisfies the limits, the best first.
 
-    All sets are tried on cached logits, as in MESS (Laskaridis et al. 2021). What is lost is counted against the full
-    network, also where its last exit is dropped. Among equals fewer exits win.
+    All sets are tried on cached logits, as in MESS (Laskaridis et al. 2021). Accuracy lost is measured against
+    the full network, even if its last exit is dropped. Among equals fewer exits win.
 
     Args:
         exit_logits: of all exits to labelled clips.
         costs: of the network with all exits.
-        constraints: limits and what is minimised; times of a device are those with all exits, so at most too long.
+        constraints: limits and what is minimised; times of a device are those with all exits, an upper bound.
         policy_name: in POLICIES; fitted anew for each set.
 
     Raises:
@@ -70,14 +70,14 @@ def best_subsets(
             f"the network has {exit_logits.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}"
         )
     subsets, infeasible = [], []
-    for kept in _sets(exit_logits.exits):
+    for subset in _sets(exit_logits.exits):
         try:
-            subsets.append(best_of_subset(exit_logits, costs, constraints, kept, policy_name=policy_name))
+            subsets.append(best_of_subset(exit_logits, costs, constraints, subset, policy_name=policy_name))
         except InfeasibleError as error:
             infeasible.append(error)
     if not subsets:
         order = list(constraints.limits)
-        # The set that satisfies most limits, and of these the one that comes nearest.
+        # The subset that satisfies most limits, and among these the nearest one.
         raise min(infeasible, key=lambda error: (-order.index(error.limit), error.nearest))
     return sorted(subsets, key=lambda choice: (choice.key, len(choice.exits), choice.exits))
 
@@ -86,17 +86,17 @@ def best_of_subset(
     exit_logits: ExitLogits,
     costs: ExitCosts,
     constraints: Constraints,
-    kept: tuple[int, ...],
+    subset: tuple[int, ...],
     *,
     policy_name: str = policies.DEFAULT,
 ) -> ExitSubset:
     """The best thresholds with these exits alone; arguments and errors of `best_subsets`."""
-    check_subset(kept, exits=exit_logits.exits)
+    check_subset(subset, exits=exit_logits.exits)
     check_device(constraints.device, exits=exit_logits.exits)
-    part = exit_logits.select_exits(kept)
+    part = exit_logits.select_exits(subset)
     policy = policies.fit(policy_name, part)
-    spent = costs.select_exits(kept).with_policy(policy, Sizes.of(part))
-    device = None if constraints.device is None else constraints.device.select_exits(kept)
+    spent = costs.select_exits(subset).with_policy(policy, Sizes.of(part))
+    device = None if constraints.device is None else constraints.device.select_exits(subset)
     wanted = dataclasses.replace(constraints, device=device)
     of_these: Problem = dataclasses.replace(
         constrained_problem(part, spent, wanted, policy=policy), reference=exit_logits.correct[:, -1]
@@ -104,7 +104,7 @@ def best_of_subset(
     found = find(of_these, wanted, full_ops=costs.exits[-1].ops)
     totals = of_these.totals(found.thresholds)
     return ExitSubset(
-        exits=kept,
+        exits=subset,
         thresholds=found.thresholds,
         policy=policy,
         costs=spent,
@@ -114,13 +114,13 @@ def best_of_subset(
     )
 
 
-def check_subset(kept: tuple[int, ...], *, exits: int) -> None:
-    """ArgumentError unless `kept` are at least two exits of the network, rising."""
+def check_subset(subset: tuple[int, ...], *, exits: int) -> None:
+    """ArgumentError unless `subset` are at least two exits of the network, rising."""
     if exits == 1:
         raise ArgumentError(ONE_EXIT)
-    if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= exits:
+    if len(subset) < 2 or list(subset) != sorted(set(subset)) or subset[0] < 0 or subset[-1] >= exits:
         raise ArgumentError(
-            f"exits is {','.join(str(index + 1) for index in kept) or 'none'}, but must be at least two of 1 to "
+            f"exits is {','.join(str(index + 1) for index in subset) or 'none'}, but must be at least two of 1 to "
             f"{exits}, rising"
         )
 

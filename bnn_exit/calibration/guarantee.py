@@ -16,7 +16,7 @@ from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
 
 P_VALUE = "binomial_or_exact"
-"""The most powerful of P_VALUES on real answers; `benchmarks/guarantee.py` compares them."""
+"""The most powerful of P_VALUES on real exit logits; `benchmarks/guarantee.py` compares them."""
 
 STEPS = 100
 """Thresholds of a path."""
@@ -26,15 +26,15 @@ _MOST_CLIPS = 10_000_000
 
 @dataclasses.dataclass(frozen=True)
 class Guarantee:
-    """Thresholds with a promise, or those of the full network if nothing else can be promised.
+    """Thresholds with a guarantee, or those of the full network if no others pass the test.
 
     Attributes:
         thresholds: one for each exit but the last; all 0 is the full network, which loses nothing.
         max_accuracy_drop: the accuracy lost against the full network is at most this, ...
-        confidence: ... but for a chance of 1 - confidence of having drawn misleading clips.
+        confidence: ... except with probability 1 - confidence, for clips that mislead by chance.
         clips: that were tested on.
-        lost: of these, right at the last exit and wrong at the exit where they leave.
-        gained: of these, the other way round.
+        lost: of these, correct at the last exit and wrong at the exit where they leave.
+        gained: of these, wrong at the last exit and correct where they leave.
         p_value: of the test, at most 1 - confidence; 1 where nothing was tested with success.
         clips_needed: about how many clips would allow the next bolder thresholds of the path, if clips were lost and
             gained as often as here; None if no number would, or there are no bolder ones.
@@ -58,22 +58,22 @@ class Guarantee:
         return any(self.thresholds)
 
     def sentence(self) -> str:
-        """The promise in words, or why there is none."""
-        promise = f"at most {100 * self.max_accuracy_drop:g} points of accuracy lost, confidence {self.confidence:g}"
+        """The guarantee in words, or why there is none."""
+        bound = f"at most {100 * self.max_accuracy_drop:g} points of accuracy lost, confidence {self.confidence:g}"
         if self.useful:
             return (
-                f"{promise}: {self.lost} of {self.clips} clips lost, {self.gained} gained, p = {self.p_value:.2g}; for "
+                f"{bound}: {self.lost} of {self.clips} clips lost, {self.gained} gained, p = {self.p_value:.2g}; for "
                 "new clips of the same speakers, places and microphones, not for others"
             )
-        # Who has halved clips must find twice as many as the test lacks.
+        # With halved clips, twice as many are needed.
         these, times = (f"{self.clips} clips", 1) if self.halved is None else (f"{self.halved} clips, half tested,", 2)
         least = least_clips(self.max_accuracy_drop, self.confidence)
         if self.clips < least:
-            return f"{promise}: {these} are too few to promise it; even without a loss it takes {times * least}"
+            return f"{bound}: {these} are too few to guarantee it; even without a loss it takes {times * least}"
         if self.clips_needed is None:
-            return f"{promise}: no early exit keeps it on these {these.rstrip(',')}, however cautious"
+            return f"{bound}: no early exit satisfies it on these {these.rstrip(',')}, however cautious"
         return (
-            f"{promise}: {these} are too few to promise it for any early exit; about {times * self.clips_needed} "
+            f"{bound}: {these} are too few to guarantee it for any early exit; about {times * self.clips_needed} "
             "would do"
         )
 
@@ -88,16 +88,16 @@ def guarantee(
     reference: npt.ArrayLike | None = None,
     p_value: str = P_VALUE,
 ) -> Guarantee:
-    """The boldest thresholds of a path that a test allows, after all those before it.
+    """The boldest thresholds of a path such that they and all before them pass the test.
 
     Learn then Test (Angelopoulos, Bates, Candes, Jordan and Lei 2021) with fixed-sequence testing: for each thresholds
     of the path in turn, the hypothesis that they lose more than the limit is tested at level 1 - confidence, and the
-    first that cannot be refuted ends the path. Only the first true hypothesis of the path can bring about a broken
-    promise, and it is refuted wrongly with probability at most 1 - confidence, whatever the number of steps.
+    first that cannot be refuted ends the path. Only the first true hypothesis of the path can violate
+    the guarantee, and it is refuted wrongly with probability at most 1 - confidence, for any number of steps.
 
     That holds if clips are drawn independently from the distribution of the clips to come, and if neither the path nor
-    what the policy learned depends on them. New speakers or microphones are another distribution. Where the epoch of
-    the weights was chosen by the same clips, as in a run with a validation split, the network has seen them a little.
+    what the policy learned depends on them. New speakers or microphones are another distribution. If the same
+    clips chose the epoch of the weights, as in a run with a validation split, they are not fully independent.
 
     Args:
         exit_logits: of all exits to labelled clips.
@@ -131,7 +131,7 @@ def guarantee(
 def losses(
     exit_logits: ExitLogits, path: Sequence[Thresholds], *, policy: Policy, reference: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.int8]:
-    """What each clip loses with each thresholds of a path: int8 [steps, clips], 1 lost, -1 gained, 0 neither."""
+    """The loss of each clip for each step of a path: int8 [steps, clips], 1 lost, -1 gained, 0 neither."""
     right = policy.probabilities(exit_logits).argmax(axis=-1) == exit_logits.truth[:, None]
     full = right[:, -1] if reference is None else np.asarray(reference, np.bool_)
     scores, clips = policy.scores(exit_logits)[:, :-1], np.arange(len(exit_logits))
@@ -161,10 +161,10 @@ def walk(
 
 
 def rising_path(*, exits: int, highest: float) -> list[Thresholds]:
-    """From cautious to bold, highest * t^(1/k) at exit k for rising t: no clip is looked at, so all are left to test.
+    """From cautious to bold, highest * t^(1/k) at exit k for rising t: it uses no clips, so all can be tested.
 
-    Deeper exits are surer of what they say at the same score, so their thresholds rise; `benchmarks/guarantee.py`
-    compares this with one threshold for all exits, and with thresholds that are searched for on half of the clips.
+    Deeper exits are more accurate at the same score, so their thresholds rise; `benchmarks/guarantee.py`
+    compares this with one threshold for all exits, and with thresholds searched on half of the clips.
 
     Args:
         exits: of the network.
@@ -190,7 +190,7 @@ def halves(exit_logits: ExitLogits, *, seed: int = 0) -> tuple[npt.NDArray[np.in
 
 
 def least_clips(max_accuracy_drop: float, confidence: float) -> int:
-    """How many clips a promise takes at the least: with none of them lost, (1 - max_accuracy_drop)^clips is p."""
+    """The fewest clips that a guarantee needs: with none of them lost, (1 - max_accuracy_drop)^clips is p."""
     _check(max_accuracy_drop, confidence)
     if max_accuracy_drop == 1:
         return 1
@@ -220,7 +220,7 @@ def _clips_needed(lost: float, gained: float, clips: int, limit: float, level: f
 def _check(max_accuracy_drop: float, confidence: float) -> None:
     if not 0 < max_accuracy_drop <= 1:
         raise ArgumentError(
-            f"max_accuracy_drop is {max_accuracy_drop!r}, but a promise needs it above 0 and at most 1 "
+            f"max_accuracy_drop is {max_accuracy_drop!r}, but a guarantee needs it above 0 and at most 1 "
             "(0.01 is a percent)"
         )
     if not 0 < confidence < 1:

@@ -1,4 +1,4 @@
-"""What thresholds are chosen for: the clips, what may be lost and used, and what is minimised."""
+"""The problem of a threshold search: the clips, the constraints and the objective."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class Problem:
     Attributes:
         scores: float32 [clips, exits - 1].
         correct: bool [clips, exits], whether the exit's prediction is right.
-        resources: name -> float64 [exits], what a clip that leaves at each exit has used: "ops", "time_us". They are
-            rounded in the tenth digit, so that sums of them are exact and equal totals are equal bit for bit.
+        resources: name -> float64 [exits], used by a clip that leaves at each exit: "ops", "time_us". Rounded to ten
+            digits, so that sums are exact and equal totals are equal bit for bit.
         reference: bool [clips], whether the full network is right; None takes the last exit.
     """
 
@@ -63,7 +63,7 @@ class Problem:
         return {name: float(values[clips, exits].sum()) for name, values in self.quantities().items()}
 
     def first_exits(self, count: int) -> Problem:
-        """The same clips where the exit number `count` answers all that are left."""
+        """The same clips with the first `count` exits only: all remaining clips leave at the last of them."""
         reference = self.correct[:, -1] if self.reference is None else self.reference
         return Problem(
             scores=self.scores[:, : count - 1],
@@ -85,8 +85,8 @@ def check_standard_errors(value: float) -> None:
 class AccuracyConstraint:
     """What may be lost: the clips lost and `standard_errors` of their number together at most `clips`.
 
-    The search picks the thresholds that look best on these clips, so on others they lose more than here; the margin
-    takes that back. The standard error of a paired difference is the root of the number of clips that differ.
+    The search picks the thresholds that look best on these clips, so on others they lose more; the margin compensates
+    for that. The standard error of a paired difference is the root of the number of clips that differ.
 
     Raises:
         ArgumentError: standard errors that are no number of at least 0.
@@ -104,7 +104,7 @@ class AccuracyConstraint:
 
     def excess(self, totals: Totals) -> npt.NDArray[np.float64]:
         """By how many clips the constraint is violated; 0 where it holds."""
-        # A share of the clips, such as 0.29 of 100, is seldom a whole number of them in floats.
+        # A share of the clips, such as 0.29 of 100, is rarely a whole number in floats.
         return np.maximum(self.value(totals) - self.clips - 1e-6, 0.0)
 
 
@@ -122,12 +122,12 @@ class ResourceConstraint:
 
 
 @dataclasses.dataclass(frozen=True)
-class Objective:
-    """What thresholds are chosen for: limits first, in this order, then what is minimised.
+class SearchObjective:
+    """The objective of a search: limits first, in this order, then what is minimised.
 
     Attributes:
         limits: the first matters most: a later one decides only among thresholds that violate those before it as
-            little as possible. (DynO, Almeida et al. 2022, orders hard and soft goals of its scheduler so.)
+            little as possible. (as in DynO, Almeida et al. 2022.)
         minimised: a quantity: a resource, or "lost".
         ties: among equals in that, these decide, in order.
     """

@@ -8,7 +8,7 @@ import numpy as np
 
 from bnn_exit import metrics, policies
 from bnn_exit.calibration import threshold_search
-from bnn_exit.calibration.objective import AccuracyConstraint, Objective, Problem, Thresholds
+from bnn_exit.calibration.objective import AccuracyConstraint, Problem, SearchObjective, Thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
@@ -20,9 +20,9 @@ DROPS: dict[str, float | None] = {FULL: None, "accurate": 0.0025, "balanced": 0.
 
 STANDARD_ERRORS = 3.5
 """Margin of the operating points, in standard errors of the accuracy lost: the smallest, in steps of a half, with which
-thresholds keep nine of ten promises on speakers that they have not met (`benchmarks/threshold_margin.py`). It is larger
-than a normal distribution would have it, because clips of one speaker go wrong together and because thresholds are the
-best of many on the clips that choose them."""
+thresholds satisfy nine of ten limits on new speakers (`benchmarks/threshold_margin.py`). It is larger than for a normal
+distribution, because errors on clips of one speaker are correlated, and because thresholds are the best of many on the
+clips that choose them."""
 
 
 def search_thresholds(
@@ -35,9 +35,9 @@ def search_thresholds(
 ) -> Thresholds:
     """The thresholds of the least mean `ops` whose accuracy is at least that of the last exit minus the drop.
 
-    With a margin of `standard_errors`, because thresholds that are searched for on some clips lose more on others.
+    With a margin of `standard_errors`, because thresholds chosen on some clips lose more on others.
 
-    Thresholds of all zeros, the full network, always qualify, so there is always an answer. Each threshold lies inside
+    Thresholds of all zeros, the full network, always qualify, so there is always a solution. Each threshold lies inside
     a gap between observed scores, where rounding to float32 cannot move a clip to another exit.
 
     Args:
@@ -45,7 +45,7 @@ def search_thresholds(
         costs: cumulative cost of leaving at each exit.
         max_accuracy_drop: in [0, 1]; 0.005 allows half a percentage point.
         standard_errors: how many standard errors of the loss must fit into the drop as well; larger is safer and
-            slower, 0 takes the loss on these clips at its word.
+            slower, 0 is no margin.
         policy: fitted; None means the default one.
 
     Raises:
@@ -116,13 +116,13 @@ def describe(
 
 def drop_objective(
     exit_logits: ExitLogits, max_accuracy_drop: float, *, standard_errors: float = STANDARD_ERRORS
-) -> Objective:
+) -> SearchObjective:
     """The least ops whose accuracy stays within the drop."""
     if not 0 <= max_accuracy_drop <= 1:
         raise ArgumentError(
             f"max_accuracy_drop is {max_accuracy_drop!r}, but must be from 0 to 1 (0.005 is half a percent)"
         )
-    return Objective(limits=(AccuracyConstraint(max_accuracy_drop * len(exit_logits), standard_errors),))
+    return SearchObjective(limits=(AccuracyConstraint(max_accuracy_drop * len(exit_logits), standard_errors),))
 
 
 def problem(
@@ -132,7 +132,7 @@ def problem(
     policy: Policy | None = None,
     times_us: Sequence[float] | None = None,
 ) -> Problem:
-    """What a search needs to know, from answers under a policy; errors of `search_thresholds`.
+    """The problem of a search, from exit logits under a policy; errors of `search_thresholds`.
 
     Args:
         exit_logits, costs, policy: as for `search_thresholds`.
@@ -141,7 +141,7 @@ def problem(
     chosen = policy or policies.fit(policies.DEFAULT)
     truth = exit_logits.truth
     if len(costs) != exit_logits.exits:
-        raise ArgumentError(f"costs has {len(costs)} entries, but the answers have {exit_logits.exits} exits")
+        raise ArgumentError(f"costs has {len(costs)} entries, but the exit logits have {exit_logits.exits} exits")
     if np.all(truth == truth[0]):
         raise DataError(
             f"all {len(exit_logits)} {exit_logits.split} clips have label {truth[0]}, but thresholds need at least two "

@@ -1,6 +1,6 @@
-"""p-values for 'the answers lost are more than a limit', from clips that were lost, gained or neither.
+"""p-values for 'the accuracy lost exceeds a limit', from clips that were lost, gained or neither.
 
-A clip's loss is 1 if early exits lose the full network's right answer, -1 if they correct its wrong one, else 0. Its
+A clip's loss is 1 if an early exit is wrong and the full network correct, -1 in the opposite case, else 0. Its
 mean is the accuracy lost, the risk. Each function gives p such that, whenever the risk exceeds the limit, p is at most
 u with probability at most u, for every u in [0, 1], every number of clips and every such distribution: valid for clips
 drawn independently from one distribution, not only for many of them. `benchmarks/guarantee.py` compares their power.
@@ -8,7 +8,7 @@ Each takes
 
     clips, lost, gained: numbers of clips: all, those of loss 1 and those of loss -1.
     limit: of the risk, above 0 and at most 1.
-    level: what p will be compared with; only `exact` makes use of it.
+    level: what p will be compared with; only `exact` uses it.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ P_VALUES: dict[str, Callable[[int, int, int, float, float], float]] = {
     "exact": exact,
     "binomial_or_exact": binomial_or_exact,
 }
-"""Name -> function. The smaller the value, the surer it is that the limit is kept."""
+"""Name -> function. The smaller the value, the stronger the evidence that the limit holds."""
 
 
 def _kl(mean: float, other: float) -> float:

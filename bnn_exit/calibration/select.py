@@ -17,7 +17,7 @@ from bnn_exit.model_file.operating_points import OperatingPoint, check_name
 from bnn_exit.policies import Policy, Sizes
 
 CHOOSE = "choose"
-"""In place of exits: find out which to keep."""
+"""In place of exits: choose the best subset."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Selection:
 
     Attributes:
         point: thresholds with their figures on all clips that were given.
-        exits: those that it is for, 0-based; all of them unless others were asked for.
+        exits: its exits, 0-based; all of them unless a subset was asked for.
         policy: fitted.
-        costs: of leaving at each kept exit, the work of the policy included.
+        costs: of leaving at each of these exits, the work of the policy included.
         accuracy_drop: accuracy lost against the full network on these clips; below 0 if some is gained.
         guarantee: on the accuracy lost on new clips, if a confidence was asked for.
         subsets: every set of exits that was tried, the best first, if they were to be chosen.
@@ -64,7 +64,7 @@ def select(
         constraints: limits, and what is minimised.
         name: of the operating point: letters, digits, "_", "-" and "."; not "full", which every file has.
         policy_name: in POLICIES; fitted on `exit_logits`.
-        exits: those to keep, 0-based; CHOOSE to find out which; None for all.
+        exits: the subset, 0-based; CHOOSE for the best one; None for all.
         confidence: above 0 and below 1: max_accuracy_drop is then guaranteed on new clips.
 
     Raises:
@@ -75,7 +75,7 @@ def select(
     if exit_logits.exits == 1:
         raise ArgumentError(ONE_EXIT)
     check_device(constraints.device, exits=exit_logits.exits)
-    # What no way of choosing can do without: costs of these exits, labels, two classes.
+    # Checks what every search needs: costs of these exits, labels, two classes.
     problem(exit_logits, costs.exits)
     if confidence is not None:
         return _with_guarantee(
@@ -122,15 +122,15 @@ def _with_guarantee(
         chosen, tested = (exit_logits.select_clips(half) for half in halves(exit_logits))
     if exits == CHOOSE:
         subsets = _subsets(chosen, costs, constraints, exits, policy_name=policy_name)
-        kept = subsets[0].exits
+        subset = subsets[0].exits
     else:
         subsets = []
-        kept = checked_subset(exits, exit_logits)
-    policy = policies.fit(policy_name, chosen.select_exits(kept))
-    part = tested.select_exits(kept)
+        subset = checked_subset(exits, exit_logits)
+    policy = policies.fit(policy_name, chosen.select_exits(subset))
+    part = tested.select_exits(subset)
     guaranteed = guarantee(
         part,
-        rising_path(exits=len(kept), highest=policy.highest(part.classes)),
+        rising_path(exits=len(subset), highest=policy.highest(part.classes)),
         policy=policy,
         max_accuracy_drop=drop,
         confidence=confidence,
@@ -139,10 +139,10 @@ def _with_guarantee(
     guaranteed = dataclasses.replace(guaranteed, halved=halved)
     if not guaranteed.useful:
         raise DataError(guaranteed.sentence())
-    spent = costs.select_exits(kept).with_policy(policy, Sizes.of(part))
+    spent = costs.select_exits(subset).with_policy(policy, Sizes.of(part))
     selection = _selection(
         exit_logits,
-        kept,
+        subset,
         policy,
         spent,
         guaranteed.thresholds,
@@ -171,18 +171,18 @@ def _subsets(
 
 
 def checked_subset(exits: str | tuple[int, ...] | None, exit_logits: ExitLogits) -> tuple[int, ...]:
-    """The exits to keep, all of them for None; ArgumentError if the network has no such exits, or for a word."""
+    """The exit subset, all exits for None; ArgumentError if the network has no such exits, or for a word."""
     if isinstance(exits, str):
         raise ArgumentError(f"exits is {exits!r}, but must be {CHOOSE!r} or numbers of exits{nearest(exits, [CHOOSE])}")
-    kept = tuple(range(exit_logits.exits)) if exits is None else tuple(exits)
+    subset = tuple(range(exit_logits.exits)) if exits is None else tuple(exits)
     if exits is not None:
-        check_subset(kept, exits=exit_logits.exits)
-    return kept
+        check_subset(subset, exits=exit_logits.exits)
+    return subset
 
 
 def _selection(
     exit_logits: ExitLogits,
-    kept: tuple[int, ...],
+    subset: tuple[int, ...],
     policy: Policy,
     costs: tuple[Cost, ...],
     thresholds: tuple[float, ...],
@@ -192,7 +192,7 @@ def _selection(
     subsets: tuple[ExitSubset, ...],
 ) -> Selection:
     point = describe(
-        name, thresholds, exit_logits.select_exits(kept), costs, policy=policy, max_accuracy_drop=max_accuracy_drop
+        name, thresholds, exit_logits.select_exits(subset), costs, policy=policy, max_accuracy_drop=max_accuracy_drop
     )
     full = float(exit_logits.correct[:, -1].mean())
-    return Selection(point, kept, policy, costs, full - point.accuracy, subsets=subsets)
+    return Selection(point, subset, policy, costs, full - point.accuracy, subsets=subsets)

@@ -1,4 +1,4 @@
-"""The thresholds that serve a goal best: exhaustive on grids for up to four exits, block descent beyond."""
+"""The best thresholds for an objective: exhaustive on grids for up to four exits, block descent beyond."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.calibration.objective import Objective, Problem, Thresholds
+from bnn_exit.calibration.objective import Problem, SearchObjective, Thresholds
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 
@@ -26,17 +26,17 @@ RESOLUTION = 1e-6
 backend adds in its own order. No threshold is placed among them."""
 
 
-def search(problem: Problem, objective: Objective, *, starts: Sequence[Thresholds] = ()) -> Thresholds:
-    """The thresholds that serve the goal best.
+def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thresholds] = ()) -> Thresholds:
+    """The best thresholds for an objective.
 
-    For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, where
-    the grid has room for them all), then those near the best on a finer grid, then single thresholds move over all
-    their distinct values, until nothing helps. For more exits the same steps are taken on blocks of up to three
+    For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, if
+    the grid is large enough), then those near the best on a finer grid, then single thresholds move over all
+    their distinct values, until nothing improves. For more exits the same steps are taken on blocks of up to three
     thresholds, the others held, from several starting points. Deterministic.
 
     Args:
-        problem: scores, answers and resources.
-        objective: what they are for.
+        problem: scores, correctness and resources.
+        objective: constraints, and what is minimised.
         starts: further starting points; the result is never worse than one of them.
     """
     count = problem.exits - 1
@@ -93,7 +93,7 @@ def _best_block(
     thresholds: Thresholds,
     block: tuple[int, ...],
     *,
-    objective: Objective,
+    objective: SearchObjective,
     size: int,
     near: bool = False,
 ) -> Thresholds:
@@ -101,8 +101,8 @@ def _best_block(
 
     The grid has `size` values for each; with `near` it is a finer one, around the thresholds as they are.
 
-    A clip that passes every exit of the block is answered by the first other exit that lets it leave, so for this clip
-    the later exits of the block do not exist. Let v_k be what a clip adds to a total (ops, answers lost) if it leaves
+    A clip that passes every exit of the block leaves at the first other exit that lets it, so for this clip the later
+    exits of the block do not exist. Let v_k be what a clip adds to a total (ops, clips lost) if it leaves
     at the k-th exit of the block, v_K if it passes them all. A total over clips is then
         sum v_0 + sum_k S_k(v_k - v_{k-1}),   S_k(w) = sum of w over the clips that pass the first k exits,
     and S_k for every combination of k thresholds at once is the suffix sum of a k-dimensional histogram.
@@ -153,12 +153,12 @@ def _descend(
     start: Thresholds,
     blocks: Sequence[tuple[int, ...]],
     *,
-    objective: Objective,
+    objective: SearchObjective,
     cells: int,
 ) -> Thresholds:
     """Improve one block after another until a whole round changes nothing."""
     best, key = start, objective.key(problem.totals(start))
-    # A grid with room for all candidates of a block leaves nothing to look for near its best.
+    # A grid that holds all candidates of a block needs no refinement.
     steps = []
     for block in blocks:
         size = int(cells ** (1 / len(block)) + 1e-9) if len(block) > 1 else len(candidates[block[0]])

@@ -36,12 +36,11 @@ examples:
   python -m bnn_exit.bench model.tflite --backends native,lce,reference --json
   BNN_EXIT_ISA=scalar python -m bnn_exit.bench model.tflite --markdown
 
-Times are in microseconds, for one clip: of one thread its processor time, so that other programs do not count, of
-several the time that passes. An exit is timed with every clip made to leave there; a stage, with its head, is what an
-exit takes beyond the one before it, and "-" where that is less than the noise of this machine. Without clips noise is
-used: exits and stages take the same time for any sound, but where clips leave by themselves says something only for
-real ones, so operating points need clips.
-All backends take turns within one run. LCE runs its default kernels: its faster ones are wrong in files with branches.
+Times are in microseconds, for one clip: processor time with one thread, so that other programs do not count, and wall
+time with several. An exit is timed with every clip forced to leave there. A stage, with its head, is the difference
+between an exit and the one before it, and "-" where that is less than the noise of this machine. Without clips, noise
+is used: exits and stages take the same time for any sound. Operating points need real clips.
+Backends alternate within one run. LCE runs its default kernels: its faster ones are wrong in files with branches.
 """
 
 
@@ -106,7 +105,7 @@ def bench(
     threads: int = 1,
     repeats: int = DEFAULT_REPEATS,
 ) -> dict[str, Any]:
-    """Time a model file on backends that take turns; the figures as JSON values.
+    """Time a model file on alternating backends; the figures as JSON values.
 
     Args:
         model: the file, or the name of a model that comes with the package.
@@ -137,7 +136,7 @@ def bench(
         rows[f"exit {k + 1}"] = _caller(rule.forcing_thresholds(k, exits=first.exits))
     for name, thresholds in points.items():
         rows[name] = _caller(rule.check_thresholds(thresholds, exits=first.exits))
-    # From samples to an answer, checks included; on noise every exit is passed.
+    # From samples to a prediction, checks included; on noise no clip leaves early.
     whole = next((name for name in ("balanced", *points) if name in points), "full")
     limits = points.get(whole, (0.0,) * (first.exits - 1))
     rows[f"whole clip, {whole}"] = lambda session, waveform, inputs: session.predict(waveform, thresholds=limits)
@@ -178,7 +177,7 @@ def _caller(thresholds: np.ndarray) -> Callable[[runtime.Session, Any, Any], obj
 
 
 def _timer(backend: str, *, threads: int) -> Callable[[], float]:
-    """The clock, in seconds: processor time, unless threads share the work and the time that passes is what they save.
+    """The clock, in seconds: processor time for one thread, wall time for several.
 
     NumPy may compute on threads of its own, so those of the reference count too.
     """
@@ -195,21 +194,21 @@ def _take_turns(
     rounds: int,
     timers: Mapping[str, Callable[[], float]],
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Seconds of every call: backend -> row -> [rounds * clips]. A slow moment of the machine hits all alike."""
+    """Seconds of every call: backend -> row -> [rounds * clips]. A slow moment of the machine affects all alike."""
     seconds: dict[str, dict[str, list[float]]] = {name: {row: [] for row in rows} for name in sessions}
     inputs = [next(iter(sessions.values())).inputs(waveform) for waveform in waveforms]
-    for turn in range(-1, rounds):
+    for round_ in range(-1, rounds):
         for waveform, data in zip_strict(waveforms, inputs):
             for row, call in rows.items():
                 for name, session in sessions.items():
                     now = timers[name]
-                    for _ in range(WARM_UP_CALLS if turn < 0 else 1):
+                    for _ in range(WARM_UP_CALLS if round_ < 0 else 1):
                         begin = now()
                         call(session, waveform, data)
                         spent = now() - begin
-                    if turn >= 0:
+                    if round_ >= 0:
                         seconds[name][row].append(spent)
-            if turn < 0:
+            if round_ < 0:
                 break  # one clip is enough to warm up
     return {name: {row: np.array(values) for row, values in table.items()} for name, table in seconds.items()}
 

@@ -34,29 +34,30 @@ DEFAULT_OPERATING_POINT = "balanced"
 
 EPILOG = f"""\
 examples:
-  python -m bnn_exit.calibrate runs/words                        what can be had: full, accurate, balanced, fast
+  python -m bnn_exit.calibrate runs/words                        full, accurate, balanced and fast
   python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --name mine
   python -m bnn_exit.calibrate runs/words --max-mean-cost 0.4    the least loss for 40 % of the ops
   python -m bnn_exit.calibrate runs/words --max-accuracy-drop 0.01 --confidence 0.95 --name safe
   python -m bnn_exit.bench runs/words/model.tflite clips/*.wav --json > board.json          (on the board)
   python -m bnn_exit.calibrate runs/words --device board.json --max-worst-us 900 --max-accuracy-drop 0.01
   python -m bnn_exit.calibrate runs/words --exits choose --max-accuracy-drop 0.005 --name lean
-  python -m bnn_exit.calibrate runs/words --drift field/                         are clips from there still alike?
+  python -m bnn_exit.calibrate runs/words --drift field/                         has the sound changed?
 
-A threshold decides when an exit is sure enough to answer: 0 never, the larger the sooner. This command reads what every
-exit said about the validation clips (RUN/answers/validation.npz, RUN/costs.json), so it takes seconds; where these are
-missing it asks the network once, which takes TensorFlow and the data.
+A clip leaves at an exit if its score is below the threshold: with 0 no clip leaves, larger thresholds let more leave.
+This command reads the logits of every exit for the validation clips (RUN/exit_logits/validation.npz) and
+RUN/costs.json, so it takes seconds. If these are missing, it runs the network once, which needs TensorFlow and the
+data.
 
-Limits hold on the validation clips. Where two cannot be kept together, the one that stands first in the command counts
-more, and the message says how near the other can come. Without --confidence a margin goes on top of the accuracy lost,
-{STANDARD_ERRORS:g} standard errors of it or --standard-errors. With it, max-accuracy-drop is a promise for new clips
-of the same kind: chosen thresholds break it with probability 1 - confidence at most (Learn then Test). That takes many
-clips: 299 at the least for 0.01 and 0.95, and twice as many where half of them choose exits or teach a policy.
+Limits hold on the validation clips. If two limits exclude each other, the first one in the command has priority, and
+the message gives the nearest feasible value of the other. Without --confidence a margin is added to the accuracy lost:
+{STANDARD_ERRORS:g} standard errors, or --standard-errors. With it, max-accuracy-drop is guaranteed on new clips of the
+same kind: the thresholds violate it with probability at most 1 - confidence (Learn then Test). This needs many clips:
+at least 299 for 0.01 and 0.95, and twice as many if half of them select exits or fit a policy.
 
 --name stores the operating point in RUN/operating_points.json and in RUN/model.tflite, for predict --operating-point
-NAME. Another policy or fewer exits take a file of their own, RUN/model_NAME.tflite, which is exported with TensorFlow.
+NAME. Another policy or fewer exits need a file of their own, RUN/model_NAME.tflite, which TensorFlow exports.
 
---drift: a clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
+--drift: a clip that cannot be used gives one line on stderr; the others are still used, and the exit status is 1.
 """
 
 
@@ -71,7 +72,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     arguments = Parser(
         prog="python -m bnn_exit.calibrate",
-        description="Choose when clips leave: thresholds for limits on accuracy, cost and time, or with a promise.",
+        description="Choose thresholds under limits on accuracy, cost and time, or with a guarantee.",
         epilog=EPILOG,
     )
     arguments.set_defaults(limits={})
@@ -83,16 +84,16 @@ def parser() -> argparse.ArgumentParser:
             default=argparse.SUPPRESS, help=meaning,
         )  # fmt: skip
     limits.add_argument(
-        "--confidence", type=float, metavar="C", help="make --max-accuracy-drop a promise for new clips, such as 0.95"
+        "--confidence", type=float, metavar="C", help="guarantee --max-accuracy-drop on new clips, such as 0.95"
     )
     limits.add_argument(
         "--standard-errors",
         type=float,
         metavar="X",
         help="margin of the accuracy lost, because thresholds chosen on some clips lose more on others (default: "
-        f"{STANDARD_ERRORS:g}; larger is safer and slower, 0 takes the loss on the validation clips at its word)",
+        f"{STANDARD_ERRORS:g}; larger is safer and slower, 0 is no margin)",
     )
-    limits.add_argument("--device", metavar="FILE", help="times of a device: what bnn_exit.bench --json printed there")
+    limits.add_argument("--device", metavar="FILE", help="times of a device: the output of bnn_exit.bench --json there")
     constraints = arguments.add_argument_group("choices")
     constraints.add_argument(
         "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
@@ -101,10 +102,10 @@ def parser() -> argparse.ArgumentParser:
         "--policy",
         metavar="NAME",
         help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means need features, which "
-        "are asked of the network with TensorFlow, and as floats make a file larger",
+        "TensorFlow computes; means of floats make a larger file",
     )
     constraints.add_argument(
-        "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep these exits alone, or find out which to keep (at least two)"
+        "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep only these exits (at least two), or choose the best subset"
     )
     constraints.add_argument("--name", help="store the operating point under this name")
     more = arguments.add_argument_group("instead of choosing")
@@ -115,8 +116,8 @@ def parser() -> argparse.ArgumentParser:
         "--drift",
         nargs="+",
         metavar="CLIPS",
-        help="do clips from the field, without labels, differ from calibration? audio files, folders, lists (.txt), - "
-        "for stdin, or an .npz file of bnn_exit.exit_logits.ExitLogits",
+        help="test whether clips from the field, without labels, differ from calibration: audio files, folders, lists "
+        "(.txt), - for stdin, or an .npz file of bnn_exit.exit_logits.ExitLogits",
     )
     more.add_argument(
         "--operating-point",
@@ -174,16 +175,16 @@ def _main(argv: list[str] | None) -> int:
 
 
 def _check(options: argparse.Namespace, run: RunFolder) -> None:
-    """Options that do not go together, and names that cannot be stored, before anything is searched for."""
+    """ArgumentError for options that exclude each other and for names that cannot be stored."""
     chosen = [f"--{name.replace('_', '-')}" for name in options.limits] or ["--minimise"] * bool(options.minimise)
     modes = ["--curve"] * options.curve + ["--drift"] * (options.drift is not None) + chosen[:1]
     if len(modes) > 1:
-        raise ArgumentError(f"{' and '.join(modes)} are given together, but each is a question of its own: ask one")
+        raise ArgumentError(f"{' and '.join(modes)} are given together, but only one of them is possible: choose one")
     if options.device is not None and modes and not chosen:
         raise ArgumentError(f"--device is given with {modes[0]}, but goes with operating points and limits alone")
     if options.standard_errors is not None:
         if options.confidence is not None:
-            raise ArgumentError("--standard-errors and --confidence are given together, but a promise needs no margin")
+            raise ArgumentError("--standard-errors and --confidence exclude each other: a guarantee needs no margin")
         if modes and "max_accuracy_drop" not in options.limits:
             raise ArgumentError(
                 f"--standard-errors is given with {modes[0]}, but goes with operating points and --max-accuracy-drop "

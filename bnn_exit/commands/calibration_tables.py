@@ -1,4 +1,4 @@
-"""What the command prints."""
+"""The tables that `calibrate` prints."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def points(
 
     Args:
         found: by name.
-        full: of the full network, which shares of ops are of.
+        full: cost of the full network; ops are shown as shares of it.
         full_accuracy: of the full network on the same clips.
         policy: name of the score.
         device: adds times; its exits are those of the points.
@@ -34,8 +34,8 @@ def points(
     width = max(len("point"), *map(len, found))
     time = f" {'mean us':>9} {'worst us':>9}" if device else ""
     lines = [
-        f"policy {policy}, {first.sample_count} {first.split} clips; the full network is right in "
-        f"{100 * full_accuracy:.2f} %",
+        f"policy {policy}, {first.sample_count} {first.split} clips; the full network reaches "
+        f"{100 * full_accuracy:.2f} % accuracy",
         f"{'point':{width}} {'accuracy %':>10} {'drop pp':>8} {'ops %':>6}{time}  leave at each exit (%), thresholds",
     ]
     for name, point in found.items():
@@ -51,7 +51,7 @@ def points(
 
 
 def subsets(selection: Selection, *, full: Cost, most: int = 5) -> str:
-    """The best sets of exits, a line each."""
+    """The best subsets of exits, a line each."""
     lines = [f"{'exits':12} {'ops %':>6} {'drop pp':>8}"]
     for choice in selection.subsets[:most]:
         kept = ",".join(str(index + 1) for index in choice.exits)
@@ -81,7 +81,7 @@ def curves(
 
 def _times(point: OperatingPoint, device: DeviceProfile) -> str:
     mean = sum(share * time for share, time in zip_strict(point.exit_shares, device.mean_us))
-    # An exit that no clip reached may still be reached, unless an earlier one takes whatever comes.
+    # A clip may still reach an exit that none reached, unless an earlier exit lets every clip leave.
     always = [index for index, threshold in enumerate(point.thresholds) if threshold >= rule.ALWAYS]
     reachable = device.worst_us[: always[0] + 1] if always else device.worst_us
     return f" {mean:9.1f} {max(reachable):9.1f}"

@@ -1,4 +1,4 @@
-"""After training: thresholds, the file, its audit and its comparison with the network, all in the run folder."""
+"""After training: calibrate, export, audit and compare, all in the run folder."""
 
 from __future__ import annotations
 

@@ -34,11 +34,13 @@ examples:
   find /corpus -name '*.wav' | python -m bnn_exit.difficulty NAME - --csv difficulty.csv
 
 CLIPS are audio files, folders, .txt files with one path a line, or - for such lines on standard input, any number of
-them: they are read one after another. A clip that cannot be used gives one line on stderr, the others go on, and the
-exit status is 1. The first clip far below the level of speech gives a warning there; how many there are, comes last.
+them: they are read one after another. A clip that cannot be used gives one line on stderr; the others are
+still scored, and the exit status is 1. The first clip far below the level of speech gives a warning; a count follows
+at the end.
 
-difficulty: entropy of the exits' mean answer (exit k weighs 1/k) divided by ln(classes): 0 easy, 1 no idea.
-It is the sum of uncertainty (exits are not sure) and disagreement (they are sure of different classes).
+difficulty: entropy of the mean probabilities of the exits (exit k weighs 1/k) divided by ln(classes), from
+0 (easy) to 1 (hard). It is the sum of uncertainty (exits are not sure) and disagreement (they are sure of different
+classes).
 """
 
 
@@ -89,7 +91,7 @@ def _main(argv: list[str] | None) -> int:
     thresholds = session.model_file.thresholds(operating_point=options.operating_point, thresholds=options.thresholds)
     clips, labels = Progress(options.clips), None
     if options.labels is not None:
-        labels = sources.Labels(options.labels, class_names=session.labels, tell=clips.tell)
+        labels = sources.Labels(options.labels, class_names=session.labels, log=clips.log)
     summary = Summary(session.labels, exits=session.exits, labelled=labels is not None, keep=options.keep)
     counts = ClipCounts()
     with _csv(options.csv, session.exits) as write:
@@ -98,7 +100,7 @@ def _main(argv: list[str] | None) -> int:
             clips,
             thresholds=thresholds,
             counts=counts,
-            report=clips.tell,
+            report=clips.log,
             label_of=labels or (lambda name: UNKNOWN),
         ):
             summary.add(table)
@@ -110,12 +112,12 @@ def _main(argv: list[str] | None) -> int:
         page.write(options.html, summary, model=options.model, point=point)
     show(summary_text(summary, model=options.model, point=point))
     for line in _counts(counts, labels):
-        clips.tell(line)
+        clips.log(line)
     return 1 if counts.failed or (labels is not None and labels.strange) else 0
 
 
 def _check(options: argparse.Namespace) -> None:
-    """Mistakes that should not wait for the last clip."""
+    """ArgumentError for mistakes that are known before the first clip."""
     if options.labels is not None and options.labels != sources.FOLDERS and not os.path.isfile(options.labels):
         raise ArgumentError(
             f"--labels is {options.labels!r}, but must be {sources.FOLDERS!r} or a CSV file that is there"
@@ -189,6 +191,6 @@ def summary_text(summary: Summary, *, model: str, point: str) -> str:
         for suspect in suspects[:SHOWN]:
             lines.append(
                 f"{suspect.probability:.4f}  {shown(suspect.name)}  {shown(suspect.label)}, "
-                f"but every exit says {shown(suspect.instead)}"
+                f"but every exit predicts {shown(suspect.instead)}"
             )
     return "\n".join(lines)

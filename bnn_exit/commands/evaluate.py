@@ -74,7 +74,7 @@ def _main(argv: list[str] | None) -> int:
 def evaluate(options: SplitOptions, *, command: str = "") -> Report:
     """Measure a model file on a split, write metrics.json and plots/ beside it, and return the figures.
 
-    Nothing is written for a model of the package. The logits of a whole split are kept in RUN/exit_logits/ as well, for
+    Nothing is written for a model of the package. The logits of a whole split are stored in RUN/exit_logits/, for
     `bnn_exit.calibrate`. Arguments and errors as of `measure_model`.
     """
     measured = measure_model(options, command=command)
@@ -82,7 +82,7 @@ def evaluate(options: SplitOptions, *, command: str = "") -> Report:
     if is_shipped(run):
         return report
     files.write_json(beside_model(run, "metrics.json"), report.to_dict())
-    # Those of the validation split are the network's own, from its training; other files of a run may lack exits.
+    # Validation logits come from training, with all exits; other files of a run may lack exits.
     own = model_of(run).name == MODEL and POLICIES[measured.session.metadata.policy].keeps_probabilities()
     if own and options.limit is None and options.split != "validation":
         RunFolder(model_of(run).parent).save_exit_logits(_exit_logits(measured, options.split))

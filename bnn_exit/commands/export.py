@@ -19,8 +19,8 @@ examples:
   python -m bnn_exit.export runs/words --input waveform --out words_waveform.tflite
   python -m bnn_exit.export runs/words --list
 
-Training has exported RUN/model.tflite already. This makes another file from the same weights and thresholds, without
-the data set; --list shows every operator of it with its bits and bytes.
+Training has already exported RUN/model.tflite. This command makes another file from the same weights and thresholds,
+without the data set; --list shows every operator with its bits and bytes.
 """
 
 
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     arguments.add_argument("run", metavar="RUN", help="folder of a training run")
-    arguments.add_argument("--input", default="log_mel", help="what the file takes: log_mel (default) or waveform")
+    arguments.add_argument("--input", default="log_mel", help="input of the file: log_mel (default) or waveform")
     arguments.add_argument("--out", metavar="FILE", help="the file to write (default: RUN/model_INPUT.tflite)")
     arguments.add_argument("--list", action="store_true", help="list every operator, not only each kind")
     return arguments

@@ -25,7 +25,7 @@ def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts) 
         model: the model file.
         clips: audio files, folders, .txt files with one path a line, "-" for such lines on standard input; or a single
             .npz file that `ExitLogits.save` wrote.
-        counts: is counted up.
+        counts: updated for each clip.
 
     Raises:
         ArgumentError: a file whose policy changes the probabilities of the exits.
@@ -41,11 +41,11 @@ def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts) 
             "compared with those of calibration: give an .npz file of the network's own logits"
         )
     progress, names, probabilities = Progress(clips), [], []
-    for clip in score_clips(session, progress, counts=counts, report=progress.tell):
+    for clip in score_clips(session, progress, counts=counts, report=progress.log):
         names.append(clip.name)
         probabilities.append(clip.probabilities)
     if not probabilities:
         raise DataError(f"none of the clips could be used ({counts.failed} failed): there is nothing to compare")
     for line in counts.lines():
-        progress.tell(line)
+        progress.log(line)
     return ExitLogits.from_probabilities(np.stack(probabilities), names=tuple(names))

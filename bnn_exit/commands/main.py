@@ -25,7 +25,7 @@ COMMANDS = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit status."""
+    """Run a command and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
     if not words or words[0] in ("-h", "--help"):
         show(usage())
@@ -58,6 +58,6 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "bnn-exit COMMAND --help tells more; python -m bnn_exit.COMMAND is the same.",
+            "bnn-exit COMMAND --help shows its options; python -m bnn_exit.COMMAND is the same.",
         ]
     )

@@ -1,4 +1,4 @@
-"""What `evaluate` and `report` share: a model file of a run or of the package, run over a split of its data."""
+"""Shared by `evaluate` and `report`: runs a model file over a split of its data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class SplitOptions:
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> SplitOptions:
-        """As they were given on the command line; ArgumentError for an unknown split."""
+        """From command-line options; ArgumentError for an unknown split."""
         one_of("--split", options.split, SPLITS)
         return cls(**{field.name: getattr(options, field.name) for field in dataclasses.fields(cls)})
 
@@ -71,7 +71,7 @@ class MeasuredModel:
 
 
 def add_split_options(arguments: argparse.ArgumentParser) -> None:
-    """What commands that run a split through a model take: the model, and which clips on which backend."""
+    """Add the options of commands that run a model over a split."""
     arguments.add_argument(
         "run", metavar="RUN", help="folder of a training run, a model file in one, or a name of bnn_exit.models"
     )
@@ -86,7 +86,7 @@ def add_split_options(arguments: argparse.ArgumentParser) -> None:
 
 
 def command_line(command: str, argv: Sequence[str] | None) -> str:
-    """How a command was called, for the record."""
+    """The command line, for the record."""
     return shlex.join(["python", "-m", f"bnn_exit.{command}", *(sys.argv[1:] if argv is None else argv)])
 
 
@@ -95,12 +95,12 @@ def measure_model(options: SplitOptions, *, command: str = "") -> MeasuredModel:
 
     Args:
         options: which model, and which clips.
-        command: how the command was called, for the record.
+        command: command line, for the record.
 
     Raises:
         ArgumentError: a model of the package without `data_dir`, or data with other labels than the model.
         DataError: a file of the run is missing, or the run is not binary.
-        ModelFileError: the model file is damaged, or does not leave where it must.
+        ModelFileError: the model file is damaged, or a clip does not leave at the forced exit.
     """
     session, task, seed = _open_shipped(options) if is_shipped(options.run) else _open_of_run(options)
     measurement, labels, report = measure_split(session, task, split=options.split, limit=options.limit)
@@ -108,7 +108,7 @@ def measure_model(options: SplitOptions, *, command: str = "") -> MeasuredModel:
 
 
 def is_shipped(run: str) -> bool:
-    """Whether `run` names a model that comes with the package; a folder of that name goes first."""
+    """Whether `run` names a model that comes with the package; a folder of that name has priority."""
     return not Path(run).exists() and run in pretrained.models()
 
 

@@ -17,8 +17,8 @@ examples:
   python -m bnn_exit.models --json
   python -m bnn_exit.predict --model NAME clip.wav
 
-Accuracy is that on test clips which neither weights nor thresholds have seen: with every clip at the last exit, and at
-the operating point `balanced`, whose mean cost is a share of that of the last exit.
+Accuracy is measured on test clips that were used neither for weights nor for thresholds: with every clip at the last
+exit, and at the operating point `balanced`, whose average cost is a share of that of the last exit.
 """
 
 
@@ -29,7 +29,7 @@ def parser() -> argparse.ArgumentParser:
         description="List the trained models that come with the package, with their figures, sizes and licences.",
         epilog=EPILOG,
     )
-    arguments.add_argument("--json", action="store_true", help="print all that is known of each as one JSON object")
+    arguments.add_argument("--json", action="store_true", help="print all figures as one JSON object")
     return arguments
 
 
@@ -49,7 +49,7 @@ def _main(argv: list[str] | None) -> int:
 
 
 def text(known: dict[str, pretrained.Pretrained]) -> str:
-    """A table of the models, and whom to credit for their data."""
+    """A table of the models, and the credits of their data."""
     if not known:
         return "no models come with this installation"
     rows = [["name", "KB", "classes", "test clips", "last exit %", "balanced %", "ops %", "licence of the data"]]

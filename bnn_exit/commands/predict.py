@@ -26,10 +26,10 @@ examples:
   python -m bnn_exit.predict model.tflite clip.wav --thresholds 0.1,0.2 --explain
   python -m bnn_exit.predict --model NAME clip.wav              (python -m bnn_exit.models lists the names)
 
-Each clip gives one line: path, label, probability, exit and score (0 certain, 1 no idea).
-Of a clip longer than the model's the middle is used, and a note on stderr says so; one far below the level of speech
-gives a warning there, for networks fail on clips much quieter than those that they learned from.
-A clip that cannot be used gives one line on stderr, the others go on, and the exit status is 1.
+Each clip gives one line: path, label, probability, exit and score (0 is certain).
+If a clip is longer than the model's input, its middle is used, and a note on stderr reports it. A clip far below the
+level of speech gives a warning, because networks fail on clips much quieter than their training clips.
+A clip that cannot be used gives one line on stderr; the others are still classified, and the exit status is 1.
 """
 
 
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("file", nargs="?", metavar="model", help="the model file, such as RUN/model.tflite")
     arguments.add_argument("clips", nargs="*", metavar="clip", help="audio file: wav; flac and ogg with soundfile")
     arguments.add_argument(
-        "--model", metavar="NAME", help="in place of a file a model that comes with the package, or a path"
+        "--model", metavar="NAME", help="a model that comes with the package, or a path, in place of a file"
     )
     choice = arguments.add_mutually_exclusive_group()
     choice.add_argument(
@@ -123,7 +123,7 @@ def _left_out(session: runtime.Session, prediction: runtime.Prediction) -> str:
     seen = session.metadata.clip_samples / session.metadata.features.sample_rate_hz
     whole = seen + prediction.left_out_s
     return (
-        f"the middle {seen:.3g} s of its {whole:.3g} s were classified, for the model takes no more: cut it into clips"
+        f"only the middle {seen:.3g} s of its {whole:.3g} s were classified, the input of the model: cut it into clips"
     )
 
 
@@ -145,9 +145,8 @@ def _text(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         if step["threshold"] is not None:
             limit = f"{'below' if step['left'] else 'not below'} threshold {step['threshold']:.4g}"
         went = "left" if step["left"] else "went on"
-        lines.append(
-            f"  exit {step['exit'] + 1}: {shown(step['label'])}, score {step['score'] + 0.0:.4f} ({limit}), {went}"
-        )
+        exit_, score = f"exit {step['exit_index'] + 1}", f"score {step['score'] + 0.0:.4f}"
+        lines.append(f"  {exit_}: {shown(step['label'])}, {score} ({limit}), {went}")
     return "\n".join(lines)
 
 

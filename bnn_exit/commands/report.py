@@ -33,9 +33,9 @@ examples:
   python -m bnn_exit.report NAME --data-dir DIR              (a model of python -m bnn_exit.models)
 
 Every clip goes through RUN/model.tflite once for each exit and once for each operating point, as evaluate does it. The
-page holds what every exit said about every clip: its sliders set the thresholds, and accuracy, exits, cost, time and
-the confusion matrix follow at once. Below are the calibration of each exit, the difficulty of each class, and clips to
-listen to: the hardest, those that an early exit had right and the last has wrong, and those whose label is in doubt.
+page holds the outputs of every exit for every clip: its sliders set the thresholds and update accuracy, exits, cost,
+time and the confusion matrix. It also shows the calibration of each exit, the difficulty of each class, and clips to
+listen to: the hardest, those that an early exit classifies correctly and the last does not, and doubtful labels.
 
 The page is one file, needs no network, and stays below 10 MB up to some 100,000 clips. It holds recordings of the data
 set: mind its licence when you pass it on.
@@ -92,7 +92,7 @@ def source_of(options: SplitOptions, *, command: str = "") -> Source:
             "Policy": session.metadata.policy,
             "Thresholds": chosen_on(session),
             "Seed": "not known" if report.seed is None else str(report.seed),
-            "Data": ", ".join(text for text in (task.attribution, task.licence) if text) or "not told",
+            "Data": ", ".join(text for text in (task.attribution, task.licence) if text) or "unknown",
             "Command": command,
         },
     )

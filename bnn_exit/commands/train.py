@@ -1,4 +1,4 @@
-"""The main job: `python -m bnn_exit.train --task speech_commands` trains, calibrates, exports and checks."""
+"""Train, calibrate, export and check: `python -m bnn_exit.train --task speech_commands`."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ examples:
   python -m bnn_exit.train --task speech_commands --data-dir DIR --out runs/words
   python -m bnn_exit.train --task speech_commands --words 12
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
-  python -m bnn_exit.train --task folder --data-dir DIR        (one folder a class)
+  python -m bnn_exit.train --task folder --data-dir DIR        (one folder for each class)
   python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --task speech_commands --teacher runs/teacher --plan two-step
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
@@ -58,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
         description="Train a binary network with early exits, choose its thresholds and export it as one file.",
         epilog=EPILOG,
     )
-    add_data_options(arguments, tasks=", ".join(audio_tasks.TASKS))
+    add_data_options(arguments, tasks=audio_tasks.TASKS, flags=audio_tasks.flags())
     network = arguments.add_argument_group("network")
     network.add_argument("--backbone", metavar="NAME", help=f"{_choices(BACKBONES)} ({RECIPE})")
     network.add_argument(
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         metavar="NAME|FILE.json",
-        help="settings for all that is not given: fast (minutes), standard (default: about 40 minutes on two "
+        help="defaults of all other settings: fast (minutes), standard (default: about 40 minutes on two "
         "cores for 7,000 words), best (hours) or a file of your own; longer ones are more accurate",
     )
     add_training_options(training)
@@ -95,14 +95,14 @@ def parser() -> argparse.ArgumentParser:
         "--distribute",
         metavar="NAME",
         help="mirrored: share each batch among all GPUs of this machine; multiworker: among machines that all run this "
-        "command with the same shared folder; the environment variable TF_CONFIG tells each of them who it is",
+        "command with the same shared folder; the environment variable TF_CONFIG gives each of them its index",
     )
     add_teacher_options(arguments)
     result = arguments.add_argument_group("result")
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
-    result.add_argument("--resume", metavar="RUN", help="go on with an interrupted run, with its own settings")
+    result.add_argument("--resume", metavar="RUN", help="resume an interrupted run, with its own settings")
     result.add_argument(
-        "--input", metavar="NAME", help="what the file takes: log_mel (default), or waveform with the front end inside"
+        "--input", metavar="NAME", help="input of the file: log_mel (default), or waveform with the front end inside"
     )
     result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
     return arguments
@@ -124,7 +124,7 @@ def _main(argv: list[str] | None) -> int:
         one_of("--input", options.input, INPUTS)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
-    # Of several workers the one that writes holds the folder, until everything is there.
+    # Only the worker that writes holds the folder.
     with contextlib.ExitStack() as stack:
         run, task, config, distribution = (_new_run if options.resume is None else _old_run)(options, stack)
         teacher = _checked_teacher(config, task, options)
@@ -138,7 +138,7 @@ def _main(argv: list[str] | None) -> int:
 def _new_run(
     options: argparse.Namespace, stack: contextlib.ExitStack
 ) -> tuple[RunFolder, audio_tasks.Task, RunConfig, Any]:
-    # Names and the output folder are checked before the data is touched, which may take long.
+    # Names and the output folder are checked first, because loading the data may take long.
     from bnn_exit.training.distribution import Distribution
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
@@ -156,7 +156,7 @@ def _new_run(
     distribution.check_batch(training.batch_size)
     if distribution.writes:
         stack.enter_context(new_folder(folder))
-    task = audio_tasks.load(name, features=features, **data_options(options))
+    task = audio_tasks.load(name, features=features, **data_options(options, audio_tasks.flags()))
     distribution.check_batch(training.batch_size, clips=len(task.train))
     augment = recipe.augment.scaled_to(features)
     config = RunConfig(
@@ -166,7 +166,7 @@ def _new_run(
 
 
 def _checked_teacher(config: RunConfig, task: audio_tasks.Task, options: argparse.Namespace) -> Any:
-    """The teacher that the settings name, or None, once it is known to fit every step."""
+    """The teacher in the settings, checked against every step; None if there is none."""
     from bnn_exit._keras import set_seed
     from distill.trainer import check_steps, find_teacher
 
@@ -206,7 +206,7 @@ def _complete(
     *,
     resume: bool,
 ) -> int:
-    """Everything after the settings are known: train, calibrate, export, compare."""
+    """Train, calibrate, export and compare, with known settings."""
     from bnn_exit._keras import make_repeatable
     from bnn_exit.commands.deploy import deploy
     from distill.train_teacher import train_beside
@@ -235,16 +235,16 @@ def _complete(
                 tensorboard=options.tensorboard,
             )
     except KeyboardInterrupt:
-        show(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(run))} goes on", file=sys.stderr)
+        show(f"\ninterrupted: python -m bnn_exit.train --resume {shlex.quote(str(run))} resumes it", file=sys.stderr)
         return 130
     if distribution.writes:
         if options.distribute:
-            # The same weights in ordinary variables, which can be exported.
+            # Copy the weights into ordinary variables, which can be exported.
             network = run.network()
         show(deploy(network, task, run, input=options.input or config.input))
         if network.precision == "binary":
             show(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(run))}")
-    # Workers leave together: one that goes first looks lost to the others.
+    # Workers end together: one that ends first looks lost to the others.
     with distribution.naming_lost_workers():
         distribution.wait()
     return 0

@@ -1,4 +1,4 @@
-"""The logits and costs of a run: cached ones where they are there, otherwise computed with TensorFlow."""
+"""The logits and costs of a run: from its files, or computed with TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def validation_logits(
 ) -> tuple[ExitLogits, ExitCosts]:
     """The logits of every exit for the validation clips, and the costs of the exits.
 
-    If something is missing, both are computed from the run's weights and data with TensorFlow, and kept in the run.
+    If something is missing, both are computed from the run's weights and data with TensorFlow, and stored in the run.
 
     Args:
         run: a finished run.

@@ -1,6 +1,6 @@
 """Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata.
 
-Takes from it the names that the converter gave to inner tensors: nothing reads them, and they are kilobytes.
+It removes the names of inner tensors: nothing reads them, and they take kilobytes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import flatbuffers
 from bnn_exit._keras import tflite_schema as schema
 
 
-def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], metadata: dict[str, bytes]) -> bytes:
+def add_signature(
+    data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], metadata: dict[str, bytes]
+) -> bytes:
     """The flatbuffer `data` with a signature `serving_default` and metadata entries.
 
     Args:
@@ -21,7 +23,7 @@ def finish(data: bytes, *, inputs: tuple[str, ...], outputs: tuple[str, ...], me
     main = model.subgraphs[0]
     for index, subgraph in enumerate(model.subgraphs):
         if index:
-            # TensorFlow numbers its functions by what the process did before; the same network gives the same file.
+            # TensorFlow numbers functions by process history; fixed names make the same network give the same file.
             subgraph.name = f"subgraph_{index}"
         for tensor in subgraph.tensors:
             tensor.name = None

@@ -1,8 +1,9 @@
-"""Stages and heads as one TensorFlow graph in which an exit that is taken leaves the deeper stages unrun.
+"""Stages and heads as one TensorFlow graph in which stages after the exit taken are not executed.
 
 The graph nests one `tf.cond` in another, each deciding on the score of its exit. LCE turns a `tf.cond` into TFLite's
-`IF`, whose branches are subgraphs of their own, so what is not taken is not run. Two things make that work: every stage
-is frozen first, so its weights are constants; and a branch wraps the features it captures in `tf.identity`, so that the
+`IF`, whose branches are subgraphs of their own, so a branch that is not taken is not executed. Two things make that
+work: every stage is frozen first, so its weights are constants; and a branch wraps the features it captures in
+    `tf.identity`, so that the
 constants of the stage stay inside the branch, where LCE can fold and bit-pack them.
 """
 
@@ -17,8 +18,6 @@ from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy
 from bnn_exit.settings.features import FeatureConfig
-
-OUTPUTS = ("probabilities", "exit_index", "score")
 
 
 @dataclass(frozen=True)
@@ -52,11 +51,11 @@ def adaptive_graph(
         model: the trained network.
         features: the log-mel settings, used if the front end goes inside.
         clip_samples: samples of the waveform input; None for log-mel input.
-        policy: fitted; gives answers and scores.
+        policy: fitted; gives probabilities and scores.
 
     Returns:
         (graph, inputs, outputs): inputs are log_mel `[1, frames, mels, 1]` or waveform `[1, samples]`, and thresholds
-        `[exits - 1]`; outputs are those named in OUTPUTS: `[1, classes]`, `[1]` int32 and `[1]`.
+        `[exits - 1]`; outputs are those in `reader.OUTPUTS`: `[1, classes]`, `[1]` int32 and `[1]`.
     """
     stages, heads = [_freeze(stage) for stage in model.stages], [_freeze(head) for head in model.heads]
     last = model.num_exits - 1
@@ -65,18 +64,18 @@ def adaptive_graph(
         stage: int, source: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
     ) -> tuple[tf.Tensor, ...]:
         reached = stages[stage](source)
-        # Where the policy answers from features, the head is not run.
+        # A policy that reads features does not need the head.
         reads_features = policy.needs_features and stage < last
-        said = flat_over_grid(reached) if reads_features else heads[stage](reached)
-        answer = scores.answer(policy, stage, said, memory, is_last=stage == last)
-        taken = (answer.probabilities, tf.constant([stage], tf.int32), answer.score)
+        values = flat_over_grid(reached) if reads_features else heads[stage](reached)
+        output = scores.exit_output(policy, stage, values, memory, is_last=stage == last)
+        taken = (output.probabilities, tf.constant([stage], tf.int32), output.score)
         if stage == last:
             return taken
         return tf.cond(
-            tf.reshape(answer.score < thresholds[stage], []),
+            tf.reshape(output.score < thresholds[stage], []),
             lambda: tuple(tf.identity(value) for value in taken),
             lambda: run_from(
-                stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, answer.memory))
+                stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, output.memory))
             ),
         )
 

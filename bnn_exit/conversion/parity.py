@@ -1,4 +1,4 @@
-"""Does the file say what the trained network says? Compared clip by clip and exit by exit, on every backend."""
+"""Compare the outputs of the file with those of the trained network, for every clip, exit and backend."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ class Parity:
 
 
 def check(model: MultiExitModel, file: ModelFile, task: Any, *, policy: Policy) -> Parity:
-    """Compare Keras with every installed backend, but for LCE where it is known to err (`models.stock`).
+    """Compare Keras with every installed backend, except LCE where it is known to err (`models.foreign_layers`).
 
     Args:
         model: the trained network.
         file: made from it.
-        task: its validation clips are compared; where it has none (what a run remembers of its task), made ones are.
+        task: its validation clips are compared; where it has none (the task in a run folder), made ones are.
         policy: of the file.
 
     Raises:
@@ -58,7 +58,7 @@ def check(model: MultiExitModel, file: ModelFile, task: Any, *, policy: Policy) 
     reports, refusals = [], {}
     for backend in installed():
         if backend == "lce" and lce_errs(model.keras_model):
-            continue  # its answers are known to be wrong, which says nothing about the file
+            continue  # its outputs are known to be wrong, which tells nothing about the file
         chosen = np.linspace(0, len(log_mel) - 1, min(CLIPS[backend], len(log_mel))).astype(int)
         try:
             report = compare(model, file, inputs[chosen], log_mel[chosen], backend=backend, policy=policy)
@@ -138,8 +138,8 @@ def require(report: dict[str, Any]) -> None:
     """Raise ExportError if a comparison is outside the bounds: the file is then not the network that was trained."""
     backend, clips = report["backend"], report["clips"]
     if not report["repeatable"]:
-        raise ExportError(f"the {backend} backend answers a clip differently the second time")
-    # One clip on the border says nothing, however few clips there are.
+        raise ExportError(f"the {backend} backend gives other outputs for the same clip the second time")
+    # One clip at a decision boundary is no evidence, however few clips there are.
     most = max(1, int((1 - MIN_AGREEMENT) * clips))
     for index, figures in enumerate(report["exits"]):
         apart = max(figures["median_difference"], figures["median_score_difference"])

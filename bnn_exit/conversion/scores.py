@@ -1,4 +1,4 @@
-"""The policies of `bnn_exit.policies` in the graph: what an exit exit_logits, and its score.
+"""The policies of `bnn_exit.policies` in the graph: probabilities and score of an exit.
 
 Each is written once more with TensorFlow, for one clip; the tests hold both forms together.
 """
@@ -25,13 +25,13 @@ _SMALLEST = 1.1754944e-38
 
 
 @dataclasses.dataclass(frozen=True)
-class Answer:
-    """What an exit says in the graph.
+class ExitOutput:
+    """The output of an exit in the graph.
 
     Attributes:
         probabilities: `[1, classes]`.
         score: `[1]`.
-        memory: what deeper exits need to know of this one and those before it.
+        memory: state that the policy passes on to deeper exits.
     """
 
     probabilities: tf.Tensor
@@ -39,27 +39,29 @@ class Answer:
     memory: tuple[tf.Tensor, ...] = ()
 
 
-def answer(policy: Policy, exit_index: int, said: tf.Tensor, memory: tuple[tf.Tensor, ...], *, is_last: bool) -> Answer:
-    """The answer of an exit under a fitted policy.
+def exit_output(
+    policy: Policy, exit_index: int, values: tf.Tensor, memory: tuple[tf.Tensor, ...], *, is_last: bool
+) -> ExitOutput:
+    """The output of an exit under a fitted policy.
 
     Args:
         policy: fitted.
         exit_index: 0-based.
-        said: logits `[1, classes]` of this exit; its features `[1, size]` where the policy answers from these.
+        values: logits `[1, classes]` of this exit, or its features `[1, size]` if the policy reads features.
         memory: of the exit before; empty at the first.
-        is_last: the last exit's score is reported, though nothing is compared with it.
+        is_last: the score of the last exit is reported, but compared with nothing.
 
     Raises:
         ArgumentError: a policy that was fitted to features of another size.
     """
     make = next(make for kind, make in _GRAPHS.items() if isinstance(policy, kind))
-    return make(policy, exit_index, said, memory, is_last)
+    return make(policy, exit_index, values, memory, is_last)
 
 
-def _uncertainty(score: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., Answer]:
-    def make(policy: Policy, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+def _uncertainty(score: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., ExitOutput]:
+    def make(policy: Policy, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
         probabilities = tf.nn.softmax(logits)
-        return Answer(probabilities, score(probabilities))
+        return ExitOutput(probabilities, score(probabilities))
 
     return make
 
@@ -68,7 +70,8 @@ def entropy_nats(probabilities: tf.Tensor) -> tf.Tensor:
     """`[1, classes]` to `[1]`."""
     logarithm = tf.math.log(tf.maximum(probabilities, _SMALLEST))
     entropy = -tf.reduce_sum(probabilities * logarithm, axis=-1)
-    # Rounding can leave a sure answer just below 0, and it would then pass a threshold of 0, which means "off".
+    # Rounding can put the entropy of a certain prediction just below 0, and a threshold of 0, which means "off", would
+    # pass it.
     return tf.maximum(entropy, 0.0)
 
 
@@ -91,18 +94,18 @@ def one_minus_margin(probabilities: tf.Tensor) -> tf.Tensor:
     return 1.0 - (tf.reduce_max(probabilities, axis=-1) - second) * is_alone
 
 
-def _scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+def _scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
     probabilities = tf.nn.softmax(logits * float(1 / policy.temperatures[exit_index]))
-    return Answer(probabilities, _OF[policy.uncertainty](probabilities))
+    return ExitOutput(probabilities, _OF[policy.uncertainty](probabilities))
 
 
-def _patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+def _patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
     label = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.float32)
     in_a_row = tf.ones_like(label)
     if memory:
         earlier_label, earlier_count = memory
         in_a_row += tf.cast(tf.equal(label, earlier_label), tf.float32) * earlier_count
-    return Answer(tf.nn.softmax(logits), 1.0 / in_a_row, (label, in_a_row))
+    return ExitOutput(tf.nn.softmax(logits), 1.0 / in_a_row, (label, in_a_row))
 
 
 def _log_softmax(logits: tf.Tensor) -> tf.Tensor:
@@ -111,36 +114,36 @@ def _log_softmax(logits: tf.Tensor) -> tf.Tensor:
     return lower - tf.math.log(tf.reduce_sum(tf.exp(lower), axis=-1, keepdims=True))
 
 
-def _ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+def _ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
     own = tf.nn.softmax(logits)
     if is_last:
-        return Answer(own, one_minus_largest(own))
-    said = (*memory, _log_softmax(logits))
+        return ExitOutput(own, one_minus_largest(own))
+    log_probabilities = (*memory, _log_softmax(logits))
     weights, bias = policy.weights[exit_index], policy.biases[exit_index]
     together = tf.constant(np.asarray(bias, np.float32)[None])
-    for each, weight in zip(said, weights, strict=True):
+    for each, weight in zip(log_probabilities, weights, strict=True):
         together += each * float(weight / len(weights))
     probabilities = tf.nn.softmax(together)
-    return Answer(probabilities, one_minus_largest(probabilities), said)
+    return ExitOutput(probabilities, one_minus_largest(probabilities), log_probabilities)
 
 
-def _class_means(policy: ClassMeans, exit_index: int, said: tf.Tensor, memory: tuple, is_last: bool) -> Answer:
+def _class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
     if is_last:
-        probabilities = tf.nn.softmax(said)
-        return Answer(probabilities, one_minus_largest(probabilities))
-    means, size = np.asarray(policy.means[exit_index]), said.shape[-1]
+        probabilities = tf.nn.softmax(values)
+        return ExitOutput(probabilities, one_minus_largest(probabilities))
+    means, size = np.asarray(policy.means[exit_index]), values.shape[-1]
     if means.shape[1] != size:
         raise ArgumentError(
             f"policy {policy.name} was fitted to {means.shape[1]} features at exit {exit_index + 1}, but this network "
-            f"has {size}: fit it on answers of this one"
+            f"has {size}: fit it on exit logits of this one"
         )
     distances = _differing_bits if isinstance(policy, ClassMeans1Bit) else _distances
-    probabilities = tf.nn.softmax(distances(said, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
-    return Answer(probabilities, one_minus_largest(probabilities))
+    probabilities = tf.nn.softmax(distances(values, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
+    return ExitOutput(probabilities, one_minus_largest(probabilities))
 
 
 def _distances(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
-    # Distances stay the same when all is moved, and squares of small numbers lose less to rounding.
+    # A shift does not change distances, and squares of small numbers lose less to rounding.
     middle = means.mean(axis=0)
     moved, centred = features - middle.astype(np.float32), means - middle
     squares = tf.reduce_sum(moved * moved, axis=-1, keepdims=True) + np.float32((centred**2).sum(axis=1))
@@ -162,7 +165,7 @@ _OF = {
     MaxProbability: one_minus_largest,
     Margin: one_minus_margin,
 }
-_GRAPHS: dict[type[Policy], Callable[..., Answer]] = {
+_GRAPHS: dict[type[Policy], Callable[..., ExitOutput]] = {
     **{kind: _uncertainty(score) for kind, score in _OF.items()},
     Scaled: _scaled,
     Patience: _patience,

@@ -39,8 +39,8 @@ def export(
 ) -> Audit:
     """Write `model` as one file that LCE and the other backends run, stopping at the exit that is taken.
 
-    Every installed backend is compared with the network before the file is written. A warning tells if no backend of a
-    board runs it.
+    Every installed backend is compared with the network before the file is written. A warning is given if no backend of
+    a board runs it.
 
     Args:
         model: trained.
@@ -50,7 +50,7 @@ def export(
         operating_points: from `calibrate`; may be empty. Those of fewer exits make a file without the others.
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
             front end into the file.
-        policy: fitted, the one that the operating points were chosen for; None takes theirs, if they tell, or the
+        policy: fitted, the one that the operating points were chosen for; None takes theirs, if known, or the
             default. Class means of floats may make the file twice as large: a value for each class and feature.
 
     Returns:
@@ -59,7 +59,8 @@ def export(
     Raises:
         ArgumentError: an unknown `input`, labels, features or a policy that do not fit the network or the operating
             points, or a network that is not binary.
-        ExportError: LCE refused the network, a binary layer went float, or the file does not say what the network says.
+        ExportError: LCE refused the network, a binary layer went float, or the outputs of the file differ from those of
+            the network.
     """
     made = make(model, path, task=task, operating_points=operating_points, input=input, policy=policy)
     for note in made.parity.notes:
@@ -141,7 +142,7 @@ def convert(
     if not chosen.fits(exits=model.num_exits, classes=model.num_classes):
         raise ArgumentError(
             f"policy {chosen.name} was fitted for another network than this one of {model.num_exits} exits and "
-            f"{model.num_classes} classes: fit it on answers of this one"
+            f"{model.num_classes} classes: fit it on exit logits of this one"
         )
     tensors, inputs, outputs = graph.adaptive_graph(
         model, features=task.features, clip_samples=clip_samples, policy=chosen
@@ -162,7 +163,7 @@ def convert(
         writer=f"bnn_exit {machine.version()}",
         policy_settings=_settings(chosen),
     )
-    return flatbuffer_edit.finish(
+    return flatbuffer_edit.add_signature(
         _lce_flatbuffer(tensors, inputs, outputs),
         inputs=(input, "thresholds"),
         outputs=tuple(OUTPUTS),

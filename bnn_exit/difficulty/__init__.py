@@ -1,7 +1,7 @@
-"""How hard each clip is for a network with exits, what that says of each class, and which labels look wrong.
+"""How hard each clip is for a network with exits, figures of each class, and which labels look wrong.
 
 `python -m bnn_exit.difficulty MODEL CLIPS...` is the command; `estimate` does the same in Python, `from_exit_logits`
-from logits that are there already, and `bnn_exit.difficulty.beam` in an Apache Beam pipeline.
+from exit logits, and `bnn_exit.difficulty.beam` in an Apache Beam pipeline.
 """
 
 from bnn_exit.difficulty.clips import estimate

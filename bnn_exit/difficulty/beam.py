@@ -35,13 +35,13 @@ FAILED = "failed"
 
 
 class ScoreClips(beam.PTransform):
-    """From clips to rows: a PCollection of paths, or of pairs of a name and a waveform [samples] at the model's rate.
+    """Clips to rows: a PCollection of paths, or of pairs of a name and a waveform [samples] at the model's rate.
 
     A path may lie on any file system that Beam knows. The model is read once, where the pipeline is made, and travels
     with it, so workers need bnn_exit but not the file.
 
     Files of another sample rate than the model's are resampled; the counter `resampled` of the namespace `bnn_exit`
-    says how many.
+    counts them.
 
     The result has two collections: `rows`, dictionaries as `Table.rows` gives them, and `failed`, a dictionary of
     `path` and `error`, one line, for each clip that could not be used.

@@ -38,8 +38,8 @@ td.path { white-space: normal; overflow-wrap: anywhere; min-width: 14rem; }
 <body>
 <h1>Difficulty of $clips clips</h1>
 <p>$about</p>
-<p>Difficulty lies in [0, 1]: 0 if all exits are certain of one class, 1 if together they have no idea. It is the sum of
-uncertainty (each exit for itself is not sure) and disagreement (exits are sure of different classes).</p>
+<p>Difficulty lies in [0, 1]: 0 if all exits are certain of one class, 1 if their mean is uniform. It is the sum of
+uncertainty (each exit is unsure by itself) and disagreement (exits are sure of different classes).</p>
 $sections
 <script>
 for (const button of document.querySelectorAll("th button")) {
@@ -86,7 +86,7 @@ def page(summary: Summary, *, model: str, point: str) -> str:
     sections = [_classes(summary)]
     sections.append(_section(f"The {len(summary.hardest)} hardest clips", _clip_rows(summary.hardest)))
     if summary.labelled:
-        about_overthinking = f"{summary.overthinking} clips that an earlier exit has right and the last one wrong."
+        about_overthinking = f"{summary.overthinking} clips that only an earlier exit classifies correctly."
         sections.append(_section("Overthinking", _clip_rows(summary.overthought), about_overthinking))
         sections.append(_section("Labels that look wrong", _suspect_rows(summary), ABOUT_SUSPECTS))
     return _PAGE.substitute(
@@ -96,7 +96,7 @@ def page(summary: Summary, *, model: str, point: str) -> str:
 
 def _suspect_rows(summary: Summary) -> list[dict[str, Any]]:
     return [
-        {"clip": each.name, "label": each.label, "every exit says": each.instead, "probability": each.probability}
+        {"clip": each.name, "label": each.label, "every exit predicts": each.instead, "probability": each.probability}
         for each in summary.suspects()
     ]
 
@@ -117,7 +117,7 @@ def _classes(summary: Summary) -> str:
             row |= {"errors": each.errors, "overthinking": each.overthinking}
         rows.append(row)
     return _section(
-        "Classes", rows, "" if summary.labelled else "Without labels a clip counts as what the last exit says."
+        "Classes", rows, "" if summary.labelled else "Without labels the last exit decides the class of a clip."
     )
 
 

@@ -1,4 +1,4 @@
-"""What the commands that hear clips show on stderr: a progress bar, and lines that do not run into it."""
+"""What commands over many clips show on stderr: a progress bar, and lines that do not run into it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Progress:
         with tqdm.tqdm(clips, desc="clips", unit="clip", total=total, disable=None) as self._bar:
             yield from self._bar
 
-    def tell(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """A line on stderr."""
         if self._bar is None:
             show(shown(line), file=sys.stderr)

@@ -104,7 +104,7 @@ class Labels:
         source: FOLDERS, or a CSV file with the columns path and label (others are passed over), whose paths are kept
             in memory. An empty label is none.
         class_names: of the network.
-        tell: gets a line for each label, once, that is none of them.
+        log: gets one line for each label that is none of them.
 
     Attributes:
         without: clips asked for that have no label, or none that the network knows.
@@ -114,9 +114,9 @@ class Labels:
         DataError: the CSV file is missing, lacks a column or holds a path twice with two labels.
     """
 
-    def __init__(self, source: str, *, class_names: Sequence[str], tell: Callable[[str], None]) -> None:
+    def __init__(self, source: str, *, class_names: Sequence[str], log: Callable[[str], None]) -> None:
         self._index = {name: index for index, name in enumerate(class_names)}
-        self._tell = tell
+        self._log = log
         self._by_path = None if source == FOLDERS else _read_csv(source)
         self.without = 0
         self.strange: dict[str, int] = {}
@@ -131,7 +131,7 @@ class Labels:
             if label:
                 if label not in self.strange:
                     known = list(self._index)
-                    self._tell(
+                    self._log(
                         f"error: {name}: its label {label!r} is none of the model's {len(known)}"
                         f"{nearest(label, known)}; such clips are scored without one"
                     )

@@ -1,4 +1,4 @@
-"""What many clips say of each class, added up table by table: memory depends on classes, not on clips."""
+"""Figures of each class over many clips, summed table by table: memory depends on classes, not on clips."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class ClassFigures:
 
     Attributes:
         name: of the class.
-        clips: how many have this label (or this answer of the last exit, if no labels are known).
+        clips: how many have this label (or this prediction of the last exit, if no labels are known).
         difficulty, uncertainty, disagreement: means over them, in [0, 1], larger is harder.
-        confused_with: the other class that their mean answers give most probability; "" if they give none any.
+        confused_with: the other class with the highest mean probability; "" if all others have 0.
         confusion: that probability, in [0, 1].
-        errors: clips answered wrongly at the operating point; None without labels.
-        overthinking: clips that an earlier exit has right and the last wrong; None without labels.
+        errors: clips with a wrong prediction at the operating point; None without labels.
+        overthinking: clips that an earlier exit classifies correctly and the last does not; None without labels.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Suspect:
         name: of the clip.
         label: that it has.
         instead: the class that every exit gives it.
-        probability: of that class in the mean answer.
+        probability: of that class in the mean probabilities.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Summary:
     Attributes:
         clips: added so far.
         unlabelled: those of them without a label.
-        exit_counts: int64 [exits], clips that answer at each exit.
+        exit_counts: int64 [exits], clips that leave at each exit.
         difficulty: sum over all clips.
         hardest: rows as `Table.rows` gives them, hardest first, at most `keep`.
         overthought: the same of overthought clips.
@@ -85,7 +85,7 @@ class Summary:
         self.exit_counts = np.zeros(exits, np.int64)
         self._sums = {name: np.zeros(classes) for name in ("difficulty", "uncertainty", "disagreement")}
         self._counts = {name: np.zeros(classes, np.int64) for name in ("clips", "errors", "overthinking")}
-        self._answers = np.zeros((classes, classes))
+        self._probabilities = np.zeros((classes, classes))
         self._hardest, self._overthought, self._candidates = _Largest(keep), _Largest(keep), _Largest(SUSPECTS)
 
     def add(self, table: Table) -> None:
@@ -98,10 +98,10 @@ class Summary:
         self.unlabelled += int((~member).sum())
         for name, sums in self._sums.items():
             np.add.at(sums, group[member], getattr(table, name)[member])
-        wrong = table.answered != table.labels
+        wrong = table.predicted != table.labels
         for name, mask in (("clips", member), ("errors", member & wrong), ("overthinking", table.overthinking)):
             np.add.at(self._counts[name], group[mask], 1)
-        np.add.at(self._answers, group[member], table.mean_answer[member])
+        np.add.at(self._probabilities, group[member], table.mean_probabilities[member])
         self._remember(table)
 
     def _remember(self, table: Table) -> None:
@@ -114,7 +114,7 @@ class Summary:
                 self._overthought.offer(row["difficulty"], row)
             if suspected[index]:
                 instead = int(table.predictions[index, -1])
-                self._candidates.offer(float(table.mean_answer[index, instead]), (row, instead))
+                self._candidates.offer(float(table.mean_probabilities[index, instead]), (row, instead))
 
     @property
     def hardest(self) -> list[dict[str, Any]]:
@@ -128,13 +128,13 @@ class Summary:
 
     @property
     def accuracy(self) -> float | None:
-        """Share of the labelled clips that are answered rightly at the operating point; None without labels."""
+        """Accuracy at the operating point over the labelled clips, in [0, 1]; None without labels."""
         clips = int(self._counts["clips"].sum())
         return 1 - int(self._counts["errors"].sum()) / clips if self.labelled and clips else None
 
     @property
     def overthinking(self) -> int:
-        """Clips that an earlier exit has right and the last wrong."""
+        """Clips that an earlier exit classifies correctly and the last does not."""
         return int(self._counts["overthinking"].sum())
 
     def classes(self) -> list[ClassFigures]:
@@ -142,7 +142,7 @@ class Summary:
         found = []
         for index in np.flatnonzero(self._counts["clips"]).tolist():
             clips = int(self._counts["clips"][index])
-            others = self._answers[index] / clips
+            others = self._probabilities[index] / clips
             others[index] = 0
             other = int(others.argmax())
             found.append(
@@ -163,11 +163,11 @@ class Summary:
 
         Confident learning (Northcutt, Jiang and Chuang 2021, section 3.1): a clip of another label counts as class j if
         its probability of j is at least the mean of that probability over the clips labelled j. The probability is that
-        of the mean answer, and, beyond the paper, every exit must say j. The clips should not be those that the network
-        was trained on: it has learned their labels, wrong ones too.
+        of the mean probabilities, and, beyond the paper, every exit must predict j. The clips should not be those that
+        the network was trained on: it has learned their labels, wrong ones too.
         """
         counts = self._counts["clips"]
-        limits = np.where(counts > 0, self._answers.diagonal() / np.maximum(counts, 1), np.inf)
+        limits = np.where(counts > 0, self._probabilities.diagonal() / np.maximum(counts, 1), np.inf)
         return [
             Suspect(row["path"], row["label"], self.class_names[instead], probability)
             for probability, (row, instead) in self._candidates.ranked()

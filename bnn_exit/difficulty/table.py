@@ -27,28 +27,28 @@ class Table:
     """How hard each clip is.
 
     With p_k the probabilities that exit k = 1..K gives, w_k = (1/k) / (1 + 1/2 + ... + 1/K) and C classes, the *mean
-    answer* is p = sum_k w_k p_k and
+    probabilities* are p = sum_k w_k p_k and
 
         difficulty = H(p) / ln C,    H(p) = -sum_c p_c ln p_c,
 
-    in [0, 1]: 0 if all exits are certain of one class, 1 if together they have no idea. It is exactly the sum of
+    in [0, 1]: 0 if all exits are certain of one class, 1 if their mean is uniform. It is exactly the sum of
 
-        uncertainty = sum_k w_k H(p_k) / ln C    (every exit for itself is not sure) and
+        uncertainty = sum_k w_k H(p_k) / ln C    (each exit is unsure by itself)  and
         disagreement = difficulty - uncertainty  (exits are sure of different classes),
 
-    the latter being the Jensen-Shannon divergence of the exits (Lin 1991) over ln C; Depeweg et al. 2018 part the
-    uncertainty of an ensemble so. Earlier exits weigh more, since a clip that is clear to a shallow network is easy.
-    `benchmarks/difficulty.py` compares this with other definitions.
+    the latter being the Jensen-Shannon divergence of the exits (Lin 1991) over ln C; Depeweg et al. 2018 split the
+    uncertainty of an ensemble in this way. Earlier exits weigh more, since a clip that is clear to a shallow network is
+    easy. `benchmarks/difficulty.py` compares this with other definitions.
 
     Attributes:
         difficulty, uncertainty, disagreement: [clips], in [0, 1], larger is harder.
         agreement: [clips], share of the exits that give the last exit's class, the last included: in [1/K, 1].
         prediction_depth: [clips], the earliest exit, 0-based, from which on every exit gives the last one's class
             (Baldock, Maennel and Neyshabur 2021, with exits for their nearest-neighbour probes).
-        exit_index: [clips], the exit, 0-based, that answers at the thresholds asked for.
+        exit_index: [clips], the exit, 0-based, at which the clip leaves with the given thresholds.
         scores: [clips, exits], what the policy compares with thresholds; low is certain.
         predictions: [clips, exits], the most probable class of each exit.
-        mean_answer: [clips, classes], p above.
+        mean_probabilities: [clips, classes], p above.
         labels: [clips], the true classes, -1 where they are not known.
         names: what each clip is called.
         class_names: what each class is called.
@@ -62,7 +62,7 @@ class Table:
     exit_index: Integers
     scores: Floats
     predictions: Integers
-    mean_answer: Floats
+    mean_probabilities: Floats
     labels: Integers
     names: tuple[str, ...]
     class_names: tuple[str, ...]
@@ -72,7 +72,7 @@ class Table:
         return len(self.difficulty)
 
     @property
-    def answered(self) -> Integers:
+    def predicted(self) -> Integers:
         """[clips], the class that each clip gets at its exit."""
         return self.predictions[np.arange(len(self)), self.exit_index]
 
@@ -84,21 +84,21 @@ class Table:
         return right[:, :-1].any(axis=1) & ~right[:, -1]
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """One dictionary of plain values for each clip, with exits counted from 1 as in all that people read.
+        """One dictionary of plain values for each clip, with exits counted from 1.
 
         `path`, `label` and `correct` (None if not known), `answer`, `exit`, `difficulty`, `uncertainty`,
         `disagreement`, `agreement`, `prediction_depth`, `overthinking` (None if not known), and `answer_k` and
         `score_k` for each exit k.
         """
-        answered, overthinking = self.answered, self.overthinking
+        predicted, overthinking = self.predicted, self.overthinking
         for index, name in enumerate(self.names):
             label = int(self.labels[index])
             known = label != UNKNOWN
             yield {
                 "path": name,
                 "label": self.class_names[label] if known else None,
-                "answer": self.class_names[int(answered[index])],
-                "correct": bool(answered[index] == label) if known else None,
+                "answer": self.class_names[int(predicted[index])],
+                "correct": bool(predicted[index] == label) if known else None,
                 "exit": int(self.exit_index[index]) + 1,
                 "difficulty": float(self.difficulty[index]),
                 "uncertainty": float(self.uncertainty[index]),
@@ -133,7 +133,7 @@ def from_probabilities(
     names: Sequence[str] = (),
     class_names: Sequence[str] = (),
 ) -> Table:
-    """The table of some clips from what every exit says.
+    """The table of some clips from the outputs of every exit.
 
     Args:
         probabilities: [clips, exits, classes], each row sums to 1.
@@ -147,18 +147,18 @@ def from_probabilities(
         ArgumentError: shapes that do not fit together, or thresholds out of range.
         DataError: NaN or infinity among the probabilities.
     """
-    said, compared = np.asarray(probabilities, np.float64), np.asarray(scores, np.float64)
-    if said.ndim != 3 or said.shape[:2] != compared.shape:
+    values, compared = np.asarray(probabilities, np.float64), np.asarray(scores, np.float64)
+    if values.ndim != 3 or values.shape[:2] != compared.shape:
         raise ArgumentError(
-            f"probabilities and scores have the shapes {said.shape} and {compared.shape}, but must be "
+            f"probabilities and scores have the shapes {values.shape} and {compared.shape}, but must be "
             "[clips, exits, classes] and [clips, exits]"
         )
-    clips, exits, classes = said.shape
-    bad = ~np.isfinite(said).all(axis=(1, 2))
+    clips, exits, classes = values.shape
+    bad = ~np.isfinite(values).all(axis=(1, 2))
     if bad.any():
         raise DataError(
             f"probabilities of {bad.sum()} of {clips} clips (first: clip {bad.argmax()}) hold NaN or infinity, so "
-            "their difficulty cannot be told"
+            "their difficulty is not defined"
         )
     for name, given, count in (("names", names, clips), ("class_names", class_names, classes)):
         if len(given) not in (0, count):
@@ -169,11 +169,11 @@ def from_probabilities(
 
     weights = exit_weights(exits)
     # Sums, not matrix products: those differ in the last bits with the number of clips, and a row should not.
-    mean_answer = (said * weights[:, None]).sum(axis=1)
-    difficulty = Entropy.of(mean_answer)
+    mean_probabilities = (values * weights[:, None]).sum(axis=1)
+    difficulty = Entropy.of(mean_probabilities)
     # Entropy is concave, so the difference is below 0 only by rounding.
-    uncertainty = np.minimum((Entropy.of(said) * weights).sum(axis=1), difficulty)
-    predictions = said.argmax(axis=-1)
+    uncertainty = np.minimum((Entropy.of(values) * weights).sum(axis=1), difficulty)
+    predictions = values.argmax(axis=-1)
     same = predictions == predictions[:, -1:]
     return Table(
         difficulty=difficulty,
@@ -185,7 +185,7 @@ def from_probabilities(
         exit_index=rule.exit_indices(compared, rule.check_thresholds(thresholds, exits=exits)),
         scores=compared,
         predictions=predictions,
-        mean_answer=mean_answer,
+        mean_probabilities=mean_probabilities,
         labels=known,
         names=tuple(names) or tuple(map(str, range(clips))),
         class_names=tuple(class_names) or tuple(map(str, range(classes))),
@@ -199,7 +199,7 @@ def from_exit_logits(
     policy: Policy | None = None,
     class_names: Sequence[str] = (),
 ) -> Table:
-    """The table of clips whose answers are there already, such as those in RUN/answers.
+    """The table of clips whose exit logits are known, such as those in RUN/exit_logits.
 
     Args:
         exit_logits: of all exits.
@@ -209,7 +209,7 @@ def from_exit_logits(
 
     Raises:
         ArgumentError: thresholds or names of the wrong number.
-        DataError: the policy reads features, and the answers hold none.
+        DataError: the policy reads features, and the exit logits hold none.
     """
     chosen = policy or policies.fit(policies.DEFAULT)
     return from_probabilities(

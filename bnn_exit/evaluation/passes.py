@@ -50,7 +50,7 @@ class Measurement:
     """Every clip through every exit and every operating point.
 
     Attributes:
-        forced: one entry an exit: the passes in which every clip answers there.
+        forced: one entry an exit: the passes in which every clip is forced to leave there.
         points: the passes of each operating point, by name.
     """
 
@@ -59,7 +59,7 @@ class Measurement:
 
     @property
     def exit_probabilities(self) -> Floats:
-        """What every exit says about every clip: [clips, exits, classes]."""
+        """Probabilities of every exit for every clip: [clips, exits, classes]."""
         return np.stack([passes.probabilities for passes in self.forced], axis=1)
 
     @property
@@ -68,7 +68,7 @@ class Measurement:
         return np.stack([passes.scores for passes in self.forced], axis=1)
 
     def agreement(self, name: str) -> float:
-        """Share of clips that left, at an operating point, where `rule.exit_indices` says that they do."""
+        """Share of clips that left, at an operating point, as `rule.exit_indices` predicts."""
         passes = self.points[name]
         expected = rule.exit_indices(self.exit_scores, passes.thresholds)
         return float(np.mean(passes.exit_indices == expected))
@@ -82,7 +82,7 @@ def measure(
     exits: int,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Measurement:
-    """Run every clip with every setting; clips outermost, so that a slow moment of the machine hits all settings alike.
+    """Run every clip with every setting; clips are the outer loop, so that a slow moment affects all settings.
 
     Args:
         backend: runs one clip.
@@ -92,7 +92,7 @@ def measure(
         progress: wraps the range of clips, such as `tqdm.tqdm`.
 
     Raises:
-        ModelFileError: the file does not leave at the exit that it is forced to.
+        ModelFileError: a clip does not leave at the forced exit.
     """
     settings = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
     settings += [rule.check_thresholds(values, exits=exits) for values in thresholds.values()]
@@ -101,25 +101,25 @@ def measure(
         for _ in range(WARM_UP_CALLS):
             backend.infer(inputs[0], values)
 
-    exit_logits: list[list[tuple[Any, int, float]]] = [[] for _ in settings]
+    outputs: list[list[tuple[Any, int, float]]] = [[] for _ in settings]
     seconds = np.empty((len(settings), clips))
     for clip in progress(range(clips)):
         data = inputs[clip]
         for index, values in enumerate(settings):
             begin = time.perf_counter()
-            answer = backend.infer(data, values)
+            output = backend.infer(data, values)
             seconds[index, clip] = time.perf_counter() - begin
-            exit_logits[index].append(answer)
+            outputs[index].append(output)
 
     done = [
         Passes(
             thresholds=values,
-            probabilities=np.array([answer[0] for answer in found], np.float32),
-            exit_indices=np.array([answer[1] for answer in found], np.int64),
-            scores=np.array([answer[2] for answer in found], np.float32),
+            probabilities=np.array([output[0] for output in found], np.float32),
+            exit_indices=np.array([output[1] for output in found], np.int64),
+            scores=np.array([output[2] for output in found], np.float32),
             seconds=seconds[index],
         )
-        for index, (values, found) in enumerate(zip_strict(settings, exit_logits))
+        for index, (values, found) in enumerate(zip_strict(settings, outputs))
     ]
     for k, passes in enumerate(done[:exits]):
         for clip, (left_at, score) in enumerate(zip_strict(passes.exit_indices.tolist(), passes.scores.tolist())):

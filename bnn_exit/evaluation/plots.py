@@ -14,7 +14,7 @@ from bnn_exit import files
 from bnn_exit.display import shown
 from bnn_exit.errors import missing_package
 
-# Okabe and Ito's colours, told apart by readers with any common colour blindness; shapes differ as well.
+# Okabe and Ito's colours are distinct for readers with colour blindness; shapes differ as well.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#F0E442", "#000000")
 MARKERS = ("o", "s", "^", "D", "v", "P", "*", "X")
 HATCHES = ("", "//", "..", "xx", "\\\\", "++", "--", "oo")
@@ -28,14 +28,14 @@ def trade_off(
     points: Mapping[str, tuple[float, float]],
     title: str,
 ) -> None:
-    """Accuracy against mean cost.
+    """Accuracy against average cost.
 
     Args:
         path: the PNG.
         curve: [steps, 2] of (mean ops as a share of the full network's, accuracy) as one threshold for all exits rises.
-        exits: (cost share, accuracy) with every clip answered at that exit.
+        exits: (cost share, accuracy) with every clip at that exit.
         points: operating point -> (cost share, accuracy).
-        title: above the plot; says split and sample count.
+        title: above the plot, with split and sample count.
     """
     figure = _figure(width=7, height=5)
     axes = figure.add_subplot()

@@ -1,4 +1,4 @@
-"""The figures of a model file on a split: what the table, the plots and the HTML report are made of."""
+"""The figures of a model file on a split, for the table, the plots and the HTML report."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class PointFigures:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """The figures of a split, and how they came about.
+    """The figures of a split, with their provenance.
 
     Attributes:
         task: name of the task.
@@ -78,13 +78,13 @@ class Report:
         sample_count, split_count: clips that were measured, and clips of the split.
         skipped_files: how many files of the data could not be used, by reason.
         backend, threads: what ran the model.
-        time_of: what `time_us` of exits and points is the time of.
+        time_of: what `time_us` of exits and points measures.
         front_end_us: times of the front end, or None if it is in the file.
         exits: figures of each exit.
         operating_points: figures of each operating point, by name.
         provenance: date, revision, machine and versions, as `machine.provenance` gives them.
         seed: of the training; None if it is not known.
-        command: that made the report.
+        command: command line that made the report.
     """
 
     task: str

@@ -36,7 +36,7 @@ def measure_split(
 
     Raises:
         DataError: the data has other labels than the model, or the split is empty.
-        ModelFileError: the model has other features than the task, or does not leave where it must.
+        ModelFileError: the model has other features than the task, or a clip does not leave at the forced exit.
     """
     _check_fit(session, task)
     chosen = task.split(split)
@@ -107,7 +107,7 @@ def _some(labels: Iterable[str]) -> str:
 def spread(count: int, limit: int | None) -> np.ndarray:
     """The clips, by number, that a limit leaves of a split of `count`.
 
-    Clips are often sorted by label, so a part of them must be taken from everywhere.
+    They are evenly spread, because clips are often sorted by label.
     """
     if limit is None or limit >= count:
         return np.arange(count)

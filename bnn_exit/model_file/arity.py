@@ -1,7 +1,8 @@
-"""How many inputs and outputs each operator has. `native/core/format/arity.inc` says the same for the native backend.
+"""How many inputs and outputs each operator has. `native/core/format/arity.inc` is the same table for the native
+backend.
 
-Nothing later asks again: an input too many would be an array that NumPy writes to, an output too many a value that
-nothing writes.
+Later code does not check again: with one input too many NumPy would write to an array of the network, and one output
+too many would never be written.
 """
 
 from __future__ import annotations

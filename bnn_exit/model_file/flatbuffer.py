@@ -9,7 +9,7 @@ from typing import Any
 from bnn_exit.model_file import arity, header, schema
 from bnn_exit.model_file.header import Signature, Values
 from bnn_exit.model_file.options import builtin_options, custom_options
-from bnn_exit.model_file.tables import Table, damaged, pick
+from bnn_exit.model_file.tables import FlatbufferTable, damaged, pick
 
 MAX_STEPS = 1_000_000
 
@@ -67,7 +67,7 @@ def read(data: bytes) -> Model:
     return Model(root.text(3), subgraphs, signatures, header.metadata_of(root, buffers))
 
 
-def _operator_code(table: Table) -> tuple[str, bool]:
+def _operator_code(table: FlatbufferTable) -> tuple[str, bool]:
     # Files from before 2020 hold the code in a single byte, the only field that old readers know.
     code = max(table.scalar(0, "int8", 0), table.scalar(3, "int32", 0))
     if code == schema.CUSTOM:
@@ -81,7 +81,7 @@ def _operator_code(table: Table) -> tuple[str, bool]:
     return schema.OPERATOR_NAMES[code], False
 
 
-def _subgraph(table: Table, buffers: list[memoryview], codes: list[tuple[str, bool]]) -> Subgraph:
+def _subgraph(table: FlatbufferTable, buffers: list[memoryview], codes: list[tuple[str, bool]]) -> Subgraph:
     values = header.values_of(table, buffers)
     operators = tuple(_operator(entry, codes) for entry in table.tables(3))
     for operator in operators:
@@ -92,7 +92,7 @@ def _subgraph(table: Table, buffers: list[memoryview], codes: list[tuple[str, bo
     return Subgraph(values.name, values.tensors, values.inputs, values.outputs, operators)
 
 
-def _operator(table: Table, codes: list[tuple[str, bool]]) -> Operator:
+def _operator(table: FlatbufferTable, codes: list[tuple[str, bool]]) -> Operator:
     name, custom = pick(codes, table.scalar(0, "uint32", 0), "an operator code")
     options = custom_options(table, name) if custom else builtin_options(table, name)
     return Operator(name, custom, table.int32s(1), table.int32s(2), options)
@@ -106,7 +106,7 @@ def branches(operator: Operator) -> tuple[int, ...]:
 
 
 def _check_branches(subgraphs: tuple[Subgraph, ...]) -> None:
-    """Branches must exist, must not lead in circles, and must not unfold into more steps than could ever be run."""
+    """Branches must exist, must not call each other in a circle, and must not unfold into too many steps."""
     steps: dict[int, int | None] = {}
 
     def longest_run(index: int) -> int:

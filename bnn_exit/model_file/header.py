@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import schema
-from bnn_exit.model_file.tables import Buffer, Table, damaged, pick
+from bnn_exit.model_file.tables import Buffer, FlatbufferTable, damaged, pick
 
 MAX_ELEMENTS = 2**26
 """Values in one tensor. Far above any network for a board; a damaged shape must not ask for all memory."""
@@ -87,7 +87,7 @@ class Header:
 
 
 def is_allowed(shape: Sequence[int]) -> bool:
-    """Whether a tensor may have that shape: asked of those in a file and of all that operators make of them.
+    """Whether a tensor may have that shape: checked for tensors of a file and for results of operators.
 
     The product of the axes that are not 0 is bounded, for loops and strides are made of these also where there is no
     value.
@@ -97,7 +97,7 @@ def is_allowed(shape: Sequence[int]) -> bool:
     return math.prod(size for size in shape if size) <= MAX_ELEMENTS
 
 
-def root_of(data: bytes) -> Table:
+def root_of(data: bytes) -> FlatbufferTable:
     """The root table of a TFLite file; ModelFileError if it is none, or of another schema."""
     if len(data) < 8 or data[4:8] != schema.FILE_IDENTIFIER:
         what = "is empty" if not data else "does not begin as one"
@@ -109,7 +109,7 @@ def root_of(data: bytes) -> Table:
     return root
 
 
-def subgraphs_of(root: Table) -> list[Table]:
+def subgraphs_of(root: FlatbufferTable) -> list[FlatbufferTable]:
     """The tables of the subgraphs, at least one."""
     tables = list(root.tables(2))
     if not 1 <= len(tables) <= MAX_SUBGRAPHS:
@@ -117,7 +117,7 @@ def subgraphs_of(root: Table) -> list[Table]:
     return tables
 
 
-def buffers_of(root: Table) -> list[memoryview]:
+def buffers_of(root: FlatbufferTable) -> list[memoryview]:
     """The bytes of every buffer."""
     return [_buffer(table) for table in root.tables(4)]
 
@@ -138,13 +138,13 @@ def read(data: bytes) -> Header:
     return Header(main, signatures, metadata_of(root, buffers))
 
 
-def metadata_of(root: Table, buffers: list[memoryview]) -> dict[str, bytes]:
+def metadata_of(root: FlatbufferTable, buffers: list[memoryview]) -> dict[str, bytes]:
     """The metadata entries by name."""
     entries = ((table.text(0), table.scalar(1, "uint32", 0)) for table in root.tables(6))
     return _by_name("metadata entry", ((name, bytes(pick(buffers, at, "a metadata buffer"))) for name, at in entries))
 
 
-def signatures_of(root: Table) -> dict[str, Signature]:
+def signatures_of(root: FlatbufferTable) -> dict[str, Signature]:
     """The signatures by name; their indices are not checked."""
     return _by_name("signature", ((table.text(2), _signature(table)) for table in root.tables(7)))
 
@@ -154,7 +154,7 @@ def check_signature(signature: Signature, values: Values) -> None:
     check_indices([*signature.inputs.values(), *signature.outputs.values()], values.tensors, "a tensor of a signature")
 
 
-def values_of(table: Table, buffers: list[memoryview]) -> Values:
+def values_of(table: FlatbufferTable, buffers: list[memoryview]) -> Values:
     """The tensors of one subgraph."""
     tensors = tuple(_tensor(entry, buffers) for entry in table.tables(0))
     inputs, outputs = table.int32s(1), table.int32s(2)
@@ -169,14 +169,14 @@ def check_indices(indices: Iterable[int], items: tuple[Any, ...], what: str) -> 
         pick(items, index, what)
 
 
-def _buffer(table: Table) -> memoryview:
+def _buffer(table: FlatbufferTable) -> memoryview:
     # Offsets of 0 and 1 mean "inside the table"; others place the data behind the flatbuffer (files above 2 GB).
     if table.scalar(1, "uint64", 0) > 1:
         raise ModelFileError("this TFLite file keeps its weights behind the flatbuffer, which bnn_exit does not read")
     return table.bytes(0)
 
 
-def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
+def _tensor(table: FlatbufferTable, buffers: list[memoryview]) -> Tensor:
     name, shape = table.text(3), table.int32s(0)
     dtype = pick(schema.ELEMENT_TYPES, table.scalar(1, "int8", 0), "an element type")
     if not is_allowed(shape):
@@ -198,7 +198,7 @@ def _tensor(table: Table, buffers: list[memoryview]) -> Tensor:
     )
 
 
-def _signature(table: Table) -> Signature:
+def _signature(table: FlatbufferTable) -> Signature:
     inputs, outputs = (
         _by_name(what, ((entry.text(0), entry.scalar(1, "uint32", 0)) for entry in table.tables(slot)))
         for slot, what in enumerate(("input", "output"))
@@ -207,7 +207,7 @@ def _signature(table: Table) -> Signature:
 
 
 def _by_name(what: str, entries: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """A dictionary, unless a name is there twice: readers would choose differently."""
+    """A dictionary; an error if a name occurs twice, because readers would choose differently."""
     found: dict[str, Any] = {}
     for name, value in entries:
         if name in found:

@@ -15,7 +15,7 @@ from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.text import check_text
 
 FORMAT_VERSION = 1
-"""Layout of the metadata. Raised when a reader of the older layout would misread a newer file."""
+"""Format version of the metadata. Increased when older readers would misread newer files."""
 
 METADATA_NAME = "bnn_exit"
 MAX_CLIP_SAMPLES = 2**26
@@ -24,25 +24,25 @@ _TEXTS = ("policy", "task", "normalisation", "licence", "attribution", "writer")
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """Everything a device must know to feed the network and to read its answer.
+    """Everything a device needs to prepare inputs and to read outputs.
 
     Texts, at any depth, hold what `bnn_exit.text` allows: labels are shown in terminals and pages.
 
     Attributes:
         labels: names of the classes, in the order of the probabilities.
-        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples], whichever the file takes.
+        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples]: the input of the network.
         clip_samples: length of a waveform in samples.
         features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
         policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
-        exits: cost of leaving at each exit, everything run before it and the policy's own work included.
+        exits: cost of leaving at each exit, all earlier stages and heads and the work of the policy included.
         operating_points: named sets of thresholds with their validation figures.
         task: name of the data set.
         model: settings that built the network.
         normalisation: how the features are normalised, and where.
         licence: licence of the training data.
         attribution: whom to credit for the training data.
-        writer: what wrote the file, with its version.
-        policy_settings: what the policy learned, as `Policy.to_dict` says it without the name; empty for most.
+        writer: the program that wrote the file, with its version.
+        policy_settings: fitted values of the policy, as `Policy.to_dict` gives them without the name; empty for most.
     """
 
     labels: tuple[str, ...]
@@ -100,7 +100,7 @@ class Metadata:
 
     @property
     def policy_dict(self) -> dict[str, Any]:
-        """The policy and what it learned, for `policies.from_dict`."""
+        """The policy and its fitted values, for `policies.from_dict`."""
         return {"name": self.policy, **self.policy_settings}
 
     @property
@@ -120,7 +120,7 @@ class Metadata:
         values["policy_settings"] = dict(self.policy_settings)
         try:
             data = json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
-            strict_json.loads(data)  # what is written can be read
+            strict_json.loads(data)  # whatever is written can be read
         except (TypeError, ValueError) as error:
             raise ArgumentError(f"metadata cannot be written as JSON: {error}") from error
         return data
@@ -129,7 +129,7 @@ class Metadata:
     def from_json(cls, data: bytes) -> Metadata:
         """The metadata that `to_json` wrote.
 
-        `core/format/metadata.cpp` of the native library refuses the same; the tests run one corpus through both.
+        `core/format/metadata.cpp` of the native library checks the same; the tests run one corpus through both.
 
         Raises:
             ModelFileError: not JSON as `bnn_exit.strict_json` reads it, a newer format, a setting that is missing, or
@@ -177,7 +177,7 @@ def _parse(data: bytes) -> dict[str, Any]:
 
 
 def _features(values: dict[str, Any]) -> FeatureConfig:
-    # A default of this version need not be what the file was trained with.
+    # The file may have been trained with other settings than the defaults of this version.
     missing = [field.name for field in dataclasses.fields(FeatureConfig) if field.name not in values]
     features = FeatureConfig.from_dict(values)
     if missing:

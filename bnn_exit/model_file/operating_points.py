@@ -19,7 +19,8 @@ FULL = "full"
 
 
 def check_name(argument: str, name: str) -> None:
-    """Of an operating point that someone chooses: it may stand in a file name, and "full" is taken.
+    """ArgumentError if a user may not give an operating point this name: it may stand in a file name, and "full" is
+    taken.
 
     Raises:
         ArgumentError: naming `argument`.
@@ -37,14 +38,14 @@ class OperatingPoint:
     Attributes:
         name: what a user asks for, such as "balanced".
         thresholds: one for each exit but the last.
-        max_accuracy_drop: the accuracy that it was allowed to lose against the last exit; 0 for "full", 1 where cost or
-            time was limited instead.
-        accuracy: share of right exit_logits in [0, 1].
-        exit_shares: share of the clips that answered at each exit; sums to 1.
-        mean_cost: binary_macs, float_macs and ops of the mean clip, every head that was run included.
+        max_accuracy_drop: accuracy that may be lost against the last exit; 0 for "full", 1 where cost or time was
+            limited instead.
+        accuracy: share of correct predictions, in [0, 1].
+        exit_shares: share of the clips that left at each exit; sums to 1.
+        mean_cost: binary_macs, float_macs and ops of the average clip, all executed heads included.
         split: the split of the figures.
         sample_count: clips in that split.
-        confidence: with which the accuracy lost on new clips is at most max_accuracy_drop, if that was tested.
+        confidence: that the accuracy lost on new clips is at most max_accuracy_drop, if that was tested.
     """
 
     name: str
@@ -58,7 +59,7 @@ class OperatingPoint:
     confidence: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, tuples as lists; without a confidence that there is not."""
+        """Plain JSON values, tuples as lists; a confidence of None is left out."""
         values = dataclasses.asdict(self)
         if self.confidence is None:
             del values["confidence"]
@@ -108,11 +109,11 @@ def _are_numbers_by_name(values: object) -> bool:
 
 
 class OperatingPoints(dict[str, OperatingPoint]):
-    """Named operating points of one network: a dict that knows what its thresholds are for.
+    """Named operating points of one network: a dict with the policy and the exits of its thresholds.
 
     Attributes:
-        policy: fitted, whose scores the thresholds are compared with.
-        exits: those that they are for, 0-based; None means all of them.
+        policy: fitted; gives the scores that the thresholds are compared with.
+        exits: 0-based exits that the thresholds belong to; None means all.
     """
 
     def __init__(

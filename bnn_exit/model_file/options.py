@@ -1,16 +1,16 @@
-"""The settings of an operator, by name and with enumerations as their names, wherever the file keeps them."""
+"""The settings of an operator by name, with enumerations as names, from either place where a file stores them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from bnn_exit.model_file import flexbuffer, schema
-from bnn_exit.model_file.tables import Table, damaged, pick
+from bnn_exit.model_file.tables import FlatbufferTable, damaged, pick
 
 _OPTIONS_TYPE, _OPTIONS, _CUSTOM_OPTIONS = 3, 4, 5
 
 
-def builtin_options(operator: Table, name: str) -> dict[str, Any]:
+def builtin_options(operator: FlatbufferTable, name: str) -> dict[str, Any]:
     """The options of a builtin operator; those that the file leaves out have the schema's defaults."""
     number = schema.OPTIONS_OF.get(name)
     if number is None:
@@ -30,13 +30,13 @@ def builtin_options(operator: Table, name: str) -> dict[str, Any]:
     return values
 
 
-def custom_options(operator: Table, name: str) -> dict[str, Any]:
+def custom_options(operator: FlatbufferTable, name: str) -> dict[str, Any]:
     """The options of one of LCE's operators; of other custom operators nothing is known."""
     data = bytes(operator.read_bytes(_CUSTOM_OPTIONS))
     if not data or not name.startswith("Lce"):
         return {}
     # Texts are no settings of these: an operator that needs a number in their place lacks it. LCE reads each of them as
-    # a whole number, however it is kept.
+    # a whole number, whatever its stored type.
     values: dict[str, Any] = {
         field: int(value) if isinstance(value, float) and value.is_integer() else value
         for field, value in flexbuffer.read_map(data).items()

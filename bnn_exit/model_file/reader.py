@@ -27,12 +27,12 @@ OUTPUTS = {"probabilities": "float32", "exit_index": "int32", "score": "float32"
 
 @dataclasses.dataclass(frozen=True)
 class ModelFile:
-    """A model file that was read and found whole.
+    """A model file that was read and checked.
 
     Attributes:
         path: where it was read from.
         data: the file.
-        metadata: what it says about itself.
+        metadata: labels, features, costs and operating points.
         main: the tensors of the main subgraph.
         inputs: name ("log_mel" or "waveform", "thresholds") -> position among the inputs of the main subgraph.
         outputs: name ("probabilities", "exit_index", "score") -> position among its outputs.
@@ -46,7 +46,7 @@ class ModelFile:
     outputs: Mapping[str, int]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Its parts are views of the bytes, which follow from them.
+        # The other parts are views of the bytes.
         return _decode_at, (self.data, self.path)
 
     @functools.cached_property
@@ -67,7 +67,7 @@ class ModelFile:
     def thresholds(
         self, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.float32]:
-        """The thresholds [exits - 1] that the name of an operating point or the numbers themselves stand for.
+        """The thresholds [exits - 1] of an operating point, or the given ones, checked.
 
         Raises:
             ArgumentError: an unknown operating point, or thresholds of the wrong number or out of range.
@@ -80,7 +80,7 @@ class ModelFile:
         return rule.check_thresholds(thresholds, exits=exits)
 
     def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
-        """What the network takes, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
+        """The inputs of the network, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
         arrays = {self.metadata.input: clip, "thresholds": thresholds}
         main = self.main
         return [
@@ -88,11 +88,11 @@ class ModelFile:
             for name, position in sorted(self.inputs.items(), key=lambda item: item[1])
         ]
 
-    def answer(self, results: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score from what the network returns, in its order.
+    def unpack(self, results: Sequence[npt.NDArray[Any]]) -> tuple[npt.NDArray[np.float32], int, float]:
+        """Probabilities [classes], exit index and score from the network's outputs, in its order.
 
         Raises:
-            ModelFileError: they are not of the types and sizes that the file promises.
+            ModelFileError: their types or sizes do not fit the metadata.
         """
         sizes = {"probabilities": len(self.metadata.labels), "exit_index": 1, "score": 1}
         found = {name: np.ravel(results[position]) for name, position in self.outputs.items()}
@@ -103,11 +103,17 @@ class ModelFile:
                     f"but must return {sizes[name]} of {OUTPUTS[name]}: export the model again"
                 )
         exit_index = int(found["exit_index"][0])
-        if not 0 <= exit_index < len(self.metadata.exits):
-            raise ModelFileError(
-                f"{self.path}: the network left at exit {exit_index} of {len(self.metadata.exits)}: export it again"
-            )
+        self.check_exit_index(exit_index)
         return np.array(found["probabilities"]), exit_index, float(found["score"][0])
+
+    def check_exit_index(self, exit_index: int) -> None:
+        """ModelFileError unless the network has such an exit."""
+        last = len(self.metadata.exits) - 1
+        if not 0 <= exit_index <= last:
+            raise ModelFileError(
+                f"{self.path}: the network returned exit_index {exit_index}, but must return 0 to {last}: export the "
+                "model again"
+            )
 
 
 def read(path: str | os.PathLike[str]) -> ModelFile:
@@ -118,7 +124,7 @@ def read(path: str | os.PathLike[str]) -> ModelFile:
             wins.
 
     Raises:
-        ArgumentError: what looks like a name is none, and no file either.
+        ArgumentError: a name that is neither a model of the package nor a file.
         ModelFileError: missing, unreadable, truncated or damaged, not a TFLite file, not written by bnn_exit,
             of a newer format, or metadata and network do not fit together.
     """
@@ -137,7 +143,7 @@ def read(path: str | os.PathLike[str]) -> ModelFile:
 
 
 def decode(data: bytes, *, place: Path) -> ModelFile:
-    """The model file with these bytes, checked as `read` checks it; errors call it `place`, where nothing is read."""
+    """The model file with these bytes, checked as `read` checks it; errors call it `place`, which is not read."""
     try:
         return _read(place, data)
     except ModelFileError as error:
@@ -160,7 +166,7 @@ def _read(place: Path, data: bytes) -> ModelFile:
 
 
 def _wiring(found: header.Header, metadata: Metadata) -> tuple[dict[str, int], dict[str, int]]:
-    """Positions of the named inputs and outputs. Names count, never order: LCE orders outputs as it likes."""
+    """Positions of the named inputs and outputs. By name, never by order: LCE may order outputs in any way."""
     signature = found.signatures.get(SIGNATURE)
     if signature is None or signature.subgraph != 0:
         raise ModelFileError(f"the signature {SIGNATURE} of the main subgraph is missing: export the model again")
@@ -199,6 +205,6 @@ def _position(
     tensor = main.tensors[named[name]]
     if (tensor.shape, tensor.dtype) != (shape, dtype):
         raise ModelFileError(
-            f"{kind} {name} is {tensor.dtype} {list(tensor.shape)}, but the metadata says {dtype} {list(shape)}"
+            f"{kind} {name} is {tensor.dtype} {list(tensor.shape)}, but the metadata has {dtype} {list(shape)}"
         )
     return listed.index(named[name])

@@ -1,7 +1,7 @@
-"""Another value for the metadata of a model file, without TensorFlow or a flatbuffer library.
+"""Replace the metadata of a model file, without TensorFlow or a flatbuffer library.
 
-The metadata is one buffer of a flatbuffer. Its new bytes go to the end of the file and the one offset that leads to
-them is changed, so that no other byte moves.
+The metadata is one buffer of a flatbuffer. The new bytes go to the end of the file, and the one offset that points to
+them is changed, so no other byte moves.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ALIGNMENT = 16
 
 
 def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
-    """A model file with further operating points, those of the same names replaced.
+    """A model file with operating points added, or replaced where the name exists.
 
     Raises:
         ModelFileError: they do not fit the file.
@@ -38,11 +38,11 @@ def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
 
 
 def with_metadata(data: bytes, name: str, value: bytes) -> bytes:
-    """A TFLite file that was read before without complaint, with another value of its metadata entry `name`."""
+    """A valid TFLite file with another value of its metadata entry `name`."""
     offset = _data_offset(data, name)
     start = offset + _uint32(data, offset)
     size = _uint32(data, start)
-    # What an earlier call appended ends the file, and gives its place back.
+    # An earlier call appended its value at the end of the file: drop it.
     body = bytearray(data[:start] if start + 4 + size == len(data) and start > offset else data)
     while (len(body) + 4) % _ALIGNMENT:
         body.append(0)

@@ -67,13 +67,13 @@ class Buffer:
             raise damaged(f"an offset at {position} points to itself")
         return position + offset
 
-    def root(self) -> Table:
+    def root(self) -> FlatbufferTable:
         """The table that the file begins with."""
-        return Table(self, self.follow(0))
+        return FlatbufferTable(self, self.follow(0))
 
 
-class Table:
-    """One flatbuffer table: a vtable of 16-bit offsets says where each numbered field lies, 0 meaning absent."""
+class FlatbufferTable:
+    """One flatbuffer table: a vtable of 16-bit offsets gives the position of each numbered field; 0 means absent."""
 
     def __init__(self, buffer: Buffer, position: int) -> None:
         buffer.spend(_TABLE_BYTES)
@@ -103,10 +103,10 @@ class Table:
         position = self._field(slot)
         return default if position is None else self._buffer.scalar(position, kind)
 
-    def table(self, slot: int) -> Table | None:
+    def table(self, slot: int) -> FlatbufferTable | None:
         """The table that a field refers to."""
         position = self._field(slot)
-        return None if position is None else Table(self._buffer, self._buffer.follow(position))
+        return None if position is None else FlatbufferTable(self._buffer, self._buffer.follow(position))
 
     def _elements(self, slot: int, size: int) -> tuple[int, int]:
         """Start and number of a list's elements of `size` bytes each; an absent list is empty."""
@@ -118,11 +118,11 @@ class Table:
         self._buffer.check(start + 4, count * size)
         return start + 4, count
 
-    def tables(self, slot: int) -> Iterator[Table]:
+    def tables(self, slot: int) -> Iterator[FlatbufferTable]:
         """The tables of a list."""
         start, count = self._elements(slot, 4)
         for index in range(count):
-            yield Table(self._buffer, self._buffer.follow(start + 4 * index))
+            yield FlatbufferTable(self._buffer, self._buffer.follow(start + 4 * index))
 
     def int32s(self, slot: int) -> tuple[int, ...]:
         """The whole numbers of a list."""

@@ -55,7 +55,7 @@ def add_exits(
         classifier = keras.Model(end, model.outputs[0])
     stages = _stages([model.inputs[0], *(cuts[name] for name in names), end], ["its input", *names, "its classifier"])
     heads = [_new_head(stage, classes, head, number=index + 1) for index, stage in enumerate(stages)]
-    return MultiExitModel(stages, [*heads[:-1], classifier or heads[-1]], stock=True)
+    return MultiExitModel(stages, [*heads[:-1], classifier or heads[-1]], foreign=True)
 
 
 def cut_points(keras_model: keras.Model) -> list[str]:
@@ -151,7 +151,7 @@ def _num_classes(model: keras.Model, given: int | None) -> int:
 
 
 def _cuts(model: keras.Model) -> dict[str, Any]:
-    """Layer -> its features, for each layer where the model falls into two parts that share nothing else."""
+    """Layer -> its features, for each layer that cuts the model into two parts which share only its features."""
     nodes = calls(model)
     before: dict[int, set[int]] = {id(model.inputs[0]): set()}
     for node in nodes:
@@ -171,7 +171,7 @@ def _cuts(model: keras.Model) -> dict[str, Any]:
             if later is not node and id(_results(later)[0]) not in inside
             for source in later.keras_inputs
         )
-        # A layer that is called twice has no one place.
+        # A layer that is called twice has no single position.
         if not passed_by and sum(other.layer is node.layer for other in nodes) == 1:
             cuts[node.layer.name] = features
     return cuts
@@ -211,7 +211,7 @@ def _stages(points: list[Any], names: list[str]) -> list[keras.Model]:
         if stage is None or profile.cost(stage).ops == 0:
             raise ArgumentError(
                 f"at cuts where no convolution stands between {names[index]!r} and {names[index + 1]!r}: two exits "
-                "would answer from the same features; leave one out"
+                "would read the same features; leave one out"
             )
         stages.append(stage)
     return stages

@@ -1,8 +1,8 @@
-"""Layers of networks that others made: which of them Larq Compute Engine (LCE) computes on bits, and which not.
+"""Foreign layers, of networks made elsewhere: which of them Larq Compute Engine (LCE) computes on bits.
 
 The backbones here use one form of binary layer and `binary_ops.check_binary` insists on it. Other networks, as those of
 Larq Zoo, use Larq's layers in every form: without quantizers as ordinary layers, padded with zeros, with weights of one
-bit on real inputs. All of that may be converted, but what stays float must be counted as float.
+bit on real inputs. All of these can be converted, but layers that stay float must be counted as float.
 """
 
 from __future__ import annotations

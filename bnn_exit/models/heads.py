@@ -1,6 +1,6 @@
 """Exit heads: from the features of a stage to the logits of an exit.
 
-`first` is true for the first exit, which answers most clips from the plainest features.
+`first` is true for the first exit, where most clips leave, with the simplest features.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first
 
     The cells keep where in time and frequency something happened; a global average forgets it, which costs an early
     exit of a word recogniser tens of points of accuracy. The dense layer has most of a head's bytes: where there are
-    many classes, later exits, whose features say more, make do with half of the channels.
+    many classes, later exits, whose features are richer, use half of the channels.
     """
     features = over_grid(layers.ReLU()(features))
     cells = features.shape[1] * features.shape[2]
@@ -39,7 +39,7 @@ def flat_over_grid(features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def pooled_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
-    """ReLU, global average, dense: the smallest head, for sounds whose place in time and frequency says nothing."""
+    """ReLU, global average, dense: the smallest head, for sounds at any position in time and frequency."""
     features = layers.GlobalAveragePooling2D()(layers.ReLU()(features))
     return layers.Dense(num_classes, name=name)(features)
 

@@ -29,7 +29,7 @@ class MultiExitModel(Network):
 
     Args:
         stages, heads, config: as above.
-        stock: the layers are of someone else's design: those that stay float are counted so, not refused.
+        foreign: the layers were made elsewhere: those that stay float are counted as float, not refused.
     """
 
     def __init__(
@@ -38,14 +38,14 @@ class MultiExitModel(Network):
         heads: list[keras.Model],
         *,
         config: ModelConfig | None = None,
-        stock: bool = False,
+        foreign: bool = False,
     ) -> None:
         if len(stages) != len(heads) or len(stages) < 2:
             raise ArgumentError(
                 f"a network with exits needs at least two stages, each with a head; got {len(stages)} "
                 f"stages and {len(heads)} heads"
             )
-        self.stages, self.heads, self.config, self._stock = stages, heads, config, stock
+        self.stages, self.heads, self.config, self._foreign = stages, heads, config, foreign
         source = keras.Input(stages[0].input_shape[1:], name="log_mel")
         features, logits = source, []
         self.features: list[keras.KerasTensor] = []
@@ -59,7 +59,7 @@ class MultiExitModel(Network):
         super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
         if self.precision == "binary":
-            self.num_binary_layers = (count_binary if stock else check_binary)(self.keras_model)
+            self.num_binary_layers = (count_binary if foreign else check_binary)(self.keras_model)
         else:
             self.num_binary_layers = 0
 
@@ -68,27 +68,31 @@ class MultiExitModel(Network):
         """A name in `precision.PRECISIONS`."""
         return self.config.precision if self.config else "binary"
 
-    def with_exits(self, kept: Sequence[int]) -> MultiExitModel:
-        """The network without the other exits and what lies behind the last kept one; it shares its weights with this.
+    def with_exits(self, exit_indices: Sequence[int]) -> MultiExitModel:
+        """The network with these exits only, without the stages after the last of them; it shares its weights with
+        this.
 
-        Stages between two kept exits become one, and the heads of dropped exits are not run any more. What the kept
-        exits say stays the same.
+        Stages between two of these exits become one, and the other heads are dropped. The outputs of these exits stay
+        the same.
 
         Args:
-            kept: at least two exits, 0-based and rising. `bnn_exit.calibration.exit_subsets` finds the best.
+            exit_indices: at least two exits, 0-based and rising. `bnn_exit.calibration.exit_subsets` finds the best.
 
         Raises:
             ArgumentError: fewer than two, not rising, or out of range.
         """
-        if len(kept) < 2 or list(kept) != sorted(set(kept)) or kept[0] < 0 or kept[-1] >= self.num_exits:
+        chosen = list(exit_indices)
+        if len(chosen) < 2 or chosen != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] >= self.num_exits:
             raise ArgumentError(
-                f"kept is {list(kept)}, but must be at least two of the exits 0 to {self.num_exits - 1}, rising"
+                f"exit_indices is {chosen}, but must be at least two of 0 to {self.num_exits - 1}, rising"
             )
         stages, begin = [], 0
-        for index in kept:
+        for index in chosen:
             stages.append(_chained(self.stages[begin : index + 1], name=f"stages_{begin + 1}_to_{index + 1}"))
             begin = index + 1
-        return MultiExitModel(stages, [self.heads[index] for index in kept], config=self.config, stock=self._stock)
+        return MultiExitModel(
+            stages, [self.heads[index] for index in chosen], config=self.config, foreign=self._foreign
+        )
 
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""

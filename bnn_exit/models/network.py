@@ -1,4 +1,4 @@
-"""What can be trained and measured: a Keras model from log-mel to the logits of one exit or more."""
+"""A Keras model from log-mel to the logits of one or more exits."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Network:
 
     @property
     def num_exits(self) -> int:
-        """ExitLogits that the network gives, the last included."""
+        """Number of exits, the last included."""
         return len(self.keras_model.outputs)
 
     @property
     def num_classes(self) -> int:
-        """Classes that every exit tells apart."""
+        """Number of classes of every exit."""
         return int(self.keras_model.outputs[0].shape[-1])
 
     @property
@@ -70,7 +70,7 @@ class Network:
         if log_mel.ndim == 3:
             log_mel = log_mel[..., None]
         if not hasattr(self, "_forward"):
-            # Under tf.distribute every replica answers alike; the first is taken. Otherwise there is but one.
+            # Under tf.distribute all replicas give the same outputs; the first is used. Otherwise there is only one.
             strategy = self.keras_model.distribute_strategy
 
             def forward(batch: tf.Tensor) -> tf.Tensor:
@@ -86,7 +86,7 @@ class Network:
         return np.concatenate(parts) if parts else np.zeros((0, self.num_exits, self.num_classes), np.float32)
 
     def accuracy(self, log_mel: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Share of right answers of each exit, float64 `[exits]` in [0, 1].
+        """Accuracy of each exit, float64 `[exits]` in [0, 1].
 
         Args:
             log_mel: `[clips, frames, mels]`.

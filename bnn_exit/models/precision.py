@@ -1,4 +1,4 @@
-"""The same network in another precision: what its bits cost in accuracy, and where their training may start from.
+"""The same network in another precision, to compare with, or to start training from.
 
 Backbones are written once, binary. `with_precision` rebuilds a stage of theirs layer by layer; weights have the same
 order and shapes in every precision, so `set_weights` carries them over.
@@ -39,7 +39,7 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
 
 def _real(settings: dict[str, Any], precision: str) -> dict[str, Any]:
     """Settings of a Larq layer, its kernels real and for "float" its input as well."""
-    # Without the prefix, optimisers treat the kernel as the real one that it is.
+    # Without the prefix, optimisers treat the kernel as a real one.
     changed = {**settings, "name": settings["name"].removeprefix(BINARY_PREFIX)}
     for name in settings:
         if name.endswith("_quantizer") and name != "input_quantizer":

@@ -1,4 +1,4 @@
-"""What a network costs: multiply-accumulates and weight bytes, counted layer by layer."""
+"""The cost of a network: multiply-accumulates and weight bytes, counted layer by layer."""
 
 from __future__ import annotations
 

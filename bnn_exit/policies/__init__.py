@@ -36,7 +36,7 @@ POLICIES: Registry[type[Policy]] = Registry(
 
 DEFAULT = "margin"
 """What a network is exported with unless another policy is asked for; `benchmarks/policies.py` compares them all.
-Networks that learned smoothed labels spread what is left of a sure answer over all classes: entropy calls it doubt."""
+Networks trained with smoothed labels spread the rest of a certain prediction over all classes, which raises entropy."""
 
 
 def __getattr__(name: str) -> Any:
@@ -60,7 +60,7 @@ def fit(name: str, exit_logits: ExitLogits | None = None) -> Policy:
     kind = POLICIES[one_of("policy", name, POLICIES)]
     if exit_logits is None:
         if dataclasses.fields(kind):
-            raise ArgumentError(f"policy {name} learns from clips: give the answers to a training or validation split")
+            raise ArgumentError(f"policy {name} learns from clips: give exit logits of a training or validation split")
         return kind()
     return kind.fit(exit_logits)
 

@@ -1,4 +1,4 @@
-"""What a policy is: the answer that each exit gives, and the score that the exit rule compares."""
+"""What a policy is: the probabilities of each exit, and the score that the exit rule compares."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Sizes:
 
     @classmethod
     def of(cls, exit_logits: ExitLogits) -> Sizes:
-        """Of the network that gave these answers."""
+        """Of the network that gave these logits."""
         return cls(exit_logits.classes, tuple(each.shape[1] for each in exit_logits.features))
 
 
@@ -42,16 +42,16 @@ class Sizes:
 class Policy:
     """A score for each exit: leave at exit k if score_k < threshold_k. The lower the score, the surer the exit.
 
-    What a policy learns is held in the fields of its class. An exit never reads what deeper exits say.
+    What a policy learns is held in the fields of its class. An exit never reads deeper exits.
     """
 
     name: ClassVar[str]
     needs_features: ClassVar[bool] = False
-    """Whether it answers from features, in place of the heads of all exits but the last."""
+    """Whether it reads features, in place of the heads of all exits except the last."""
 
     @classmethod
     def keeps_probabilities(cls) -> bool:
-        """Whether each exit answers with the softmax of its own logits, so that a file's answers are its exits' own."""
+        """Whether the probabilities of each exit are the softmax of its own logits."""
         return cls.probabilities is Policy.probabilities
 
     @classmethod
@@ -77,19 +77,19 @@ class Policy:
         return cls()
 
     def probabilities(self, exit_logits: ExitLogits) -> Floats:
-        """What is answered at each exit: [clips, exits, classes], each row sums to 1."""
+        """The probabilities of each exit: [clips, exits, classes], each row sums to 1."""
         return softmax(exit_logits.logits)
 
     def scores(self, exit_logits: ExitLogits) -> Floats:
-        """The score of each exit: [clips, exits], at least 0; NaN where an exit says NaN."""
+        """The score of each exit: [clips, exits], at least 0; NaN where an exit gives NaN."""
         raise NotImplementedError
 
     def highest(self, classes: int) -> float:
-        """No score exceeds it, so a threshold above it makes an exit always answer."""
+        """The highest possible score: a threshold above it makes an exit always answer."""
         return 1.0
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
-        """Its own work at one exit, beyond the softmax that every answer needs.
+        """Its own work at one exit, beyond the softmax that every prediction needs.
 
         One float MAC for each multiplication, with the addition that follows it, and for each comparison, exponential
         and logarithm.

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class ClassMeans(Policy):
-    """E2CM (Gormez, Dasari and Koyuncu 2022): early exits answer with the class whose mean is nearest.
+    """E2CM (Gormez, Dasari and Koyuncu 2022): early exits predict the class whose mean is nearest.
 
     With d_c the distance to the mean of class c, each divided by the mean distance of that class's own clips, an exit
-    answers softmax_c(-d_c); the score is one minus its largest probability. The last exit's answer is the network's
+    predicts softmax_c(-d_c); the score is one minus its largest probability. The last exit's output is the network's
     own. The paper's exact statistic could not be read; dividing by the mean is ours.
 
     Attributes:
@@ -53,7 +53,7 @@ class ClassMeans(Policy):
     @classmethod
     def _features(cls, exit_logits: ExitLogits) -> list[Floats]:
         if not exit_logits.features:
-            raise DataError(f"policy {cls.name} needs the features of every exit, but the answers hold none")
+            raise DataError(f"policy {cls.name} needs the features of every exit, but the exit logits hold none")
         return [np.asarray(each, np.float64) for each in exit_logits.features]
 
     @staticmethod

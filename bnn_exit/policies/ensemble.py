@@ -1,4 +1,4 @@
-"""All exits so far answer together."""
+"""An ensemble of all exits so far."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Ensemble(Policy):
     """Geometric ensemble of Zero Time Waste (Wolczyk et al. 2021, section 3.2); the score is one minus its largest
     probability.
 
-    Exit m answers softmax_c((1/m) sum_{j<=m} w_mj ln p_j(c) + b_mc), with the p_j of all exits so far. The last exit's
-    answer is the network's own.
+    Exit m predicts softmax_c((1/m) sum_{j<=m} w_mj ln p_j(c) + b_mc), with the p_j of all exits so far. The last exit
+    keeps the network's own probabilities.
 
     Attributes:
         weights: for each exit but the last, w_m1 to w_mm, all above 0.
@@ -39,8 +39,8 @@ class Ensemble(Policy):
 
     @classmethod
     def _learn(cls, exit_logits: ExitLogits) -> Ensemble:
-        said = log_softmax(exit_logits.logits)
-        fitted = [_fit_exit(said[:, : m + 1], exit_logits.truth) for m in range(exit_logits.exits - 1)]
+        log_probs = log_softmax(exit_logits.logits)
+        fitted = [_fit_exit(log_probs[:, : m + 1], exit_logits.truth) for m in range(exit_logits.exits - 1)]
         return cls(tuple(weights for weights, _ in fitted), tuple(biases for _, biases in fitted))
 
     def fits(self, *, exits: int, classes: int) -> bool:
@@ -49,12 +49,12 @@ class Ensemble(Policy):
 
     def probabilities(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
-        said = log_softmax(exit_logits.logits)
+        log_probs = log_softmax(exit_logits.logits)
         together = [
-            np.einsum("nmc,m->nc", said[:, : len(w)], np.asarray(w)) / len(w) + np.asarray(b)
+            np.einsum("nmc,m->nc", log_probs[:, : len(w)], np.asarray(w)) / len(w) + np.asarray(b)
             for w, b in zip_strict(self.weights, self.biases)
         ]
-        return softmax(np.stack([*together, said[:, -1]], axis=1))
+        return softmax(np.stack([*together, log_probs[:, -1]], axis=1))
 
     def scores(self, exit_logits: ExitLogits) -> Floats:
         """See Policy."""
@@ -65,21 +65,21 @@ class Ensemble(Policy):
         return Cost(0, (exit_index + 3) * sizes.classes)
 
 
-def _fit_exit(said: Floats, labels: npt.NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _fit_exit(log_probs: Floats, labels: npt.NDArray[np.int64]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Weights and biases of the least cross entropy, from log probabilities [clips, exits so far, classes].
 
     Weights are exponentials, so they stay above 0, as in the paper; Adam on all clips at once in place of its
     mini-batches, so that nothing is drawn by chance.
     """
-    clips, exits, classes = said.shape
+    clips, exits, classes = log_probs.shape
     right = np.zeros((clips, classes))
     right[np.arange(clips), labels] = 1
     # One vector: logarithms of the weights, then the biases.
     values, mean, square = (np.zeros(exits + classes) for _ in range(3))
     for step in range(1, _STEPS + 1):
         weights, biases = np.exp(values[:exits]), values[exits:]
-        off = softmax(np.einsum("nmc,m->nc", said, weights) / exits + biases) - right
-        slope = np.concatenate([weights * np.einsum("nc,nmc->m", off, said) / exits, off.sum(axis=0)]) / clips
+        off = softmax(np.einsum("nmc,m->nc", log_probs, weights) / exits + biases) - right
+        slope = np.concatenate([weights * np.einsum("nc,nmc->m", off, log_probs) / exits, off.sum(axis=0)]) / clips
         mean = 0.9 * mean + 0.1 * slope
         square = 0.999 * square + 0.001 * slope**2
         rate = _RATE * 0.5 * (1 + np.cos(np.pi * step / _STEPS))

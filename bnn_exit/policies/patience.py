@@ -1,4 +1,4 @@
-"""Leave once several exits in a row have said the same."""
+"""Leave once several exits in a row have predicted the same class."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from bnn_exit.errors import ArgumentError
 Array = npt.NDArray[Any]
 
 ALWAYS = 1000.0
-"""A threshold above every score of every policy: the exit answers whatever it sees."""
+"""A threshold above every score of every policy: the exit always answers."""
 
 
 def leaves(score: npt.ArrayLike, threshold: npt.ArrayLike) -> npt.NDArray[np.bool_]:
@@ -90,7 +90,7 @@ def check_thresholds(thresholds: npt.ArrayLike | Sequence[float], *, exits: int)
 
 
 def forcing_thresholds(exit_index: int, *, exits: int) -> npt.NDArray[np.float32]:
-    """Thresholds float32 [exits - 1] with which every clip answers at `exit_index`, whatever its scores (but NaN)."""
+    """Thresholds float32 [exits - 1] with which every clip leaves at `exit_index`, whatever its scores (except NaN)."""
     thresholds = np.zeros(exits - 1, np.float32)
     thresholds[exit_index : exit_index + 1] = ALWAYS
     return thresholds

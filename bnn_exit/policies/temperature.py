@@ -36,7 +36,7 @@ class Scaled(Policy):
 
     def __post_init__(self) -> None:
         for each in self.temperatures:
-            # Of another shape it fits no network, which `fits` tells.
+            # A value of another shape fits no network, which `fits` reports.
             if not isinstance(each, tuple) and not 0 < each < math.inf:
                 raise ArgumentError(f"temperatures holds {each!r}, but must hold finite numbers above 0")
 

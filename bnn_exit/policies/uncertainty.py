@@ -1,4 +1,4 @@
-"""Policies that read nothing but the answer of the exit itself."""
+"""Policies that read only the probabilities of the exit itself."""
 
 from __future__ import annotations
 

@@ -20,13 +20,13 @@ FOLDER = Path(__file__).parent
 INDEX = "index.json"
 FORMAT_VERSION = 1
 NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
-"""What a name looks like: it is told from a path by what it lacks, separators and a suffix."""
+"""The form of a name: unlike a path it has no separator and no suffix."""
 AGAIN = f"{INSTALL} brings it anew"
 
 
 @dataclasses.dataclass(frozen=True)
 class Pretrained:
-    """What index.json says about a model.
+    """The entry of a model in index.json.
 
     Attributes:
         sha256: of the file, in hexadecimal.

@@ -1,4 +1,4 @@
-"""What the page holds of a measured pass, as JSON values: figures, and what every exit says about every clip."""
+"""The JSON values of the page: figures, and the outputs of every exit for every clip."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from bnn_exit.report.source import Source
 HARDEST, OVERTHOUGHT, DOUBTFUL = "Hardest", "Overthought", "Label in doubt"
 
 
-def contents(source: Source, *, room: int) -> dict[str, Any]:
+def contents(source: Source, *, budget: int) -> dict[str, Any]:
     """All that the page's script reads.
 
-    Scores go into it bit by bit, so that the page decides about every clip as the file does.
+    Scores keep all their bits, so that the page decides about every clip as the file does.
 
     Args:
         source: the measured pass.
-        room: characters that the pictures and sounds of clips may take.
+        budget: characters that the pictures and sounds of clips may take.
     """
     hard = hard_clips.find(source.probabilities, source.labels)
     ranked = {HARDEST: hard.hardest, OVERTHOUGHT: hard.overthought, DOUBTFUL: hard.doubtful}
-    shown = gallery(source, ranked, difficulty=hard.difficulty, room=room)
+    shown = gallery(source, ranked, difficulty=hard.difficulty, budget=budget)
     predicted = source.probabilities.argmax(axis=-1)
     return {
         "labels": source.report.labels,
@@ -57,7 +57,7 @@ def contents(source: Source, *, room: int) -> dict[str, Any]:
             "scores": [_packed(values, "<f4") for values in source.scores.T],
             "predicted": [_packed(values, "<u2") for values in predicted.T],
         },
-        "reliability": [_bins(reliability(said, source.labels)) for said in source.probabilities.transpose(1, 0, 2)],
+        "reliability": [_bins(reliability(each, source.labels)) for each in source.probabilities.transpose(1, 0, 2)],
         "definition": hard_clips.DEFINITION,
         "classes": classes(source, hard.difficulty),
         "lists": [{"name": name, "clips": clips, "found": shown.found[name]} for name, clips in shown.lists.items()],
@@ -68,8 +68,8 @@ def contents(source: Source, *, room: int) -> dict[str, Any]:
 def classes(source: Source, difficulty: npt.NDArray[np.float64]) -> list[dict[str, Any]]:
     """A row for each class that has clips, the most difficult first.
 
-    Each has `label`, `clips`, mean `difficulty`, `accuracy` of the last exit, and `confused_with`: what the last exit
-    takes its clips for most often if it is wrong, and None if it never is.
+    Each has `label`, `clips`, mean `difficulty`, `accuracy` of the last exit, and `confused_with`: the most
+    frequent wrong prediction of the last exit, or None if it makes no error.
     """
     names = source.report.labels
     matrix = metrics.confusion_matrix(

@@ -1,4 +1,4 @@
-"""The clips that a report shows, with their pictures and, while there is room, their sounds."""
+"""The clips that a report shows, with their pictures and, as far as the budget allows, their sounds."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Gallery:
     Attributes:
         lists: heading -> numbers of its clips.
         clips: for each clip in any list its `name`, `label`, `predicted` and `scores` (one for each exit),
-            `difficulty`, `picture`, and `sound`, which is None where there was no room.
+            `difficulty`, `picture`, and `sound`, which is None if the budget was used up.
         found: heading -> how many clips there are of this kind, shown or not; None where every clip has a rank.
     """
 
@@ -40,7 +40,7 @@ def gallery(
     ranked: Mapping[str, npt.NDArray[np.int64]],
     *,
     difficulty: npt.NDArray[np.float64],
-    room: int,
+    budget: int,
     clips: int = CLIPS,
 ) -> Gallery:
     """The first clips of each ranking.
@@ -49,13 +49,13 @@ def gallery(
         source: the measured clips.
         ranked: heading -> clips, by number, the most worth showing first.
         difficulty: of every clip.
-        room: characters that pictures and sounds may take together. Sounds are left out first.
+        budget: characters that pictures and sounds may take together. Sounds are left out first.
         clips: how many of each ranking.
     """
     lists = {name: [int(clip) for clip in order[:clips]] for name, order in ranked.items()}
     shown = list(dict.fromkeys(clip for row in zip_longest(*lists.values()) for clip in row if clip is not None))
     entries = {clip: _entry(source, clip, float(difficulty[clip])) for clip in shown}
-    left = room - sum(len(entry["picture"]) for entry in entries.values())
+    left = budget - sum(len(entry["picture"]) for entry in entries.values())
     # The first of every list come first, so that no list stays silent.
     for clip, entry in entries.items():
         sound = media.sound(source.waveform(clip), sample_rate_hz=source.features.sample_rate_hz)

@@ -14,19 +14,19 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 DEFINITION = (
-    "Difficulty is the entropy of the exits' mean answer, in which exit k has the weight 1/k, divided by the largest "
-    "possible: 0 if all exits are certain of one class, 1 if together they have no idea."
+    "Difficulty is the entropy of the mean probabilities of the exits (exit k has the weight 1/k), divided by its "
+    "maximum: 0 if all exits are certain of one class, 1 if their mean is uniform."
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class HardClips:
-    """Clips by number, each list hardest first save the last.
+    """Clips by number, each list hardest first, except the last.
 
     Attributes:
         difficulty: [clips], in [0, 1], larger is harder: `difficulty.Table`.
         hardest: every clip.
-        overthought: the clips that an early exit has right and the last exit wrong.
+        overthought: the clips that an early exit classifies correctly and the last exit does not.
         doubtful: the clips whose label looks wrong, the surest first: `difficulty.Summary.suspects`.
     """
 
@@ -43,11 +43,11 @@ def find(probabilities: npt.ArrayLike, labels: npt.ArrayLike) -> HardClips:
         probabilities: [clips, exits, classes], each row sums to 1.
         labels: [clips], given classes, 0-based.
     """
-    said = np.asarray(probabilities, np.float64)
-    exits = said.shape[1]
-    # Where clips leave plays no part here.
+    values = np.asarray(probabilities, np.float64)
+    exits = values.shape[1]
+    # The thresholds are not used here.
     table = difficulty.from_probabilities(
-        said, np.zeros(said.shape[:2]), thresholds=np.zeros(exits - 1), labels=np.asarray(labels, np.int64)
+        values, np.zeros(values.shape[:2]), thresholds=np.zeros(exits - 1), labels=np.asarray(labels, np.int64)
     )
     summary = difficulty.Summary(table.class_names, exits=exits, labelled=True, keep=len(table))
     summary.add(table)

@@ -13,7 +13,7 @@ from bnn_exit.audio import riff
 from bnn_exit.pairs import zip_strict
 
 MAX_FRAMES = 500
-"""Columns of the widest picture: more cannot be told apart on a page."""
+"""Columns of the widest picture: more are indistinguishable on a page."""
 
 # Dark blue over green to yellow; lightness rises evenly, so it reads in grey and with any colour blindness.
 _COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))

@@ -33,9 +33,9 @@ def page(source: Source) -> str:
         MissingPackageError: bokeh is not installed.
     """
     library = plotting_library()
-    without_media = len(_assembled(source, contents(source, room=0), library).encode(errors="backslashreplace"))
-    room = max(0, min(MAX_MEDIA, MAX_BYTES - without_media))
-    return _assembled(source, contents(source, room=room), library)
+    without_media = len(_assembled(source, contents(source, budget=0), library).encode(errors="backslashreplace"))
+    budget = max(0, min(MAX_MEDIA, MAX_BYTES - without_media))
+    return _assembled(source, contents(source, budget=budget), library)
 
 
 def plotting_library() -> str:

@@ -1,4 +1,4 @@
-"""Whether an exit that says 90 % is right in 90 % of the clips: reliability bins and the expected calibration error."""
+"""Reliability bins and the expected calibration error: whether 90 % confidence means 90 % accuracy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Reliability:
     Attributes:
         counts: clips in each bin, [bins].
         confidence: mean confidence in each bin, [bins], in [0, 1]; NaN in an empty bin.
-        accuracy: share of right exit_logits in each bin, [bins], in [0, 1]; NaN in an empty bin.
+        accuracy: share of correct predictions in each bin, [bins], in [0, 1]; NaN in an empty bin.
         error: expected calibration error (equation 3): the mean over clips of |accuracy - confidence| of their bin, in
             [0, 1]; 0 is best.
     """
@@ -45,20 +45,20 @@ def reliability(probabilities: npt.ArrayLike, labels: npt.ArrayLike, *, bins: in
     Raises:
         ArgumentError: shapes that do not fit, no clips, fewer than one bin.
     """
-    said, true = np.asarray(probabilities, np.float64), np.asarray(labels)
-    if said.ndim != 2 or true.shape != said.shape[:1] or not len(said):
+    values, true = np.asarray(probabilities, np.float64), np.asarray(labels)
+    if values.ndim != 2 or true.shape != values.shape[:1] or not len(values):
         raise ArgumentError(
-            f"probabilities and labels have the shapes {said.shape} and {true.shape}, "
+            f"probabilities and labels have the shapes {values.shape} and {true.shape}, "
             "but must be [clips, classes] and [clips] with at least one clip"
         )
     if bins < 1:
         raise ArgumentError(f"bins is {bins}, but must be at least 1")
-    confidence = said.max(axis=1)
-    right = said.argmax(axis=1) == true
+    confidence = values.max(axis=1)
+    right = values.argmax(axis=1) == true
     place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     counts = np.bincount(place, minlength=bins)
     sums = np.bincount(place, confidence, minlength=bins), np.bincount(place, right, minlength=bins)
     mean_confidence, mean_right = (
         np.divide(total, counts, out=np.full(bins, np.nan), where=counts > 0) for total in sums
     )
-    return Reliability(counts, mean_confidence, mean_right, float(np.abs(sums[0] - sums[1]).sum() / len(said)))
+    return Reliability(counts, mean_confidence, mean_right, float(np.abs(sums[0] - sums[1]).sum() / len(values)))

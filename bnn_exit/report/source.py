@@ -20,7 +20,7 @@ class Source:
 
     Attributes:
         report: the figures, as `measure_split` gives them.
-        probabilities: float32 [clips, exits, classes], what every exit says.
+        probabilities: float32 [clips, exits, classes], of every exit.
         scores: float32 [clips, exits], what every exit compares with its threshold, as the file computes it.
         labels: int64 [clips], true classes, 0-based.
         costs: cumulative cost of leaving at each exit.
@@ -53,11 +53,11 @@ class Source:
                 f"[{len(self.costs)}] do not fit probabilities {self.probabilities.shape}"
             )
         if len(self.report.labels) != classes:
-            raise ArgumentError(f"labels has {len(self.report.labels)} names, but the exits tell {classes} classes")
+            raise ArgumentError(f"labels has {len(self.report.labels)} names, but the exits have {classes} classes")
         bad = ~(np.isfinite(self.probabilities).all(axis=(1, 2)) & np.isfinite(self.scores).all(axis=1))
         if bad.any():
             first = self.names[int(bad.argmax())]
             raise DataError(
-                f"the exits answer NaN or infinity to {bad.sum()} of {clips} clips (first: {first}): the "
+                f"the exits give NaN or infinity for {bad.sum()} of {clips} clips (first: {first}): the "
                 "network diverged, train it again with a lower learning rate"
             )

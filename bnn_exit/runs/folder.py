@@ -1,4 +1,4 @@
-"""The run folder: what one training leaves behind, and how it is read and written.
+"""The run folder: the files of one training, and how they are read and written.
 
 config.json           task, features, model, augmentation and training settings
 environment.json      packages, Python, machine, git revision, date and command
@@ -8,7 +8,7 @@ steps/                the same of a plan's earlier steps
 teacher_outputs/      soft labels of the teacher: a file for each view, or one for clips as recorded
 exit_logits/          logits of every exit for a split; `answers/` in runs of earlier versions
 costs.json            costs of the exits and of their heads
-operating_points.json, model.tflite, audit.json, parity.json; of a network that is not binary only the first
+operating_points.json, model.tflite, audit.json, parity.json; only the first if the network is not binary
 metrics.json, plots/  written by `python -m bnn_exit.evaluate`
 """
 
@@ -41,7 +41,7 @@ EXIT_LOGITS, EARLIER_EXIT_LOGITS = "exit_logits", "answers"
 
 
 class RunFolder:
-    """One run. Nothing is read before it is asked for, and nothing but `network` needs TensorFlow.
+    """One run. Files are read when asked for, and only `network` needs TensorFlow.
 
     Args:
         path: of the folder.
@@ -102,7 +102,7 @@ class RunFolder:
     # ---- what calibration reads
 
     def exit_logits(self, split: str) -> ExitLogits | None:
-        """Logits of every exit for a split, or None if they are not there; DataError if they are damaged."""
+        """Logits of every exit for a split, or None if missing; DataError if damaged."""
         for folder in (EXIT_LOGITS, EARLIER_EXIT_LOGITS):
             path = self.path / folder / f"{split}.npz"
             if path.is_file():
@@ -110,11 +110,11 @@ class RunFolder:
         return None
 
     def save_exit_logits(self, logits: ExitLogits) -> None:
-        """Keep the logits of a split."""
+        """Store the logits of a split."""
         logits.save(self.path / EXIT_LOGITS / f"{logits.split}.npz")
 
     def costs(self) -> ExitCosts | None:
-        """Costs of the exits and their heads, or None if they are not there; DataError if they are damaged."""
+        """Costs of the exits and their heads, or None if missing; DataError if damaged."""
         path = self.path / COSTS
         return ExitCosts.load(path) if path.is_file() else None
 
@@ -143,7 +143,7 @@ class RunFolder:
     def add_operating_points(self, points: Mapping[str, OperatingPoint]) -> list[Path]:
         """Add points, replacing those of the same names; the files that were written.
 
-        model.tflite is changed if there is one: its metadata alone, the network stays byte for byte.
+        In model.tflite, if there is one, only the metadata changes.
 
         Raises:
             ModelFileError: model.tflite is damaged, or has another number of exits.

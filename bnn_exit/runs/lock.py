@@ -1,7 +1,7 @@
-"""A run folder has one training at a time, and whatever ends that one, the folder is new or can be gone on with.
+"""A lock on a run folder: one training at a time. After any interruption the folder is new or can be resumed.
 
 The lock is the system's own, on a file `.lock` in the folder: it ends with its process, however that ends. The settings
-are the first thing that is written: before them a folder counts as new, from then on `--resume` goes on with it.
+are written first: without them a folder counts as new, with them `--resume` continues.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def _locked(path: Path) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         if lock(handle) is False:
-            owner = os.read(handle, 200).decode("utf-8", "replace").strip() or "it has not said which"
+            owner = os.read(handle, 200).decode("utf-8", "replace").strip() or "unknown process"
             os.close(handle)
             raise BnnExitError(
                 f"another training is at work in {str(path.parent)!r} ({owner}): wait until it ends, or choose "
@@ -97,7 +97,7 @@ def _check_new(folder: Path) -> None:
         return
     if folder.exists() or folder.is_symlink():
         raise ArgumentError(
-            f"--out {str(folder)!r} exists already: choose another folder, or go on with it by --resume {folder}"
+            f"--out {str(folder)!r} exists already: choose another folder, or resume it with --resume {folder}"
         )
 
 

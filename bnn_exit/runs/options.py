@@ -1,26 +1,30 @@
-"""What the commands that train share: options of the data, a new folder for a run, and what is written at its start."""
+"""Options that all training commands share."""
 
 from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bnn_exit.command_line import positive_int
 from bnn_exit.errors import ArgumentError
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import TaskOption
 
 RECIPE = "default: the recipe's"
 """In the help of an option that the recipe decides if it is not given."""
 
 
-def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
-    """The options that say what is learned; `tasks` lists the choices."""
+def add_data_options(
+    arguments: argparse.ArgumentParser, *, tasks: Iterable[str], flags: Mapping[str, TaskOption]
+) -> None:
+    """Add the options of the data: the names of the tasks, and the flags that tasks declare."""
     data = arguments.add_argument_group("data")
-    data.add_argument("--task", metavar="NAME", help=f"{tasks} (default: synthetic)")
+    data.add_argument("--task", metavar="NAME", help=f"{', '.join(tasks)} (default: synthetic)")
     data.add_argument("--data-dir", metavar="DIR", help="folder with the data; without it the task downloads its own")
-    data.add_argument("--words", metavar="12|all", help="speech_commands: 12 for ten words, unknown and silence")
-    data.add_argument("--fold", type=int, metavar="1..5", help="esc10, esc50: the fold to test on")
+    for name, flag in flags.items():
+        data.add_argument(f"--{name.replace('_', '-')}", type=flag.kind, metavar=flag.form, help=flag.about)
     data.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
     )
@@ -32,11 +36,11 @@ def add_data_options(arguments: argparse.ArgumentParser, *, tasks: str) -> None:
         help="a setting of the log-mel features, such as hop_ms=20 or num_mels=40: coarser is faster, finer more "
         "accurate; repeatable (bnn_exit.FeatureConfig lists them)",
     )
-    data.add_argument("--cache-dir", metavar="DIR", help="where downloads and features are kept (~/.cache/bnn_exit)")
+    data.add_argument("--cache-dir", metavar="DIR", help="cache of downloads and features (~/.cache/bnn_exit)")
 
 
 def add_training_options(training: Any) -> None:
-    """The options of a training, to its group of arguments; what is not given stands in the recipe."""
+    """Add the options of a training; the recipe gives what is left out."""
     training.add_argument(
         "--epochs", type=positive_int, help=f"passes over the data: more is more accurate, slower ({RECIPE})"
     )
@@ -53,18 +57,18 @@ def add_training_options(training: Any) -> None:
     training.add_argument("--seed", type=int, help=f"of weights, order and augmentation ({RECIPE}, 0)")
 
 
-def data_options(options: argparse.Namespace) -> dict[str, Any]:
-    """What was given of them, as arguments for `audio_tasks.load`."""
+def data_options(options: argparse.Namespace, flags: Iterable[str]) -> dict[str, Any]:
+    """The given task options, as arguments of `audio_tasks.load`."""
     return {
         "data_dir": options.data_dir,
         "cache_dir": options.cache_dir,
-        **given(options, "words", "fold"),
+        **given(options, *flags),
         **_pairs("--option", options.option),
     }
 
 
 def feature_options(options: argparse.Namespace, usual: FeatureConfig) -> FeatureConfig:
-    """The log-mel features: the usual ones, with what was given."""
+    """The log-mel settings: the defaults with the given changes."""
     return FeatureConfig.from_dict({**usual.to_dict(), **_pairs("--feature", options.feature)})
 
 
@@ -74,7 +78,7 @@ def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentParser, *, free: tuple[str, ...]) -> None:
-    """ArgumentError for an option of a training that is resumed, save --resume, the places of data and those `free`."""
+    """ArgumentError for an option that cannot change in a resumed training: all except --resume and those `free`."""
     free = ("resume", "data_dir", "cache_dir", *free)
     usual = arguments.parse_args([])
     for name, value in vars(options).items():

@@ -1,4 +1,4 @@
-"""Puts a selected operating point where it can be used: into the run and its model file, or a file of its own."""
+"""Stores a selected operating point in the run and its model file, or in a file of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def store_selection(run: RunFolder, selection: Selection, exit_logits: ExitLogit
     """Store a selected operating point; the files that were written.
 
     A file has one policy and one set of exits. A point of the policy and exits of RUN/model.tflite goes into it; any
-    other takes a file of its own, RUN/model_NAME.tflite, with the default operating points for its policy and exits.
+    other needs a file of its own, RUN/model_NAME.tflite, with the default operating points for its policy and exits.
 
     Args:
         run: whose validation clips it was selected on.

@@ -1,4 +1,4 @@
-"""Runs model.tflite: the file reader, the backends and the session that users hold. NumPy is all it needs."""
+"""Runs model.tflite: the backends and the session. Needs only NumPy."""
 
 from __future__ import annotations
 

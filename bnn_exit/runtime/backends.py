@@ -1,4 +1,4 @@
-"""The backends by name. A backend runs one clip through a file; everything around that is the session's."""
+"""The backends by name. A backend runs one clip through a file; the session does everything else."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Backend(Protocol):
         """Whether it can run here."""
 
     def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
+        """Probabilities [classes], exit index and score of one log-mel [frames, mels] or waveform [samples].
 
         The array belongs to the caller: a later call does not change it.
         """
@@ -36,7 +36,7 @@ class Backend(Protocol):
 def infer_exit(
     backend: Backend, inputs: npt.ArrayLike, exit_index: int, *, exits: int
 ) -> tuple[npt.NDArray[np.float32], float]:
-    """Probabilities [classes] and score of one exit, where the clip is made to leave.
+    """Probabilities [classes] and score of one exit, at which the clip is forced to leave.
 
     Args:
         backend: runs the clip.
@@ -53,11 +53,11 @@ def infer_exit(
 
 
 def check_forced(exit_index: int, left_at: int, score: float, *, clip: str = "") -> None:
-    """ModelFileError, which begins with `clip`, if a clip that was to leave at one exit has left at another."""
+    """ModelFileError, which begins with `clip`, if a clip left at another exit than the forced one."""
     if left_at != exit_index:
         raise ModelFileError(
-            f"{clip}exit {exit_index + 1} was forced to answer, but exit {left_at + 1} did, with score {score:g}: the "
-            "weights in the file are damaged, export it again"
+            f"{clip}exit {exit_index + 1} was forced, but the clip left at exit {left_at + 1} with score {score:g}: "
+            "the weights in the file are damaged, export it again"
         )
 
 
@@ -82,8 +82,8 @@ def best_installed() -> str:
 
 
 def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.ArrayLike], npt.NDArray[np.float32]]:
-    """What makes log-mel features [frames, mels] of a waveform [samples] beside a backend: the same values, to 1e-4
-    relative, in the native library for the native backend and in NumPy for the others.
+    """The front end of a backend, from a waveform [samples] to a log-mel [frames, mels]: in the native library for the
+    native backend, else in NumPy, with values that agree to 1e-4 relative.
     """
     if backend == "native":
         from bnn_exit.runtime.native_backend import FrontEnd

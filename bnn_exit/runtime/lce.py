@@ -21,7 +21,7 @@ _MODULE = f"{_PACKAGE}.tflite.python.interpreter_wrapper_lite"
 
 
 def is_installed() -> bool:
-    """Whether LCE's compiled interpreter is there; nothing is loaded to find out."""
+    """Whether LCE's compiled interpreter is installed; does not load it."""
     return _MODULE in sys.modules or _find() is not None
 
 
@@ -92,12 +92,12 @@ class LceBackend:
         return is_installed()
 
     def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples]."""
+        """Probabilities [classes], exit index and score of one log-mel [frames, mels] or waveform [samples]."""
         try:
             results = self._interpreter.predict(self._file.arguments(inputs, thresholds))
         except RuntimeError as error:
             raise self._failure("run", error) from error
-        return self._file.answer(results)
+        return self._file.unpack(results)
 
     def _failure(self, what: str, error: RuntimeError) -> ModelFileError:
         reason = " ".join(str(error).split())

@@ -1,4 +1,4 @@
-"""A lock for what one thread at a time may use, also in a process that was forked while another thread held it."""
+"""A lock that also works in a process that was forked while another thread held it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import weakref
 
 
 class Locked:
-    """Base of what one thread at a time may use, `with self._lock`.
+    """Base of objects that only one thread at a time may use, `with self._lock`.
 
-    A forked child has only the thread that forked. Its locks are new ones, for what another thread of the parent held
-    would never be released in it.
+    A forked child has only the thread that forked. It gets new locks, because a lock that another thread of the parent
+    held would never be released in it.
     """
 
     def __init__(self) -> None:

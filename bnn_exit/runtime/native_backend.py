@@ -1,4 +1,4 @@
-"""The backend of our own compiled library: kernels for the processor at hand, and nothing but NumPy beside it."""
+"""The backend of our own compiled library, with kernels for each instruction set. Needs only NumPy."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _library() -> Any:
 
 
 def is_installed() -> bool:
-    """Whether the compiled library is there and loads on this machine."""
+    """Whether the compiled library is installed and loads on this machine."""
     try:
         _library()
     except MissingPackageError:
@@ -123,7 +123,7 @@ def capabilities() -> dict[str, Any]:
     if not is_installed():
         return {"library": None, "version": None, "isa": None, "isas": [], "optimised": False}
     library = _library()
-    isa = library.bnn_exit_isa().decode() or None  # the environment may ask for one that is not there
+    isa = library.bnn_exit_isa().decode() or None  # BNN_EXIT_ISA may name one that this machine lacks
     return {
         "library": str(find_library()),
         "version": library.bnn_exit_version().decode(),
@@ -137,7 +137,7 @@ def _error(status: int, text: str) -> BnnExitError:
     return ArgumentError(text) if status == _ARGUMENT else ModelFileError(text)
 
 
-class Network:
+class NativeNetwork:
     """Any TFLite file in the native library, with an array for each input and output of its main subgraph.
 
     Args:
@@ -297,7 +297,7 @@ class NativeBackend(Locked):
 
     Args:
         file: the file.
-        threads: that compute one clip together; layers too small to gain stay on one.
+        threads: for one clip; small layers use one.
 
     Raises:
         ModelFileError: the file has an operator that this backend lacks, or asks for too much memory or work.
@@ -305,12 +305,11 @@ class NativeBackend(Locked):
     """
 
     def __init__(self, file: ModelFile, *, threads: int = 1) -> None:
-        self._path = file.path
+        self._file = file
         try:
-            self.network = Network(file.data, threads=threads)
+            self.network = NativeNetwork(file.data, threads=threads)
         except ModelFileError as error:
             raise ModelFileError(f"{file.path}: {error}") from error
-        self._exits = len(file.metadata.exits)
         # Views of the network's own arrays in the shapes that callers use.
         clip, thresholds = (self.network.inputs[file.inputs[name]] for name in (file.metadata.input, "thresholds"))
         self._clip, self._thresholds = (np.reshape(array, -1) for array in (clip, thresholds))
@@ -319,7 +318,7 @@ class NativeBackend(Locked):
             for name in ("probabilities", "exit_index", "score")
         )
         super().__init__()
-        file.answer(self.network.outputs)
+        file.unpack(self.network.outputs)
 
     @staticmethod
     def is_installed() -> bool:
@@ -327,9 +326,9 @@ class NativeBackend(Locked):
         return is_installed()
 
     def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples].
+        """Probabilities [classes], exit index and score of one log-mel [frames, mels] or waveform [samples].
 
-        Threads may call it at once; they take turns.
+        Thread-safe: calls wait for each other.
         """
         with self._lock:
             self._clip[:] = np.asarray(inputs).reshape(-1)
@@ -337,10 +336,7 @@ class NativeBackend(Locked):
             try:
                 self.network.run()
             except ModelFileError as error:
-                raise ModelFileError(f"{self._path}: {error}") from error
-            answer = self._probabilities.copy(), self._exit_index.item(), self._score.item()
-        if not 0 <= answer[1] < self._exits:
-            raise ModelFileError(
-                f"{self._path}: the network left at exit {answer[1]} of {self._exits}: export it again"
-            )
-        return answer
+                raise ModelFileError(f"{self._file.path}: {error}") from error
+            probabilities, exit_index, score = self._probabilities.copy(), self._exit_index.item(), self._score.item()
+        self._file.check_exit_index(exit_index)
+        return probabilities, exit_index, score

@@ -1,4 +1,4 @@
-"""Every exit's probabilities and scores for any number of clips, one after another."""
+"""Probabilities and scores of every exit for any number of clips."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Clip = Union[str, "os.PathLike[str]", tuple[str, npt.ArrayLike], BnnExitError]
 
 @dataclasses.dataclass(frozen=True)
 class ScoredClip:
-    """What every exit makes of one clip.
+    """The outputs of every exit for one clip.
 
     Attributes:
         name: what the clip is called.
@@ -40,12 +40,12 @@ class ScoredClip:
 
 @dataclasses.dataclass
 class ClipCounts:
-    """How many clips were scored, how many failed, and what is to be known about them.
+    """How many clips were scored, failed, were resampled or are quiet.
 
     Attributes:
         scored: clips with a row.
         failed: clips that could not be used.
-        resampled: sample rate in Hz -> scored clips that had it in place of the model's.
+        resampled: sample rate in Hz other than the model's -> scored clips of this rate.
         quiet: scored clips far below the level of speech.
     """
 
@@ -71,7 +71,7 @@ class ClipCounts:
             yield f"{self.quiet} of {self.scored} clips are far below the level of speech, where networks fail"
 
     def lines(self) -> Iterator[str]:
-        """What a command prints at the end."""
+        """The lines that a command prints at the end."""
         for note in self.notes():
             yield f"note: {note}"
         if self.failed:
@@ -85,8 +85,8 @@ def score_clips(
 
     Args:
         session: from `bnn_exit.load`.
-        clips: taken one by one, so they may be without end.
-        counts: is counted up.
+        clips: read one by one, so the iterator may be endless.
+        counts: updated for each clip.
         report: gets a line for each clip that failed, for the first of each other sample rate and for the first quiet
             one.
     """
@@ -116,7 +116,7 @@ def score_clip(session: Session, clip: Clip, *, data: bytes | None = None) -> Sc
     Raises:
         DataError: an audio file that cannot be used, or too little memory for it.
         ArgumentError: a waveform that is empty, not one-dimensional or holds NaN.
-        ModelFileError: an exit that is forced to answer does not, or gives NaN.
+        ModelFileError: a clip does not leave at the forced exit, or an exit gives NaN.
     """
     own_rate = session.metadata.features.sample_rate_hz
     if isinstance(clip, BnnExitError):

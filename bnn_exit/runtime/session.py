@@ -1,4 +1,4 @@
-"""What users hold: a model file, ready to classify clips."""
+"""A session: a model file, ready to classify clips."""
 
 from __future__ import annotations
 
@@ -22,18 +22,17 @@ Floats = npt.NDArray[np.float32]
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """The answer to one clip.
+    """The prediction for one clip.
 
     Attributes:
         label: the most probable class.
         label_index: its number.
-        probabilities: float32 [classes], as the exit that answered sees them.
-        exit_index: the exit that answered, 0-based.
-        score: what that exit compared with its threshold, by the file's policy; low = certain.
-        left_out_s: seconds at the ends of the clip that the network did not see, because it takes shorter ones; 0 if it
-            saw all.
-        steps: with `explain`, one entry for each exit that was reached: `exit`, `score`, `threshold` (None for the last
-            exit, which always answers), `label` and `left`.
+        probabilities: float32 [classes], of the exit taken.
+        exit_index: the exit taken, 0-based.
+        score: of that exit, by the file's policy; low = certain.
+        left_out_s: seconds that were cut off the ends of the clip, because the network takes shorter ones; 0 if none.
+        steps: with `explain`, one entry for each exit reached: `exit_index`, `score`, `threshold` (None for
+            the last exit, which always answers), `label` and `left`.
     """
 
     label: str
@@ -48,8 +47,8 @@ class Prediction:
 class Session:
     """A model file on a backend. Get one from `load`.
 
-    It can be copied, pickled and sent to another process, however that was started: it travels as the bytes of the
-    file, the name of the backend and the number of threads, and is made ready anew where it arrives.
+    It can be copied, pickled and sent to another process. Pickled are the bytes of the file, the name of the backend
+    and the number of threads; the other process loads the backend again.
 
     Example:
         >>> with multiprocessing.get_context("spawn").Pool(2) as pool:
@@ -58,7 +57,7 @@ class Session:
     Attributes:
         file: the file.
         backend: name of the backend.
-        metadata: what the file says about itself.
+        metadata: labels, features, costs and operating points, as the file stores them.
         labels: names of the classes.
         operating_points: named thresholds with their validation figures.
         exits: number of exits.
@@ -96,12 +95,12 @@ class Session:
         """Classify one clip.
 
         Args:
-            waveform: [samples], floats in [-1, 1] or int16. A shorter clip is padded with silence on both sides, a
-                longer one keeps its middle: `Prediction.left_out_s` tells how much that left out.
-            sample_rate_hz: rate of the waveform, a whole number, if it is not the file's own; it is then resampled.
+            waveform: [samples], floats in [-1, 1] or int16. A shorter clip is padded with silence on both sides. Of
+                a longer one the middle is used; `Prediction.left_out_s` gives the rest.
+            sample_rate_hz: rate of the waveform, a whole number; None means the file's own. Another rate is resampled.
             operating_point: a name in `operating_points`.
             thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 1000 makes it always answer.
-            explain: also record what each exit that was reached said. Runs the network once more for each of them.
+            explain: also record the output of each exit reached. Runs the network once more for each of them.
 
         Raises:
             ArgumentError: a waveform that is empty, not one-dimensional or holds NaN; an unknown operating point; the
@@ -134,7 +133,7 @@ class Session:
         return self._predict(self._check_log_mel(log_mel), limits, explain=explain)
 
     def exit_probabilities(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """What every exit says about a clip: float32 [exits, classes]. Runs the network once for each exit.
+        """The probabilities of every exit for a clip: float32 [exits, classes]. Runs the network once for each exit.
 
         Args:
             waveform: as for `predict`.
@@ -144,17 +143,17 @@ class Session:
         return np.stack([self.infer_exit(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
     def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """What the network is given for a clip: its log-mel [frames, mels], or the waveform [samples]."""
+        """The network input for a clip: its log-mel [frames, mels], or the waveform [samples]."""
         if self.metadata.input == "waveform":
             return self._waveform(waveform, sample_rate_hz)
         return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)
 
     def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[Floats, int, float]:
-        """The network alone, nothing checked: probabilities [classes], exit index and score of `inputs(waveform)`."""
+        """The network alone, without checks: probabilities [classes], exit index and score of `inputs(waveform)`."""
         return self._backend.infer(inputs, thresholds)
 
     def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """The log-mel [frames, mels] that `predict` makes from a clip, by the settings in the file."""
+        """The log-mel [frames, mels] of a clip, by the settings in the file."""
         return self._log_mel(self._waveform(waveform, sample_rate_hz))
 
     def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
@@ -190,7 +189,7 @@ class Session:
     def _step(self, inputs: Floats, thresholds: Floats, reached: int, left_at: int) -> dict[str, Any]:
         probabilities, score = self.infer_exit(inputs, reached)
         return {
-            "exit": reached,
+            "exit_index": reached,
             "score": score,
             "threshold": float(thresholds[reached]) if reached < self.exits - 1 else None,
             "label": self.labels[int(probabilities.argmax())],
@@ -198,10 +197,10 @@ class Session:
         }
 
     def infer_exit(self, inputs: npt.ArrayLike, exit_index: int) -> tuple[Floats, float]:
-        """Probabilities [classes] and score of one exit, 0-based, for `inputs(waveform)`; nothing else is checked.
+        """Probabilities [classes] and score of one exit, 0-based, for `inputs(waveform)`.
 
         Raises:
-            ModelFileError: the file does not leave there: its weights are damaged.
+            ModelFileError: the network does not leave there: its weights are damaged.
         """
         try:
             return infer_exit(self._backend, inputs, exit_index, exits=self.exits)
@@ -214,7 +213,7 @@ def _make(kind: type[Session], file: reader.ModelFile, backend: str, threads: in
 
 
 def load(path: str | os.PathLike[str], *, backend: str = "auto", threads: int = 1) -> Session:
-    """Read a model and make it ready to classify clips. TensorFlow is not imported.
+    """Load a model file. TensorFlow is not imported.
 
     Args:
         path: the file, or the name of a model that comes with the package (`python -m bnn_exit.models` lists them).

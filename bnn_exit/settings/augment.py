@@ -1,4 +1,4 @@
-"""How much training clips are changed at random."""
+"""Settings of the augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a student listens to whom."""
+"""Settings of distillation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _EXAMPLE = '{"student": "stage_1", "teacher": "stage_2", "weight": 1.0}'
 
 @dataclass(frozen=True)
 class Pair(Config):
-    """Two layers that are to say the same.
+    """Two layers whose features should agree.
 
     Attributes:
         student: name of a layer of the student: `stage_1` and so on, or inside stages `s1_b2`, the convolution of the
@@ -36,18 +36,18 @@ class Pair(Config):
 
 @dataclass(frozen=True)
 class DistillConfig(Config):
-    """How much a student listens to whom.
+    """Weights of the teacher's signals in the loss.
 
     Attributes:
-        temperature: of soft labels; higher says more about unlikely classes.
+        temperature: of soft labels; higher gives unlikely classes more weight.
         teacher_weight: share of the teacher's soft labels in the loss of each exit, from 0 (labels alone) to 1.
         deepest_weight: weight of the deepest exit's soft labels in the loss of the earlier ones; 0 is off.
-        views: ways of changing each clip, at most one for each epoch. The teacher hears in each what the student hears;
-            more is more accurate, and takes a pass of the teacher each. 0: it hears clips as they were recorded, once,
-            as a teacher of waveforms always does.
-        features: pairs of layers whose features are to agree (`losses.feature_loss`).
-        attention: pairs of layers that are to have their energy in the same places (`losses.attention_loss`). With any
-            pairs the teacher hears every batch of the student's, which takes a pass of the teacher each epoch.
+        views: augmented versions of each clip, at most one for each epoch. Teacher and student get the same version;
+            more is more accurate, and each takes a pass of the teacher. 0: the teacher gets the recorded clips once, as
+            a teacher of waveforms always does.
+        features: pairs of layers whose features should agree (`losses.feature_loss`).
+        attention: pairs of layers whose energy should be at the same positions (`losses.attention_loss`). With any
+            pairs the teacher runs on every batch of the student, a pass of the teacher each epoch.
     """
 
     temperature: float = 2.0

@@ -1,4 +1,4 @@
-"""Which network is built, and the names of what there is to choose from."""
+"""Settings of the network, and the names of backbones and heads."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ BACKBONES = {
     "real_to_binary": "as published, more of both, and channels that are rescaled",
     "binary_densenet": "the most accurate at the last exit, with the most operations",
 }
-"""Name -> what `--help` says of it. Each is the function of this name in the module of this name in
+"""Name -> its text in `--help`. Each is the function of this name in the module of this name in
 `bnn_exit.models.backbones`."""
 
 SIZES = ("small", "base", "large")
 """Of every backbone."""
 
 HEADS = {
-    "grid": "keeps where in time and frequency a sound is, as words need",
+    "grid": "keeps the position in time and frequency, as words need",
     "pooled": "the smallest",
     "strided": "no convolution across channels",
     "auxiliary": "the most work",
 }
-"""Name -> what `--help` says of it. Each is the function NAME_head in `bnn_exit.models.heads`."""
+"""Name -> its text in `--help`. Each is the function NAME_head in `bnn_exit.models.heads`."""
 
 PRECISIONS = ("binary", "real_weights", "float")
 """binary: activations and kernels of one bit. real_weights: activations of one bit, float kernels (Martinez et al.

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.files import expanded, read_json
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.distillation import DistillConfig
 from bnn_exit.settings.model import PRECISIONS
+from bnn_exit.settings.named_json import read_named, shipped_in
 
 OBJECTIVES = ("labels", "embedding")
 TRAINABLE = ("all", "heads")
@@ -25,7 +24,7 @@ class Step(DistillConfig):
     """One step of a plan: a network in some precision, what it learns, and for how long.
 
     Attributes:
-        name: small letters, digits, `_` and `-`; its folder bears it.
+        name: small letters, digits, `_` and `-`; part of the folder name.
         precision: a name in `bnn_exit.models.precision.PRECISIONS`.
         objective: "labels" (and what DistillConfig adds) or "embedding": the last stage learns the teacher's embedding,
             without labels, and heads learn nothing (BRILLsson, Lee and Saeed 2022).
@@ -74,7 +73,7 @@ class Plan(Config):
 
     Attributes:
         steps: at least one, in order, of different names.
-        about: what it is for, in words.
+        about: its purpose, in words.
     """
 
     steps: tuple[Step, ...]
@@ -92,7 +91,7 @@ class Plan(Config):
         if last.objective != "labels":
             raise ArgumentError(
                 f"step {last.name!r} is the last and has objective {last.objective!r}, but must have 'labels': exits "
-                "that never learned them would answer by chance"
+                "that never learned them would predict at random"
             )
         for step in self.steps:
             if self.teacher_kind == "embedding" and step.objective == "labels" and step.teacher_weight:
@@ -103,12 +102,12 @@ class Plan(Config):
 
     @property
     def teacher_kind(self) -> str:
-        """What the plan wants from its teacher: "logits" or "embedding"."""
+        """What the plan needs from its teacher: "logits" or "embedding"."""
         return "embedding" if any(step.objective == "embedding" for step in self.steps) else "logits"
 
     @property
     def precision(self) -> str:
-        """Of the network that comes out."""
+        """Precision of the resulting network."""
         return self.steps[-1].precision
 
     def folders(self, run: Path) -> list[Path]:
@@ -130,7 +129,7 @@ def _step(number: int, value: Step | dict[str, Any]) -> Step:
 
 def shipped_plans() -> dict[str, Path]:
     """The plans that come with the package, by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.json"))}
+    return shipped_in(SHIPPED)
 
 
 def read_plan(source: str) -> Plan:
@@ -140,16 +139,7 @@ def read_plan(source: str) -> Plan:
         ArgumentError: an unknown name, or settings that break a rule.
         DataError: a file that is missing or no JSON.
     """
-    plans = shipped_plans()
-    if not source.endswith(".json"):
-        one_of("--plan", source, [*plans, "FILE.json"])
-    path = plans.get(source, expanded(source))
-    try:
-        values = read_json(path)
-    except FileNotFoundError as error:
-        raise DataError(f"plan {source!r} does not exist: give a JSON file or one of {', '.join(plans)}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"plan {source!r} is no JSON ({error}): {', '.join(plans)} show the form") from error
+    values = read_named("plan", source, shipped_plans())
     try:
         if not isinstance(values, dict):
             raise ArgumentError('a plan must be of the form {"steps": [...]}')

@@ -1,4 +1,4 @@
-"""Every setting of a run, as config.json of its folder has them."""
+"""Every setting of a run: the content of config.json."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class RunConfig:
     """Every setting of a run.
 
     Attributes:
-        task, model, augment, training: what is learned, by what network, from which changes of clips, and how.
+        task, model, augment, training: the task, the network, the augmentation and the training.
         distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
             `settings.plan.Plan`, or for one step the settings of `settings.distillation.DistillConfig`.
         teacher: how the teacher "auto" is trained.
@@ -118,7 +118,7 @@ class RunConfig:
             if "model" not in values and "teacher" in values:
                 raise DataError(
                     f"{str(folder)!r} is a teacher, not a run of a student: python -m distill.train_teacher --resume "
-                    f"{folder} goes on with it, and --teacher {folder} learns from it"
+                    f"{folder} resumes it, and --teacher {folder} learns from it"
                 )
             distillation = values.get("distillation")
             if not isinstance(distillation, (dict, type(None))):
@@ -140,7 +140,7 @@ def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, ad
     """What `made` makes of the settings in a config.json.
 
     Raises:
-        DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` says what to do.
+        DataError: the file is damaged, written by a newer version or not what `made` takes; `advice` is what to do.
     """
     try:
         values = read_json_object(path)
@@ -152,5 +152,5 @@ def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, ad
         return made(values)
     except DataError:
         raise
-    except Exception as error:  # the folder may come from elsewhere: whatever nonsense in it runs into
+    except Exception as error:  # the folder may come from elsewhere: whatever its values cause
         raise DataError(f"{path} cannot be read ({error!r}): {advice}") from error

@@ -14,7 +14,7 @@ _BANK_SIZE = 1024
 
 
 def _described(config: AugmentConfig) -> str:
-    """The settings, without those that came later where they are off: what earlier runs kept stays theirs."""
+    """The settings, without later ones that are off, so that caches of earlier runs stay valid."""
     later = ("attenuation_probability", "attenuation_db") if not config.attenuation_probability else ()
     names = [field.name for field in dataclasses.fields(config) if field.name not in later]
     return f"AugmentConfig({', '.join(f'{name}={getattr(config, name)!r}' for name in names)})"
@@ -27,12 +27,12 @@ class Augmenter:
         config: how much.
         features: the log-mel specification, for units.
         frames, mels: shape of a clip.
-        fill: `[mels]` that a masked part shows: the mean of each band.
+        fill: `[mels]`, the mean of each band, which masked parts get.
         noise: log-mel `[noise_frames, mels]` of background noise, longer than a clip, or None.
         seed: of the whole run.
 
     Attributes:
-        identity: what decides the changes; the same clips are changed alike where it is the same.
+        identity: determines the changes: where it is equal, clips are changed alike.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Augmenter:
     def __call__(self, log_mel: tf.Tensor, clip: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """A changed copy of `log_mel` `[frames, mels]`; `clip` (its index) and `epoch` are int scalars."""
         config = self._config
-        # All chance comes from this one draw, so a clip's fate depends on (seed, epoch, clip) and on nothing else.
+        # This is the only random draw, so the changes depend on (seed, epoch, clip) alone.
         key = tf.random.experimental.stateless_fold_in(
             tf.stack([tf.cast(self._seed, tf.int64), tf.cast(epoch, tf.int64)]), tf.cast(clip, tf.int64)
         )
-        # Drawn in sequence: a change that needs one more leaves those before it as they are.
+        # Drawn in sequence: one more change leaves those before it as they are.
         chance = tf.unstack(tf.random.stateless_uniform([11], key))
         log_mel = _stretched(log_mel, chance[7], reach=config.tempo_change, centre=0.5)
         log_mel = tf.transpose(_stretched(tf.transpose(log_mel), chance[8], reach=config.frequency_warp, centre=0.0))
@@ -81,7 +81,7 @@ class Augmenter:
         return tf.where(chance[9] < config.attenuation_probability, quieter, log_mel)
 
     def _attenuated(self, log_mel: tf.Tensor, decibels: tf.Tensor) -> tf.Tensor:
-        """The log-mel of the same waveform, attenuated: the offset that the features add does not fall with it.
+        """The log-mel of the same waveform, attenuated: the offset of the features stays.
 
         ln(g p + offset), where log_mel is ln(p + offset); so it is ln(g exp(log_mel) + (1 - g) offset).
         """

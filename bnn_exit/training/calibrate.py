@@ -46,25 +46,25 @@ def calibrate(
     Args:
         model: trained.
         task: gives the clips.
-        split: "validation"; "train" is accepted but promises too much. Never "test": its figures are for reporting.
+        split: "validation"; "train" is accepted but optimistic. Never "test": its figures are for reporting.
         drops: operating point -> accuracy that it may lose; None switches every early exit off.
         policy: fitted, or the name of one to fit; None means the default one. With limits, a name.
         standard_errors: of the accuracy lost, which must fit into what may be lost as well; larger is safer and slower,
-            0 takes the loss on these clips at its word. A confidence goes without.
-        minimise: "ops", "time" or "loss"; see `objectives.Constraints`.
+            0 is no margin. Not with a confidence.
+        minimise: "ops", "time" or "loss"; see `calibration.constraints`.
         device: whose times are limited.
-        exits: those to keep, 0-based and at least two, or "choose" to find out which serve the limits best; None keeps
-            all. `export` leaves the others out of the file.
+        exits: the subset, 0-based and at least two, or "choose" for the best one under the limits; None means all.
+            `export` leaves the others out of the file.
         confidence: guarantees max_accuracy_drop on new clips, such as 0.95; see `calibration.guarantee`.
         **limits: names in `calibration.constraints.LIMITS`, such as max_accuracy_drop=0.01, max_mean_cost=0.5, the most
             important first; they add an operating point "custom".
 
     Returns:
-        A dict of the operating points, which knows the fitted policy and the kept exits that `export` needs.
+        A dict of the operating points, with the fitted policy and the exit subset that `export` needs.
 
     Raises:
-        ArgumentError: settings out of range, or limits that cannot be kept; the message has the nearest that can.
-        DataError: clips without labels or of one class, or too few of them for a promise.
+        ArgumentError: settings out of range, or infeasible limits; the message has the nearest feasible ones.
+        DataError: clips without labels or of one class, or too few of them for a guarantee.
     """
     if one_of("split", split, ("train", "validation", "test")) == "test":
         raise ArgumentError("split is 'test', but thresholds chosen on the test split would flatter every later figure")
@@ -73,9 +73,9 @@ def calibrate(
     if limits or minimise:
         constraints = Constraints(limits, minimise=minimise, device=device, standard_errors=standard_errors)
     if confidence is not None and constraints is None:
-        raise ArgumentError(f"confidence is {confidence!r}, but max_accuracy_drop is missing: what is to be promised?")
+        raise ArgumentError(f"confidence is {confidence!r}, but max_accuracy_drop, which it guarantees, is missing")
     if exits == CHOOSE and constraints is None:
-        raise ArgumentError(f"exits is {exits!r}, but there is no limit, such as max_accuracy_drop=0.01, to choose by")
+        raise ArgumentError(f"exits is {exits!r}, but choosing needs a limit, such as max_accuracy_drop=0.01")
     if constraints is not None and isinstance(policy, Policy):
         raise ArgumentError(f"policy is a fitted {policy.name}, but with limits it must be a name: it is fitted here")
     given = policy.name if isinstance(policy, Policy) else policy or policies.DEFAULT
@@ -86,18 +86,18 @@ def calibrate(
     custom: dict[str, OperatingPoint] = {}
     if constraints is not None:
         selection = select(exit_logits, costs, constraints, policy_name=name, exits=wanted, confidence=confidence)
-        kept, fitted, custom = selection.exits, selection.policy, {"custom": selection.point}
+        subset, fitted, custom = selection.exits, selection.policy, {"custom": selection.point}
     else:
-        kept = checked_subset(wanted, exit_logits)
-        fitted = policy if isinstance(policy, Policy) else policies.fit(name, exit_logits.select_exits(kept))
-    part = exit_logits.select_exits(kept)
-    spent = costs.select_exits(kept).with_policy(fitted, Sizes.of(part))
+        subset = checked_subset(wanted, exit_logits)
+        fitted = policy if isinstance(policy, Policy) else policies.fit(name, exit_logits.select_exits(subset))
+    part = exit_logits.select_exits(subset)
+    spent = costs.select_exits(subset).with_policy(fitted, Sizes.of(part))
     points = operating_points(part, spent, drops=drops, standard_errors=standard_errors, policy=fitted)
-    return OperatingPoints({**points, **custom}, policy=fitted, exits=None if exits is None else kept)
+    return OperatingPoints({**points, **custom}, policy=fitted, exits=None if exits is None else subset)
 
 
 def exit_logits_of(model: Network, task: Task, *, split: str, features: bool = False) -> ExitLogits:
-    """What every exit of a network says about the clips of a split.
+    """The logits of every exit of a network for the clips of a split.
 
     Args:
         model: trained; with `features`, one made of stages and heads.
@@ -111,7 +111,7 @@ def exit_logits_of(model: Network, task: Task, *, split: str, features: bool = F
 
 
 def network_exit_logits(model: Network, log_mel: np.ndarray, *, features: bool = False) -> ExitLogits:
-    """The same about clips `[clips, frames, mels]` without names or labels."""
+    """The same for clips `[clips, frames, mels]` without names or labels."""
     return ExitLogits(
         logits=model.logits(log_mel),
         features=_features(cast("MultiExitModel", model), log_mel) if features else (),

@@ -1,4 +1,4 @@
-"""Everything a training needs to go on as if it had never stopped, in one file that is replaced in one step."""
+"""Checkpoints: the whole state of a training in one file, replaced atomically."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def load(path: Path, *, variables: list[tf.Variable], advice: str = "start the t
     Args:
         path: of the file.
         variables: as many as were saved, in the same order.
-        advice: what the user may do about a file that does not fit.
+        advice: what to do about a file that does not fit.
 
     Raises:
         DataError: the file is damaged or belongs to another network; no variable has then been changed.
@@ -37,7 +37,7 @@ def load(path: Path, *, variables: list[tf.Variable], advice: str = "start the t
                 raise ValueError("it is compressed, and may be larger than the memory")
             state = json.loads(file["state"].tobytes())
             values = [file[f"variable_{index}"] for index in range(len(file.files) - 1)]
-    except Exception as error:  # whatever damage runs into
+    except Exception as error:  # whatever damage causes
         raise DataError(f"checkpoint {str(path)!r} cannot be read ({error}): {advice}") from error
     found = [(value.shape, value.dtype.name) for value in values]
     if found != [(tuple(variable.shape), variable.dtype.name.removesuffix("_ref")) for variable in variables]:

@@ -1,4 +1,4 @@
-"""Batches of augmented clips, the same for the same seed and epoch whatever ran before."""
+"""Batches of augmented clips, determined by seed and epoch."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Batches:
         batch_size: clips a batch.
         seed: of the order.
         mix_probability: share of clips that are mixed with another one of the batch (of its part, on a replica).
-        distribution: who gets which part of a batch.
+        distribution: splits a batch among replicas.
 
     Attributes:
-        changes: what decides how clips are changed: `Augmenter.identity`.
+        changes: identifies the augmentation: `Augmenter.identity`.
     """
 
     def __init__(

@@ -26,7 +26,7 @@ _EXAMPLE = '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type
 
 
 class Distribution:
-    """What the training loop needs to know of the strategy that a network was made under.
+    """The strategy that a network was made under, for the training loop.
 
     Args:
         strategy: TensorFlow's default one leaves everything as it is.
@@ -67,7 +67,7 @@ class Distribution:
 
     @classmethod
     def of(cls, network: Network) -> Distribution:
-        """That of a network; its BatchNorm layers are set to take the statistics of whole batches."""
+        """The distribution of a network; its BatchNorm layers are set to take the statistics of whole batches."""
         strategy = network.keras_model.distribute_strategy
         if strategy.num_replicas_in_sync > 1:
             for layer in network.keras_model._flatten_layers():
@@ -77,7 +77,7 @@ class Distribution:
         return cls(strategy)
 
     def __str__(self) -> str:
-        """For a line about a run: nothing for a process alone."""
+        """Text for a line about a run; empty for a single process."""
         return "" if self._alone else f", {self._strategy.num_replicas_in_sync} replicas"
 
     def check_batch(self, batch_size: int, *, clips: int | None = None) -> None:
@@ -106,7 +106,7 @@ class Distribution:
         def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
             parts = whole.reshape(-1, context.num_input_pipelines, batch_size // context.num_input_pipelines)
             mine = parts[:, context.input_pipeline_id].ravel()
-            # What has no end need not be asked at every step whether all workers still have a batch.
+            # An endless dataset saves the check, at every step, whether all workers still have a batch.
             return dataset(mine, context.get_per_replica_batch_size(batch_size)).repeat()
 
         return iter(self._strategy.distribute_datasets_from_function(of_worker))
@@ -188,7 +188,7 @@ def _check_cluster() -> None:
     except (json.JSONDecodeError, KeyError, TypeError):
         right = False
     if not right:
-        raise ArgumentError(f"TF_CONFIG is {text!r}, but must list all workers and say which is this one: {_EXAMPLE}")
+        raise ArgumentError(f"TF_CONFIG is {text!r}, but must list all workers and the index of this one: {_EXAMPLE}")
 
 
 def _first_line(error: Exception) -> str:

@@ -43,7 +43,7 @@ def fit(
     tensorboard: bool = False,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
-    """Train every exit of `model` on `task.train`; leave it with the weights that were best on `task.validation`.
+    """Train every exit of `model` on `task.train`; keep the weights that are best on `task.validation`.
 
     Best means the highest mean over exits of the validation accuracy, unless the objective has another score.
 
@@ -55,8 +55,8 @@ def fit(
         config, augment: settings; None takes the defaults.
         objective: what is minimised; None means the labels alone, by `exit_weights` and `label_smoothing`.
         folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
-        resume: go on from the last checkpoint in `folder`. On the same machine the weights end the same as without the
-            interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
+        resume: continue from the last checkpoint in `folder`. On the same machine the weights end the same as without
+            the interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
         tensorboard: write accuracy and loss of each epoch for TensorBoard into `folder`.
         progress: show a bar with each exit's accuracy on stderr.
 
@@ -71,7 +71,7 @@ def fit(
     weights = config.weights_of(model.num_exits)
     if model.num_classes != task.num_classes or model.input_shape != task.input_shape:
         raise ArgumentError(
-            f"the network takes {model.input_shape} and tells {model.num_classes} classes apart, but the task gives "
+            f"the network takes {model.input_shape} and has {model.num_classes} classes, but the task gives "
             f"{task.input_shape} and {task.num_classes}: build it with the task's input_shape and num_classes"
         )
     if (resume or tensorboard) and folder is None:
@@ -81,7 +81,7 @@ def fit(
 
 
 class _Fit:
-    """One training: what the epochs share."""
+    """The state that the epochs of one training share."""
 
     def __init__(
         self,
@@ -215,7 +215,7 @@ class _Fit:
         return [variable.numpy() for variable in self.distribution.local(self.model.keras_model.weights)]
 
     def _state(self) -> list[tf.Variable]:
-        """Everything that a resumed training needs to have back."""
+        """All variables that a resumed training restores."""
         return self.model.keras_model.weights + self.objective.variables + self.optimizer.weights
 
     def _restore(self) -> None:
@@ -264,7 +264,7 @@ def _augmenter(config: AugmentConfig, task: Task, *, seed: int) -> Augmenter:
         features=task.features,
         frames=frames,
         mels=mels,
-        # A sample of clips is enough for a mean that only says what a blanked part looks like.
+        # A sample of clips is enough for the mean that fills masked parts.
         fill=np.asarray(train[:: max(1, len(train) // 512)], np.float32).mean(axis=(0, 1)),
         noise=np.concatenate(noise) if noise else None,
         seed=seed,

@@ -1,4 +1,4 @@
-"""What training minimises."""
+"""The loss of the labels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two clips sounding at once: a training example whose label says how much of each is heard."""
+"""Mixing: training examples of two clips at once, with mixed labels."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ def mix_clips(
     """Some clips of a batch joined by the one before (between-class learning, Tokozume et al. 2018, section 3).
 
     Both are brought to one level, then a clip keeps the share r of its amplitude, drawn from [0, 1], and its neighbour
-    gets 1 - r; powers of independent sounds add up. Labels, and what a teacher said, are mixed in r : 1 - r.
+    gets 1 - r; powers of independent sounds add up. Labels and soft labels of a teacher are mixed in r : 1 - r.
 
     Args:
         log_mel: `[batch, frames, mels, 1]`.
         labels: share of each class, `[batch, classes]`.
-        targets: `[batch, ...]`, what the teacher said, or `[batch, 0]`.
+        targets: `[batch, ...]`, outputs of the teacher, or `[batch, 0]`.
         probability: share of clips that are joined, from 0 to 1.
-        key: int64 `[2]`, from which all chance comes.
+        key: int64 `[2]`, seed of all random numbers.
 
     Returns:
         The same three, mixed.

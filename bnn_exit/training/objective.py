@@ -1,4 +1,4 @@
-"""What a training minimises, as a part that can be exchanged: the labels alone, or a teacher's answers as well."""
+"""The objective of a training: labels alone, or labels and a teacher's soft labels."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Objective(Protocol):
     variables: list[tf.Variable]
 
     def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Called once before the first epoch; what takes long is kept in `folder`, for a training that is resumed."""
+        """Called once before the first epoch; slow results are stored in `folder`, for a resumed training."""
         ...
 
     def targets(self, view: int) -> np.ndarray | None:
@@ -33,7 +33,7 @@ class Objective(Protocol):
         ...
 
     def score(self, record: dict[str, Any]) -> float:
-        """How good the weights are after an epoch with this record in the history; the highest are kept."""
+        """Score of the weights after an epoch with this record in the history; the highest is kept."""
         ...
 
     def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
@@ -42,7 +42,7 @@ class Objective(Protocol):
 
 
 class CrossEntropy:
-    """The labels alone, every exit at once: `loss.joint_loss`.
+    """Labels alone, all exits jointly: `loss.joint_loss`.
 
     Args:
         network: what is trained.
@@ -60,7 +60,7 @@ class CrossEntropy:
         """Nothing to do."""
 
     def targets(self, view: int) -> np.ndarray | None:
-        """None: labels are all it needs."""
+        """None: it needs only labels."""
         return None
 
     def score(self, record: dict[str, Any]) -> float:
@@ -74,5 +74,5 @@ class CrossEntropy:
 
 
 def mean_accuracy(record: dict[str, Any]) -> float:
-    """The mean over exits of the validation accuracy, since each exit answers some of the clips."""
+    """The mean over exits of the validation accuracy, since some clips leave at each exit."""
     return float(np.mean(record["validation_accuracy"]))

@@ -1,4 +1,4 @@
-"""What students learn from: networks of ours, files from elsewhere, and means of several."""
+"""Teachers: networks of this package, files from elsewhere, and averages of several."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def load_teacher(
         path: a folder of `distill.train_teacher`, one of `bnn_exit.train`, whose last exit teaches, a Keras file, a
             SavedModel or a TFLite file.
         kind: "logits" of the student's classes, or "embedding"; of a folder, what its layer `embedding` gives.
-        input_shape: of the student, to check that both hear the same log-mel.
+        input_shape: of the student, to check that both take the same log-mel.
         labels: of the student, to check that a folder's teacher of logits knows the same, in the same order.
         features, clip_samples: of the student, to check that a folder's teacher was trained with the same. A file's
-            teacher of waveforms of any length hears so many samples.
+            teacher of waveforms of any length gets so many samples.
         trust: whether files may be run that are programs: SavedModels, Keras's `.h5` files, and `.keras` files with
             more than layers of Keras and Larq. Folders, other `.keras` files and TFLite files are read as data.
 

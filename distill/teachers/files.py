@@ -37,8 +37,8 @@ class FileTeacher:
         ArgumentError: an unknown kind.
         DataError: a file that is missing, damaged or of another format, or a program that is not trusted, or a model
             with other than one input and output, or an input that is neither log-mel `[batch, frames, mels(, 1)]` nor
-            a waveform (`[batch, samples]`, or `[samples]` of one clip), or that does not answer silence with finite
-            numbers.
+            a waveform (`[batch, samples]`, or `[samples]` of one clip), or that does not give finite numbers for
+            silence.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class FileTeacher:
 
     @contextlib.contextmanager
     def _one_line(self, what: str) -> Iterator[None]:
-        """What is wrong, said of this file; TensorFlow raises whatever the damage makes it run into."""
+        """An error that names this file; TensorFlow raises various errors on damage."""
         try:
             yield
         except DataError as error:
@@ -119,7 +119,7 @@ def _open(path: Path, *, trust: bool) -> _Opened:
 def _open_keras(path: Path, *, trust: bool) -> _Opened:
     model = open_keras(path, trust=trust)
     _require_one(len(model.inputs), len(model.outputs))
-    # Layers of the list do without the rewriting of their sources, which takes most of the time; others may need it.
+    # Layers of the list do not need AutoGraph, which takes most of the time; others may.
     forward = tf.function(lambda batch: model(batch, training=False), autograph=trust)
     shape = tuple(model.inputs[0].shape)
     return _Opened(
@@ -177,7 +177,7 @@ def _clip_shape(shape: tuple[int | None, ...], *, clip_samples: int | None) -> t
     if sizes == (None,) and clip_samples is not None:
         sizes = (clip_samples,)
     if None in sizes or not sizes:
-        raise DataError(f"takes {list(shape)}, but every size save the batch must be fixed")
+        raise DataError(f"takes {list(shape)}, but every size except the batch must be fixed")
     fixed = tuple(size for size in sizes if size is not None)
     if len(fixed) not in (1, 2, 3) or (len(fixed) == 3 and fixed[2] != 1):
         raise DataError(

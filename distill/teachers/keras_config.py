@@ -101,7 +101,7 @@ _Json = Any
 
 
 class ProgramError(DataError):
-    """A description names what is on no list; the message says in which layer."""
+    """A description names something that is on no list; the message names the layer."""
 
 
 def checked(config: _Json) -> dict[str, _Json]:

@@ -39,7 +39,7 @@ def open_keras(path: Path, *, trust: bool) -> keras.Model:
 
     Args:
         path: of the file.
-        trust: run what the file says, whatever it is.
+        trust: run the file, whatever it holds.
 
     Raises:
         DataError: an `.h5` file that is not trusted, a `.keras` file that names what may be a program, one of Keras 3,

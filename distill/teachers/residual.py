@@ -1,4 +1,4 @@
-"""A full-precision residual network over log-mel clips: the teacher that is trained when none is given.
+"""A full-precision residual network over log-mel clips: the default teacher.
 
 Plain 3x3 convolutions in pre-activation blocks (He et al. 2016, "Identity mappings in deep residual networks"), because
 they run fastest on ordinary processors: networks of depthwise convolutions have fewer operations but train no faster.
@@ -50,7 +50,7 @@ def residual(
     for stage, (blocks, channels) in enumerate(zip(shape.blocks, shape.channels, strict=True)):
         for block in range(blocks):
             strides = 2 if stage > 0 and block == 0 else 1
-            # What a stage ends with has one name in every size, for students that learn from it.
+            # The end of a stage has the same name in every size, for students that learn from it.
             name = f"stage_{stage + 1}" + (f"_block_{block + 1}" if block + 1 < blocks else "")
             features = _block(features, channels, strides=strides, name=name)
     features = layers.ReLU()(_normalise(features))

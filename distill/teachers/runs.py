@@ -101,5 +101,5 @@ class TeacherRun:
 
 
 def _of_teacher(values: dict[str, Any]) -> bool:
-    """Whether the settings are a teacher's: those of a student's run say how a teacher is trained as well."""
+    """Whether the settings are a teacher's: a student's run also has settings of a teacher's training."""
     return "teacher" in values and "model" not in values

@@ -23,7 +23,7 @@ class Teacher(Protocol):
     Attributes:
         kind: "logits", or "embedding" for a teacher that knows other classes or none.
         size: values for each clip: classes, or the length of the embedding.
-        input: "log_mel" or "waveform", what it hears.
+        input: "log_mel" or "waveform".
         input_shape: of one clip.
         keras_model: the network, where its layers can be reached; else None.
     """
@@ -39,12 +39,12 @@ class Teacher(Protocol):
         ...
 
     def digest(self) -> str:
-        """A short fingerprint of its weights, to know outputs that were kept from those of another teacher."""
+        """A short fingerprint of its weights, to tell stored outputs from those of another teacher."""
         ...
 
 
 class NetworkTeacher:
-    """A network of ours: the answer of its last exit, or what its layer `embedding` gives.
+    """A network of this package: the logits of its last exit, or the output of its layer `embedding`.
 
     Args:
         network: trained.
@@ -86,7 +86,7 @@ class MeanTeacher:
     """The mean of several teachers' logits, or of their embeddings.
 
     Args:
-        teachers: of one kind and size, that hear the same.
+        teachers: of one kind and size, with the same input.
 
     Raises:
         ArgumentError: no teachers, or ones that do not fit together.

@@ -20,7 +20,7 @@ from bnn_exit.model_file import flatbuffer
 from distill.tflite_worker import FACTS, REFUSED, ROWS, receive, send
 
 LIMIT_S = 300.0
-"""Seconds for one message: to open a file, or to answer a batch of clips."""
+"""Seconds for one message: to open a file, or to run a batch of clips."""
 
 
 class TFLiteProcess:
@@ -39,7 +39,7 @@ class TFLiteProcess:
     """
 
     def __init__(self, data: bytes, *, trust: bool = False) -> None:
-        # Our own reader finds most damage and says what it is.
+        # Our own reader finds and names most damage.
         model = flatbuffer.read(data)
         names = {operator.name for graph in model.subgraphs for operator in graph.operators}
         if any(name.startswith("Lce") for name in names):
@@ -113,7 +113,7 @@ class TFLiteProcess:
             self._end()
             raise DataError(reason) from error
         except BaseException:
-            # Interrupted: what it answers now would be taken for the next answer.
+            # Interrupted: its reply would be taken for the next one.
             self._end()
             raise
         finally:
@@ -122,7 +122,7 @@ class TFLiteProcess:
             raise DataError(f"cannot be run by TensorFlow Lite ({result.decode('utf-8', 'replace')})")
         if kind != wanted:
             self._end()
-            raise DataError("makes TensorFlow Lite answer out of order: the file is damaged")
+            raise DataError("makes TensorFlow Lite reply out of order: the file is damaged")
         return result
 
     def _how_it_ended(self, process: subprocess.Popen[bytes]) -> str:

@@ -123,13 +123,13 @@ def test_a_size_that_counts_the_header_too_means_to_the_end(before: bytes) -> No
     for excess in (1, 8, 36, header - 8, header):
         data = wav_file(before=before, size=len(BODY) + excess)
         np.testing.assert_array_equal(samples(data)[:, 0] * 32768, VALUES)
-    with pytest.raises(DataError, match=f"promises {len(BODY) + header + 2} bytes of data, but {len(BODY)} follow"):
+    with pytest.raises(DataError, match=f"declares {len(BODY) + header + 2} bytes of data, but {len(BODY)} follow"):
         samples(wav_file(before=before, size=len(BODY) + header + 2))
 
 
 def test_a_file_that_is_cut_is_found_also_if_its_sizes_agree() -> None:
     whole = wav_file(size=len(BODY), riff_size=len(BODY))
-    with pytest.raises(DataError, match=f"truncated wav file: its header promises {len(BODY)} bytes of data"):
+    with pytest.raises(DataError, match=f"truncated wav file: its header declares {len(BODY)} bytes of data"):
         samples(whole[: len(whole) // 2])
 
 

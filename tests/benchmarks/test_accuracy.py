@@ -162,7 +162,7 @@ def test_a_training_that_fails_is_one_line(
 ) -> None:
     monkeypatch.setattr(Row, "command", lambda *_, **__: ["--fail"])
     assert accuracy.main(["train", "words-quicknet", "--runs", str(tmp_path)]) == 1
-    error = "error: the training of words-quicknet failed with status 1: the same command goes on with it\n"
+    error = "error: the training of words-quicknet failed with status 1: the same command resumes it\n"
     assert capsys.readouterr().err == error
 
 

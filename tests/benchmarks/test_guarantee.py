@@ -1,4 +1,4 @@
-"""How often a promise may be broken, and how clips are drawn to find out."""
+"""How often a guarantee may be violated, and how clips are drawn to find out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The comparison of margins: what counts as a promise kept, which margin is the smallest, and that we have it."""
+"""The comparison of margins: when a limit counts as satisfied, which margin is the smallest, and that we have it."""
 
 from __future__ import annotations
 

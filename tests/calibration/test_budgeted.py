@@ -58,7 +58,7 @@ def test_the_curves():
 
 
 def test_sizes_must_fit():
-    with pytest.raises(ArgumentError, match="held_out has 3 exits, but the answers have 2"):
+    with pytest.raises(ArgumentError, match="held_out has 3 exits, but the exit logits have 2"):
         budgeted(made_up(count=9, exits=3), made_up(count=9, exits=2), ladder(2))
-    with pytest.raises(ArgumentError, match="costs has 2 entries, but the answers have 3 exits"):
+    with pytest.raises(ArgumentError, match="costs has 2 entries, but the exit logits have 3 exits"):
         anytime(made_up(count=9, exits=3), ladder(2))

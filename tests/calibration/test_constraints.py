@@ -145,7 +145,7 @@ def test_a_mean_cost_is_at_most_what_the_full_network_and_the_policy_cost():
         thresholds_for(exit_logits, ladder(3), Constraints({"max_mean_cost": 40}))
     # Two exits decide with 8 ops each; the full network has 12.
     costs = ExitCosts(tuple(ladder(3)), (Cost(0, 0),) * 3)
-    most = r"above 0 and at most 2.334 \(1 is the full network and what exceeds it the policy's work\)$"
+    most = r"above 0 and at most 2.334 \(1 is the full network and the rest is the work of the policy\)$"
     for exits in (None, CHOOSE, (0, 2)):
         with pytest.raises(ArgumentError, match=rf"^max_mean_cost is 2.335, but must be {most}"):
             select(exit_logits, costs, Constraints({"max_mean_cost": 2.335}), exits=exits)

@@ -109,7 +109,7 @@ def test_the_loss_counts_against_the_full_network_when_the_last_exit_goes():
 )
 def test_costs_of_another_number_of_exits_are_refused(exits, options):
     costs = ExitCosts(whole().exits[:exits], tuple(HEADS[:exits]))
-    with pytest.raises(ArgumentError, match=f"costs has {exits} entries, but the answers have 3 exits"):
+    with pytest.raises(ArgumentError, match=f"costs has {exits} entries, but the exit logits have 3 exits"):
         select(made_up(count=40, exits=3), costs, Constraints({"max_accuracy_drop": 0.1}), **options)
 
 

@@ -88,7 +88,7 @@ def test_too_few_clips_are_told_with_the_number_that_would_do():
     exit_logits = made_up(count=200, exits=3)
     found = guarantee(exit_logits, PATH, policy=ENTROPY, max_accuracy_drop=0.01, confidence=0.95)
     assert not found.useful and found.thresholds == (0.0, 0.0) and found.p_value == 1.0
-    assert found.sentence().endswith("200 clips are too few to promise it; even without a loss it takes 299")
+    assert found.sentence().endswith("200 clips are too few to guarantee it; even without a loss it takes 299")
     # Exactly: 0.99 ** 299 <= 0.05 < 0.99 ** 298.
     assert least_clips(0.01, 0.95) == 299 and 0.99**299 <= 0.05 < 0.99**298
     assert least_clips(1.0, 0.95) == 1 and least_clips(0.5, 0.75) == 2
@@ -100,11 +100,11 @@ def test_who_has_halved_clips_is_told_what_all_of_them_must_be():
     assert (
         dataclasses.replace(few, halved=400)
         .sentence()
-        .endswith(": 400 clips, half tested, are too few to promise it; even without a loss it takes 598")
+        .endswith(": 400 clips, half tested, are too few to guarantee it; even without a loss it takes 598")
     )
     enough = dataclasses.replace(few, clips=300, halved=600, clips_needed=411)
     assert enough.sentence().endswith(
-        ": 600 clips, half tested, are too few to promise it for any early exit; about 822 would do"
+        ": 600 clips, half tested, are too few to guarantee it for any early exit; about 822 would do"
     )
     assert (
         dataclasses.replace(enough, clips_needed=None)
@@ -121,7 +121,7 @@ def test_an_early_exit_that_is_sure_and_wrong_allows_nothing():
         exit_logits, rising_path(exits=2, highest=1.0), policy=ENTROPY, max_accuracy_drop=0.05, confidence=0.95
     )
     assert not found.useful and found.clips_needed is None
-    assert found.sentence().endswith("no early exit keeps it on these 500 clips, however cautious")
+    assert found.sentence().endswith("no early exit satisfies it on these 500 clips, however cautious")
 
 
 def test_halves_are_disjoint_and_whole():
@@ -135,7 +135,7 @@ def test_halves_are_disjoint_and_whole():
 @pytest.mark.parametrize(
     ("drop", "confidence", "message"),
     [
-        (0.0, 0.95, "max_accuracy_drop is 0.0, but a promise needs it above 0 and at most 1"),
+        (0.0, 0.95, "max_accuracy_drop is 0.0, but a guarantee needs it above 0 and at most 1"),
         (1.5, 0.95, "max_accuracy_drop is 1.5"),
         (float("nan"), 0.95, "max_accuracy_drop is nan"),
         (0.01, 1.0, "confidence is 1.0, but must be above 0 and below 1, such as 0.95"),

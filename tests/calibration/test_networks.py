@@ -44,7 +44,7 @@ def run(tone_task, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("kept", [(0, 3), (1, 2), (0, 1, 3), (1, 2, 3), (0, 1, 2, 3)])
-def test_kept_exits_say_what_they_said(model, tone_task, kept):
+def test_the_outputs_of_a_subset_stay_the_same(model, tone_task, kept):
     log_mel = np.asarray(tone_task.log_mel("validation"))[:6]
     part = model.with_exits(kept)
     np.testing.assert_array_equal(part.logits(log_mel), model.logits(log_mel)[:, list(kept)])
@@ -57,7 +57,7 @@ def test_kept_exits_say_what_they_said(model, tone_task, kept):
 
 @pytest.mark.parametrize("kept", [(), (2,), (1, 0), (0, 4), (-1, 2), (1, 1)])
 def test_at_least_two_exits_stay(model, kept):
-    with pytest.raises(ArgumentError, match=r"kept is \[.*\], but must be at least two of the exits 0 to 3, rising"):
+    with pytest.raises(ArgumentError, match=r"exit_indices is \[.*\], but must be at least two of 0 to 3, rising"):
         model.with_exits(kept)
 
 
@@ -84,7 +84,7 @@ def test_fewer_exits_get_a_file_of_their_own(run, tone_task, capsys):
     network = RunFolder(run).network()
     costs = network.with_exits((0, 2)).exit_costs()
     assert file.metadata.exits == costs.with_policy(policies.fit(file.metadata.policy), Sizes(4))
-    # What it exit_logits is what the whole network answers at these exits.
+    # Its outputs are those of the whole network at these exits.
     exit_logits = exit_logits_of(network, tone_task, split="validation")
     session = runtime.load(run / "model_lean.tflite", backend="reference")
     for exit_index, kept in enumerate((0, 2)):
@@ -115,11 +115,11 @@ def test_the_function_takes_the_same_options(model, tone_task):
     assert "custom" not in bnn_exit.calibrate(model, tone_task)
     least = bnn_exit.calibrate(model, tone_task, max_mean_cost=0.9, policy="patience")["custom"]
     assert least.mean_cost["ops"] <= 0.9 * model.costs()[-1].ops
-    with pytest.raises(DataError, match="40 clips are too few to promise it; even without a loss it takes 299"):
+    with pytest.raises(DataError, match="40 clips are too few to guarantee it; even without a loss it takes 299"):
         bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.01, confidence=0.95)
     with pytest.raises(ArgumentError, match=r"limit is 'max_acuracy_drop', but must be one of .*did you mean"):
         bnn_exit.calibrate(model, tone_task, max_acuracy_drop=0.01)
-    with pytest.raises(ArgumentError, match=r"confidence is 0.95, but max_accuracy_drop is missing"):
+    with pytest.raises(ArgumentError, match=r"confidence is 0.95, but max_accuracy_drop, .*, is missing"):
         bnn_exit.calibrate(model, tone_task, confidence=0.95)
     with pytest.raises(ArgumentError, match=r"^standard_errors is '2', but must be a number of at least 0"):
         bnn_exit.calibrate(model, tone_task, standard_errors="2")
@@ -129,7 +129,7 @@ def test_the_function_takes_the_same_options(model, tone_task):
         bnn_exit.calibrate(model, tone_task, max_accuracy_drop=0.1, policy=policies.fit("margin"))
     with pytest.raises(ArgumentError, match=r"exits is 'chose', but must be 'choose' or numbers of exits"):
         bnn_exit.calibrate(model, tone_task, exits="chose")
-    with pytest.raises(ArgumentError, match=r"exits is 'choose', but there is no limit, such as max_accuracy_drop"):
+    with pytest.raises(ArgumentError, match="exits is 'choose', but choosing needs a limit, such as"):
         bnn_exit.calibrate(model, tone_task, exits="choose")
     with pytest.raises(ArgumentError, match=r"exits is 3,1, but must be at least two of 1 to 4, rising"):
         bnn_exit.calibrate(model, tone_task, exits=[2, 0])

@@ -88,7 +88,7 @@ def test_bad_input_is_named_in_one_line():
         (ArgumentError, r"labels has shape \(5,\), .* logits are of 6 clips", logits, labels[:5], costs),
         (ArgumentError, "labels has values 0 to 9, but must be whole, 0 to 3", logits, high, costs),
         (ArgumentError, "labels holds 0.5, but must hold integers, 0 to 3", logits, [0.5, 1, 1, 2, 0, 1], costs),
-        (ArgumentError, "costs has 2 entries, but the answers have 3 exits", logits, labels, costs[:2]),
+        (ArgumentError, "costs has 2 entries, but the exit logits have 3 exits", logits, labels, costs[:2]),
         (
             ArgumentError,
             r"logits has shape \(6, 4\), but must be \[clips, exits, classes\]",

@@ -52,7 +52,7 @@ def call(run, capsys):
 
 def test_without_a_limit_it_shows_what_can_be_had(call):
     lines = call().splitlines()
-    assert lines[0].startswith("policy margin, 1200 validation clips; the full network is right in ")
+    assert lines[0].startswith("policy margin, 1200 validation clips; the full network reaches ")
     assert [line.split()[0] for line in lines[2:]] == ["full", "accurate", "balanced", "fast"]
 
 
@@ -136,17 +136,17 @@ def test_times_of_a_device_with_other_exits_are_refused(call, tmp_path, exits, o
     )
 
 
-def test_a_promise(call):
+def test_a_guarantee(call):
     found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json"))
-    promise = found["guarantee"]
-    assert promise["p_value"] <= 0.1 and promise["clips"] == 1200 and any(promise["thresholds"])
+    guarantee = found["guarantee"]
+    assert guarantee["p_value"] <= 0.1 and guarantee["clips"] == 1200 and any(guarantee["thresholds"])
     assert found["operating_point"]["confidence"] == 0.9
     assert "for new clips of the same" in call("--max-accuracy-drop", "0.03", "--confidence", "0.9")
     # A policy that learns, or exits that are chosen, take half of the clips.
     for more in (["--policy", "scaled_margin"], ["--exits", "choose"]):
         found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json", *more))
         assert (found["guarantee"]["clips"], found["guarantee"]["halved"]) == (600, 1200)
-    assert "1200 clips are too few to promise it; even without a loss it takes 2995" in (
+    assert "1200 clips are too few to guarantee it; even without a loss it takes 2995" in (
         call("--max-accuracy-drop", "0.001", "--confidence", "0.95", status=1)
     )
     assert "confidence is 0.9 with the limits max_mean_cost, minimise loss, but goes with" in (
@@ -155,11 +155,11 @@ def test_a_promise(call):
 
 
 @pytest.mark.parametrize("more", [["--policy", "scaled_margin"], ["--exits", "choose"]])
-def test_a_promise_that_takes_more_clips_speaks_of_all_that_there_are(run, call, more):
+def test_a_guarantee_that_takes_more_clips_speaks_of_all_that_there_are(run, call, more):
     made_up(count=400, exits=3, seed=1).save(run / "exit_logits" / "validation.npz")
-    promise = ["--max-accuracy-drop", "0.01", "--confidence", "0.95"]
-    assert ": 400 clips, half tested, are too few to promise it; even without a loss it takes 598\n" in (
-        call(*promise, *more, status=1)
+    guarantee = ["--max-accuracy-drop", "0.01", "--confidence", "0.95"]
+    assert ": 400 clips, half tested, are too few to guarantee it; even without a loss it takes 598\n" in (
+        call(*guarantee, *more, status=1)
     )
 
 
@@ -305,7 +305,7 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (
             ["--curve", "--drift", "a.wav"],
             2,
-            "--curve and --drift are given together, but each is a question of its own",
+            "--curve and --drift are given together, but only one of them is possible",
         ),
         (["--curve", "--max-mean-cost", "0.9"], 2, "--curve and --max-mean-cost are given together"),
         (["--drift", "a.wav", "--minimise", "loss"], 2, "--drift and --minimise are given together"),
@@ -325,7 +325,7 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (
             ["--standard-errors", "1", "--max-accuracy-drop", "0.01", "--confidence", "0.9"],
             2,
-            "--standard-errors and --confidence are given together, but a promise needs no margin$",
+            "--standard-errors and --confidence exclude each other: a guarantee needs no margin$",
         ),
         (
             ["--standard-errors", "1", "--max-mean-cost", "0.9"],
@@ -362,8 +362,8 @@ def test_bad_runs_are_one_line(run, call):
     ExitLogits(made_up(count=9, exits=3).logits, split="validation").save(exit_logits)
     assert "labels are missing" in call("--max-accuracy-drop", "0.1", status=1)
     ExitLogits(made_up(count=9, exits=3).logits, np.zeros(9, int), split="validation").save(exit_logits)
-    promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
-    for options in ([], ["--max-accuracy-drop", "0.1"], promise, [*promise, "--exits", "choose"], ["--curve"]):
+    guarantee = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
+    for options in ([], ["--max-accuracy-drop", "0.1"], guarantee, [*guarantee, "--exits", "choose"], ["--curve"]):
         assert "all 9 validation clips have label 0, but thresholds need at least two classes" in (
             call(*options, status=1)
         )
@@ -386,8 +386,8 @@ def test_bad_runs_are_one_line(run, call):
 def test_a_network_of_one_exit_leaves_nothing_to_choose(run, call):
     made_up(count=60, exits=1).save(run / "exit_logits" / "validation.npz")
     ExitCosts(COSTS.exits[:1], COSTS.heads[:1]).save(run / "costs.json")
-    promise = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
-    for options in (["--max-mean-cost", "0.9"], ["--minimise", "loss", "--exits", "choose"], promise):
+    guarantee = ["--max-accuracy-drop", "0.5", "--confidence", "0.5"]
+    for options in (["--max-mean-cost", "0.9"], ["--minimise", "loss", "--exits", "choose"], guarantee):
         assert call(*options, status=2) == (
             "error: the network has one exit, where every clip leaves: there is nothing to choose\n"
         )
@@ -404,5 +404,5 @@ def test_the_help_teaches(capsys):
         command.main(["--help"])
     text = capsys.readouterr().out
     assert "--max-accuracy-drop 0.01 --confidence 0.95 --name safe" in text
-    assert "class means need features, which are asked of the network with TensorFlow" in " ".join(text.split())
+    assert "class means need features, which TensorFlow computes" in " ".join(text.split())
     assert all(re.search(rf"\b{name}\b", text) for name in policies.POLICIES)

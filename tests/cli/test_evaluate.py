@@ -32,7 +32,7 @@ TRUE = np.arange(CLIPS) % len(LABELS)
 
 
 def network():
-    """What every exit says about every clip: probabilities [clips, exits, labels], better with depth."""
+    """The outputs of every exit for every clip: probabilities [clips, exits, labels], better with depth."""
     logits = np.random.default_rng(1).normal(0, 1, (CLIPS, EXITS, len(LABELS)))
     logits += np.array([0.8, 1.6, 3.0])[:, None] * np.eye(len(LABELS))[TRUE][:, None]
     return policies.softmax(logits).astype(np.float32)
@@ -351,7 +351,7 @@ def test_a_file_that_does_not_leave_where_it_must_is_refused(world, capsys, monk
     monkeypatch.setattr(FakeBackend, "stuck_at", 1)
     status, line = failing(world, capsys)
     assert status == 1
-    assert line.startswith("error: clip 0: exit 1 was forced to answer, but exit 2 did, with score ")
+    assert line.startswith("error: clip 0: exit 1 was forced, but the clip left at exit 2 with score ")
 
 
 @pytest.mark.parametrize(

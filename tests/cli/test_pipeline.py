@@ -292,13 +292,13 @@ def test_ctrl_c_says_how_to_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("distill.trainer.fit", interrupted)
     folder = tmp_path / "run"
     assert train.main([*TASK, *NETWORK, "--out", str(folder)]) == 130
-    assert f"interrupted: python -m bnn_exit.train --resume {folder} goes on" in capsys.readouterr().err
+    assert f"interrupted: python -m bnn_exit.train --resume {folder} resumes it" in capsys.readouterr().err
 
 
 def test_an_existing_folder_is_not_overwritten(run, capsys):
     before = (run / "config.json").read_bytes()
     assert train.main([*TASK, "--out", str(run)]) == 2
-    assert "exists already: choose another folder, or go on with it by --resume" in capsys.readouterr().err
+    assert "exists already: choose another folder, or resume it with --resume" in capsys.readouterr().err
     assert (run / "config.json").read_bytes() == before
 
 

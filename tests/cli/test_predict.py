@@ -47,7 +47,13 @@ class FakeSession:
         if explain:
             limits = [*map(float, thresholds), None]
             steps = [
-                {"exit": k, "score": self.scores[k], "threshold": limits[k], "label": "no", "left": k == exit_index}
+                {
+                    "exit_index": k,
+                    "score": self.scores[k],
+                    "threshold": limits[k],
+                    "label": "no",
+                    "left": k == exit_index,
+                }
                 for k in range(exit_index + 1)
             ]
         return Prediction(self.labels[index], index, probabilities, exit_index, self.scores[exit_index], steps)
@@ -146,7 +152,7 @@ def test_explain_adds_a_line_for_each_exit_that_was_reached(loaded, clips, capsy
     assert capsys.readouterr().out.splitlines()[1:] == [
         "  exit 1: no, score 0.6000 (not below threshold 0), went on",
         "  exit 2: no, score 0.3000 (not below threshold 0), went on",
-        "  exit 3: no, score 0.1000 (the last exit always exit_logits), left",
+        "  exit 3: no, score 0.1000 (the last exit always answers), left",
     ]
     assert predict.main(["m.tflite", clips[0], "--explain"]) == 0
     assert capsys.readouterr().out.splitlines()[2] == "  exit 2: no, score 0.3000 (below threshold 0.5), left"
@@ -155,7 +161,7 @@ def test_explain_adds_a_line_for_each_exit_that_was_reached(loaded, clips, capsy
 def test_explain_in_json_has_the_steps(loaded, clips, capsys):
     assert predict.main(["m.tflite", clips[0], "--explain", "--json", "--operating-point", "fast"]) == 0
     steps = json.loads(capsys.readouterr().out)["steps"]
-    assert steps == [{"exit": 0, "score": 0.6, "threshold": 0.7, "label": "no", "left": True}]
+    assert steps == [{"exit_index": 0, "score": 0.6, "threshold": 0.7, "label": "no", "left": True}]
 
 
 def test_nan_becomes_null_in_json(loaded, clips, capsys, monkeypatch):

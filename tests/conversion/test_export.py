@@ -176,5 +176,5 @@ def test_nan_is_no_agreement(model, tone_task):
 
 
 def test_parity_refuses_a_backend_that_changes_its_mind():
-    with pytest.raises(ExportError, match="the lce backend answers a clip differently the second time"):
+    with pytest.raises(ExportError, match="the lce backend gives other outputs for the same clip the second time"):
         parity.require({"backend": "lce", "repeatable": False, "clips": 1, "exits": []})

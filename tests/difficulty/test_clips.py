@@ -25,7 +25,7 @@ def test_a_row_says_what_the_session_says(session):
             prediction = session.predict(waveform, thresholds=thresholds)
             assert table.names[index] == name
             assert table.exit_index[index] == prediction.exit_index
-            assert table.class_names[table.answered[index]] == prediction.label
+            assert table.class_names[table.predicted[index]] == prediction.label
             assert table.scores[index, prediction.exit_index] == pytest.approx(prediction.score)
             said = session.exit_probabilities(waveform)
             expected = bnn_exit.difficulty.from_probabilities([said], [[0, 0, 0]], thresholds=[0, 0])
@@ -197,7 +197,7 @@ def test_a_damaged_network_is_reported_for_its_clip(session, monkeypatch):
     monkeypatch.setattr(type(session._backend), "infer", lambda self, inputs, thresholds: (third, 2, 0.1))
     tables, counts, reported = streamed(session, [("a clip", clip())])
     assert tables == [] and counts.failed == 1
-    assert re.fullmatch(r"error: a clip: .*exit 1 was forced to answer, but exit 3 did.*export it again", reported[0])
+    assert re.fullmatch(r"error: a clip: .*exit 1 was forced, but .* left at exit 3.*export it again", reported[0])
     monkeypatch.setattr(type(session), "infer_exit", lambda self, inputs, index: (third * np.float32(np.nan), np.nan))
     tables, counts, reported = streamed(session, [("a clip", clip())])
     assert tables == [] and counts.failed == 1

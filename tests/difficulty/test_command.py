@@ -34,7 +34,7 @@ def test_a_row_for_each_clip_as_estimate_gives_it(model, session, words, tmp_pat
     assert lines[0] == f"{model}, thresholds balanced: 10 clips, mean difficulty {table.difficulty.mean():.4f}"
     shares = " ".join(f"{100 * np.mean(table.exit_index == k):.1f}" for k in range(3))
     assert lines[1] == f"clips that leave at each exit (%): {shares}"
-    right = np.mean(table.answered == table.labels)
+    right = np.mean(table.predicted == table.labels)
     assert lines[2] == f"accuracy {100 * right:.2f} %, overthinking {table.overthinking.sum()} clips"
     hardest = lines[lines.index("hardest clips") + 1]
     worst = int(table.difficulty.argmax())

@@ -76,5 +76,5 @@ def test_columns_of_numbers_sort_as_numbers():
 def test_without_labels_there_are_no_sections_that_need_them():
     text = page.page(summary(labelled=False), model="m", point="p")
     assert "Overthinking" not in text and "Labels that look wrong" not in text and "accuracy" not in text
-    assert "Without labels a clip counts as what the last exit says." in text
+    assert "Without labels the last exit decides the class of a clip." in text
     Reader(text)

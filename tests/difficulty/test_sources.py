@@ -100,8 +100,8 @@ def test_clips_are_counted_where_they_can_be(corpus, tmp_path):
 # -------------------------------------------------------------------------------------------------------------- labels
 
 
-def labels(source, *names, tell=print):
-    return sources.Labels(str(source), class_names=names or ("yes", "no"), tell=tell)
+def labels(source, *names, log=print):
+    return sources.Labels(str(source), class_names=names or ("yes", "no"), log=log)
 
 
 def test_labels_from_folders(monkeypatch, tmp_path):
@@ -114,7 +114,7 @@ def test_labels_from_folders(monkeypatch, tmp_path):
 
 def test_an_unknown_label_is_told_once_with_the_nearest():
     told = []
-    found = labels("folders", tell=told.append)
+    found = labels("folders", log=told.append)
     assert [found(f"yess/{index}.wav") for index in range(3)] == [-1] * 3
     assert found("zebra/1.wav") == -1
     end = "; such clips are scored without one"

@@ -37,7 +37,7 @@ def test_classes_are_means_over_their_clips():
     summary = summed()
     assert summary.clips == 200 and summary.exit_counts.tolist() == np.bincount(whole.exit_index).tolist()
     assert summary.difficulty == pytest.approx(whole.difficulty.sum())
-    assert summary.accuracy == pytest.approx(np.mean(whole.answered == whole.labels))
+    assert summary.accuracy == pytest.approx(np.mean(whole.predicted == whole.labels))
     figures = {each.name: each for each in summary.classes()}
     for index, name in enumerate(NAMES):
         mine = whole.labels == index
@@ -45,10 +45,10 @@ def test_classes_are_means_over_their_clips():
         assert row.clips == mine.sum()
         for what in ("difficulty", "uncertainty", "disagreement"):
             assert getattr(row, what) == pytest.approx(getattr(whole, what)[mine].mean())
-        others = whole.mean_answer[mine].mean(axis=0)
+        others = whole.mean_probabilities[mine].mean(axis=0)
         others[index] = 0
         assert (row.confused_with, row.confusion) == (NAMES[others.argmax()], pytest.approx(others.max()))
-        assert row.errors == (whole.answered != whole.labels)[mine].sum()
+        assert row.errors == (whole.predicted != whole.labels)[mine].sum()
         assert row.overthinking == whole.overthinking[mine].sum() > 0
     hardness = [each.difficulty for each in summary.classes()]
     assert hardness == sorted(hardness, reverse=True)
@@ -95,7 +95,7 @@ def test_clips_without_a_label_among_labelled_ones_are_in_no_class():
     summary = difficulty.Summary(NAMES, exits=3, labelled=True)
     summary.add(dataclasses.replace(whole, labels=labels))
     assert (summary.clips, summary.unlabelled, sum(each.clips for each in summary.classes())) == (200, 50, 150)
-    assert summary.accuracy == pytest.approx(np.mean(whole.answered[50:] == whole.labels[50:]))
+    assert summary.accuracy == pytest.approx(np.mean(whole.predicted[50:] == whole.labels[50:]))
 
 
 def surely(index, *, sure=0.9):

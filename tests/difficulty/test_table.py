@@ -39,13 +39,13 @@ def test_the_weights_are_those_of_the_definition():
 
 @settings(max_examples=30)
 @given(answers())
-def test_difficulty_is_the_entropy_of_the_mean_answer_and_the_sum_of_its_parts(logits):
+def test_difficulty_is_the_entropy_of_the_mean_probabilities_and_the_sum_of_its_parts(logits):
     said = policies.softmax(logits)
     weights = 1 / np.arange(1, said.shape[1] + 1)
     found = table(said)
     for index, clip in enumerate(said):
         mean = np.average(clip, axis=0, weights=weights)
-        assert found.mean_answer[index] == pytest.approx(mean)
+        assert found.mean_probabilities[index] == pytest.approx(mean)
         assert found.difficulty[index] == pytest.approx(entropy(mean) / np.log(clip.shape[-1]), abs=1e-9)
         each = np.average([entropy(p) for p in clip], weights=weights) / np.log(clip.shape[-1])
         assert found.uncertainty[index] == pytest.approx(each, abs=1e-9)
@@ -113,7 +113,7 @@ def test_overthinking_is_right_early_and_wrong_at_the_end():
 def test_a_clip_leaves_by_the_rule_and_answers_there():
     found = table([certain(0, 1, 2)] * 3, scores=[[0.1, 0, 0], [0.5, 0.1, 0], [0.5, 0.5, 0]], thresholds=[0.5, 0.2])
     assert found.exit_index.tolist() == [0, 1, 2]
-    assert found.answered.tolist() == [0, 1, 2]
+    assert found.predicted.tolist() == [0, 1, 2]
 
 
 def test_rows_count_exits_from_one_and_name_classes():

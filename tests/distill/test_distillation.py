@@ -124,7 +124,7 @@ def test_answers_of_another_teacher_are_not_taken(trained, tmp_path):
         fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
     for path in (tmp_path / "teacher_outputs").iterdir():
         path.write_bytes(b"PK damaged")
-    with pytest.raises(DataError, match="delete it, and the teacher is asked again"):
+    with pytest.raises(DataError, match="delete it, and the teacher is run again"):
         fit(model, task, config=config, objective=distillation, folder=tmp_path, progress=False)
 
 
@@ -194,7 +194,7 @@ def test_teachers_that_do_not_fit(tone_task):
     listener.input = "waveform"
     listener.input_shape = (tone_task.clip_samples,)
     _, distillation, _ = objective(tone_task, listener, views=2)
-    assert distillation.views == 0  # it hears clips as they were recorded
+    assert distillation.views == 0  # it gets clips as they were recorded
     listener.input_shape = (16000,)
     with pytest.raises(
         ArgumentError, match="takes waveforms of 16000 samples, but the task gives 8000: take a teacher"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import tiny_build
 
+import audio_tasks
 from bnn_exit._keras import keras, set_seed, tf
 from bnn_exit.commands import evaluate, train
 from bnn_exit.commands.deploy import deploy
@@ -104,7 +105,7 @@ def test_every_step_resumes_to_the_same_weights_and_none_is_trained_twice(tmp_pa
     monkeypatch.setattr(trainer, "load_teacher", counting)
     run, stops = tmp_path / "stopped", {2, 5}
     assert train.main([*arguments, "--out", str(run)]) == 130  # in the second epoch of the first step
-    assert f"interrupted: python -m bnn_exit.train --resume {run} goes on" in capsys.readouterr().err
+    assert f"interrupted: python -m bnn_exit.train --resume {run} resumes it" in capsys.readouterr().err
     assert not (run / "last.npz").exists() and not (run / "steps" / "1_real" / "history.json").exists()
     assert train.main(["--resume", str(run)]) == 130  # in the second epoch of the second step
     assert train.main(["--resume", str(run)]) == 0
@@ -232,7 +233,7 @@ def test_the_embedding_loss_is_that_of_a_dense_layer_over_pooled_features(tone_t
 
 def test_a_network_that_is_not_binary_is_trained_and_calibrated(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("bnn_exit.commands.deploy.deploy", deploy)
-    monkeypatch.setitem(evaluate.audio_tasks.TASKS, "tones", None)
+    monkeypatch.setitem(audio_tasks.TASKS, "tones", None)
     run = tmp_path / "run"
     assert train.main([*BASIC, "--precision", "float", "--out", str(run)]) == 0
     output = capsys.readouterr().out
@@ -273,7 +274,7 @@ PAIR = {"student": "stage_1", "teacher": "maps"}
         ),
         (None, ["--plan", "two-step"], "step 1 of the plan .real_weights.: teacher_weight is above 0, but there is no"),
         (None, ["--plan", "twostep"], "--plan is 'twostep', but must be one of .*; did you mean 'two-step'"),
-        (None, ["--plan", "none.json"], "plan 'none.json' does not exist"),
+        (None, ["--plan", "none.json"], "plan 'none.json' cannot be read"),
         (None, ["--plan", "two-step", "--views", "2"], "--views stands in the steps of a --plan: leave it out"),
         (None, ["--plan", "two-step", "--precision", "float"], "--precision stands in the steps of a --plan"),
         (None, ["--plan", "embedding"], "an embedding is to be learned, but there is no teacher"),

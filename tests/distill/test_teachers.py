@@ -169,7 +169,7 @@ def free_length():
     ("make", "message"),
     [
         (two_outputs, "has 1 inputs and 2 outputs, but must have one of each"),
-        (free_length, r"takes \[None, None, 32, 1\], but every size save the batch must be fixed"),
+        (free_length, r"takes \[None, None, 32, 1\], but every size except the batch must be fixed"),
         (lambda: dense_model(shape=(48, 32, 3)), r"takes \[48, 32, 3\], but must take log-mel"),
         (lambda: dense_model(shape=(98, 64, 1)), "takes log-mel of 98 frames x 64 mels, but the task gives 48 x 32"),
     ],
@@ -211,7 +211,7 @@ def summed(batch):
             {"shape": [None, 8]},
             r"gives float32 .1, 2. for two silent .* floats \[2, 2\]",
         ),
-        (summed, {"shape": [None, None]}, r"takes \[None, None\], but every size save the batch must be fixed"),
+        (summed, {"shape": [None, None]}, r"takes \[None, None\], but every size except the batch must be fixed"),
     ],
 )
 def test_saved_models_that_cannot_be_asked(tmp_path, function, settings, message):

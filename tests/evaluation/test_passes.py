@@ -10,7 +10,7 @@ from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy
 
 
-class Network:
+class FakeBackend:
     """ExitLogits from a table of probabilities [clips, exits, classes]; an input is the number of a clip."""
 
     def __init__(self, table, *, spoil=None):
@@ -33,7 +33,7 @@ def table(*, clips=20, exits=3, seed=0):
 def test_every_clip_is_run_at_every_exit_and_every_operating_point():
     said = table()
     points = {"full": (0.0, 0.0), "fast": (0.7, 0.8)}
-    measured = measure.measure(Network(said), range(20), points, exits=3)
+    measured = measure.measure(FakeBackend(said), range(20), points, exits=3)
     assert np.array_equal(measured.exit_probabilities, said)
     assert np.array_equal(measured.exit_scores, Entropy.of(said).astype(np.float32))
     assert list(measured.points) == ["full", "fast"]
@@ -47,7 +47,7 @@ def test_every_clip_is_run_at_every_exit_and_every_operating_point():
 
 
 def test_a_file_that_decides_otherwise_is_noticed():
-    class Stubborn(Network):
+    class Stubborn(FakeBackend):
         def infer(self, inputs, thresholds):
             # Takes thresholds 0.7 for 0: only the forcing ones are obeyed.
             return super().infer(inputs, np.where(np.isclose(thresholds, 0.7), 0, thresholds))
@@ -60,7 +60,7 @@ def test_a_file_that_decides_otherwise_is_noticed():
 
 
 def test_clips_are_the_outer_loop_and_warm_up_calls_are_not_kept():
-    network = Network(table(clips=2))
+    network = FakeBackend(table(clips=2))
     measured = measure.measure(network, range(2), {"full": (0.0, 0.0)}, exits=3)
     settings = [(rule.ALWAYS, 0.0), (0.0, rule.ALWAYS), (0.0, 0.0), (0.0, 0.0)]
     timed = network.calls[measure.WARM_UP_CALLS * len(settings) :]
@@ -69,7 +69,7 @@ def test_clips_are_the_outer_loop_and_warm_up_calls_are_not_kept():
 
 
 def test_one_exit_needs_no_thresholds():
-    measured = measure.measure(Network(table(exits=1)), range(20), {"full": ()}, exits=1)
+    measured = measure.measure(FakeBackend(table(exits=1)), range(20), {"full": ()}, exits=1)
     assert measured.points["full"].exit_indices.tolist() == [0] * 20
 
 
@@ -81,18 +81,18 @@ def test_progress_sees_every_clip():
             seen.append(clip)
             yield clip
 
-    measure.measure(Network(table()), range(20), {}, exits=3, progress=progress)
+    measure.measure(FakeBackend(table()), range(20), {}, exits=3, progress=progress)
     assert seen == list(range(20))
 
 
 def test_a_score_of_nan_at_a_forced_exit_is_an_error():
-    with pytest.raises(ModelFileError, match=r"clip 0: exit 2 was forced to answer, but exit 3 did, with score "):
-        measure.measure(Network(table(), spoil=1), range(20), {}, exits=3)
+    with pytest.raises(ModelFileError, match=r"clip 0: exit 2 was forced, but the clip left at exit 3 with score "):
+        measure.measure(FakeBackend(table(), spoil=1), range(20), {}, exits=3)
 
 
 def test_thresholds_of_the_wrong_number_are_refused():
     with pytest.raises(ArgumentError, match="thresholds has 1 value"):
-        measure.measure(Network(table()), range(20), {"fast": (0.5,)}, exits=3)
+        measure.measure(FakeBackend(table()), range(20), {"fast": (0.5,)}, exits=3)
 
 
 def test_time_us_of_known_seconds():

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.model_file import schema
-from bnn_exit.model_file.tables import Buffer, Table
+from bnn_exit.model_file.tables import Buffer, FlatbufferTable
 
 TYPES = {name: code for code, name in enumerate(schema.ELEMENT_TYPES)}
 CODES = {name: code for code, name in enumerate(schema.OPERATOR_NAMES)}
@@ -222,7 +222,7 @@ def parts_of(data: bytes) -> FileParts:
     return file
 
 
-def _read_graph(graph: Table, codes: list[tuple[int, str]]) -> GraphPart:
+def _read_graph(graph: FlatbufferTable, codes: list[tuple[int, str]]) -> GraphPart:
     tensors = []
     for tensor in graph.tables(0):
         quantization = tensor.table(4)

@@ -76,17 +76,23 @@ def test_arguments_are_in_the_order_of_the_network(write):
             "returned 2 values of float32 as probabilities, but must return 3",
         ),
         ({"exit_index": np.float32([1])}, "returned 1 values of float32 as exit_index, but must return 1 of int32"),
-        ({"exit_index": np.int32([3])}, "the network left at exit 3 of 3"),
-        ({"exit_index": np.int32([-1])}, "the network left at exit -1 of 3"),
+        (
+            {"exit_index": np.int32([3])},
+            "the network returned exit_index 3, but must return 0 to 2: export",
+        ),
+        (
+            {"exit_index": np.int32([-1])},
+            "the network returned exit_index -1, but must return 0 to 2: export",
+        ),
     ],
 )
-def test_an_answer_that_breaks_the_promise(write, change, message):
+def test_outputs_that_do_not_fit_the_metadata(write, change, message):
     loaded = reader.read(write(tiny.adaptive_file()))
     results = {"probabilities": np.zeros((1, 3), np.float32), "score": np.zeros(1, np.float32)}
     results["exit_index"] = np.zeros(1, np.int32)
     ordered = sorted(loaded.outputs, key=loaded.outputs.get)
     with pytest.raises(ModelFileError, match=message):
-        loaded.answer([{**results, **change}[name] for name in ordered])
+        loaded.unpack([{**results, **change}[name] for name in ordered])
 
 
 def test_a_missing_file(tmp_path):
@@ -206,9 +212,9 @@ def test_metadata_are_checked_before_they_are_written_too():
     [
         (
             {"labels": ("yes", "no")},
-            r"output probabilities is float32 \[1, 3\], but the metadata says float32 \[1, 2\]",
+            r"output probabilities is float32 \[1, 3\], but the metadata has float32 \[1, 2\]",
         ),
-        ({"exits": 2}, r"input thresholds is float32 \[2\], but the metadata says float32 \[1\]"),
+        ({"exits": 2}, r"input thresholds is float32 \[2\], but the metadata has float32 \[1\]"),
         ({"clip_samples": 16000}, r"input log_mel is float32 \[1, 3, 4, 1\], but .* \[1, 98, 4, 1\]"),
         ({"features": FeatureConfig(num_mels=8)}, r"input log_mel is .* \[1, 3, 8, 1\]"),
         ({"input": "waveform"}, "the signature serving_default has no input waveform"),

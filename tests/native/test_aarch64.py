@@ -242,12 +242,12 @@ CORE_ON_THE_BOARD = """
 import sys
 import numpy as np
 from bnn_exit.settings.features import FeatureConfig
-from bnn_exit.runtime.native_backend import FrontEnd, Network
+from bnn_exit.runtime.native_backend import FrontEnd, NativeNetwork
 
 given = np.load(sys.argv[1])
 results = {"log_mel": FrontEnd(FeatureConfig()).log_mel(given["waveform"])}
 for case in range(int(given["cases"])):
-    network = Network(given[f"{case} file"].tobytes())
+    network = NativeNetwork(given[f"{case} file"].tobytes())
     inputs = [given[f"{case} input {index}"] for index in range(int(given[f"{case} inputs"]))]
     for index, result in enumerate(network(inputs)):
         results[f"{case} result {index}"] = result

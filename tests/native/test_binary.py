@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.binary import pack
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
@@ -23,7 +23,7 @@ def isa(request, monkeypatch):
 
 
 def assert_equal(data, values):
-    network = Network(data)
+    network = NativeNetwork(data)
     expected = Interpreter(flatbuffer.read(data)).run(values)
     for _ in range(2):
         for ours, theirs in zip(network(values), expected, strict=True):

@@ -11,7 +11,7 @@ import pytest
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
@@ -25,7 +25,7 @@ def branch(graph, inputs, shapes, first, second):
 
 
 def agrees(data, draws):
-    network, reference = Network(data), Interpreter(flatbuffer.read(data))
+    network, reference = NativeNetwork(data), Interpreter(flatbuffer.read(data))
     random = np.random.default_rng(5)
     for _ in range(2):
         for condition in (True, False):
@@ -102,15 +102,15 @@ def test_deeply_nested_branches_need_no_large_stack(tiny, tmp_path):
     program = f"""
 import sys, threading
 import numpy as np
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 data = open(sys.argv[1], "rb").read()
 done = []
 def work():
-    network = Network(data)
+    network = NativeNetwork(data)
     done.append(float(network([np.array([False]), np.float32([3])])[0][0]))
     network.plan
     del network
-Network({tiny.everything_file()!r})  # whatever the binding does only once
+NativeNetwork({tiny.everything_file()!r})  # whatever the binding does only once
 threading.stack_size({SMALL_STACK})
 thread = threading.Thread(target=work)
 thread.start()
@@ -167,8 +167,8 @@ def broken_subgraphs(tiny):
 
 def test_what_must_hold_of_a_subgraph_that_nothing_runs(tiny):
     for fault, file in broken_subgraphs(tiny):
-        for backend in (Network, lambda data: Interpreter(flatbuffer.read(data))):
-            with pytest.raises(ModelFileError, match=fault if backend is Network else None):
+        for backend in (NativeNetwork, lambda data: Interpreter(flatbuffer.read(data))):
+            with pytest.raises(ModelFileError, match=fault if backend is NativeNetwork else None):
                 backend(file.bytes())
 
 
@@ -200,7 +200,7 @@ def test_loading_takes_time_in_proportion_to_the_file(tiny, kind):
     """20,000 operators or ports take milliseconds, unless each is compared with each."""
     data = star(tiny, 20_000) if kind == "star" else chain(tiny, kind, 20_000)
     loaded = []
-    thread = threading.Thread(target=lambda: loaded.append(Network(data)), daemon=True)
+    thread = threading.Thread(target=lambda: loaded.append(NativeNetwork(data)), daemon=True)
     thread.start()
     thread.join(60)
     assert loaded
@@ -223,14 +223,14 @@ def test_options_that_all_operators_share(tiny):
         words = graph.operator("LceQuantize", [value], [((1, 2, 2, 1), "int32")], **({"a": 1} if index else many))
     graph.outputs(words)
     data = bytearray(file.bytes())
-    Network(bytes(data))
+    NativeNetwork(bytes(data))
     subgraph = tiny.schema().Model.GetRootAs(data, 0).Subgraphs(0)
     tables = [subgraph.Operators(index)._tab for index in range(60)]
     fields = [table.Pos + table.Offset(14) for table in tables]  # customOptions
     target = fields[0] + struct.unpack_from("<I", data, fields[0])[0]
     for field in fields[1:]:
         struct.pack_into("<I", data, field, target - field)
-    for read in (Network, flatbuffer.read):
+    for read in (NativeNetwork, flatbuffer.read):
         with pytest.raises(ModelFileError, match="refer to one another without end"):
             read(bytes(data))
 
@@ -249,4 +249,4 @@ def test_a_subgraph_that_is_run_very_often(tiny):
     often.operator("CONCATENATION", [value] * 5000, joined, "ConcatenationOptions", axis=0)
     often.outputs([value])
     with pytest.raises(ModelFileError, match="unfolds into more than"):
-        Network(file.bytes())
+        NativeNetwork(file.bytes())

@@ -10,7 +10,7 @@ from operator_cases import CASES, as_arrays, floats, whole
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import arity, flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference import interpreter as reference
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
@@ -20,7 +20,7 @@ BIG = 2**31 - 1
 
 
 def on_native(data, values, **limits):
-    return Network(data, **limits)(values)
+    return NativeNetwork(data, **limits)(values)
 
 
 def on_reference(data, values):

@@ -165,7 +165,7 @@ def test_a_name_that_is_there_twice_is_refused(what):
     for name in ("one", "two"):
         file.metadata(name, b"")
     good = file.bytes()
-    native_backend.Network(good)
+    native_backend.NativeNetwork(good)
     flatbuffer.read(good)
     first, second = {
         "metadata": (b"two", b"one"),
@@ -179,4 +179,4 @@ def test_a_name_that_is_there_twice_is_refused(what):
     with pytest.raises(ModelFileError, match="is there twice"):
         flatbuffer.read(data)
     with pytest.raises(ModelFileError, match="is there twice"):
-        native_backend.Network(data)
+        native_backend.NativeNetwork(data)

@@ -8,7 +8,7 @@ import pytest
 from bnn_exit.errors import ArgumentError, ModelFileError
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import capabilities, native_backend, session
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
@@ -41,7 +41,7 @@ def test_only_kernels_with_vectors_are_called_optimised(isa, monkeypatch):
 def test_an_instruction_set_that_is_not_there(adaptive, monkeypatch):
     monkeypatch.setenv("BNN_EXIT_ISA", "avx1024")
     with pytest.raises(ArgumentError, match=r"is 'avx1024', but must be one of auto, .*, portable on this machine"):
-        Network(adaptive)
+        NativeNetwork(adaptive)
     assert capabilities()["isa"] is None and not capabilities()["optimised"]
 
 
@@ -61,7 +61,7 @@ def test_every_exit_is_that_of_the_reference_backend(tiny, tmp_path, exits, inpu
 
 
 def test_both_branches_of_an_if(everything):
-    network = Network(everything)
+    network = NativeNetwork(everything)
     assert (network.input_names, network.output_names) == (("log_mel", "thresholds"), ("probabilities",))
     expected = Interpreter(flatbuffer.read(everything))
     for threshold in (-1e9, 1e9, np.nan):
@@ -78,7 +78,7 @@ def test_a_branch_that_leads_in_a_circle(tiny):
         branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
         graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
     with pytest.raises(ModelFileError, match="subgraph 1 runs itself"):
-        Network(file.bytes())
+        NativeNetwork(file.bytes())
 
 
 def test_branches_that_unfold_without_end(tiny):
@@ -92,7 +92,7 @@ def test_branches_that_unfold_without_end(tiny):
         branches = {"thenSubgraphIndex": index + 1, "elseSubgraphIndex": index + 1}
         graph.outputs(graph.operator("IF", [condition, condition, value], [((1,), "float32")], "IfOptions", **branches))
     with pytest.raises(ModelFileError, match="unfolds into more than"):
-        Network(file.bytes())
+        NativeNetwork(file.bytes())
 
 
 def test_truth_values_of_a_caller_may_be_any_byte(tiny):
@@ -100,7 +100,7 @@ def test_truth_values_of_a_caller_may_be_any_byte(tiny):
     graph = file.graph()
     graph.outputs(graph.operator("LOGICAL_NOT", [graph.input((3,), "bool")], [((3,), "bool")]))
     strange = np.uint8([0, 2, 255]).view(np.bool_)
-    assert Network(file.bytes())([strange])[0].view(np.uint8).tolist() == [1, 0, 0]
+    assert NativeNetwork(file.bytes())([strange])[0].view(np.uint8).tolist() == [1, 0, 0]
 
 
 def test_limits(tiny):
@@ -111,12 +111,12 @@ def test_limits(tiny):
     same = {"padding": 0, "strideW": 1, "strideH": 1}
     graph.outputs(graph.operator("CONV_2D", [source, filters], [((1, 64, 64, 64), "float32")], "Conv2DOptions", **same))
     data = file.bytes()
-    network = Network(data)
+    network = NativeNetwork(data)
     assert 64 * 64 * 80 * 4 < network.bytes < 64 * 64 * 80 * 4 + 200_000
     with pytest.raises(ModelFileError, match="more than 1000000 bytes of memory"):
-        Network(data, max_bytes=1_000_000)
+        NativeNetwork(data, max_bytes=1_000_000)
     with pytest.raises(ModelFileError, match="more than 1000000 operations a run"):
-        Network(data, max_operations=1_000_000)
+        NativeNetwork(data, max_operations=1_000_000)
 
 
 def test_memory_is_shared_by_values_that_do_not_meet(tiny):
@@ -126,7 +126,7 @@ def test_memory_is_shared_by_values_that_do_not_meet(tiny):
     for _ in range(20):
         (value,) = graph.operator("NEG", [value], [((1, 100_000), "float32")])
     graph.outputs([value])
-    network = Network(file.bytes())
+    network = NativeNetwork(file.bytes())
     assert network.bytes < 3 * 400_000
     values = np.arange(100_000, dtype=np.float32)[None]
     np.testing.assert_array_equal(network([values])[0], values)
@@ -135,7 +135,7 @@ def test_memory_is_shared_by_values_that_do_not_meet(tiny):
 def load_and_run(data):
     """Any bytes give a network or an error; a network gives results or an error."""
     try:
-        network = Network(data, max_bytes=2**26, max_operations=2**26)
+        network = NativeNetwork(data, max_bytes=2**26, max_operations=2**26)
         network([np.ones(array.shape, array.dtype) for array in network.inputs])
     except ModelFileError as error:
         assert "\n" not in str(error) and len(str(error)) < 500
@@ -165,11 +165,11 @@ def test_damaged_files(everything, adaptive):
 def test_two_threads_with_a_session_each(everything):
     random = np.random.default_rng(1)
     clips = [[random.normal(size=(1, 2, 2, 3)).astype(np.float32), np.float32([0])] for _ in range(200)]
-    alone = [Network(everything)(values)[0] for values in clips]
+    alone = [NativeNetwork(everything)(values)[0] for values in clips]
     found = {}
 
     def work(name):
-        network = Network(everything)
+        network = NativeNetwork(everything)
         found[name] = [network(values)[0] for values in clips]
 
     threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
@@ -211,7 +211,7 @@ def test_two_threads_on_one_session_take_turns(adaptive, tmp_path):
 )
 def test_inputs_that_do_not_fit(everything, inputs, message):
     with pytest.raises(ArgumentError, match=message):
-        Network(everything)(inputs)
+        NativeNetwork(everything)(inputs)
 
 
 def test_a_library_that_is_missing(monkeypatch, adaptive):

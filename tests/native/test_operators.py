@@ -7,7 +7,7 @@ from operator_cases import CASES, CONV, IMAGE, INTS, ONE, ROW, SAME, A, B, as_ar
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
@@ -18,7 +18,7 @@ def build(single, name, inputs, outputs, options=None, **settings):
 
 
 def both(data, values):
-    return Network(data)(values), Interpreter(flatbuffer.read(data)).run(values)
+    return NativeNetwork(data)(values), Interpreter(flatbuffer.read(data)).run(values)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -40,7 +40,7 @@ def test_operator_on_constants_is_done_when_the_file_is_loaded(name, single):
     ]
     data, values = single(operator, constants, outputs, options, **settings)
     assert values == []
-    network = Network(data)
+    network = NativeNetwork(data)
     assert network.plan == ""
     for ours, theirs in zip(network([]), Interpreter(flatbuffer.read(data)).run([]), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
@@ -142,4 +142,4 @@ def test_operators_that_make_no_sense_are_an_artifact_error(
     outputs = output if isinstance(output, list) else [(output, "float32")]
     data, values = build(single, operator, inputs, outputs, options, **settings)
     with pytest.raises(ModelFileError, match=message):
-        Network(data)(values)
+        NativeNetwork(data)(values)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.binary import pack
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
@@ -74,7 +74,7 @@ class Drawing:
         """The network, once it gave what the reference backend gives."""
         self.graph.outputs(list(outputs))
         data = self.file.bytes()
-        network, reference = Network(data, threads=threads), Interpreter(flatbuffer.read(data))
+        network, reference = NativeNetwork(data, threads=threads), Interpreter(flatbuffer.read(data))
         for _ in range(3):  # results must not depend on values of an earlier run
             values = [draw() for draw in self.draws]
             for ours, theirs in zip(network(values), reference.run(values), strict=True):

@@ -8,7 +8,7 @@ import pytest
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import capabilities, native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
@@ -56,7 +56,7 @@ def isa(request, monkeypatch):
 
 
 def agree(data, values, *, exact=True):
-    found, expected = Network(data)(values), Interpreter(flatbuffer.read(data)).run(values)
+    found, expected = NativeNetwork(data)(values), Interpreter(flatbuffer.read(data)).run(values)
     for ours, theirs in zip(found, expected):
         assert (ours.dtype, ours.shape) == (theirs.dtype, theirs.shape)
         if ours.dtype.kind == "f":
@@ -166,7 +166,7 @@ def test_whole_numbers_divided_by_zero_are_refused_by_both(single, name):
     options = "DivOptions" if name == "DIV" else None
     values = np.int32([1, 0, -5])
     data, inputs = single(name, [values, np.int32([1, 0, 2])], [((3,), "int32")], options)
-    for run in (Network(data), Interpreter(flatbuffer.read(data)).run):
+    for run in (NativeNetwork(data), Interpreter(flatbuffer.read(data)).run):
         with pytest.raises(native_backend.ModelFileError, match="divided by zero"):
             run(inputs)
 
@@ -185,7 +185,7 @@ def test_filters_that_are_no_numbers_meet_no_padding(single, name):
             agree(data, values)
             continue
         for run in (
-            lambda data=data: Network(data),
+            lambda data=data: NativeNetwork(data),
             lambda data=data, values=values: Interpreter(flatbuffer.read(data)).run(values),
         ):
             with pytest.raises(native_backend.ModelFileError, match="holds infinity or NaN"):

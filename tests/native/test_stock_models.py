@@ -12,7 +12,7 @@ import pytest
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = [
@@ -79,7 +79,7 @@ def zoo_model(module, name, size):
 
 def assert_same(data, *runs, size):
     """On pictures of small patches. The results must differ, unlike those of a constant network."""
-    network, reference, results = Network(data), Interpreter(flatbuffer.read(data)), []
+    network, reference, results = NativeNetwork(data), Interpreter(flatbuffer.read(data)), []
     for seed in range(IMAGES):
         patches = np.random.default_rng(seed).integers(-4, 5, [-(-axis // 4) for axis in size] + [3])
         values = [np.kron(patches, np.ones((4, 4, 1)))[None, : size[0], : size[1]].astype(np.float32)]

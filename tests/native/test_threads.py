@@ -12,7 +12,7 @@ from binary_cases import convolution
 
 from bnn_exit.errors import ArgumentError
 from bnn_exit.runtime import native_backend, session
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 THREADS = (1, 2, 3, 8)
@@ -53,9 +53,9 @@ def large_file(tiny):
 def test_results_are_the_same_to_the_last_bit(tiny, isa, monkeypatch):
     monkeypatch.setenv("BNN_EXIT_ISA", isa)
     data, values = large_file(tiny)
-    expected = Network(data)([values])
+    expected = NativeNetwork(data)([values])
     for threads in THREADS[1:]:
-        network = Network(data, threads=threads)
+        network = NativeNetwork(data, threads=threads)
         for _ in range(5):
             for ours, theirs in zip(network([values]), expected, strict=True):
                 np.testing.assert_array_equal(ours, theirs)
@@ -63,26 +63,26 @@ def test_results_are_the_same_to_the_last_bit(tiny, isa, monkeypatch):
 
 def test_bit_packed_results_are_the_same(tiny):
     data, values, _ = convolution(tiny, channels=128, filters=96, size=(41, 40), bitpacked=True)
-    (expected,) = Network(data)([values])
+    (expected,) = NativeNetwork(data)([values])
     for threads in THREADS[1:]:
-        np.testing.assert_array_equal(Network(data, threads=threads)([values])[0], expected)
+        np.testing.assert_array_equal(NativeNetwork(data, threads=threads)([values])[0], expected)
 
 
 def test_working_memory_is_there_for_each_thread(tiny):
     data, _, _ = convolution(tiny, channels=128, filters=128, size=(64, 64))
     small, _, _ = convolution(tiny, channels=32, filters=32, size=(4, 4))
-    assert Network(data, threads=8).bytes > Network(data).bytes
-    assert Network(small, threads=8).bytes == Network(small).bytes  # it stays on one thread
+    assert NativeNetwork(data, threads=8).bytes > NativeNetwork(data).bytes
+    assert NativeNetwork(small, threads=8).bytes == NativeNetwork(small).bytes  # it stays on one thread
 
 
 @pytest.mark.parametrize("threads", THREADS)
 def test_two_sessions_in_two_threads_answer_as_one(tiny, threads):
     data, values = large_file(tiny)
-    expected = Network(data)([values])
+    expected = NativeNetwork(data)([values])
     wrong = []
 
     def work():
-        network = Network(data, threads=threads)
+        network = NativeNetwork(data, threads=threads)
         for _ in range(3):
             same = all(np.array_equal(*pair) for pair in zip(network([values]), expected, strict=True))
             wrong.extend([] if same else [1])
@@ -103,9 +103,9 @@ def test_a_session_passes_the_number_on(tiny, tmp_path):
     for other in found[1:]:
         np.testing.assert_array_equal(other.probabilities, found[0].probabilities)
     with pytest.raises(ArgumentError, match="threads is 257, but must be from 1 to 256"):
-        Network(tiny.adaptive_file(), threads=257)
+        NativeNetwork(tiny.adaptive_file(), threads=257)
     with pytest.raises(ArgumentError, match="threads is -1, but must be from 1 to 256"):
-        Network(tiny.adaptive_file(), threads=-1)
+        NativeNetwork(tiny.adaptive_file(), threads=-1)
 
 
 def run_in_child(network, values, results):
@@ -115,7 +115,7 @@ def run_in_child(network, values, results):
 def test_a_network_goes_on_in_a_forked_process(tiny):
     """Threads are lost in a fork: the child must neither wait for them nor hang when it ends."""
     data, values = large_file(tiny)
-    network = Network(data, threads=3)
+    network = NativeNetwork(data, threads=3)
     expected = [array.tobytes() for array in network([values])]
     context = multiprocessing.get_context("fork")
     results = context.Queue()

@@ -7,14 +7,14 @@ from operator_cases import floats, whole
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
-from bnn_exit.runtime.native_backend import Network
+from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 
 
 def on_native(data, values):
-    return Network(data)(values)
+    return NativeNetwork(data)(values)
 
 
 def on_reference(data, values):

@@ -101,7 +101,7 @@ def test_the_graph_measures_distances_to_class_means(name):
         for clip in range(60):
             is_last = k == EXITS - 1
             said = exit_logits.logits[clip, k] if is_last else features[k][clip]
-            answer = scores.answer(policy, k, tf.constant(said[None]), (), is_last=is_last)
+            answer = scores.exit_output(policy, k, tf.constant(said[None]), (), is_last=is_last)
             assert answer.probabilities.numpy()[0] == pytest.approx(
                 policy.probabilities(exit_logits)[clip, k], abs=1e-5
             )
@@ -126,7 +126,7 @@ def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
     for clip, row in enumerate(exit_logits.logits):
         memory = ()
         for k in range(EXITS):
-            answer = scores.answer(policy, k, tf.constant(row[k][None]), memory, is_last=k == EXITS - 1)
+            answer = scores.exit_output(policy, k, tf.constant(row[k][None]), memory, is_last=k == EXITS - 1)
             memory = answer.memory
             assert answer.score.numpy() == pytest.approx([expected_scores[clip, k]], abs=2e-6)
             assert answer.score.numpy()[0] >= 0

@@ -124,7 +124,7 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
     exit_logits = said()
     with pytest.raises(ArgumentError, match=r"policy is 'entropie', but must be one of .*did you mean 'entropy'"):
         policies.fit("entropie", exit_logits)
-    with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give the answers"):
+    with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give exit logits"):
         policies.fit("ensemble")
     with pytest.raises(DataError, match="labels are missing"):
         policies.fit("scaled_entropy", ExitLogits(exit_logits.logits, split="validation"))

@@ -11,7 +11,7 @@ def said(*clips):
     return np.array([[[first, second, 1 - first - second] for first, second in exits] for exits in clips])
 
 
-def test_difficulty_is_the_entropy_of_the_weighted_mean_answer():
+def test_difficulty_is_the_entropy_of_the_weighted_mean_probabilities():
     source = made_source(clips=50)
     found = hard_clips.find(source.probabilities, source.labels)
     for clip in range(50):

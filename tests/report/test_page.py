@@ -65,7 +65,7 @@ def test_the_page_holds_the_measured_figures():
 
 def test_classes_are_ordered_by_difficulty_with_what_they_are_taken_for():
     source = made_source(classes=4)
-    rows = contents(source, room=0)["classes"]
+    rows = contents(source, budget=0)["classes"]
     difficulty = hard_clips.find(source.probabilities, source.labels).difficulty
     assert [row["difficulty"] for row in rows] == sorted((row["difficulty"] for row in rows), reverse=True)
     last = source.probabilities[:, -1].argmax(-1)
@@ -85,13 +85,13 @@ def test_a_class_without_clips_has_no_row():
     source = made_source(classes=4)
     report = dataclasses.replace(source.report, labels=[*source.report.labels, "never"])
     wider = np.concatenate([source.probabilities, np.zeros((120, 3, 1), np.float32)], axis=-1)
-    rows = contents(dataclasses.replace(source, report=report, probabilities=wider), room=0)["classes"]
+    rows = contents(dataclasses.replace(source, report=report, probabilities=wider), budget=0)["classes"]
     assert "never" not in [row["label"] for row in rows] and len(rows) == 4
 
 
 def test_the_lists_hold_clips_with_picture_and_sound():
     source = made_source(clips=400)
-    found = contents(source, room=4_000_000)
+    found = contents(source, budget=4_000_000)
     lists = {row["name"]: row for row in found["lists"]}
     assert list(lists) == [HARDEST, OVERTHOUGHT, DOUBTFUL]
     assert len(lists[HARDEST]["clips"]) == 8 and lists[HARDEST]["found"] is None
@@ -106,10 +106,10 @@ def test_the_lists_hold_clips_with_picture_and_sound():
 
 def test_sounds_that_find_no_room_are_left_out_last_ranks_first():
     source = made_source(clips=400)
-    everything = contents(source, room=4_000_000)["gallery"]
+    everything = contents(source, budget=4_000_000)["gallery"]
     one = len(next(iter(everything.values()))["sound"])
     pictures = sum(len(entry["picture"]) for entry in everything.values())
-    found = contents(source, room=pictures + 3 * one)
+    found = contents(source, budget=pictures + 3 * one)
     heard = [clip for clip, entry in found["gallery"].items() if entry["sound"]]
     firsts = [row["clips"][0] for row in found["lists"] if row["clips"]]
     assert len(heard) == 3 and set(firsts) <= set(heard)
@@ -166,7 +166,7 @@ def test_exits_that_say_nan_are_refused():
     source = made_source()
     scores = source.scores.copy()
     scores[[4, 9], 1] = np.nan
-    with pytest.raises(DataError, match=r"NaN or infinity to 2 of 120 clips \(first: clip 4\): the network diverged"):
+    with pytest.raises(DataError, match=r"NaN or infinity for 2 of 120 clips \(first: clip 4\): the network diverged"):
         dataclasses.replace(source, scores=scores)
 
 
@@ -175,7 +175,10 @@ def test_exits_that_say_nan_are_refused():
     [
         ({"names": ["only one"]}, r"names \[1\].* do not fit probabilities \(120, 3, 5\)"),
         ({"labels": np.zeros(3, int)}, r"labels \[3\].* do not fit"),
-        ({"report": {"labels": ["a", "b"]}}, "labels has 2 names, but the exits tell 5 classes"),
+        (
+            {"report": dataclasses.replace(made_source().report, labels=["a", "b"])},
+            "labels has 2 names, but the exits have 5 classes",
+        ),
     ],
 )
 def test_arrays_that_do_not_fit_are_named(changes, message):

@@ -68,7 +68,7 @@ def test_a_start_that_was_killed_before_its_settings_left_no_run(tmp_path, left)
         (folder / name).write_bytes(b"")
     with new_folder(folder):
         files.write_json(folder / "config.json", {})
-    with pytest.raises(ArgumentError, match="exists already: choose another folder, or go on with it by --resume"):
+    with pytest.raises(ArgumentError, match="exists already: choose another folder, or resume it with --resume"):
         new_folder(folder).__enter__()
 
 

@@ -43,7 +43,7 @@ print(json.dumps({
     "backend": model.backend,
     "label": prediction.label,
     "probabilities": prediction.probabilities.tolist(),
-    "exits": [step["exit"] for step in prediction.steps],
+    "exits": [step["exit_index"] for step in prediction.steps],
     "difficulty": table.difficulty.tolist(),
     "blocked": sorted(BLOCKED & {name.partition(".")[0] for name in sys.modules}),
     "package": "larq_compute_engine" in sys.modules,

@@ -78,12 +78,15 @@ def test_backends_agree(model_path):
 def test_explain_tells_every_exit_that_was_reached(model):
     steps = model.predict(CLIP, thresholds=[0, 2], explain=True).steps
     forced = model.exit_probabilities(CLIP)
-    assert [(step["exit"], step["threshold"], step["left"]) for step in steps] == [(0, 0.0, False), (1, 2.0, True)]
+    assert [(step["exit_index"], step["threshold"], step["left"]) for step in steps] == [
+        (0, 0.0, False),
+        (1, 2.0, True),
+    ]
     for step, probabilities in zip(steps, forced, strict=False):
         assert step["label"] == model.labels[probabilities.argmax()]
         assert step["score"] == pytest.approx(Entropy.of(probabilities), abs=1e-5)
     last = model.predict(CLIP, operating_point="full", explain=True).steps[-1]
-    assert (last["exit"], last["threshold"], last["left"]) == (2, None, True)
+    assert (last["exit_index"], last["threshold"], last["left"]) == (2, None, True)
 
 
 def test_exit_probabilities_are_those_of_each_exit(model):

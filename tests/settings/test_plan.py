@@ -130,5 +130,8 @@ def test_files_that_are_no_plan(tmp_path, text, error, message):
 def test_plans_that_are_not_there(tmp_path):
     with pytest.raises(ArgumentError, match=r"--plan is 'twostep', but must be one of .*; did you mean 'two-step'"):
         read_plan("twostep")
-    with pytest.raises(DataError, match=r"plan '.*none.json' does not exist: give a JSON file or one of embedding, "):
+    with pytest.raises(
+        DataError,
+        match=r"plan '.*none.json' cannot be read \(No such file .*\): give a JSON file or one of embedding, ",
+    ):
         read_plan(str(tmp_path / "none.json"))

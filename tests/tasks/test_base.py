@@ -103,3 +103,11 @@ def test_unknown_task() -> None:
 def test_unknown_option(name: str, option: str, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         audio_tasks.load(name, **{option: 1})
+
+
+def test_a_task_declares_the_flags_of_its_options():
+    flags = audio_tasks.flags()
+    assert list(flags) == ["words", "fold"]
+    assert flags["fold"].about.startswith("esc50, esc10: ")
+    for name, loader in audio_tasks.TASKS.items():
+        assert set(loader.flags) <= set(loader.options()), name

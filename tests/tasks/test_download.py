@@ -130,14 +130,14 @@ def test_longer_file_than_expected(server: Server, tmp_path: Path) -> None:
 def test_part_that_the_server_cannot_continue(server: Server, tmp_path: Path) -> None:
     server.content = CONTENT[:100]
     (tmp_path / "data.tar.gz.part").write_bytes(CONTENT[:200])
-    with pytest.raises(DataError, match="it answers 416"):
+    with pytest.raises(DataError, match="server error 416"):
         fetch(server, tmp_path / "data.tar.gz")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_refusal(server: Server, tmp_path: Path) -> None:
     server.status = 404
-    with pytest.raises(DataError, match=r"cannot download http://127.*: it answers 404 Not Found; fetch it by hand"):
+    with pytest.raises(DataError, match=r"cannot download http://127.*: server error 404 Not Found; fetch it by hand"):
         fetch(server, tmp_path / "data.tar.gz")
 
 

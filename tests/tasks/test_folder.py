@@ -163,7 +163,7 @@ def test_report_on_good_data(by_speaker: Path, write_wav: WriteWav, capsys: pyte
     assert lines[8:] == [
         "sample rates: 16000 Hz (41 files), 44100 Hz (1 file)",
         "lengths: 0.50 s to 2.50 s, half below 1.00 s, 95 % below 1.00 s",
-        "longer than a clip, so they lose their ends: 1 file; shorter, so they get silence on both sides: 1 file",
+        "longer than a clip, so their ends are cut off: 1 file; shorter, so they get silence on both sides: 1 file",
         "duplicates of another file: none",
         "",
         *lines[13:-1],

@@ -254,7 +254,7 @@ def test_noise_has_unit_power_and_its_colour(kind, rate):
         ({"words": ("yes", " ")}, r"words is \('yes', ' '\), but must be words, as a sequence or separated by commas"),
         ({"words": 12}, "words is 12, but must be words"),
         ({"words": ("yes", "...")}, r"words has '\.\.\.', which espeak-ng cannot speak: take another word"),
-        ({"words": ("yes", "incomprehensibility of it all")}, r"which takes \d\.\d s to say, but a clip is 1 s long"),
+        ({"words": ("yes", "incomprehensibility of it all")}, r"which takes \d\.\d s to speak, but a clip is 1 s long"),
         ({"speakers": 2}, "speakers is 2, but must be a whole number from 3 to 354"),
         ({"speakers": 355}, "speakers is 355, but must be a whole number from 3 to 354"),
         ({"speakers": 4.0}, "speakers is 4.0, but must be a whole number"),

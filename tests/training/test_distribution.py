@@ -194,7 +194,7 @@ def test_a_process_alone_is_left_as_it_is():
     ("config", "message"),
     [
         (None, '--distribute multiworker needs the environment variable TF_CONFIG, such as {"cluster":'),
-        ("{", "TF_CONFIG is '{', but must list all workers and say which is this one"),
+        ("{", "TF_CONFIG is '{', but must list all workers and the index of this one"),
         ("[]", "TF_CONFIG is '\\[\\]', but must list all workers"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}', "TF_CONFIG is .* but must list"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "TF_CONFIG is .* but must list"),

@@ -166,7 +166,7 @@ def test_bad_arguments_get_one_line(tone_task, options, message):
 
 def test_a_network_for_other_clips_is_refused(tone_task):
     model = tiny_model(num_classes=7, input_shape=tone_task.input_shape)
-    with pytest.raises(ArgumentError, match=r"tells 7 classes apart, but the task gives .* and 4"):
+    with pytest.raises(ArgumentError, match=r"has 7 classes, but the task gives .* and 4"):
         fit(model, tone_task, config=CONFIG)
 
 

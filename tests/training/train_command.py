@@ -14,7 +14,7 @@ from training.train_replicas import tones
 import audio_tasks
 from bnn_exit._keras import tf
 from bnn_exit.commands import train
-from bnn_exit.runs import config as runs
+from bnn_exit.models import multi_exit
 from distill import trainer
 
 
@@ -31,6 +31,6 @@ if __name__ == "__main__":
     (cpu,) = tf.config.list_physical_devices("CPU")
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
     audio_tasks.TASKS.update(tones=None, odd=None)
-    audio_tasks.load, trainer.build, runs.build = load, tiny_build, tiny_build
+    audio_tasks.load, trainer.build, multi_exit.build = load, tiny_build, tiny_build
     for arguments in map(json.loads, sys.argv[1:]):
         print("status", train.main(arguments))

@@ -15,7 +15,7 @@ class ReferenceBackend:
 
     Args:
         file: the file.
-        threads: taken for the sake of the interface; NumPy decides on its own.
+        threads: ignored; NumPy decides on its own.
 
     Raises:
         ModelFileError: the file has an operator that this backend lacks.
@@ -34,9 +34,9 @@ class ReferenceBackend:
         return True
 
     def infer(self, inputs: npt.ArrayLike, thresholds: npt.ArrayLike) -> tuple[npt.NDArray[np.float32], int, float]:
-        """Probabilities [classes], exit and score of one log-mel [frames, mels] or waveform [samples]."""
+        """Probabilities [classes], exit index and score of one log-mel [frames, mels] or waveform [samples]."""
         try:
             results = self.interpreter.run(self._file.arguments(inputs, thresholds))
         except ModelFileError as error:
             raise ModelFileError(f"{self._file.path}: {error}") from error
-        return self._file.answer(results)
+        return self._file.unpack(results)

@@ -72,7 +72,7 @@ class Interpreter:
         Raises:
             ModelFileError: inputs that do not fit, or an operator whose data make no sense.
         """
-        # Overflow to infinity and division by zero are what the file says, as in every other backend.
+        # Overflow to infinity and division by zero are results like others, as in every other backend.
         with np.errstate(all="ignore"):
             return tuple(np.array(value) for value in self._run(subgraph, tuple(map(np.asarray, inputs)), observe))
 
@@ -133,7 +133,7 @@ class Interpreter:
                 raise ModelFileError(
                     f"tensor {tensor.name!r} of subgraph {index} is {kind}, which the reference backend does not run"
                 )
-            # Without values there is nothing to tell a constant from a result; what is written is a result.
+            # Without values a constant looks like a result; what an operator writes is a result.
             if tensor.array() is not None and (tensor.data is not None or position not in written):
                 ready.add(position)
         for operator in subgraph.operators:

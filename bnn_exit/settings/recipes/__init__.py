@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.files import expanded, read_json
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.model import ModelConfig
+from bnn_exit.settings.named_json import read_named, shipped_in
 from bnn_exit.settings.training import TrainConfig
 
 SHIPPED = Path(__file__).parent
@@ -38,7 +38,7 @@ class TeacherRecipe(Config):
 
 @dataclass(frozen=True)
 class Recipe(Config):
-    """Everything that a run does unless its options say otherwise.
+    """The defaults of a run; options override them.
 
     Attributes:
         about: how long it takes and what for, in words.
@@ -89,7 +89,7 @@ def _example(kind: type[Config]) -> str:
 
 
 def _check_distillation(value: Any) -> None:
-    """Only kinds: which other settings there are is the package distill's to say."""
+    """Checks only the kinds of values; the package distill checks the settings."""
     if not isinstance(value, dict):
         example = '{"teachers": ["auto"]}'
         raise ArgumentError(f"distillation is {json.dumps(value)}, but must be null or settings such as {example}")
@@ -102,7 +102,7 @@ def _check_distillation(value: Any) -> None:
 
 def shipped() -> dict[str, Path]:
     """The recipes of the package by name."""
-    return {path.stem: path for path in sorted(SHIPPED.glob("*.json"))}
+    return shipped_in(SHIPPED)
 
 
 def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
@@ -115,26 +115,11 @@ def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
         ArgumentError: an unknown name of a recipe or section, or a setting that breaks a rule.
         DataError: a file that is missing or no JSON.
     """
-    known = shipped()
-    if not source.endswith(".json"):
-        one_of("--recipe", source, [*known, "FILE.json"])
-    path = known.get(source, expanded(source))
-    try:
-        values = read_json(path)
-    except OSError as error:
-        raise DataError(
-            f"recipe {source!r} cannot be read ({error.strerror}): give a JSON file or {_names()}"
-        ) from error
-    except ValueError as error:
-        raise DataError(f"recipe {source!r} is no JSON ({error}): {_names()} in {SHIPPED} show the form") from error
+    values = read_named("recipe", source, shipped())
     try:
         return Recipe.from_dict(_section(values, task, tasks) | {"about": values.get("about", "")})
     except ArgumentError as error:
         raise ArgumentError(f"recipe {source!r}: {error}") from error
-
-
-def _names() -> str:
-    return ", ".join(shipped())
 
 
 def _section(values: Any, task: str, tasks: Collection[str]) -> dict[str, Any]:
