@@ -82,7 +82,7 @@ def test_a_task_changes_single_settings(tmp_path):
         (
             {"default": {}, "esc11": {}},
             ArgumentError,
-            "section is 'esc11', but must be one of about, default, .*'esc10'",
+            "section is 'esc11', but must be one of about, .*default, .*'esc10'",
         ),
         *(
             ({"default": {"augment": {"snr_db": value}}}, ArgumentError, "snr_db is .*, but must be two finite numbers")
