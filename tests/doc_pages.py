@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
-TOP = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
+TOP = ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "examples/README.md")
 PAGES = [*(ROOT / name for name in TOP), *DOCS]
 
 
