@@ -48,7 +48,7 @@ def margins() -> str:
         default = " (default)" if row["margin"] == values["margin_of_the_package"] else ""
         shares = [percent(share, 1) for share in (row["share"], *row["mean_relative_ops"].values())]
         rows.append((f"{row['margin']:g}{default}", *shares))
-    head = ("margin, standard errors", "limits kept %", *(f"ops of `{name}`, %" for name in names))
+    head = ("margin, standard errors", "limits met %", *(f"ops of `{name}`, %" for name in names))
     return table(head, rows)
 
 
