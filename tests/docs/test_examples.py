@@ -1,5 +1,8 @@
 """Every Python example of the documentation runs, from the top of its page to the bottom."""
 
+import importlib
+import inspect
+import re
 import shutil
 
 import numpy as np
@@ -13,6 +16,9 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 NEEDS = {
     "docs/guides/python.md": ("tensorflow", "espeakng_loader", "larq_compute_engine"),
     "docs/guides/add-exits.md": ("tensorflow", "larq"),
+    "docs/reference/bnn_exit.md": ("tensorflow", "espeakng_loader", "larq_compute_engine"),
+    "docs/reference/audio_tasks.md": ("espeakng_loader",),
+    "docs/reference/distill.md": ("tensorflow", "espeakng_loader", "larq"),
 }
 
 
@@ -45,6 +51,20 @@ def test_the_examples_run_in_order(page, folder, capsys):
         pytest.importorskip(package)
     run(page)
     assert capsys.readouterr().out
+
+
+REFERENCES = sorted((ROOT / "docs" / "reference").glob("*.md"))
+
+
+@pytest.mark.parametrize("page", [page for page in REFERENCES if "\n::: " in page.read_text()], ids=name)
+def test_every_public_function_has_an_example(page):
+    text = page.read_text(encoding="utf-8")
+    package = importlib.import_module(page.stem)
+    functions = {each for each in package.__all__ if inspect.isfunction(getattr(package, each))}
+    listed = set(re.findall(rf"^::: {page.stem}\.(\w+)$", text, re.M))
+    assert functions and functions <= listed
+    code = "\n".join(blocks(page, "python"))
+    assert [each for each in sorted(functions) if f"{page.stem}.{each}(" not in code] == []
 
 
 def test_what_the_readme_prints_is_a_prediction(folder, capsys):
