@@ -10,13 +10,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.runs.folder import HISTORY, write_environment
-
 import audio_tasks
 from bnn_exit.command_line import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import one_of, run_command
 from bnn_exit.files import write_json
+from bnn_exit.runs.folder import HISTORY, write_environment
 from bnn_exit.runs.lock import held, new_folder
 from bnn_exit.runs.options import (
     RECIPE,

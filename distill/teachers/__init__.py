@@ -6,10 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from bnn_exit.runs.folder import RunFolder
-
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded
+from bnn_exit.runs.folder import RunFolder
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.run import RunTask
 from distill.teachers import files

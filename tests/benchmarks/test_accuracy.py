@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_files
-from bnn_exit.runs.folder import RunFolder
 
 import audio_tasks
 from audio_tasks import TASKS
@@ -23,6 +22,7 @@ from bnn_exit.files import read_json, write_json
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy
+from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime import native_backend, session
 from bnn_exit.settings.run import RunTask
 

@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-from bnn_exit.runs.folder import RunFolder
 from tiny import tiny_build, tiny_model
 
 import audio_tasks
@@ -16,6 +15,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.policies import Sizes
+from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime import session as runtime
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.model import ModelConfig
