@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 
 import pytest
 from doc_pages import ROOT
@@ -55,6 +56,14 @@ def test_every_python_is_tested():
     matrices = {path.stem: next(iter(read(path)["jobs"].values())).get("strategy", {}) for path in WORKFLOWS}
     assert matrices["device"]["matrix"] == {"python": promised, "numpy": ["oldest", "newest"]}
     assert matrices["tests"]["matrix"] == {"python": ["3.10", "3.11", "3.12"]}
+
+
+def test_the_installation_has_what_the_extras_need():
+    pytest.importorskip("pip._vendor.tomli")
+    command = [sys.executable, str(ROOT / ".ci" / "requirements.py"), "report", "synthetic"]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert len(listed) == 3 and all(f'"{each}"' in PYPROJECT for each in listed)
+    assert [re.split("[<>=]", each)[0] for each in listed] == ["numpy", "bokeh", "espeakng-loader"]
 
 
 def test_the_tests_have_the_packages_of_continuous_integration():
