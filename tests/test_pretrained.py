@@ -174,9 +174,9 @@ def test_evaluate_measures_a_name_on_the_data_that_is_given(
     monkeypatch.setitem(audio_tasks.TASKS, "toy", type("Loader", (), options)())
     assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
-    said = np.stack([session.exit_probabilities(wave) for wave in waves]).argmax(-1)
-    assert [figures.accuracy for figures in report.exits] == (said == truth[:, None]).mean(axis=0).tolist()
-    assert (asked[0]["data_dir"], asked[0]["fold"], report.seed) == ("/there", 2, 4)
+    predicted = np.stack([session.exit_probabilities(wave) for wave in waves]).argmax(-1)
+    assert [figures["accuracy"] for figures in report["exits"]] == (predicted == truth[:, None]).mean(axis=0).tolist()
+    assert (asked[0]["data_dir"], asked[0]["fold"], report["seed"]) == ("/there", 2, 4)
     assert evaluate.main([NAME, "--data-dir", "/there", "--backend", "reference"]) == 0
     assert "wrote" not in capsys.readouterr().out
     assert os.listdir() == []  # there is no run to write to

@@ -27,11 +27,13 @@ COMMANDS = {
 def main(argv: list[str] | None = None) -> int:
     """Run a command and return its exit status."""
     words = sys.argv[1:] if argv is None else argv
-    if not words or words[0] in ("-h", "--help"):
-        show(usage())
-        return 0 if words else 2
 
     def chosen() -> int:
+        if not words:
+            raise ArgumentError("the command is missing (see bnn-exit --help)")
+        if words[0] in ("-h", "--help"):
+            show(usage())
+            return 0
         if words[0] == "--version":
             from bnn_exit.machine import version
 

@@ -45,7 +45,7 @@ COMMANDS = list(commands())
 
 def test_every_command_was_found():
     assert {each.id for each in COMMANDS} >= {
-        *(f"bnn_exit.{name}" for name in ("train", "predict", "evaluate", "bench", "export.__main__")),
+        *(f"bnn_exit.commands.{name}" for name in ("train", "predict", "evaluate", "bench", "export")),
         *("audio_tasks.__main__", "audio_tasks.folder", "distill.train_teacher"),
     }
 
