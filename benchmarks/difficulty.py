@@ -20,7 +20,6 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from bnn_exit.runs.folder import RunFolder
 from command_line import called
 from scipy.stats import rankdata, spearmanr
 
@@ -35,6 +34,7 @@ from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability
+from bnn_exit.runs.folder import RunFolder
 
 RESULT = Path(__file__).parent / "results" / "difficulty.json"
 RATIOS_DB = (-5, 0, 5, 10, 15, 20)

@@ -19,7 +19,6 @@ import tempfile
 import time
 from pathlib import Path
 
-from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
 import audio_tasks
@@ -28,6 +27,7 @@ from bnn_exit import machine
 from bnn_exit.command_line import Parser, positive_int
 from bnn_exit.errors import ArgumentError, BnnExitError, run_command
 from bnn_exit.files import write_json
+from bnn_exit.runs.folder import RunFolder
 
 RESULT = Path(__file__).parent / "results" / "difficulty_scale.json"
 BAR_MB = 10

@@ -21,7 +21,6 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
 from bnn_exit import machine, policies
@@ -34,6 +33,7 @@ from bnn_exit.errors import run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule
+from bnn_exit.runs.folder import RunFolder
 
 RESULT = Path(__file__).parent / "results" / "guarantee.json"
 LIMITS = (0.005, 0.01, 0.02)

@@ -18,7 +18,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
 import audio_tasks
@@ -30,6 +29,7 @@ from bnn_exit.errors import run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import POLICIES, Policy, Sizes
+from bnn_exit.runs.folder import RunFolder
 from bnn_exit.training.calibrate import exit_logits_of
 
 RESULT = Path(__file__).parent / "results" / "policies.json"

@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from bnn_exit.runs.folder import RunFolder
 from command_line import called
 
 import audio_tasks
@@ -33,6 +32,7 @@ from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.model_file.operating_points import FULL
 from bnn_exit.policies import Sizes
+from bnn_exit.runs.folder import RunFolder
 
 RESULT = Path(__file__).parent / "results" / "threshold_margin.json"
 MARGINS = (0.0, 1.0, 1.645, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)

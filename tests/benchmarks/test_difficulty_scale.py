@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_files
-from bnn_exit.runs.folder import RunFolder
 
 import audio_tasks
 import bnn_exit
 from bnn_exit.audio import wav
 from bnn_exit.files import read_json
+from bnn_exit.runs.folder import RunFolder
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import difficulty_scale
