@@ -13,9 +13,9 @@ import numpy as np
 import audio_tasks
 from audio_tasks.check import print_report
 from bnn_exit.audio import wav
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import show
-from bnn_exit.errors import ArgumentError, run_command
+from bnn_exit.errors import ArgumentError
 
 EPILOG = """\
 examples:

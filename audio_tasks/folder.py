@@ -14,8 +14,8 @@ from audio_tasks.layout import open_data_dir, rights_of, speaker_of, survey_clas
 from audio_tasks.silence import read_noise
 from audio_tasks.split import SPLITS
 from audio_tasks.splits import Member, split_groups, split_of, split_stratified
-from bnn_exit.command_line import Parser
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.command_line import Parser, run_command
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.settings.features import FeatureConfig

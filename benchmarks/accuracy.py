@@ -22,9 +22,9 @@ from pathlib import Path
 import accuracy_table
 from accuracy_rows import ROWS, Row, chosen
 
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import train as train_command
-from bnn_exit.errors import ArgumentError, BnnExitError, one_of, run_command
+from bnn_exit.errors import ArgumentError, BnnExitError, one_of
 from bnn_exit.files import read_json, write_json
 from distill import train_teacher
 

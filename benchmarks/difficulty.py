@@ -28,8 +28,7 @@ import bnn_exit
 from audio_tasks.silence import noise_region
 from audio_tasks.split import SPLITS
 from bnn_exit import difficulty, machine
-from bnn_exit.command_line import Parser, positive_int
-from bnn_exit.errors import run_command
+from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule

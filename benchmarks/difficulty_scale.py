@@ -24,8 +24,8 @@ from command_line import called
 import audio_tasks
 import bnn_exit
 from bnn_exit import machine
-from bnn_exit.command_line import Parser, positive_int
-from bnn_exit.errors import ArgumentError, BnnExitError, run_command
+from bnn_exit.command_line import Parser, positive_int, run_command
+from bnn_exit.errors import ArgumentError, BnnExitError
 from bnn_exit.files import write_json
 from bnn_exit.runs.folder import RunFolder
 

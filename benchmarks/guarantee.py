@@ -27,9 +27,8 @@ from bnn_exit import machine, policies
 from bnn_exit.calibration import guarantee as ltt
 from bnn_exit.calibration import p_values, threshold_search
 from bnn_exit.calibration.operating_points import drop_objective, problem
-from bnn_exit.command_line import Parser, positive_int
+from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.validation_logits import validation_logits
-from bnn_exit.errors import run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import rule

@@ -26,8 +26,8 @@ from command_line import called
 import audio_tasks
 from bnn_exit import machine
 from bnn_exit.audio import logmel
-from bnn_exit.command_line import Parser
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.command_line import Parser, run_command
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.files import read_json, write_json
 from bnn_exit.settings.features import FeatureConfig
 

@@ -24,8 +24,7 @@ import audio_tasks
 from bnn_exit import machine, policies
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.operating_points import describe, search_thresholds
-from bnn_exit.command_line import Parser
-from bnn_exit.errors import run_command
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.policies import POLICIES, Policy, Sizes

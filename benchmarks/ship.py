@@ -20,8 +20,8 @@ from accuracy import RESULTS, RUNS
 from accuracy_rows import ROWS
 
 from bnn_exit import pretrained
-from bnn_exit.command_line import Parser
-from bnn_exit.errors import ArgumentError, DataError, one_of, run_command
+from bnn_exit.command_line import Parser, run_command
+from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.files import read_json, write_bytes, write_json
 from bnn_exit.model_file import reader
 

@@ -24,10 +24,10 @@ from command_line import called
 import audio_tasks
 from bnn_exit import machine, policies
 from bnn_exit.calibration.operating_points import STANDARD_ERRORS, describe, operating_points
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.cost import Cost
-from bnn_exit.errors import DataError, run_command
+from bnn_exit.errors import DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
 from bnn_exit.model_file.operating_points import FULL

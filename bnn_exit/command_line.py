@@ -1,17 +1,54 @@
-"""What the commands share: one-line argument errors and the texts of options."""
+"""What the commands share: argument parsing, the exit status, and one line for a user's mistake."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from bnn_exit import files
-from bnn_exit.errors import ArgumentError
+from bnn_exit.display import escape_streams, show
+from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error
+
+
+def run_command(main: Callable[[], int | None]) -> int:
+    """Run a command's body: 0 on success, 1 on failure, 2 on bad arguments, 130 on Ctrl-C; one line, no traceback."""
+    if sys.stderr is None:
+        # Closed by the caller (2>&-). `print` would take standard output in its place, and the next file that is opened
+        # would get number 2, to which compiled libraries write their messages.
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
+    # Users do not need the source line that Python prints with a warning.
+    warnings.formatwarning = lambda message, *place, **more: f"warning: {message}\n"
+    escape_streams()
+    try:
+        return main() or 0
+    except ArgumentError as error:
+        return _fail(error, 2)
+    except BnnExitError as error:
+        return _fail(error, 1)
+    except BrokenPipeError:
+        # The reader of a pipe (head, less) has exited. Redirect stdout so that the flush at exit is silent.
+        sys.stdout = None
+        return 1
+    except OSError as error:
+        return _fail(describe_os_error(error), 1)
+    except MemoryError:
+        return _fail("there is too little free memory: give less at once", 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+
+
+def _fail(message: object, status: int) -> int:
+    show(f"error: {' '.join(str(message).split())}", file=sys.stderr)
+    return status
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, through `errors.run_command`, and whose help keeps its lines."""
+    """An argument parser whose errors are one line, through `run_command`, and whose help keeps its lines."""
 
     def __init__(self, *, prog: str, description: str, epilog: str, **more: Any) -> None:
         # More: what argparse hands on to the parsers of commands, which Python 3.14 has added to.

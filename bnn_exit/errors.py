@@ -1,16 +1,12 @@
-"""The errors that users see, and the one place where commands turn them into a line and an exit status."""
+"""The errors that users see; `command_line.run_command` turns them into a line and an exit status."""
 
 from __future__ import annotations
 
 import contextlib
 import difflib
 import errno
-import os
 import sys
-import warnings
-from collections.abc import Callable, Iterable, Iterator
-
-from bnn_exit.display import escape_streams, show
+from collections.abc import Iterable, Iterator
 
 OLDEST_TRAINING, NEWEST_TRAINING = (3, 10), (3, 12)
 """The Pythons that the extra `train` has wheels for; the markers in pyproject.toml are the same."""
@@ -91,33 +87,6 @@ def memory_for(what: str) -> Iterator[None]:
         raise DataError(f"{what}: there is too little free memory to classify it") from error
 
 
-def run_command(main: Callable[[], int | None]) -> int:
-    """Run a command's body: 0 on success, 1 on failure, 2 on bad arguments, 130 on Ctrl-C; one line, no traceback."""
-    if sys.stderr is None:
-        # Closed by the caller (2>&-). `print` would take standard output in its place, and the next file that is opened
-        # would get number 2, to which compiled libraries write their messages.
-        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, open until the process ends
-    # Users do not need the source line that Python prints with a warning.
-    warnings.formatwarning = lambda message, *place, **more: f"warning: {message}\n"
-    escape_streams()
-    try:
-        return main() or 0
-    except ArgumentError as error:
-        return _fail(error, 2)
-    except BnnExitError as error:
-        return _fail(error, 1)
-    except BrokenPipeError:
-        # The reader of a pipe (head, less) has exited. Redirect stdout so that the flush at exit is silent.
-        sys.stdout = None
-        return 1
-    except OSError as error:
-        return _fail(describe_os_error(error), 1)
-    except MemoryError:
-        return _fail("there is too little free memory: give less at once", 1)
-    except KeyboardInterrupt:
-        return _fail("interrupted", 130)
-
-
 def describe_os_error(error: OSError) -> str:
     """One line: what went wrong with a file, and what to do."""
     where = f" {error.filename!r}" if error.filename else ""
@@ -132,8 +101,3 @@ def describe_os_error(error: OSError) -> str:
         errno.EISDIR: f"{where.strip()} is a folder, but a file is needed",
     }
     return advice.get(error.errno or 0, f"{error.strerror or error}{where}")
-
-
-def _fail(message: object, status: int) -> int:
-    show(f"error: {' '.join(str(message).split())}", file=sys.stderr)
-    return status

@@ -1,9 +1,13 @@
 import argparse
+import errno
+import os
+import subprocess
+import sys
 
 import pytest
 
-from bnn_exit.command_line import Parser, numbers, positive_int
-from bnn_exit.errors import ArgumentError
+from bnn_exit.command_line import Parser, numbers, positive_int, run_command
+from bnn_exit.errors import ArgumentError, DataError, ExportError, MissingPackageError, ModelFileError
 
 
 def parser():
@@ -50,3 +54,81 @@ def test_positive_int():
 def test_what_is_not_a_positive_int(text):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a whole number of at least 1"):
         positive_int(text)
+
+
+# --------------------------------------------------------------------------------------------------------- run_command
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (3, 3)])
+def test_a_command_without_an_error_keeps_its_status(returned, status, capsys):
+    assert run_command(lambda: returned) == status
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (ArgumentError("size is 'huge'"), 2, "error: size is 'huge'"),
+        (DataError("no clips"), 1, "error: no clips"),
+        (ModelFileError("truncated"), 1, "error: truncated"),
+        (ExportError("float layer"), 1, "error: float layer"),
+        (MissingPackageError("needs larq"), 1, "error: needs larq"),
+        (DataError("two\n  lines\tand a tab"), 1, "error: two lines and a tab"),
+        (OSError(errno.ENOSPC, "No space", "/data/x"), 1,
+         "error: no space left on the disk while writing '/data/x': free some space and run the command again"),
+        (KeyboardInterrupt(), 130, "error: interrupted"),
+    ],
+)  # fmt: skip
+def test_a_users_mistake_is_one_line_and_a_status(error, status, line, capsys):
+    assert run_command(raising(error)) == status
+    printed = capsys.readouterr()
+    assert printed.err == line + "\n"
+    assert printed.out == ""
+
+
+def test_our_own_mistake_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run_command(raising(ZeroDivisionError()))
+
+
+def test_argparse_exits_pass_through():
+    with pytest.raises(SystemExit):
+        run_command(raising(SystemExit(0)))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes close differently elsewhere")
+def test_a_reader_that_goes_away_ends_the_command_without_a_word():
+    code = (
+        "import sys\n"
+        "from bnn_exit.command_line import run_command\n"
+        "def main():\n"
+        "    for number in range(100000): print(number)\n"
+        "raise SystemExit(run_command(main))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"0\n"
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 1
+
+
+def test_with_standard_error_closed_nothing_goes_to_standard_output():
+    code = (
+        "import os, sys; os.close(2); sys.stderr = None\n"
+        "from bnn_exit.command_line import run_command\n"
+        "from bnn_exit.errors import DataError\n"
+        "def main():\n"
+        "    print('note', file=sys.stderr)\n"
+        "    assert open(os.devnull).fileno() != 2\n"
+        "    raise DataError('bad')\n"
+        "sys.exit(run_command(main))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnn_exit import files
+from bnn_exit.command_line import run_command
 from bnn_exit.display import from_cell, json_line, show, shown, to_cell
-from bnn_exit.errors import DataError, run_command
+from bnn_exit.errors import DataError
 
 HOSTILE = "\x1b]0;title\x07\x1b[31mred\r\nforged\tline\u202egpj\u2066\x9b\x7f\udce9\ud800\u2028"
 

@@ -20,15 +20,7 @@ from bnn_exit.errors import (
     describe_os_error,
     missing_package,
     one_of,
-    run_command,
 )
-
-
-def raising(error):
-    def main():
-        raise error
-
-    return main
 
 
 def test_every_error_has_the_one_root():
@@ -94,62 +86,6 @@ def test_the_markers_of_the_extra_name_the_same_pythons():
         assert lines and all(line.endswith(f"; {marker}") for line in lines), package
 
 
-# --------------------------------------------------------------------------------------------------------- run_command
-
-
-@pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (3, 3)])
-def test_a_command_without_an_error_keeps_its_status(returned, status, capsys):
-    assert run_command(lambda: returned) == status
-    assert capsys.readouterr().err == ""
-
-
-@pytest.mark.parametrize(
-    ("error", "status", "line"),
-    [
-        (ArgumentError("size is 'huge'"), 2, "error: size is 'huge'"),
-        (DataError("no clips"), 1, "error: no clips"),
-        (ModelFileError("truncated"), 1, "error: truncated"),
-        (ExportError("float layer"), 1, "error: float layer"),
-        (MissingPackageError("needs larq"), 1, "error: needs larq"),
-        (DataError("two\n  lines\tand a tab"), 1, "error: two lines and a tab"),
-        (OSError(errno.ENOSPC, "No space", "/data/x"), 1,
-         "error: no space left on the disk while writing '/data/x': free some space and run the command again"),
-        (KeyboardInterrupt(), 130, "error: interrupted"),
-    ],
-)  # fmt: skip
-def test_a_users_mistake_is_one_line_and_a_status(error, status, line, capsys):
-    assert run_command(raising(error)) == status
-    printed = capsys.readouterr()
-    assert printed.err == line + "\n"
-    assert printed.out == ""
-
-
-def test_our_own_mistake_is_not_hidden():
-    with pytest.raises(ZeroDivisionError):
-        run_command(raising(ZeroDivisionError()))
-
-
-def test_argparse_exits_pass_through():
-    with pytest.raises(SystemExit):
-        run_command(raising(SystemExit(0)))
-
-
-@pytest.mark.skipif(os.name != "posix", reason="pipes close differently elsewhere")
-def test_a_reader_that_goes_away_ends_the_command_without_a_word():
-    code = (
-        "import sys\n"
-        "from bnn_exit.errors import run_command\n"
-        "def main():\n"
-        "    for number in range(100000): print(number)\n"
-        "raise SystemExit(run_command(main))\n"
-    )
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.stdout.readline() == b"0\n"
-        process.stdout.close()
-        assert process.stderr.read() == b""
-        assert process.wait() == 1
-
-
 # --------------------------------------------------------------------------------------------------- describe_os_error
 
 
@@ -186,17 +122,3 @@ def test_the_module_needs_only_the_standard_library():
     assert errors.__name__ in sys.modules
     code = "import sys, bnn_exit.errors; print('numpy' in sys.modules, 'tensorflow' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True).split() == ["False", "False"]
-
-
-def test_with_standard_error_closed_nothing_goes_to_standard_output():
-    code = (
-        "import os, sys; os.close(2); sys.stderr = None\n"
-        "from bnn_exit.errors import DataError, run_command\n"
-        "def main():\n"
-        "    print('note', file=sys.stderr)\n"
-        "    assert open(os.devnull).fileno() != 2\n"
-        "    raise DataError('bad')\n"
-        "sys.exit(run_command(main))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (1, "")

@@ -16,12 +16,12 @@ from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.objective import check_standard_errors
 from bnn_exit.calibration.operating_points import STANDARD_ERRORS, operating_points, problem
 from bnn_exit.calibration.select import CHOOSE, Selection, select
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import calibration_tables as tables
 from bnn_exit.commands.field_logits import field_exit_logits
 from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.display import json_line, show
-from bnn_exit.errors import ArgumentError, DataError, nearest, one_of, run_command
+from bnn_exit.errors import ArgumentError, DataError, nearest, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint, check_name

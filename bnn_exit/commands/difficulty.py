@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit import files
-from bnn_exit.command_line import Parser, numbers, positive_int
+from bnn_exit.command_line import Parser, numbers, positive_int, run_command
 from bnn_exit.difficulty import page, sources
 from bnn_exit.difficulty.clips import tables
 from bnn_exit.difficulty.progress import Progress
 from bnn_exit.difficulty.summary import Summary
 from bnn_exit.difficulty.table import UNKNOWN, Table, columns
 from bnn_exit.display import show, shown, to_cell
-from bnn_exit.errors import ArgumentError, DataError, run_command
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.scoring import ClipCounts
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from bnn_exit import files
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands.measured_model import (
     MeasuredModel,
     SplitOptions,
@@ -17,7 +17,6 @@ from bnn_exit.commands.measured_model import (
     model_of,
 )
 from bnn_exit.display import json_line, show
-from bnn_exit.errors import run_command
 from bnn_exit.evaluation.draw import draw
 from bnn_exit.evaluation.report import Report
 from bnn_exit.evaluation.sweep import sweep

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from bnn_exit import policies
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import show
-from bnn_exit.errors import one_of, run_command
+from bnn_exit.errors import one_of
 from bnn_exit.files import write_bytes
 from bnn_exit.runs.folder import POINTS, RunFolder
 from bnn_exit.settings.features import INPUTS

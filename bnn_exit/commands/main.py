@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 import sys
 
+from bnn_exit.command_line import run_command
 from bnn_exit.display import show
-from bnn_exit.errors import ArgumentError, one_of, run_command
+from bnn_exit.errors import ArgumentError, one_of
 
 COMMANDS = {
     "train": ("bnn_exit.commands.train", "train a network, choose its thresholds and export it"),

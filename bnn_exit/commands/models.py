@@ -6,9 +6,8 @@ import argparse
 import dataclasses
 
 from bnn_exit import pretrained
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import json_line, show
-from bnn_exit.errors import run_command
 from bnn_exit.pairs import zip_strict
 
 EPILOG = """\

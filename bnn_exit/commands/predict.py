@@ -10,9 +10,9 @@ from typing import Any
 
 from bnn_exit.audio import wav
 from bnn_exit.audio.level import quietness
-from bnn_exit.command_line import Parser, numbers
+from bnn_exit.command_line import Parser, numbers, run_command
 from bnn_exit.display import json_line, show, shown
-from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, memory_for, one_of, run_command
+from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, memory_for, one_of
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import session as runtime

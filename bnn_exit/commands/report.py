@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from bnn_exit import files
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands.measured_model import (
     SplitOptions,
     add_split_options,
@@ -18,7 +18,7 @@ from bnn_exit.commands.measured_model import (
     measure_model,
 )
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError, run_command
+from bnn_exit.errors import ArgumentError
 from bnn_exit.evaluation.split import spread
 from bnn_exit.report.page import page, plotting_library
 from bnn_exit.report.source import Source

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import audio_tasks
-from bnn_exit.command_line import Parser
+from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import show
-from bnn_exit.errors import one_of, run_command
+from bnn_exit.errors import one_of
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runs.lock import held, new_folder
 from bnn_exit.runs.options import (

@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bnn_exit import strict_json
 from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError, nearest
-from bnn_exit.files import expanded, read_json
 
 FOLDER = Path(__file__).parent
 INDEX = "index.json"
@@ -70,7 +70,7 @@ def models() -> dict[str, Pretrained]:
     """
     path = FOLDER / INDEX
     try:
-        index = read_json(path)
+        index = strict_json.parse(path.read_text(encoding="utf-8"))
         if index["format"] != FORMAT_VERSION:
             raise ValueError(f"format {index['format']}")
         return {name: Pretrained(**entry) for name, entry in index["models"].items()}
@@ -91,7 +91,7 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     """
     if model == "":
         raise ArgumentError(f"model is '', but must be a file or one of the shipped models: {_listed()}")
-    place = expanded(model)
+    place = Path(os.path.expanduser(model))  # `files.expanded`: a board that loads a model does without that module
     meant = re.sub("[_ ]", "-", str(model).lower())
     if place.exists() or not isinstance(model, str) or not NAME.fullmatch(meant):
         return place

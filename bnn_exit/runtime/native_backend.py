@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 import sys
+import threading
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,6 @@ import numpy.typing as npt
 from bnn_exit.audio.waveform import check
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, MissingPackageError, ModelFileError
 from bnn_exit.model_file.reader import ModelFile
-from bnn_exit.runtime.locked import Locked
 from bnn_exit.settings.features import FeatureConfig
 
 LIBRARY = "libbnn_exit_native.so"
@@ -243,7 +245,31 @@ class NativeNetwork:
         return [array.copy() for array in self.outputs]
 
 
-class FrontEnd(Locked):
+class _Locked:
+    """Base of objects that only one thread at a time may use, `with self._lock`.
+
+    A forked child has only the thread that forked. It gets new locks, because a lock that another thread of the parent
+    held would never be released in it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        _locked_objects.add(self)
+
+
+_locked_objects: weakref.WeakSet[_Locked] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    for each in list(_locked_objects):
+        each._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
+class FrontEnd(_Locked):
     """The log-mel features of `bnn_exit.audio.logmel`, made by the native library.
 
     Args:
@@ -292,7 +318,7 @@ class FrontEnd(Locked):
         return result
 
 
-class NativeBackend(Locked):
+class NativeBackend(_Locked):
     """Runs a file in the native library.
 
     Args:

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from audio_tasks import download, speech_commands
-from bnn_exit.errors import DataError, run_command
+from bnn_exit.command_line import run_command
+from bnn_exit.errors import DataError
 
 CONTENT = bytes(range(256)) * 2000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
