@@ -8,7 +8,6 @@ import dataclasses
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
 
 import audio_tasks
 from bnn_exit.command_line import Parser, run_command
@@ -26,6 +25,9 @@ from bnn_exit.runs.options import (
     feature_options,
     given,
 )
+from bnn_exit.settings import recipes
+from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.teacher import TeacherConfig, TeacherRun
 
 EPILOG = """\
 examples:
@@ -80,10 +82,6 @@ def _main(argv: list[str] | None) -> int:
 
 def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
     """Check everything, hold the folder and write the settings."""
-    from bnn_exit.settings import recipes
-    from bnn_exit.settings.run import RunTask
-    from distill.teachers.runs import TeacherConfig, TeacherRun
-
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
     teacher = TeacherConfig.from_dict(
@@ -103,8 +101,6 @@ def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
 def _train(
     folder: Path, options: argparse.Namespace, stack: contextlib.ExitStack, *, command: str, resume: bool
 ) -> int:
-    from distill.teachers.runs import TeacherRun
-
     run = TeacherRun.load(folder)
     if resume:
         stack.enter_context(held(folder))
@@ -118,16 +114,14 @@ def _train(
     return 0
 
 
-def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
+def train_beside(folder: Path, task: audio_tasks.Task, config: RunConfig) -> Path:
     """The teacher of a student's run, in its folder `teacher`, trained by the settings of the run if it is missing.
 
     Args:
         folder: of the student's run.
         task: what both learn.
-        config: the student's `RunConfig`.
+        config: the settings of the student's run.
     """
-    from distill.teachers.runs import TeacherConfig, TeacherRun
-
     place = folder / "teacher"
     if (place / "teacher.json").is_file():
         return place
@@ -142,15 +136,16 @@ def train_beside(folder: Path, task: audio_tasks.Task, config: Any) -> Path:
     return place
 
 
-def train(folder: Path, task: audio_tasks.Task, run: Any, *, resume: bool) -> str:
+def train(folder: Path, task: audio_tasks.Task, run: TeacherRun, *, resume: bool) -> str:
     """Train the teacher of `run` into its folder; a line about it. The best weights by validation are in best.npz."""
     from bnn_exit._keras import make_repeatable, set_seed
     from bnn_exit.models import profile
     from bnn_exit.training.loop import fit
+    from distill.teachers import runs
 
     set_seed(run.training.seed)
     make_repeatable()
-    network = run.teacher.build(num_classes=task.num_classes, input_shape=task.input_shape)
+    network = runs.build(run.teacher, num_classes=task.num_classes, input_shape=task.input_shape)
     history = fit(network, task, config=run.training, augment=run.augment, folder=folder, resume=resume)
     write_json(folder / HISTORY, history)
     right = {

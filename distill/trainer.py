@@ -14,6 +14,7 @@ from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel, build
 from bnn_exit.settings.plan import Plan, Step
 from bnn_exit.settings.run import RunConfig
+from bnn_exit.settings.teacher import TeacherConfig
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training import checkpoint
 from bnn_exit.training.distribution import Distribution
@@ -21,8 +22,7 @@ from bnn_exit.training.loop import BEST, fit
 from bnn_exit.training.objective import Objective
 from distill.embedding import EmbeddingMatching
 from distill.objective import Distillation
-from distill.teachers import MeanTeacher, NetworkTeacher, Teacher, load_teacher
-from distill.teachers.runs import TeacherConfig
+from distill.teachers import MeanTeacher, NetworkTeacher, Teacher, load_teacher, runs
 
 HISTORY = "history.json"
 
@@ -69,9 +69,8 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, 
 
     def one(path: str) -> Teacher:
         if path == "auto" and trained is None:
-            network = TeacherConfig(size=config.teacher.size, levels=config.model.levels).build(
-                num_classes=task.num_classes, input_shape=task.input_shape
-            )
+            form = TeacherConfig(size=config.teacher.size, levels=config.model.levels)
+            network = runs.build(form, num_classes=task.num_classes, input_shape=task.input_shape)
             config.teacher.training.weights_of(network.num_exits)
             return NetworkTeacher(network, kind=kind)
         place = trained if path == "auto" else path

@@ -169,3 +169,36 @@ def as_arrays(inputs):
             yield (value[0] if hasattr(value[0], "dtype") else np.array(value[0], np.int32),)
         else:
             yield value if value is None else np.asarray(value)
+
+
+# Operators that make no sense: operator, inputs, output, class of the options, options, pattern of both errors.
+SENSELESS = [
+    ("PAD", [A, ([[2**30, 0], [0, 0], [0, 0]],)], (3, 5, 6), None, {}, "PAD .*asks for an array"),
+    ("PAD", [A, ([[-1, 0], [0, 0], [0, 0]],)], (1, 3, 4), None, {}, "must be at least 0"),
+    ("TILE", [A, whole(2**20, 2**20, 1)], (4, 3, 12), None, {}, "TILE .*asks for an array"),
+    ("FILL", [whole(2**30, 4), np.float32(1)], (2, 3), None, {}, "FILL .*asks for an array"),
+    ("BROADCAST_TO", [ROW, whole(2**30, 4)], (2, 4), None, {}, "asks for an array"),
+    ("GATHER", [A, whole(9)], (1, 3, 4), "GatherOptions", {}, "an index is outside the (2 )?values"),
+    ("SLICE", [A, whole(0, 0, 0), whole(3, 1, 1)], (3, 1, 1), None, {}, r"\[0, 3\) is outside the 2 values"),
+    ("RESHAPE", [A, whole(5, 5)], (5, 5), "ReshapeOptions", {}, "RESHAPE .*cannot be computed"),
+    ("DIV", [INTS, INTS * 0], [(INTS.shape, "int32")], "DivOptions", {}, "divided by zero"),
+    ("ADD", [A, B], A.shape, "AddOptions", {"fusedActivationFunction": 4}, "ADD .*cannot be computed"),
+    ("ADD", [A, B], (2, 3), "AddOptions", {}, r"output of ADD .*is float32 \[2, 3, 4\], but must be"),
+    ("CONV_2D", [IMAGE, (floats(1, 2, 2, 3),)], (2, 5, 4, 1), CONV, ONE, "4 channels do not fit filters of 3"),
+    (
+        "MAX_POOL_2D",
+        [IMAGE],
+        (2, 6, 5, 4),
+        "Pool2DOptions",
+        {**ONE, "filterWidth": 0, "filterHeight": 1},
+        "filter 0, stride 1 and dilation 1 must be at least 1",
+    ),
+    (
+        "CONV_2D",
+        [IMAGE, (floats(1, 2, 2, 4),)],
+        (2, 6, 5, 1),
+        CONV,
+        {"padding": SAME, "strideW": 1, "strideH": 1, "dilationWFactor": 2**30, "dilationHFactor": 2**30},
+        "asks for an array",
+    ),
+]

@@ -11,8 +11,8 @@ from bnn_exit.files import expanded
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.run import RunTask
-from distill.teachers import files
-from distill.teachers.runs import ADVICE, TeacherRun
+from bnn_exit.settings.teacher import TRAIN_AGAIN, TeacherRun
+from distill.teachers import files, runs
 from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
 
 __all__ = ["MeanTeacher", "NetworkTeacher", "Teacher", "load_teacher"]
@@ -110,6 +110,6 @@ def _open(path: Path, *, kind: str, clip_samples: int | None, trust: bool) -> tu
         )
     if TeacherRun.is_one(path):
         teacher = TeacherRun.load(path)
-        return NetworkTeacher(teacher.network(path), kind=kind), teacher.task
-    run = RunFolder(path, advice=ADVICE)
+        return NetworkTeacher(runs.trained(teacher, path), kind=kind), teacher.task
+    run = RunFolder(path, advice=TRAIN_AGAIN)
     return NetworkTeacher(run.network(), kind=kind), run.config.task

@@ -121,6 +121,18 @@ def level(gain_db: str) -> str:
     return percent(result("levels")["rows"]["shipped"]["accuracy_by_gain_db"][gain_db][-1])
 
 
+def levels() -> str:
+    """Accuracy of the three ways to train, on quieter and quieter clips, of both seeds."""
+    rows = result("levels")["rows"]
+    kinds = {"usual": "as recorded", "attenuated": "half of them attenuated", "normalised": "one level (the recipes)"}
+    lines = []
+    for name, kind in kinds.items():
+        seeds = [rows[name]["accuracy_by_gain_db"], rows[f"{name}-seed1"]["accuracy_by_gain_db"]]
+        lines += [[kind, *("/".join(percent(seed[gain][-1]) for seed in seeds) for gain in ("0", "-10", "-20", "-30"))]]
+        lines[-1].append("/".join(percent(seed["0"][0]) for seed in seeds))
+    return table(["training clips", "0 dB", "-10 dB", "-20 dB", "-30 dB", "first exit, 0 dB"], lines)
+
+
 FIGURES: dict[str, Figure] = {
     "networks": lambda folder: networks(folder, NETWORKS, "network"),
     "choices": lambda folder: networks(folder, CHOICES, "one thing changed"),
@@ -138,4 +150,5 @@ FIGURES: dict[str, Figure] = {
     "esc10": value(esc10),
     "level_full": value(lambda: level("0")),
     "level_quiet": value(lambda: level("-30")),
+    "levels": value(levels),
 }

@@ -15,10 +15,10 @@ from bnn_exit.models.profile import cost
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.teacher import TeacherConfig, TeacherRun
 from bnn_exit.training import TrainConfig, checkpoint
-from distill.teachers import MeanTeacher, NetworkTeacher, load_teacher
+from distill.teachers import MeanTeacher, NetworkTeacher, load_teacher, runs
 from distill.teachers.residual import SIZES, residual
-from distill.teachers.runs import TeacherConfig, TeacherRun
 
 SHAPE = (48, 32, 1)
 CLIPS = np.random.default_rng(0).normal(size=(5, 48, 32)).astype(np.float32)
@@ -312,7 +312,7 @@ def save_student(folder, task, *, precision="binary"):
 def save_teacher(folder, task):
     set_seed(2)
     TeacherRun(RunTask.of(task), TeacherConfig(size="small"), AugmentConfig(), TrainConfig()).save(folder)
-    network = TeacherConfig(size="small").build(num_classes=task.num_classes, input_shape=task.input_shape)
+    network = runs.build(TeacherConfig(size="small"), num_classes=task.num_classes, input_shape=task.input_shape)
     checkpoint.save(folder / "best.npz", variables=network.keras_model.weights, state={})
     return network
 

@@ -18,39 +18,7 @@ from bnn_exit.runtime.reference.interpreter import Interpreter
 
 @pytest.fixture(scope="module")
 def small(tiny):
-    """A file with a bit of everything: binary and float operators, an IF, a signature and metadata."""
-    file = tiny.File()
-    main = file.graph()
-    source, threshold = main.input((1, 2, 2, 3), name="log_mel"), main.input((1,), name="thresholds")
-    words = main.operator("LceQuantize", [source], [((1, 2, 2, 1), "int32")])
-    filters = main.constant(np.arange(4).reshape(4, 1, 1, 1), "int32")
-    numbers = main.constant([1, -1, 2, 0.5])
-    (convolved,) = main.operator(
-        "LceBconv2d",
-        [*words, filters, numbers, numbers, -1],
-        [((1, 2, 2, 4), "float32")],
-        channels_in=3,
-        dilation_height_factor=1,
-        dilation_width_factor=1,
-        fused_activation_function=1,
-        pad_values=1,
-        padding=0,
-        stride_height=1,
-        stride_width=1,
-    )
-    window = {"padding": 1, "strideW": 1, "strideH": 1, "filterWidth": 2, "filterHeight": 2}
-    (pooled,) = main.operator("AVERAGE_POOL_2D", [convolved], [((1, 1, 1, 4), "float32")], "Pool2DOptions", **window)
-    (flat,) = main.operator("RESHAPE", [pooled, main.constant([1, 4], "int32")], [((1, 4), "float32")])
-    (total,) = main.operator("MEAN", [flat, main.constant([1], "int32")], [((1,), "float32")], "ReducerOptions")
-    (condition,) = main.operator("LESS", [total, threshold], [((1,), "bool")])
-    branches = {"thenSubgraphIndex": 1, "elseSubgraphIndex": 2}
-    main.outputs(main.operator("IF", [condition, flat], [((1, 4), "float32")], "IfOptions", **branches))
-    for name, operator in (("leave", "NEG"), ("deeper", "EXP")):
-        branch = file.graph(name)
-        branch.outputs(branch.operator(operator, [branch.input((1, 4))], [((1, 4), "float32")]))
-    file.signature({"log_mel": source, "thresholds": threshold}, {"probabilities": main.table.outputs[0]})
-    file.metadata("note", b"hello")
-    return file.bytes()
+    return tiny.everything_file()
 
 
 def test_what_a_file_holds(small):
@@ -67,10 +35,10 @@ def test_what_a_file_holds(small):
     assert model.signatures["serving_default"] == header.Signature(
         {"log_mel": main.inputs[0], "thresholds": main.inputs[1]}, {"probabilities": main.outputs[0]}, 0
     )
-    names = ["LceQuantize", "LceBconv2d", "AVERAGE_POOL_2D", "RESHAPE", "MEAN", "LESS", "IF"]
+    names = ["LceQuantize", "LceBconv2d", "ADD", "AVERAGE_POOL_2D", "RESHAPE", "FULLY_CONNECTED", "MEAN", "LESS", "IF"]
     assert [operator.name for operator in main.operators] == names
-    assert [operator.custom for operator in main.operators] == [True, True, *[False] * 5]
-    convolution, pool, choice = (main.operators[index] for index in (1, 2, 6))
+    assert [operator.custom for operator in main.operators] == [True, True, *[False] * 7]
+    convolution, pool, choice = (main.operators[index] for index in (1, 3, 8))
     assert convolution.inputs[4] == -1
     assert convolution.options == {
         "channels_in": 3,
@@ -85,7 +53,7 @@ def test_what_a_file_holds(small):
     assert pool.options["padding"] == "VALID" and pool.options["fused_activation_function"] == "NONE"
     assert flatbuffer.branches(choice) == (1, 2) and flatbuffer.branches(pool) == ()
     filters = main.tensors[convolution.inputs[1]]
-    np.testing.assert_array_equal(filters.array(), np.arange(4).reshape(4, 1, 1, 1))
+    np.testing.assert_array_equal(filters.array(), np.arange(36).reshape(4, 3, 3, 1))
     assert main.tensors[main.inputs[0]].array() is None
 
 
@@ -97,22 +65,24 @@ def test_the_branch_that_is_not_taken_is_not_run(small):
     def observe(subgraph, operator, results):
         steps.append((subgraph, operator.name, results[0].shape))
 
-    (left,) = interpreter.run([clip, np.float32([100])], observe=observe)
+    (left,) = interpreter.run([clip, np.float32([1e6])], observe=observe)
     assert steps[-2:] == [(1, "NEG", (1, 4)), (0, "IF", (1, 4))]
-    (went_on,) = interpreter.run([clip, np.float32([-100])])
-    np.testing.assert_allclose(np.exp(-left), went_on, rtol=1e-6)
+    (went_on,) = interpreter.run([clip, np.float32([-1e6])], observe=observe)
+    assert steps[-2:] == [(2, "EXP", (1, 4)), (0, "IF", (1, 4))]
+    with np.errstate(over="ignore"):
+        np.testing.assert_allclose(np.exp(-left), went_on, rtol=1e-6)
 
 
 def test_results_are_not_shared_with_later_calls_or_constants(small):
     interpreter = Interpreter(flatbuffer.read(small))
     clip = np.ones((1, 2, 2, 3), np.float32)
-    (first,) = interpreter.run([clip, np.float32([100])])
+    (first,) = interpreter.run([clip, np.float32([1e6])])
     before = first.copy()
-    (second,) = interpreter.run([-clip, np.float32([100])])
+    (second,) = interpreter.run([-clip, np.float32([1e6])])
     assert not np.array_equal(first, second)
     np.testing.assert_array_equal(first, before)
     first[:] = 9
-    np.testing.assert_array_equal(interpreter.run([clip, np.float32([100])])[0], before)
+    np.testing.assert_array_equal(interpreter.run([clip, np.float32([1e6])])[0], before)
 
 
 def test_every_truncation_is_an_artifact_error_or_harmless(small):

@@ -11,7 +11,7 @@ import aarch64
 import numpy as np
 import pytest
 from kernel_report import check_report
-from native.quick_build import optimize
+from native.compilers import optimize
 
 import bnn_exit
 from bnn_exit.audio import wav

@@ -5,6 +5,7 @@ import pytest
 from binary_cases import PADDINGS, convolution, convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from native.compilers import needs_library
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import native_backend
@@ -12,7 +13,7 @@ from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.binary import pack
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 ISAS = native_backend.capabilities()["isas"]
 
 

@@ -2,32 +2,26 @@
 
 import io
 import re
-import shutil
 import struct
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
+from native.compilers import C_COMPILER, NATIVE, needs_c, needs_library
 
 from bnn_exit.audio import riff, wav
 from bnn_exit.errors import DataError
 from bnn_exit.runtime import native_backend, session
 from bnn_exit.settings.features import FeatureConfig
 
-COMPILER = shutil.which("cc") or shutil.which("gcc")
-NATIVE = Path(native_backend.__file__).parent / "native"
-pytestmark = [
-    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
-    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
-]
+pytestmark = [needs_library, needs_c]
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     place = tmp_path_factory.mktemp("classify") / "classify"
     library = native_backend.find_library()
-    command = [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", NATIVE / "include"]
+    command = [C_COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", NATIVE / "include"]
     command += [NATIVE / "examples" / "classify.c", library, f"-Wl,-rpath,{library.parent}", "-o", place]
     subprocess.run(command, check=True)
     return place

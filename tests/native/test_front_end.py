@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.audio import logmel
 from bnn_exit.errors import ArgumentError
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import FrontEnd
 from bnn_exit.settings.features import FeatureConfig
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 
 SETTINGS = {
     "default": FeatureConfig(),

@@ -5,23 +5,15 @@ stand for all of them; benchmarks/results/fuzz.json holds the long run on every 
 """
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from native.quick_build import optimize
+from native.compilers import CXX_COMPILER, NATIVE, needs_cmake, needs_cxx, optimize
 
-from bnn_exit.runtime import native_backend
-
-NATIVE = Path(native_backend.__file__).parent / "native"
 ROOT = Path(__file__).parents[2]
-COMPILER = shutil.which("g++") or shutil.which("clang++")
-pytestmark = [
-    pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler"),
-    pytest.mark.skipif(shutil.which("cmake") is None, reason="cmake is not installed"),
-]
+pytestmark = [needs_cxx, needs_cmake]
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +30,7 @@ def environment(**more):
 @pytest.fixture(scope="module")
 def fuzz(tmp_path_factory, corpus):
     folder = tmp_path_factory.mktemp("fuzz")
-    settings = ["-DBNN_EXIT_PORTABLE=ON", f"-DCMAKE_CXX_COMPILER={COMPILER}", optimize("0")]
+    settings = ["-DBNN_EXIT_PORTABLE=ON", f"-DCMAKE_CXX_COMPILER={CXX_COMPILER}", optimize("0")]
     subprocess.run(["cmake", "-S", NATIVE / "fuzz", "-B", folder, *settings], check=True, capture_output=True)
     # The judge's program is compiled for itself alone: that it can be.
     command = ["cmake", "--build", folder, "-j", "2", "--target", "fuzz_plain", "case_server"]

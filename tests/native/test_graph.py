@@ -7,14 +7,14 @@ import threading
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 SMALL_STACK = 128 * 1024  # of a thread of musl
 
 

@@ -6,15 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from native.compilers import C_COMPILER, NATIVE, needs_c, needs_library
 
 from bnn_exit.runtime import native_backend
 
-COMPILER = shutil.which("cc") or shutil.which("gcc")
-NATIVE = Path(native_backend.__file__).parent / "native"
-pytestmark = [
-    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
-    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
-]
+pytestmark = [needs_library, needs_c]
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +20,7 @@ def check(tiny, tmp_path_factory):
     program, model = folder / "interface_check", folder / "model.tflite"
     model.write_bytes(tiny.adaptive_file())
     library = native_backend.find_library()
-    command = [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", NATIVE / "include"]
+    command = [C_COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pthread", "-I", NATIVE / "include"]
     command += [Path(__file__).with_name("interface_check.c"), library, f"-Wl,-rpath,{library.parent}", "-o", program]
     subprocess.run(command, check=True)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 from operator_cases import CASES, as_arrays, floats, whole
 
 from bnn_exit.errors import ModelFileError
@@ -14,7 +15,7 @@ from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference import interpreter as reference
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 CORE = Path(native_backend.__file__).parent / "native" / "core"
 BIG = 2**31 - 1
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.audio import wav
-from bnn_exit.runtime import native_backend
 
 pytestmark = [
-    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
+    needs_library,
     pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the system does not report resident sets"),
 ]
 

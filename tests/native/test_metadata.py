@@ -8,6 +8,7 @@ import metadata_cases
 import numpy as np
 import pytest
 import tiny_files
+from native.compilers import needs_library
 
 from bnn_exit import text
 from bnn_exit.errors import ModelFileError
@@ -18,7 +19,7 @@ from bnn_exit.runtime.session import Session
 from bnn_exit.settings import features as config
 
 NATIVE = Path(native_backend.__file__).parent / "native"
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 PLACE = Path("model.tflite")
 
 

@@ -1,9 +1,10 @@
 """Whole files on the native backend: exits, files that are damaged, limits, and threads."""
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.errors import ArgumentError, ModelFileError
 from bnn_exit.model_file import flatbuffer
@@ -11,7 +12,7 @@ from bnn_exit.runtime import capabilities, native_backend, session
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 CLIP = np.random.default_rng(3).uniform(-0.5, 0.5, 720).astype(np.float32)
 
 
@@ -162,23 +163,22 @@ def test_damaged_files(everything, adaptive):
     assert 0 < good < 6000
 
 
+def in_two_threads(work):
+    with ThreadPoolExecutor(2) as pool:
+        return [job.result() for job in [pool.submit(work) for _ in range(2)]]
+
+
 def test_two_threads_with_a_session_each(everything):
     random = np.random.default_rng(1)
     clips = [[random.normal(size=(1, 2, 2, 3)).astype(np.float32), np.float32([0])] for _ in range(200)]
     alone = [NativeNetwork(everything)(values)[0] for values in clips]
-    found = {}
 
-    def work(name):
+    def work():
         network = NativeNetwork(everything)
-        found[name] = [network(values)[0] for values in clips]
+        return [network(values)[0] for values in clips]
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for name in range(2):
-        np.testing.assert_array_equal(found[name], alone)
+    for found in in_two_threads(work):
+        np.testing.assert_array_equal(found, alone)
 
 
 def test_two_threads_on_one_session_take_turns(adaptive, tmp_path):
@@ -188,18 +188,12 @@ def test_two_threads_on_one_session_take_turns(adaptive, tmp_path):
     random = np.random.default_rng(1)
     clips = [random.normal(0, 0.1, 720).astype(np.float32) for _ in range(200)]
     alone = [model.predict(clip, thresholds=[0, 0]).probabilities for clip in clips]
-    found = {}
 
-    def work(name):
-        found[name] = [model.predict(clip, thresholds=[0, 0]).probabilities for clip in clips]
+    def work():
+        return [model.predict(clip, thresholds=[0, 0]).probabilities for clip in clips]
 
-    threads = [threading.Thread(target=work, args=(name,)) for name in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for name in range(2):
-        np.testing.assert_array_equal(found[name], alone)
+    for found in in_two_threads(work):
+        np.testing.assert_array_equal(found, alone)
 
 
 @pytest.mark.parametrize(

@@ -1,21 +1,15 @@
 """A run allocates nothing: a C program that counts every allocation of its process."""
 
-import shutil
 import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 from binary_cases import convolution
+from native.compilers import C_COMPILER, NATIVE, needs_c, needs_library
 
 from bnn_exit.runtime import native_backend
 
-COMPILER = shutil.which("cc") or shutil.which("gcc")
-NATIVE = Path(native_backend.__file__).parent / "native"
-pytestmark = [
-    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
-    pytest.mark.skipif(COMPILER is None, reason="there is no C compiler"),
-]
+pytestmark = [needs_library, needs_c]
 
 # The program's own malloc is found before the C library's, by the library under test as well.
 PROGRAM = r"""
@@ -70,7 +64,7 @@ def program(tmp_path_factory):
     (folder / "count.c").write_text(PROGRAM)
     library = native_backend.find_library()
     command = [
-        COMPILER,
+        C_COMPILER,
         "-std=gnu99",
         "-fno-builtin",
         "-rdynamic",

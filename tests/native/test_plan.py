@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from native.compilers import needs_library
 
 from bnn_exit.model_file import flatbuffer
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.binary import pack
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 
 
 class Drawing:

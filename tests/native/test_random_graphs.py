@@ -3,8 +3,6 @@
 Short and with fixed numbers; benchmarks/results/fuzz.json tells of the long run, with sanitizers.
 """
 
-import shutil
-
 import fuzz_corpus
 import numpy as np
 import pytest
@@ -12,23 +10,19 @@ from fuzzing import case_server, cases
 from fuzzing.flex import flexbuffer
 from fuzzing.graphs import random_graph
 from fuzzing.parts import parts_of
+from native.compilers import CXX_COMPILER, needs_cxx, needs_library
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.model_file.flexbuffer import read_map
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.reference.interpreter import OPERATORS, Interpreter
 
-COMPILER = shutil.which("g++") or shutil.which("clang++")
-needs_native = [
-    pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler"),
-    pytest.mark.skipif(native_backend.find_library() is None, reason="there is no native library"),
-]
+needs_native = [needs_cxx, needs_library]
 GRAPHS, FILES, PARTS = 500, 400, 5
 
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    program = case_server.build(tmp_path_factory.mktemp("case_server"), COMPILER)
+    program = case_server.build(tmp_path_factory.mktemp("case_server"), CXX_COMPILER)
     with case_server.CaseServer(program) as native:
         yield {"plain": native}
 

@@ -5,13 +5,14 @@ To the last bit but for rounding, on every instruction set of this machine, fuse
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.model_file import flatbuffer
 from bnn_exit.runtime import capabilities, native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 SPECIAL = np.float32(
     [0.0, -0.0, np.nan, np.inf, -np.inf, 1e-39, -1e-39, 0.5, -3.5, 2.5, 7, -7, 300, -1, 3e9, -3e9, 1e20]
 )

@@ -9,14 +9,14 @@ from unittest import mock
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 
 from bnn_exit.model_file import flatbuffer
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
 pytestmark = [
-    pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built"),
+    needs_library,
     pytest.mark.filterwarnings("ignore:non-integer arguments:DeprecationWarning"),  # of Keras 2 with seeds
 ]
 IMAGES = 4

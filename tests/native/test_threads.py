@@ -9,12 +9,13 @@ import threading
 import numpy as np
 import pytest
 from binary_cases import convolution
+from native.compilers import needs_library
 
 from bnn_exit.errors import ArgumentError
 from bnn_exit.runtime import native_backend, session
 from bnn_exit.runtime.native_backend import NativeNetwork
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 THREADS = (1, 2, 3, 8)
 
 

@@ -2,15 +2,15 @@
 
 import numpy as np
 import pytest
+from native.compilers import needs_library
 from operator_cases import floats, whole
 
 from bnn_exit.errors import ModelFileError
 from bnn_exit.model_file import flatbuffer
-from bnn_exit.runtime import native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
 from bnn_exit.runtime.reference.interpreter import Interpreter
 
-pytestmark = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
+pytestmark = needs_library
 
 
 def on_native(data, values):
