@@ -1,6 +1,7 @@
 """The policies of `bnn_exit.policies` in the graph: probabilities and score of an exit.
 
-Each is written once more with TensorFlow, for one clip; the tests hold both forms together.
+Each is written once more with TensorFlow, for one clip, in a function that `Policy.twin` names: of probabilities for an
+`Uncertainty`, of the arguments of `exit_output` for the others. The tests hold both forms together.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
 from bnn_exit.policies.temperature import Scaled
-from bnn_exit.policies.uncertainty import Entropy, EntropyNats, Margin, MaxProbability
+from bnn_exit.policies.uncertainty import Uncertainty
 
 _SMALLEST = 1.1754944e-38
 """The smallest normal float32 keeps a logarithm finite; p ln p is then 0 to within rounding where p is 0."""
@@ -54,16 +55,12 @@ def exit_output(
     Raises:
         ArgumentError: a policy that was fitted to features of another size.
     """
-    make = next(make for kind, make in _GRAPHS.items() if isinstance(policy, kind))
-    return make(policy, exit_index, values, memory, is_last)
-
-
-def _uncertainty(score: Callable[[tf.Tensor], tf.Tensor]) -> Callable[..., ExitOutput]:
-    def make(policy: Policy, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
-        probabilities = tf.nn.softmax(logits)
-        return ExitOutput(probabilities, score(probabilities))
-
-    return make
+    twin = globals()[policy.twin()]
+    if isinstance(policy, Uncertainty):
+        probabilities = tf.nn.softmax(values)
+        return ExitOutput(probabilities, twin(probabilities))
+    output: ExitOutput = twin(policy, exit_index, values, memory, is_last)
+    return output
 
 
 def entropy_nats(probabilities: tf.Tensor) -> tf.Tensor:
@@ -80,12 +77,12 @@ def entropy(probabilities: tf.Tensor) -> tf.Tensor:
     return entropy_nats(probabilities) / math.log(probabilities.shape[-1])
 
 
-def one_minus_largest(probabilities: tf.Tensor) -> tf.Tensor:
+def max_probability(probabilities: tf.Tensor) -> tf.Tensor:
     """`[1, classes]` to `[1]`."""
     return tf.maximum(1.0 - tf.reduce_max(probabilities, axis=-1), 0.0)
 
 
-def one_minus_margin(probabilities: tf.Tensor) -> tf.Tensor:
+def margin(probabilities: tf.Tensor) -> tf.Tensor:
     """`[1, classes]` to `[1]`."""
     largest = tf.reduce_max(probabilities, axis=-1, keepdims=True)
     is_largest = tf.cast(probabilities >= largest, tf.float32)
@@ -94,12 +91,14 @@ def one_minus_margin(probabilities: tf.Tensor) -> tf.Tensor:
     return 1.0 - (tf.reduce_max(probabilities, axis=-1) - second) * is_alone
 
 
-def _scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+def scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
     probabilities = tf.nn.softmax(logits * float(1 / policy.temperatures[exit_index]))
-    return ExitOutput(probabilities, _OF[policy.uncertainty](probabilities))
+    return ExitOutput(probabilities, globals()[policy.uncertainty.twin()](probabilities))
 
 
-def _patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+def patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
     label = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.float32)
     in_a_row = tf.ones_like(label)
     if memory:
@@ -114,32 +113,50 @@ def _log_softmax(logits: tf.Tensor) -> tf.Tensor:
     return lower - tf.math.log(tf.reduce_sum(tf.exp(lower), axis=-1, keepdims=True))
 
 
-def _ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+def ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
     own = tf.nn.softmax(logits)
     if is_last:
-        return ExitOutput(own, one_minus_largest(own))
+        return ExitOutput(own, max_probability(own))
     log_probabilities = (*memory, _log_softmax(logits))
     weights, bias = policy.weights[exit_index], policy.biases[exit_index]
     together = tf.constant(np.asarray(bias, np.float32)[None])
     for each, weight in zip(log_probabilities, weights, strict=True):
         together += each * float(weight / len(weights))
     probabilities = tf.nn.softmax(together)
-    return ExitOutput(probabilities, one_minus_largest(probabilities), log_probabilities)
+    return ExitOutput(probabilities, max_probability(probabilities), log_probabilities)
 
 
-def _class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+def class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
+    return _nearest_mean(policy, exit_index, values, is_last, _distances)
+
+
+def class_means_1bit(
+    policy: ClassMeans1Bit, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool
+) -> ExitOutput:
+    """See `exit_output`."""
+    return _nearest_mean(policy, exit_index, values, is_last, _differing_bits)
+
+
+def _nearest_mean(
+    policy: ClassMeans,
+    exit_index: int,
+    values: tf.Tensor,
+    is_last: bool,
+    distances: Callable[[tf.Tensor, np.ndarray], tf.Tensor],
+) -> ExitOutput:
     if is_last:
         probabilities = tf.nn.softmax(values)
-        return ExitOutput(probabilities, one_minus_largest(probabilities))
+        return ExitOutput(probabilities, max_probability(probabilities))
     means, size = np.asarray(policy.means[exit_index]), values.shape[-1]
     if means.shape[1] != size:
         raise ArgumentError(
             f"policy {policy.name} was fitted to {means.shape[1]} features at exit {exit_index + 1}, but this network "
             f"has {size}: fit it on exit logits of this one"
         )
-    distances = _differing_bits if isinstance(policy, ClassMeans1Bit) else _distances
     probabilities = tf.nn.softmax(distances(values, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
-    return ExitOutput(probabilities, one_minus_largest(probabilities))
+    return ExitOutput(probabilities, max_probability(probabilities))
 
 
 def _distances(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
@@ -157,18 +174,3 @@ def _differing_bits(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:
     signs = larq.math.sign(tf.reshape(features, [1, 1, 1, size]))
     products = tf.nn.conv2d(signs, tf.constant(means.T.reshape(1, 1, size, classes), tf.float32), 1, "VALID")
     return (size - tf.reshape(products, [1, classes])) / (2 * size)
-
-
-_OF = {
-    Entropy: entropy,
-    EntropyNats: entropy_nats,
-    MaxProbability: one_minus_largest,
-    Margin: one_minus_margin,
-}
-_GRAPHS: dict[type[Policy], Callable[..., ExitOutput]] = {
-    **{kind: _uncertainty(score) for kind, score in _OF.items()},
-    Scaled: _scaled,
-    Patience: _patience,
-    Ensemble: _ensemble,
-    ClassMeans: _class_means,
-}

@@ -50,6 +50,11 @@ class Policy:
     """Whether it reads features, in place of the heads of all exits except the last."""
 
     @classmethod
+    def twin(cls) -> str:
+        """Name of the function of `bnn_exit.conversion.scores` that computes the same in the graph."""
+        return cls.name
+
+    @classmethod
     def keeps_probabilities(cls) -> bool:
         """Whether the probabilities of each exit are the softmax of its own logits."""
         return cls.probabilities is Policy.probabilities

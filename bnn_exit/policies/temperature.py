@@ -46,6 +46,11 @@ class Scaled(Policy):
             tuple(fit_temperature(exit_logits.logits[:, k], exit_logits.truth) for k in range(exit_logits.exits))
         )
 
+    @classmethod
+    def twin(cls) -> str:
+        """See Policy."""
+        return "scaled"
+
     def fits(self, *, exits: int, classes: int) -> bool:
         """See Policy."""
         return len(self.temperatures) == exits and not any(isinstance(each, tuple) for each in self.temperatures)
