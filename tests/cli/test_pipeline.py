@@ -18,7 +18,8 @@ from bnn_exit.commands import evaluate, predict, train
 from bnn_exit.commands import export as export_command
 from bnn_exit.model_file import reader
 from bnn_exit.runtime.backends import installed
-from bnn_exit.settings.model import BACKBONES, HEADS, INPUTS, PRECISIONS
+from bnn_exit.settings.features import INPUTS
+from bnn_exit.settings.model import BACKBONES, HEADS, PRECISIONS
 from bnn_exit.settings.plan import shipped_plans
 from distill import train_teacher
 

@@ -26,6 +26,8 @@ if(BNN_EXIT_FOR_x86_64)
   bnn_exit_isa(avx512 ${avx512_flags})
   bnn_exit_isa(avx512_vpopcnt ${avx512_flags} -mavx512vpopcntdq)
 elseif(BNN_EXIT_FOR_aarch64)
+  # Every such processor has NEON: the portable kernels only run where a test asks for them, and are made small.
+  set_source_files_properties(${directory}/portable.cpp PROPERTIES COMPILE_OPTIONS "${common};-Os")
   # Scheduling before registers are allotted makes gcc spill the sums.
   bnn_exit_isa(neon -fno-schedule-insns)
 endif()
