@@ -21,6 +21,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from result_file import report
+
 from bnn_exit import machine
 from bnn_exit.files import write_json
 
@@ -78,10 +80,8 @@ def main() -> int:
     }
     path = HERE / "results" / "aarch64_model.json"
     write_json(path, result)
-    for bar in result["bars"]:
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3f} (bar: {bar['bar']})")
     print(f"wrote {path}")
-    return 0 if all(bar["met"] for bar in result["bars"]) else 1
+    return report(result["bars"])
 
 
 TOOLS = {"compiler": "aarch64-linux-gnu-g++", "emulator": EMULATOR, "llvm-mca": MCA}

@@ -32,10 +32,10 @@ def _first_time(result: Result) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Bar:
-    """A promise about some rows.
+    """A bar that some rows must reach.
 
     Attributes:
-        what: is promised.
+        what: is measured.
         rows: whose results the figure is made of.
         figure: of their results, in this order.
         relation: ">=" or "<=".

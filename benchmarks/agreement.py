@@ -16,7 +16,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 import audio_tasks
 from bnn_exit import machine

@@ -42,7 +42,7 @@ static float clip[1 << 20];
 int main(int count, char** arguments) {
   char error[512];
   bnn_exit_classifier* classifier;
-  bnn_exit_answer answer;
+  bnn_exit_prediction prediction;
   FILE* stream = fopen(arguments[1], "rb");
   size_t size = fread(file, 1, sizeof file, stream), i;
   int times = atoi(arguments[2]);
@@ -52,9 +52,9 @@ int main(int count, char** arguments) {
   for (i = 0; i < bnn_exit_clip_samples(classifier); ++i) clip[i] = (float)rand() / (float)RAND_MAX - 0.5f;
   for (; times; --times) {
     size = bnn_exit_clip_samples(classifier);
-    if (bnn_exit_classify(classifier, clip, size, "full", NULL, &answer, error, sizeof error)) return 1;
+    if (bnn_exit_classify(classifier, clip, size, "full", NULL, &prediction, error, sizeof error)) return 1;
   }
-  return answer.exit_index + 1 != bnn_exit_exit_count(classifier);
+  return prediction.exit_index + 1 != bnn_exit_exit_count(classifier);
 }
 """
 

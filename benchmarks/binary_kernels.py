@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called, report
 
 from bnn_exit import machine
 from bnn_exit.files import write_json
@@ -99,11 +99,8 @@ def main() -> int:
     }
     path = HERE / "results" / "binary_kernels.json"
     write_json(path, result)
-    for bar in result["bars"]:
-        bound = f"; at this processor's bound: {bar['at_bound']:.3g}" if "at_bound" in bar else ""
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']}{bound})")
     print(f"wrote {path}")
-    return 0 if all(bar["met"] for bar in result["bars"]) else 1
+    return report(result["bars"])
 
 
 def machine_family() -> tuple[str, int]:

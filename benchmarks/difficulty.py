@@ -20,7 +20,7 @@ import itertools
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 from scipy.stats import rankdata, spearmanr
 
 import audio_tasks
@@ -40,7 +40,7 @@ RATIOS_DB = (-5, 0, 5, 10, 15, 20)
 NOISES = ("white", "background")
 CHANGED_LABELS = 0.02
 SEED = 0
-CHOSEN = "entropy of the mean answer, exit k weighs 1/k"
+CHOSEN = "entropy of the mean prediction, exit k weighs 1/k"
 WHY = (
     "chosen on words-small and words-large, where it met both bars on validation (mean over noises) and every "
     "definition that ranks errors better rose less with noise; and it is exactly the sum of the exits' uncertainty and "
@@ -137,8 +137,8 @@ def every_exit(session, inputs):
 
 
 def exit_logits_of(session, task, split):
-    said = np.array([every_exit(session, np.asarray(log_mel)) for log_mel in task.log_mel(split)])
-    return ExitLogits(np.log(np.maximum(said, 1e-37)), labels=task.split(split).labels, split=split)
+    probabilities = np.array([every_exit(session, np.asarray(log_mel)) for log_mel in task.log_mel(split)])
+    return ExitLogits(np.log(np.maximum(probabilities, 1e-37)), labels=task.split(split).labels, split=split)
 
 
 def with_noise(session, task, split, *, every):
@@ -152,8 +152,8 @@ def with_noise(session, task, split, *, every):
         start = generator.integers(len(region) - len(clip) + 1)
         noises = {"white": generator.standard_normal(len(clip)), "background": region[start : start + len(clip)]}
         for name in NOISES:
-            said = [every_exit(session, session.inputs(mixed(clip, noises[name], ratio))) for ratio in RATIOS_DB]
-            found[name].append(said)
+            disturbed = [session.inputs(mixed(clip, noises[name], ratio)) for ratio in RATIOS_DB]
+            found[name].append([every_exit(session, inputs) for inputs in disturbed])
     return {name: np.array(values) for name, values in found.items()}
 
 
@@ -167,52 +167,51 @@ def mixed(clip, noise, ratio_db):
 # ---------------------------------------------------------------------------------------------------------- definitions
 
 
-def mean_answer_entropy(said, weights):
-    return Entropy.of(np.einsum("nkc,k->nc", said, weights))
+def mean_prediction_entropy(probabilities, weights):
+    return Entropy.of(np.einsum("nkc,k->nc", probabilities, weights))
 
 
-def doubt(said):
+def doubt(probabilities):
     """[clips, exits]: probability that an exit gives to other classes than the last exit's."""
-    others = np.array(said)
-    np.put_along_axis(others, said[:, -1:].argmax(axis=-1)[..., None].repeat(said.shape[1], axis=1), 0, axis=-1)
+    others = np.array(probabilities)
+    last = probabilities[:, -1:].argmax(axis=-1)[..., None].repeat(probabilities.shape[1], axis=1)
+    np.put_along_axis(others, last, 0, axis=-1)
     return others.sum(axis=-1)
 
 
-def harmonic(said):
-    return difficulty.exit_weights(said.shape[1])
+def harmonic(probabilities):
+    return difficulty.exit_weights(probabilities.shape[1])
 
 
-def equal(said):
-    return np.full(said.shape[1], 1 / said.shape[1])
+def equal(probabilities):
+    return np.full(probabilities.shape[1], 1 / probabilities.shape[1])
 
 
-def deeper(said):
-    return harmonic(said)[::-1]
+def deeper(probabilities):
+    return harmonic(probabilities)[::-1]
 
 
-def depth(said):
-    nothing = np.zeros(said.shape[:2])
-    table = difficulty.from_probabilities(said, nothing, thresholds=[0] * (said.shape[1] - 1))
+def depth(probabilities):
+    nothing = np.zeros(probabilities.shape[:2])
+    table = difficulty.from_probabilities(probabilities, nothing, thresholds=[0] * (probabilities.shape[1] - 1))
     return table.prediction_depth.astype(float)
 
 
 DEFINITIONS = {
-    "entropy of the last exit": lambda said: Entropy.of(said[:, -1]),
-    "entropy of the first exit": lambda said: Entropy.of(said[:, 0]),
-    "1 - maximum of the last exit": lambda said: MaxProbability.of(said[:, -1]),
-    "1 - margin of the last exit": lambda said: Margin.of(said[:, -1]),
-    "mean entropy over exits": lambda said: Entropy.of(said) @ equal(said),
-    "mean entropy, exit k weighs 1/k": lambda said: Entropy.of(said) @ harmonic(said),
-    "mean entropy, deeper exits weigh more": lambda said: Entropy.of(said) @ deeper(said),
-    "mean 1 - margin over exits": lambda said: Margin.of(said) @ equal(said),
-    "mean doubt of the last exit's class": lambda said: doubt(said) @ equal(said),
-    "mean doubt, exit k weighs 1/k": lambda said: doubt(said) @ harmonic(said),
-    "share of exits until all so far are sure": lambda said: (1 - np.cumprod(1 - Entropy.of(said), axis=1)).mean(
-        axis=1
-    ),
+    "entropy of the last exit": lambda p: Entropy.of(p[:, -1]),
+    "entropy of the first exit": lambda p: Entropy.of(p[:, 0]),
+    "1 - maximum of the last exit": lambda p: MaxProbability.of(p[:, -1]),
+    "1 - margin of the last exit": lambda p: Margin.of(p[:, -1]),
+    "mean entropy over exits": lambda p: Entropy.of(p) @ equal(p),
+    "mean entropy, exit k weighs 1/k": lambda p: Entropy.of(p) @ harmonic(p),
+    "mean entropy, deeper exits weigh more": lambda p: Entropy.of(p) @ deeper(p),
+    "mean 1 - margin over exits": lambda p: Margin.of(p) @ equal(p),
+    "mean doubt of the last exit's class": lambda p: doubt(p) @ equal(p),
+    "mean doubt, exit k weighs 1/k": lambda p: doubt(p) @ harmonic(p),
+    "share of exits until all so far are sure": lambda p: (1 - np.cumprod(1 - Entropy.of(p), axis=1)).mean(axis=1),
     "prediction depth": depth,
-    "entropy of the mean answer, equal weights": lambda said: mean_answer_entropy(said, equal(said)),
-    CHOSEN: lambda said: mean_answer_entropy(said, harmonic(said)),
+    "entropy of the mean prediction, equal weights": lambda p: mean_prediction_entropy(p, equal(p)),
+    CHOSEN: lambda p: mean_prediction_entropy(p, harmonic(p)),
 }
 
 
@@ -224,10 +223,10 @@ def probabilities(exit_logits):
 
 
 def judge(clean, noisy):
-    said, wrong = probabilities(clean), ~clean.correct[:, -1]
+    undisturbed, wrong = probabilities(clean), ~clean.correct[:, -1]
     rows = {}
     for name, definition in DEFINITIONS.items():
-        figures = {"auroc_of_errors": auroc(definition(said), wrong), "errors": int(wrong.sum())}
+        figures = {"auroc_of_errors": auroc(definition(undisturbed), wrong), "errors": int(wrong.sum())}
         within, pooled, rises = {}, {}, {}
         for noise, values in noisy.items():
             clips, ratios, exits, classes = values.shape

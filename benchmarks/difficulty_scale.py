@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from command_line import called
+from result_file import called
 
 import audio_tasks
 import bnn_exit

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine, pretrained
 from bnn_exit.errors import MissingPackageError

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine
 from bnn_exit.files import write_json

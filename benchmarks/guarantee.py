@@ -21,7 +21,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine, policies
 from bnn_exit.calibration import guarantee as ltt
@@ -77,9 +77,9 @@ def _main(options: argparse.Namespace, command: str) -> int:
 
 
 def judge(rows: list[dict]) -> list[dict]:
-    """The bar: how often the promise is broken where that is most often; a few searched draws cannot tell."""
+    """The bar: how often the guarantee fails where that is most often; a few searched draws cannot tell."""
     worst, at_most = max(row["broken_share"] for row in rows if row["path"] != "searched"), round(1 - CONFIDENCE, 6)
-    what = "share of draws that break the promise"
+    what = "share of draws that exceed the guaranteed accuracy loss"
     return [{"what": what, "value": worst, "at_most": at_most, "reached": worst <= at_most}]
 
 
@@ -169,7 +169,7 @@ def _figures(risks, used, limit) -> dict:
         "broken_share": float(np.mean(np.array(risks) > limit + 1e-12)),
         "mean_accuracy_lost": round(float(np.mean(risks)), 6),
         "mean_cost": round(float(np.mean(used)), 4),
-        "nothing_promised_share": float(np.mean(np.array(used) == 1.0)),
+        "nothing_guaranteed_share": float(np.mean(np.array(used) == 1.0)),
     }
 
 

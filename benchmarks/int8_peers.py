@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 import peer_timing
 from accuracy_measure import without_places
+from result_file import report
 
 import audio_tasks
 from bnn_exit import machine
@@ -161,9 +162,7 @@ def compare(options: argparse.Namespace) -> int:
     write_json(RESULTS / f"{options.name}.json", result)
     plot(RESULTS / f"{options.name}.png", ours, int8, title=f"{len(tests.labels)} test clips, one thread, 40 words")
     print(table(ours, int8))
-    for bar in result["bars"]:
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']} (bar: {bar['bar']})")
-    return 0 if all(bar["met"] for bar in result["bars"]) else 1
+    return report(result["bars"])
 
 
 class Tests:

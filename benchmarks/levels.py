@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 import audio_tasks
 from bnn_exit import machine

@@ -17,7 +17,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine
 from bnn_exit.audio import wav

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import plain_networks
-from command_line import called
+from result_file import called, report
 
 import audio_tasks
 from bnn_exit import machine
@@ -187,10 +187,8 @@ def main() -> int:
         "bars": bars,
     }
     write_json(RESULT, result)
-    for bar in bars:
-        print(f"{'met   ' if bar['met'] else 'MISSED'} {bar['what']}: {bar['figure']:.3g} (bar: {bar['bar']})")
     print(f"wrote {RESULT}")
-    return 0 if all(bar["met"] for bar in bars) else 1
+    return report(bars)
 
 
 if __name__ == "__main__":

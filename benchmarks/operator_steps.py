@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine
 from bnn_exit.files import write_json

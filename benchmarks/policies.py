@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from command_line import called
+from result_file import called
 
 import audio_tasks
 from bnn_exit import machine, policies

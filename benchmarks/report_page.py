@@ -22,7 +22,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from command_line import called
+from result_file import called
 
 from bnn_exit import files, machine
 from bnn_exit.commands.measured_model import SplitOptions

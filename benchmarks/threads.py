@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 from bnn_exit import machine
 from bnn_exit.evaluation.passes import time_us

@@ -1,12 +1,12 @@
-"""Do thresholds keep their promise on speakers that they have not met, and how large a margin does that take?
+"""Do operating points keep within their accuracy drop on unseen speakers, and how large a margin does that take?
 
     python benchmarks/threshold_margin.py RUN... [--data-dir DIR]
 
 Splits the validation speakers of every run into halves in every way, chooses the operating points on one half and
-measures the accuracy lost and the cost on the other, for several margins in standard errors. A point keeps its promise
-where it loses no more there than it may. The margin of the package is to be the smallest of these that keeps 9 promises
-of 10 over all runs, halvings and points; the exit status is 1 if it is another. The test split is not touched. Reads
-RUN/answers/validation.npz and RUN/costs.json, and of the data only who speaks. Writes results/threshold_margin.json.
+measures the accuracy lost and the cost on the other, for several margins in standard errors. A point is within its
+limit where it loses no more there than it may. The margin of the package is to be the smallest of these with which 9
+of 10 points are, over all runs and halvings; the exit status is 1 if it is another. The test split is not touched.
+Reads the exit logits and costs of a run, and of the data only who speaks. Writes results/threshold_margin.json.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command_line import called
+from result_file import called
 
 import audio_tasks
 from bnn_exit import machine, policies
@@ -37,8 +37,8 @@ from bnn_exit.runs.folder import RunFolder
 RESULT = Path(__file__).parent / "results" / "threshold_margin.json"
 MARGINS = (0.0, 1.0, 1.645, 2.0, 2.5, 3.0, 3.5, 4.0, 4.5)
 """1.645 would keep 95 % if the clips of a speaker were independent, and if thresholds were not chosen on them."""
-KEPT = 0.9
-"""Share of the promises that a margin must keep."""
+WITHIN = 0.9
+"""Share of the points that a margin must keep within their limit."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,7 +59,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
     found = smallest(margins)
     print(markdown(margins))
     met = found == STANDARD_ERRORS
-    print(f"{'met ' if met else 'FAIL'} smallest that keeps {KEPT:.0%}: {found}, of the package: {STANDARD_ERRORS}")
+    print(f"{'met ' if met else 'FAIL'} smallest that keeps {WITHIN:.0%}: {found}, of the package: {STANDARD_ERRORS}")
     write_json(
         RESULT,
         {
@@ -68,7 +68,7 @@ def _main(options: argparse.Namespace, command: str) -> int:
             **machine.provenance(),
             "split": "validation, speakers halved in every way",
             "margins": margins,
-            "share_to_keep": KEPT,
+            "share_to_keep": WITHIN,
             "smallest_margin": found,
             "margin_of_the_package": STANDARD_ERRORS,
             "networks": networks,
@@ -131,7 +131,7 @@ def summary(margin: float, found: list[dict[str, dict[str, float]]]) -> list[dic
                 "operating_point": name,
                 "allowed": float(allowed[0]),
                 "halvings": len(found),
-                "kept": int((lost <= allowed + 1e-9).sum()),
+                "within": int((lost <= allowed + 1e-9).sum()),
                 "mean_lost": float(lost.mean()),
                 "p90_lost": float(np.quantile(lost, 0.9)),
                 "mean_relative_ops": float(ops.mean()),
@@ -141,32 +141,32 @@ def summary(margin: float, found: list[dict[str, dict[str, float]]]) -> list[dic
 
 
 def pooled(networks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Of each margin: the promises kept over all networks, halvings and points, and what the points cost."""
+    """Of each margin: the points within their limit over all networks and halvings, and what they cost."""
     rows = [row for network in networks for row in network["rows"]]
     found = []
     for margin in sorted({row["margin"] for row in rows}):
         own = [row for row in rows if row["margin"] == margin]
-        kept, promises = sum(row["kept"] for row in own), sum(row["halvings"] for row in own)
+        within, points = sum(row["within"] for row in own), sum(row["halvings"] for row in own)
         ops = {
             name: float(np.mean([row["mean_relative_ops"] for row in own if row["operating_point"] == name]))
             for name in dict.fromkeys(row["operating_point"] for row in own)
         }
         found.append(
-            {"margin": margin, "kept": kept, "promises": promises, "share": kept / promises, "mean_relative_ops": ops}
+            {"margin": margin, "within": within, "points": points, "share": within / points, "mean_relative_ops": ops}
         )
     return found
 
 
 def smallest(margins: list[dict[str, Any]]) -> float | None:
-    """The smallest margin from which on enough promises are kept; None if there is none."""
-    enough = itertools.takewhile(lambda row: row["share"] >= KEPT, reversed(margins))
+    """The smallest margin from which on enough points are within their limit; None if there is none."""
+    enough = itertools.takewhile(lambda row: row["share"] >= WITHIN, reversed(margins))
     return min((row["margin"] for row in enough), default=None)
 
 
 def markdown(margins: list[dict[str, Any]]) -> str:
     names = list(margins[0]["mean_relative_ops"])
     lines = [
-        f"| margin, standard errors | promises kept % | {' | '.join(f'ops of `{name}`, %' for name in names)} |",
+        f"| margin, standard errors | within the limit % | {' | '.join(f'ops of `{name}`, %' for name in names)} |",
         "|" + "---|" * (2 + len(names)),
     ]
     for row in margins:

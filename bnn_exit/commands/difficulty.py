@@ -183,7 +183,7 @@ def summary_text(summary: Summary, *, model: str, point: str) -> str:
     for row in summary.hardest[:SHOWN]:
         label = f", labelled {shown(row['label'])}" if row["label"] is not None else ""
         lines.append(
-            f"{row['difficulty']:.4f}  {shown(row['path'])}  {shown(row['answer'])} at exit {row['exit']}{label}"
+            f"{row['difficulty']:.4f}  {shown(row['path'])}  {shown(row['prediction'])} at exit {row['exit']}{label}"
         )
     suspects = summary.suspects() if summary.labelled else []
     if suspects:

@@ -122,7 +122,16 @@ def _classes(summary: Summary) -> str:
 
 
 def _clip_rows(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    names = ("difficulty", "uncertainty", "disagreement", "agreement", "exit", "prediction_depth", "label", "answer")
+    names = [
+        "difficulty",
+        "uncertainty",
+        "disagreement",
+        "agreement",
+        "exit",
+        "prediction_depth",
+        "label",
+        "prediction",
+    ]
     return [
         {"clip": row["path"]}
         | {name.replace("_", " "): row[name] for name in names}

@@ -86,8 +86,8 @@ class Table:
     def rows(self) -> Iterator[dict[str, Any]]:
         """One dictionary of plain values for each clip, with exits counted from 1.
 
-        `path`, `label` and `correct` (None if not known), `answer`, `exit`, `difficulty`, `uncertainty`,
-        `disagreement`, `agreement`, `prediction_depth`, `overthinking` (None if not known), and `answer_k` and
+        `path`, `label` and `correct` (None if not known), `prediction`, `exit`, `difficulty`, `uncertainty`,
+        `disagreement`, `agreement`, `prediction_depth`, `overthinking` (None if not known), and `prediction_k` and
         `score_k` for each exit k.
         """
         predicted, overthinking = self.predicted, self.overthinking
@@ -97,7 +97,7 @@ class Table:
             yield {
                 "path": name,
                 "label": self.class_names[label] if known else None,
-                "answer": self.class_names[int(predicted[index])],
+                "prediction": self.class_names[int(predicted[index])],
                 "correct": bool(predicted[index] == label) if known else None,
                 "exit": int(self.exit_index[index]) + 1,
                 "difficulty": float(self.difficulty[index]),
@@ -106,7 +106,7 @@ class Table:
                 "agreement": float(self.agreement[index]),
                 "prediction_depth": int(self.prediction_depth[index]) + 1,
                 "overthinking": bool(overthinking[index]) if known else None,
-                **{f"answer_{k + 1}": self.class_names[each] for k, each in enumerate(self.predictions[index])},
+                **{f"prediction_{k + 1}": self.class_names[each] for k, each in enumerate(self.predictions[index])},
                 **{f"score_{k + 1}": float(each) for k, each in enumerate(self.scores[index])},
             }
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import command_line
+import result_file
 
 
 @pytest.mark.parametrize("given", ["--data-dir /a/b", "--data-dir=/a/b"])
 def test_a_call_is_told_without_the_places_of_this_machine(monkeypatch: pytest.MonkeyPatch, given: str) -> None:
     words = ["/runs/one", "runs/two", *given.split(), "--every", "5"]
     expected = "python benchmarks/x.py one runs/two --data-dir DIR --every 5"
-    assert command_line.called("/there/benchmarks/x.py", words) == expected
+    assert result_file.called("/there/benchmarks/x.py", words) == expected
     monkeypatch.setattr(sys, "argv", ["x.py", *words])
-    assert command_line.called("/there/benchmarks/x.py", None) == expected
+    assert result_file.called("/there/benchmarks/x.py", None) == expected

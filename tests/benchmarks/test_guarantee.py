@@ -23,7 +23,7 @@ def test_help_tells_the_question(capsys: pytest.CaptureFixture) -> None:
 
 
 @pytest.mark.parametrize(("share", "met"), [(0.05, True), (0.051, False)])
-def test_a_promise_may_be_broken_as_often_as_it_says(
+def test_a_guarantee_may_fail_as_often_as_its_confidence_allows(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, share: float, met: bool
 ) -> None:
     rows = [
@@ -38,7 +38,7 @@ def test_a_promise_may_be_broken_as_often_as_it_says(
     found = read_json(tmp_path / "guarantee.json")
     assert found["command"] == "python benchmarks/guarantee.py one there/two --draws 7"
     assert found["population"] == {"one": {"clips": 7}, "two": {"clips": 7}} and found["rows"] == rows * 2
-    what = "share of draws that break the promise"
+    what = "share of draws that exceed the guaranteed accuracy loss"
     assert found["bars"] == [{"what": what, "value": share, "at_most": 0.05, "reached": met}]
 
 
@@ -60,9 +60,9 @@ def test_clips_are_drawn_again_or_split_into_halves() -> None:
     assert set(halves.sum(axis=0)) == {3} and set(np.unique(halves)) == {0, 1}
 
 
-def test_a_promise_is_broken_by_the_loss_of_the_whole_population() -> None:
+def test_a_guarantee_fails_by_the_loss_of_the_whole_population() -> None:
     found = guarantee._figures([0.004, 0.005, 0.006, 0.02], [0.5, 1.0, 0.75, 0.75], 0.005)
     assert found == {
         **{"broken_share": 0.5, "mean_accuracy_lost": 0.00875},
-        **{"mean_cost": 0.75, "nothing_promised_share": 0.25},
+        **{"mean_cost": 0.75, "nothing_guaranteed_share": 0.25},
     }

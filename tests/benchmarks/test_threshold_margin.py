@@ -29,9 +29,9 @@ def network(kept: dict[float, int]) -> dict:
     return {"run": "r", "rows": [row for each in rows for row in each]}
 
 
-def test_a_promise_is_kept_where_no_more_is_lost_than_allowed() -> None:
+def test_a_point_is_within_its_limit_where_no_more_is_lost_than_allowed() -> None:
     (row,) = threshold_margin.summary(2.0, [half(-0.01, ops=0.2), half(0.005), half(0.0051), half(0.03, ops=0.6)])
-    assert (row["kept"], row["halvings"], row["allowed"]) == (2, 4, 0.005)
+    assert (row["within"], row["halvings"], row["allowed"]) == (2, 4, 0.005)
     assert row["mean_lost"] == pytest.approx(0.030100 / 4) and row["mean_relative_ops"] == pytest.approx(0.45)
 
 
@@ -54,7 +54,7 @@ def test_halves_are_of_speakers_and_each_is_judged_by_the_other() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kept", "smallest"),
+    ("within", "smallest"),
     [
         ({0.0: 5, 2.0: 9, 4.0: 10}, 2.0),
         ({0.0: 9, 2.0: 8, 4.0: 10}, 4.0),
@@ -62,13 +62,13 @@ def test_halves_are_of_speakers_and_each_is_judged_by_the_other() -> None:
         ({0.0: 5, 2.0: 9, 4.0: 8}, None),
     ],
 )
-def test_the_smallest_margin_from_which_on_enough_is_kept(kept: dict[float, int], smallest: float | None) -> None:
-    assert threshold_margin.smallest(threshold_margin.pooled([network(kept)])) == smallest
+def test_the_smallest_margin_from_which_on_enough_is_within(within: dict[float, int], smallest: float | None) -> None:
+    assert threshold_margin.smallest(threshold_margin.pooled([network(within)])) == smallest
 
 
-def test_promises_are_pooled_over_networks() -> None:
+def test_points_are_pooled_over_networks() -> None:
     (row,) = threshold_margin.pooled([network({1.0: 10}), network({1.0: 7})])
-    assert (row["kept"], row["promises"], row["share"]) == (17, 20, 0.85)
+    assert (row["within"], row["points"], row["share"]) == (17, 20, 0.85)
 
 
 @pytest.mark.parametrize("margin", [STANDARD_ERRORS, STANDARD_ERRORS + 1])

@@ -129,7 +129,7 @@ def test_rows_count_exits_from_one_and_name_classes():
     assert first | {"difficulty": 0, "disagreement": 0} == {
         "path": "a",
         "label": "y",
-        "answer": "x",
+        "prediction": "x",
         "correct": False,
         "exit": 1,
         "difficulty": 0,
@@ -138,8 +138,8 @@ def test_rows_count_exits_from_one_and_name_classes():
         "agreement": 0.5,
         "prediction_depth": 2,
         "overthinking": False,
-        "answer_1": "x",
-        "answer_2": "y",
+        "prediction_1": "x",
+        "prediction_2": "y",
         "score_1": 0.25,
         "score_2": 0.5,
     }

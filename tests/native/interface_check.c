@@ -48,7 +48,7 @@ static bnn_exit_classifier* classifier(int threads) {
 static void in_locale(const char* name) {
   bnn_exit_features features = {16000, 400, 160, 512, 4, 0.5, 0.25, 1e-6};
   bnn_exit_front_end* front_end;
-  bnn_exit_answer answer;
+  bnn_exit_answer prediction; /* the earlier name still compiles */
   char text[16];
   float* clip;
   bnn_exit_classifier* made;
@@ -57,9 +57,9 @@ static void in_locale(const char* name) {
   REQUIRE(!strcmp(text, "1,5"));
   made = classifier(1);
   clip = calloc(bnn_exit_clip_samples(made), sizeof *clip);
-  REQUIRE(bnn_exit_classify(made, clip, bnn_exit_clip_samples(made), "fast", NULL, &answer, error, sizeof error) ==
+  REQUIRE(bnn_exit_classify(made, clip, bnn_exit_clip_samples(made), "fast", NULL, &prediction, error, sizeof error) ==
           BNN_EXIT_OK);
-  REQUIRE(answer.exit_index == 0);
+  REQUIRE(prediction.exit_index == 0);
   REQUIRE(bnn_exit_front_end_new(&features, &front_end, error, sizeof error) == BNN_EXIT_ARGUMENT);
   REQUIRE(strstr(error, "from 0.5 to 0.25 Hz"));
   snprintf(text, sizeof text, "%.1f", 1.5);
@@ -83,12 +83,12 @@ typedef struct job {
 
 static bnn_exit_status ask(job* of, float* values) {
   float thresholds[8] = {0};
-  bnn_exit_answer answer;
+  bnn_exit_prediction prediction;
   bnn_exit_status status;
   char line[256];
   if (of->front_end) return bnn_exit_log_mel(of->front_end, of->clip, of->samples, values);
-  status = bnn_exit_classify(of->classifier, of->clip, of->samples, NULL, thresholds, &answer, line, sizeof line);
-  if (status == BNN_EXIT_OK) *values = answer.score;
+  status = bnn_exit_classify(of->classifier, of->clip, of->samples, NULL, thresholds, &prediction, line, sizeof line);
+  if (status == BNN_EXIT_OK) *values = prediction.score;
   return status;
 }
 

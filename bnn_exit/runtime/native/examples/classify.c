@@ -162,7 +162,7 @@ int main(int count, char** arguments) {
   char error[512];
   char why[200] = "";
   bnn_exit_classifier* classifier;
-  bnn_exit_answer answer;
+  bnn_exit_prediction prediction;
   unsigned char* file;
   float* waveform;
   size_t size = 0, samples = 0;
@@ -182,14 +182,14 @@ int main(int count, char** arguments) {
   waveform = file ? read_wav(file, size, bnn_exit_sample_rate_hz(classifier), &samples, why, sizeof why) : NULL;
   if (!waveform) {
     status = fail(arguments[2], file ? why : "cannot be read");
-  } else if (bnn_exit_classify(classifier, waveform, samples, point, NULL, &answer, error, sizeof error) !=
+  } else if (bnn_exit_classify(classifier, waveform, samples, point, NULL, &prediction, error, sizeof error) !=
              BNN_EXIT_OK) {
     status = fail(arguments[2], error);
   } else {
-    printf("%s (exit %d of %d, score %.4f)\n", answer.label, answer.exit_index, bnn_exit_exit_count(classifier),
-           answer.score);
+    printf("%s (exit %d of %d, score %.4f)\n", prediction.label, prediction.exit_index, bnn_exit_exit_count(classifier),
+           prediction.score);
     for (i = 0; i < bnn_exit_label_count(classifier); ++i) {
-      printf("%.6f %s\n", answer.probabilities[i], bnn_exit_label(classifier, i));
+      printf("%.6f %s\n", prediction.probabilities[i], bnn_exit_label(classifier, i));
     }
   }
   free(waveform);

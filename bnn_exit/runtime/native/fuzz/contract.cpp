@@ -24,7 +24,7 @@ Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_setting
   for (size_t samples : {clip, clip / 2 + 1, clip + 1}) {
     std::vector<float> waveform(samples);
     for (size_t i = 0; i < samples; ++i) waveform[i] = static_cast<float>(i % 7) * 0.1f - 0.3f;
-    bnn_exit_answer found = {};
+    bnn_exit_prediction found = {};
     const char* point = samples == clip ? "balanced" : nullptr;
     bnn_exit_status status = bnn_exit_classify(classifier, waveform.data(), samples, point, thresholds.data(), &found,
                                                message.text, sizeof message.text);
@@ -34,7 +34,7 @@ Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_setting
     require(found.label == bnn_exit_label(classifier, found.label_index), "a label that does not exist");
   }
   require(bnn_exit_sample_rate_hz(classifier) > 0, "no sample rate");
-  bnn_exit_answer found = {};
+  bnn_exit_prediction found = {};
   float silence = 0;
   auto refuses = [&](const float* waveform, const char* point) {
     return bnn_exit_classify(classifier, waveform, 1, point, nullptr, &found, nullptr, 0) == BNN_EXIT_ARGUMENT;

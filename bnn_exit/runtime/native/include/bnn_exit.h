@@ -142,13 +142,15 @@ BNN_EXIT_API bnn_exit_status bnn_exit_log_mel(bnn_exit_front_end* front_end, con
 
 typedef struct bnn_exit_classifier bnn_exit_classifier;
 
-typedef struct bnn_exit_answer {
+typedef struct bnn_exit_prediction {
   const char* label; /* of the most probable class */
   int32_t label_index;
   int32_t exit_index;         /* the exit that was taken, 0-based */
   float score;                /* the exit's uncertainty, which is compared with its threshold */
   const float* probabilities; /* one for each label; the next call, in any thread, overwrites them */
-} bnn_exit_answer;
+} bnn_exit_prediction;
+
+typedef bnn_exit_prediction bnn_exit_answer; /* its earlier name */
 
 BNN_EXIT_API bnn_exit_status bnn_exit_classifier_new(const void* file, size_t size, const bnn_exit_settings* settings,
                                                      bnn_exit_classifier** classifier, char* error, size_t error_size);
@@ -165,7 +167,7 @@ BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier)
  * each exit but the last; 0 turns an exit off, 1000 makes it always taken. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
-                                               bnn_exit_answer* answer, char* error, size_t error_size);
+                                               bnn_exit_prediction* prediction, char* error, size_t error_size);
 
 #ifdef __cplusplus
 }

@@ -108,7 +108,8 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
   bad_argument("operating_point is '%s', but must be one of %s", operating_point, known.c_str());
 }
 
-void Classifier::classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer) {
+void Classifier::classify(const float* waveform, size_t samples, const float* thresholds,
+                          bnn_exit_prediction* prediction) {
   BusyGuard guard(busy_, "classifier");
   for (size_t i = 0; i + 1 < exits(); ++i) {
     if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i])))
@@ -132,11 +133,11 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
   if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits())
     damaged("the network left at exit %d of %zu", exit_index_, exits());
   auto best = std::max_element(probabilities_.begin(), probabilities_.end());
-  answer->label_index = static_cast<int32_t>(best - probabilities_.begin());
-  answer->label = labels()[static_cast<size_t>(answer->label_index)].c_str();
-  answer->probabilities = probabilities_.data();
-  answer->exit_index = exit_index_;
-  answer->score = score_;
+  prediction->label_index = static_cast<int32_t>(best - probabilities_.begin());
+  prediction->label = labels()[static_cast<size_t>(prediction->label_index)].c_str();
+  prediction->probabilities = probabilities_.data();
+  prediction->exit_index = exit_index_;
+  prediction->score = score_;
 }
 
 }  // namespace bnn_exit

@@ -25,7 +25,7 @@ class Classifier {
 
   // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread
   // uses it.
-  void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_answer* answer);
+  void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_prediction* prediction);
 
  private:
   Network network_;

@@ -196,14 +196,14 @@ int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier) {
 size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier) { return classifier->classifier.clip_samples(); }
 
 bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
-                                  const char* operating_point, const float* thresholds, bnn_exit_answer* answer,
+                                  const char* operating_point, const float* thresholds, bnn_exit_prediction* prediction,
                                   char* error, size_t error_size) {
   return guarded(error, error_size, [&] {
-    if (!classifier || !waveform || !answer || !samples)
-      bnn_exit::bad_argument("classifier, waveform and answer must not be NULL, nor samples 0");
+    if (!classifier || !waveform || !prediction || !samples)
+      bnn_exit::bad_argument("classifier, waveform and prediction must not be NULL, nor samples 0");
     if (!operating_point && !thresholds) bnn_exit::bad_argument("give an operating point or thresholds");
     const float* limits = operating_point ? classifier->classifier.thresholds(operating_point).data() : thresholds;
-    classifier->classifier.classify(waveform, samples, limits, answer);
+    classifier->classifier.classify(waveform, samples, limits, prediction);
   });
 }
 
