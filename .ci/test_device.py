@@ -9,12 +9,16 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import venv
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TOOLS = ("pytest", "pytest-timeout", "hypothesis", "flatbuffers")
 SCHEMA = "lib/python*/site-packages/tensorflow/lite/python/schema_py_generated.py"
+CARRIER = "ai-edge-litert==1.4.0"
+"""A small package that has the schema as well. It is not installed."""
 
 
 def numpy(wanted: str) -> str:
@@ -25,11 +29,24 @@ def numpy(wanted: str) -> str:
     return f"numpy=={oldest.get(sys.version_info[:2], '2.3.2')}"
 
 
+def fetched_schema(python: Path) -> Path:
+    """TFLite's schema as Python, out of CARRIER, for a machine without TensorFlow."""
+    path = ROOT / "build" / "schema_py_generated.py"
+    if not path.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            fetch = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+            fetch += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--python-version", "3.11"]
+            subprocess.run([*fetch, "--dest", folder, CARRIER], check=True)
+            with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
+                path.write_bytes(wheel.read(f"ai_edge_litert/{path.name}"))
+    return path
+
+
 def main() -> int:
     """Runs the tests, and returns pytest's exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--numpy", default="newest", help="oldest, newest or a version (default: newest)")
-    parser.add_argument("--schema", type=Path, help="TFLite's schema_py_generated.py (default: that of .venv)")
+    parser.add_argument("--schema", type=Path, help="TFLite's schema_py_generated.py (default: that of .venv, or a fetched one)")
     parser.add_argument("tests", nargs="*", default=["tests"], help="files or folders (default: tests)")
     options = parser.parse_args()
     name = "{}.{}".format(*sys.version_info[:2])
@@ -41,9 +58,8 @@ def main() -> int:
     wanted = {**os.environ, "BNN_EXIT_REQUIRE_NATIVE": "1"}
     subprocess.run([*install, "--no-deps", ROOT], check=True, env=wanted)
     environment = {**os.environ, "PYTHONPATH": "tests"}
-    schema = options.schema or next((ROOT / ".venv").glob(SCHEMA), None)
-    if schema is not None:
-        environment["BNN_EXIT_TFLITE_SCHEMA"] = str(schema)
+    schema = options.schema or next((ROOT / ".venv").glob(SCHEMA), None) or fetched_schema(python)
+    environment["BNN_EXIT_TFLITE_SCHEMA"] = str(schema)
     versions = "import sys, numpy; print('Python', sys.version.split()[0], 'NumPy', numpy.__version__)"
     subprocess.run([python, "-c", versions], check=True)
     command = [python, "-m", "pytest", "-p", "device_half", "-p", "no:cacheprovider", *options.tests]

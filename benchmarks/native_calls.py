@@ -118,7 +118,9 @@ def main() -> int:
         ("Network.run of one addition, us", found["one addition, Network.run"][0], CALL_BAR),
         ("what NativeBackend.run adds to Network.run, us", added, CALL_BAR),
     )
-    bars = [{"what": what, "figure": figure, "bar": f"at most {bar}", "met": figure <= bar} for what, figure, bar in figures]
+    bars = [
+        {"what": what, "figure": figure, "bar": f"at most {bar}", "met": figure <= bar} for what, figure, bar in figures
+    ]
     result = {
         "question": __doc__.splitlines()[0],
         "command": called(__file__, None),

@@ -54,7 +54,7 @@ def add_teacher_options(arguments: argparse.ArgumentParser) -> None:
         "--plan",
         metavar="NAME|FILE.json",
         help="train in steps, each from the weights of the one before: two-step, features, embedding or a file of your "
-        "own (distill/plans shows the form); the steps then have the distillation settings",
+        "own (bnn_exit/settings/plans shows the form); the steps then have the distillation settings",
     )
 
 

@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     add_data_options(arguments, tasks=audio_tasks.TASKS, flags=audio_tasks.flags())
     training = arguments.add_argument_group("training")
     training.add_argument(
-        "--recipe", metavar="NAME|FILE.json", help="fast, standard (default) or best, as of bnn_exit.train"
+        "--recipe",
+        metavar="NAME|FILE.json",
+        help=f"{', '.join(recipes.shipped())} or a file, as of bnn_exit.train (default: {recipes.DEFAULT})",
     )
     training.add_argument(
         "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"

@@ -61,6 +61,6 @@ def usage() -> str:
             "",
             *lines,
             "",
-            "bnn-exit COMMAND --help shows its options; python -m bnn_exit.COMMAND is the same.",
+            "bnn-exit COMMAND --help shows its options.",
         ]
     )

@@ -56,7 +56,7 @@ def parser() -> argparse.ArgumentParser:
     arguments = Parser(
         prog="python -m bnn_exit.train",
         description="Train a binary network with early exits, choose its thresholds and export it as one file.",
-        epilog=EPILOG,
+        epilog=f"{EPILOG}\n{recipes.described()}",
     )
     add_data_options(arguments, tasks=audio_tasks.TASKS, flags=audio_tasks.flags())
     network = arguments.add_argument_group("network")
@@ -81,8 +81,8 @@ def parser() -> argparse.ArgumentParser:
     training.add_argument(
         "--recipe",
         metavar="NAME|FILE.json",
-        help="defaults of all other settings: fast (minutes), standard (default: about 40 minutes on two "
-        "cores for 7,000 words), best (hours) or a file of your own; longer ones are more accurate",
+        help=f"defaults of all other settings: {', '.join(recipes.shipped())} or a file of your own "
+        f"(default: {recipes.DEFAULT}), described below",
     )
     add_training_options(training)
     training.add_argument(

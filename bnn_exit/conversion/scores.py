@@ -55,7 +55,9 @@ def exit_output(
     Raises:
         ArgumentError: a policy that was fitted to features of another size.
     """
-    twin = globals()[policy.twin()]
+    twin = globals().get(policy.twin())
+    if twin is None:
+        raise ArgumentError(f"policy {policy.name} has no twin: conversion/scores.py has no function {policy.twin()}")
     if isinstance(policy, Uncertainty):
         probabilities = tf.nn.softmax(values)
         return ExitOutput(probabilities, twin(probabilities))

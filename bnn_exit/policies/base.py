@@ -102,7 +102,12 @@ class Policy:
         raise NotImplementedError
 
     def fits(self, *, exits: int, classes: int) -> bool:
-        """Whether what was learned is of the right shape for a network whose file is to hold it."""
+        """Whether what was learned is of the right shape for a network whose file is to hold it.
+
+        A policy that learns has a rule of its own.
+        """
+        if dataclasses.fields(self):
+            raise NotImplementedError(f"{type(self).__name__} learns, so it must define fits")
         return True
 
     def to_dict(self) -> dict[str, Any]:

@@ -22,7 +22,9 @@ def add_data_options(
     """Add the options of the data: the names of the tasks, and the flags that tasks declare."""
     data = arguments.add_argument_group("data")
     data.add_argument("--task", metavar="NAME", help=f"{', '.join(tasks)} (default: synthetic)")
-    data.add_argument("--data-dir", metavar="DIR", help="folder with the data; without it the task downloads its own")
+    data.add_argument(
+        "--data-dir", metavar="DIR", help="folder or archive with the data; only speech_commands can download its own"
+    )
     for name, flag in flags.items():
         data.add_argument(f"--{name.replace('_', '-')}", type=flag.kind, metavar=flag.form, help=flag.about)
     data.add_argument(

@@ -110,9 +110,7 @@ class RunConfig:
     @classmethod
     def load(cls, folder: Path, *, advice: str = "start the training again") -> RunConfig:
         """Read config.json; DataError, which ends in `advice`, if the folder is no run or it cannot be read."""
-        path = folder / CONFIG
-        if not path.is_file():
-            raise ArgumentError(f"{str(folder)!r} is no run: it has no config.json (bnn_exit.train makes runs)")
+        path = config_of(folder, kind="run", maker="bnn_exit.train")
 
         def made(values: dict[str, Any]) -> RunConfig:
             if "model" not in values and "teacher" in values:
@@ -134,6 +132,15 @@ class RunConfig:
             )
 
         return read_settings(path, made, advice=advice)
+
+
+def config_of(folder: Path, *, kind: str, maker: str) -> Path:
+    """The path of config.json in the folder of a run or teacher; ArgumentError, with what makes one, if it is none."""
+    path = folder / CONFIG
+    if not path.is_file():
+        lack = "it has no config.json" if folder.is_dir() else "there is no such folder"
+        raise ArgumentError(f"{str(folder)!r} is no {kind}: {lack} ({maker} makes {kind}s)")
+    return path
 
 
 def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.errors import DataError, one_of
 from bnn_exit.files import read_json_object, write_json
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.model import LEVELS, SIZES
-from bnn_exit.settings.run import CONFIG, FORMAT_VERSION, RunTask, read_settings
+from bnn_exit.settings.run import CONFIG, FORMAT_VERSION, RunTask, config_of, read_settings
 from bnn_exit.settings.training import TrainConfig
 
 TRAIN_AGAIN = "train the teacher again"
@@ -59,10 +59,7 @@ class TeacherRun:
     @classmethod
     def load(cls, folder: Path) -> TeacherRun:
         """Read config.json; DataError if the folder is none of a teacher, or its settings cannot be read."""
-        if not (folder / CONFIG).is_file():
-            raise ArgumentError(
-                f"{str(folder)!r} is no teacher: it has no config.json (distill.train_teacher makes it)"
-            )
+        path = config_of(folder, kind="teacher", maker="distill.train_teacher")
 
         def made(values: dict[str, Any]) -> TeacherRun:
             if not _of_teacher(values):
@@ -74,7 +71,7 @@ class TeacherRun:
                 TrainConfig.from_dict(values["training"]),
             )
 
-        return read_settings(folder / CONFIG, made, advice=TRAIN_AGAIN)
+        return read_settings(path, made, advice=TRAIN_AGAIN)
 
 
 def _of_teacher(values: dict[str, Any]) -> bool:

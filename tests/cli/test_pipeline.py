@@ -253,7 +253,7 @@ def recipes(tmp_path_factory):
         (["--task", "folder", "--data-dir", "/nowhere"], 1, "/nowhere"),
         (["--task", "esc10"], 2, "--data-dir"),
         (["--out", "/proc/nothing/run"], 2, "--out '/proc/nothing/run' cannot be written .*: choose a folder"),
-        (["--resume", "/nowhere"], 2, "'/nowhere' is no run: it has no config.json"),
+        (["--resume", "/nowhere"], 2, "'/nowhere' is no run: there is no such folder"),
         (
             ["--resume", "/nowhere", "--epochs", "9"],
             2,

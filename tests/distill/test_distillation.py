@@ -303,7 +303,9 @@ def test_mistakes_of_the_commands_are_one_line(teacher_folder, tmp_path, capsys)
     assert train_teacher.main(["--resume", str(teacher_folder), "--seed", "0"]) == 2
     assert "--seed cannot change in a training that is resumed" in capsys.readouterr().err
     assert train_teacher.main(["--resume", str(tmp_path / "gone")]) == 2
-    assert "gone' is no teacher: it has no config.json (distill.train_teacher makes it)" in capsys.readouterr().err
+    assert (
+        "gone' is no teacher: there is no such folder (distill.train_teacher makes teachers)" in capsys.readouterr().err
+    )
     assert train.main(["--resume", str(teacher_folder)]) == 1
     told = f"'{teacher_folder}' is a teacher, not a run of a student: python -m distill.train_teacher --resume"
     assert told in capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
         assert modules and names >= modules
         settings = {
             str(path.relative_to(ROOT))
-            for folder in ("bnn_exit/training/recipes", "distill/plans", "bnn_exit/pretrained")
+            for folder in ("bnn_exit/settings/recipes", "bnn_exit/settings/plans", "bnn_exit/pretrained")
             for path in (ROOT / folder).glob("*.[jt][sf]*")
         }
         settings |= {str(path.relative_to(ROOT)) for path in (ROOT / "bnn_exit/report/assets").iterdir()}

@@ -131,7 +131,7 @@ def test_a_missing_file_of_the_run_is_named_with_the_command_that_makes_it(run, 
 
 def test_a_missing_run_is_named(run, capsys):
     status, line = failing(run.parent / "no", capsys)
-    assert status == 2 and line.startswith(f"error: {str(run.parent / 'no')!r} is no run: it has no config.json")
+    assert status == 2 and line.startswith(f"error: {str(run.parent / 'no')!r} is no run: there is no such folder")
     assert not (run.parent / "no").exists()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.files import read_json
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.features import FeatureConfig
@@ -103,6 +104,13 @@ def _check_distillation(value: Any) -> None:
 def shipped() -> dict[str, Path]:
     """The recipes of the package by name."""
     return shipped_in(SHIPPED)
+
+
+def described() -> str:
+    """A line for each recipe of the package, for the help of commands."""
+    about = {name: read_json(path)["about"] for name, path in shipped().items()}
+    width = max(map(len, about))
+    return "\n".join(["recipes:", *(f"  {name:{width}}  {text}" for name, text in about.items())])
 
 
 def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
