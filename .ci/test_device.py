@@ -35,7 +35,7 @@ def fetched_schema(python: Path) -> Path:
     if not path.is_file():
         with tempfile.TemporaryDirectory() as folder:
             fetch = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-            fetch += ["--only-binary=:all:", "--platform", "manylinux2014_x86_64", "--python-version", "3.11"]
+            fetch += ["--only-binary=:all:", "--platform", "manylinux_2_17_x86_64", "--python-version", "3.11"]
             subprocess.run([*fetch, "--dest", folder, CARRIER], check=True)
             with zipfile.ZipFile(next(Path(folder).glob("*.whl"))) as wheel:
                 path.write_bytes(wheel.read(f"ai_edge_litert/{path.name}"))
@@ -46,7 +46,9 @@ def main() -> int:
     """Runs the tests, and returns pytest's exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--numpy", default="newest", help="oldest, newest or a version (default: newest)")
-    parser.add_argument("--schema", type=Path, help="TFLite's schema_py_generated.py (default: that of .venv, or a fetched one)")
+    parser.add_argument(
+        "--schema", type=Path, help="TFLite's schema_py_generated.py (default: that of .venv, or a fetched one)"
+    )
     parser.add_argument("tests", nargs="*", default=["tests"], help="files or folders (default: tests)")
     options = parser.parse_args()
     name = "{}.{}".format(*sys.version_info[:2])
