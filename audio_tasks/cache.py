@@ -23,8 +23,12 @@ from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 from bnn_exit.settings.features import FeatureConfig
 
-# Part of every key. Increase it when decoding or the features change, so that old entries are not used.
+# Part of the name of every entry. Increase it when decoding, the features or the entries change, so that old ones are
+# not used.
 _VERSION = 2
+# Part of the fingerprint of clips. Increase it only when they become others: outputs of teachers that runs have stored
+# are refused then.
+_CLIPS_VERSION = 1
 _FULL_SCALE = 32768
 _SAMPLES, _FEATURES = np.dtype("<i2"), np.dtype("<f4")
 _Item = TypeVar("_Item")
@@ -87,12 +91,13 @@ def decode_clips(
     place = digest([root.resolve(), clip_samples, sample_rate_hz])
     folder = cache_dir / f"{name}-{place}"
     fingerprint = digest(_fingerprint_parts(files, clip_samples, sample_rate_hz))
-    data = folder / f"clips-{fingerprint}.int16"
+    entry = digest([_VERSION, fingerprint])
+    data = folder / f"clips-{entry}.int16"
     clips = _open_clips(data, clip_samples, fingerprint)
     if clips is None:
         remove_left(folder)
         _write_clips(files, data, clip_samples=clip_samples, sample_rate_hz=sample_rate_hz)
-        _forget_others(folder, fingerprint)
+        _forget_others(folder, entry)
         clips = _open_clips(data, clip_samples, fingerprint)
         if clips is None:
             raise DataError(f"the cache in {folder} cannot be read back: check the disk, or set BNN_EXIT_CACHE")
@@ -100,7 +105,7 @@ def decode_clips(
 
 
 def _fingerprint_parts(files: Mapping[str, Path], *settings: object) -> Iterable[object]:
-    yield from (_VERSION, *settings)
+    yield from (_CLIPS_VERSION, *settings)
     for key, path in files.items():
         try:
             status = path.stat()
@@ -159,10 +164,10 @@ def _open_clips(data: Path, clip_samples: int, fingerprint: str) -> Clips | None
     )
 
 
-def _forget_others(folder: Path, fingerprint: str) -> None:
+def _forget_others(folder: Path, entry: str) -> None:
     """Remove what was computed from an earlier state of the same data: it would never be read again."""
     for path in folder.iterdir():
-        stale = path.name.startswith("clips-") and not path.name.startswith(f"clips-{fingerprint}.")
+        stale = path.name.startswith("clips-") and not path.name.startswith(f"clips-{entry}.")
         if stale or path.name.startswith("log_mel-"):
             with contextlib.suppress(OSError):
                 path.unlink()

@@ -29,6 +29,10 @@ class ModelFileError(BnnExitError):
     """A model file is damaged, is not ours, or needs something that this version lacks."""
 
 
+ArtifactError = ModelFileError
+"""Its earlier name."""
+
+
 class ExportError(BnnExitError):
     """A network could not be exported, or the exported file failed a check."""
 

@@ -55,7 +55,7 @@ class Session:
         ...     predictions = pool.map(session.predict, clips)
 
     Attributes:
-        file: the file.
+        model_file: the file.
         backend: name of the backend.
         metadata: labels, features, costs and operating points, as the file stores them.
         labels: names of the classes.
