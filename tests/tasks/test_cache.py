@@ -276,3 +276,12 @@ def test_a_missing_package_is_no_fault_of_the_file(
     with pytest.raises(MissingPackageError, match=r"needs the package soundfile: pip install '\.\[audio\]'"):
         decode(files, cache)
     assert [path for path in cache.rglob("*") if path.is_file()] == []
+
+
+def test_clips_keep_the_fingerprint_of_earlier_versions(tmp_path: Path, write_wav: WriteWav) -> None:
+    # Runs store it beside their teacher's outputs, and refuse to resume with other clips.
+    path = write_wav(tmp_path / "data" / "a.wav", seed=0)
+    size = path.stat().st_size
+    assert size == 3244
+    os.utime(path, ns=(10**18, 10**18))
+    assert decode({"yes/a.wav": path}, tmp_path / "cache").fingerprint == "e34c08260b0c2372"
