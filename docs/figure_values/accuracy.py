@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -116,6 +117,50 @@ def esc10() -> str:
     return f"{percent(found['mean'][-1])} ± {percent(found['deviation'][-1])} % ({folds})"
 
 
+def times(name: str, figure: Callable[[Any], float]) -> str:
+    """How many times the figure of the plain network a network has."""
+    return f"{figure(result(f'accuracy/{name}')) / figure(result('accuracy/words-quicknet')):.2f}"
+
+
+def points(name: str, figure: Callable[[Any], float]) -> str:
+    """How many percentage points a figure of a network is above that of the plain network."""
+    return f"{100 * (figure(result(f'accuracy/{name}')) - figure(result('accuracy/words-quicknet'))):+.2f}"
+
+
+def balanced_ops(values: Any) -> float:
+    """Mean ops of `balanced`."""
+    return float(values["operating_points"]["balanced"]["mean_cost"]["ops"])
+
+
+def balanced_accuracy(values: Any) -> float:
+    """Accuracy of `balanced`."""
+    return float(values["operating_points"]["balanced"]["accuracy"])
+
+
+def last_ops(values: Any) -> float:
+    """Ops of the last exit."""
+    return float(values["exits"][-1]["ops"])
+
+
+def file_bytes(values: Any) -> float:
+    """Size of the file."""
+    return float(values["file"]["bytes"])
+
+
+def exit_points(name: str) -> str:
+    """The points of each exit above the plain network."""
+    return sentence(
+        [points(name, lambda values, index=index: values["exits"][index]["accuracy"]) for index in range(3)]
+    )
+
+
+def esc10_savings() -> str:
+    """The least and the most ops that `balanced` saves in a fold."""
+    rows = result("accuracy")["groups"]["esc10"]["rows"].values()
+    saved = [1 - each["operating_points"]["balanced"]["relative_cost"]["ops"] for each in rows]
+    return f"{percent(min(saved), 0)} to {percent(max(saved), 0)}"
+
+
 def level(gain_db: str) -> str:
     """Accuracy of the shipped model's last exit at a gain."""
     return percent(result("levels")["rows"]["shipped"]["accuracy_by_gain_db"][gain_db][-1])
@@ -148,6 +193,19 @@ FIGURES: dict[str, Figure] = {
     "float_accuracy": value(lambda: last_exit("words-float")),
     "float_gap": value(lambda: percent(result("accuracy")["groups"]["twin"]["gap"])),
     "esc10": value(esc10),
+    "esc10_savings": value(esc10_savings),
+    "esc10_kb": value(lambda: f"{file_bytes(result('accuracy/esc10-fold1')) / 1000:.0f}"),
+    "densenet_ops": value(lambda: times("words-binary-densenet", last_ops)),
+    "densenet_bytes": value(lambda: times("words-binary-densenet", file_bytes)),
+    "pooled_ops": value(lambda: times("words-pooled", balanced_ops)),
+    "pooled_points": value(lambda: points("words-pooled", balanced_accuracy)),
+    "auxiliary_ops": value(lambda: times("words-auxiliary", balanced_ops)),
+    "auxiliary_points": value(lambda: points("words-auxiliary", balanced_accuracy)),
+    "strided_ops": value(lambda: times("words-strided", balanced_ops)),
+    "strided_points": value(lambda: points("words-strided", balanced_accuracy)),
+    "strided_bytes": value(lambda: times("words-strided", file_bytes)),
+    "soft_labels_points": value(lambda: exit_points("words-soft-labels")),
+    "two_step_points": value(lambda: exit_points("words-two-step")),
     "level_full": value(lambda: level("0")),
     "level_quiet": value(lambda: level("-30")),
     "levels": value(levels),
