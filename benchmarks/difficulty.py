@@ -31,7 +31,6 @@ from bnn_exit import difficulty, machine
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
-from bnn_exit.policies import rule
 from bnn_exit.policies.uncertainty import Entropy, Margin, MaxProbability
 from bnn_exit.runs.folder import RunFolder
 
@@ -133,7 +132,7 @@ def is_reseeded(one, other):
 
 
 def every_exit(session, inputs):
-    return [session.infer(inputs, rule.forcing_thresholds(k, exits=session.exits))[0] for k in range(session.exits)]
+    return [session.infer_exit(inputs, index)[0] for index in range(session.exits)]
 
 
 def exit_logits_of(session, task, split):

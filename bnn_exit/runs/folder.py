@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any
 
 from bnn_exit import machine, policies
 from bnn_exit.calibration.exit_costs import ExitCosts
-from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.errors import DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import expanded, read_json_object, write_bytes, write_json
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.model_file.rewrite import with_points
-from bnn_exit.settings.run import RunConfig
+from bnn_exit.settings.run import RunConfig, check_folder
 
 if TYPE_CHECKING:
     from bnn_exit.conversion.to_lce import Export
@@ -61,8 +61,7 @@ class RunFolder:
 
     def require_folder(self) -> None:
         """ArgumentError if there is no such folder."""
-        if not self.path.is_dir():
-            raise ArgumentError(f"{str(self.path)!r} is no run: there is no such folder (bnn_exit.train makes runs)")
+        check_folder(self.path)
 
     def require(self, name: str) -> Path:
         """The path of a file that a finished run has; DataError if it is missing."""

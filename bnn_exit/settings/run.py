@@ -136,11 +136,17 @@ class RunConfig:
 
 def config_of(folder: Path, *, kind: str, maker: str) -> Path:
     """The path of config.json in the folder of a run or teacher; ArgumentError, with what makes one, if it is none."""
+    check_folder(folder, kind=kind, maker=maker)
     path = folder / CONFIG
     if not path.is_file():
-        lack = "it has no config.json" if folder.is_dir() else "there is no such folder"
-        raise ArgumentError(f"{str(folder)!r} is no {kind}: {lack} ({maker} makes {kind}s)")
+        raise ArgumentError(f"{str(folder)!r} is no {kind}: it has no config.json ({maker} makes {kind}s)")
     return path
+
+
+def check_folder(folder: Path, *, kind: str = "run", maker: str = "bnn_exit.train") -> None:
+    """ArgumentError, with what makes a run or teacher, if there is no such folder."""
+    if not folder.is_dir():
+        raise ArgumentError(f"{str(folder)!r} is no {kind}: there is no such folder ({maker} makes {kind}s)")
 
 
 def read_settings(path: Path, made: Callable[[dict[str, Any]], _Settings], *, advice: str) -> _Settings:
