@@ -22,17 +22,17 @@ def wheel(folder, compiler, **environment):
     command += ["--wheel-dir", str(folder), "--config-settings", f"build-dir={folder / 'build'}", str(ROOT)]
     environment = {**os.environ, "CXX": str(path), "CC": str(path), **environment}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    said = done.stdout + done.stderr
-    if "Could not find a version" in said or "No matching distribution" in said:
+    printed = done.stdout + done.stderr
+    if "Could not find a version" in printed or "No matching distribution" in printed:
         pytest.skip("scikit-build-core cannot be downloaded")
-    return done.returncode, said, list(folder.glob("*.whl"))
+    return done.returncode, printed, list(folder.glob("*.whl"))
 
 
 @pytest.mark.parametrize("compiler", [FAILS, FAILS_HALF_WAY], ids=["none", "half way"])
 def test_without_the_library_the_package_is_installed_all_the_same(tmp_path, compiler):
-    status, said, wheels = wheel(tmp_path, compiler)
-    assert status == 0 and len(wheels) == 1, said
-    assert "reference backend" in said
+    status, printed, wheels = wheel(tmp_path, compiler)
+    assert status == 0 and len(wheels) == 1, printed
+    assert "reference backend" in printed
     assert wheels[0].name.endswith("-py3-none-any.whl")
     site = tmp_path / "site"
     with zipfile.ZipFile(wheels[0]) as archive:
@@ -58,5 +58,5 @@ def test_without_the_library_the_package_is_installed_all_the_same(tmp_path, com
 
 
 def test_where_the_library_is_wanted_a_failure_is_one(tmp_path):
-    status, said, wheels = wheel(tmp_path, FAILS, BNN_EXIT_REQUIRE_NATIVE="1")
-    assert status != 0 and wheels == [], said
+    status, printed, wheels = wheel(tmp_path, FAILS, BNN_EXIT_REQUIRE_NATIVE="1")
+    assert status != 0 and wheels == [], printed

@@ -144,7 +144,7 @@ def _text(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         limit = "the last exit always answers"
         if step["threshold"] is not None:
             limit = f"{'below' if step['left'] else 'not below'} threshold {step['threshold']:.4g}"
-        went = "left" if step["left"] else "went on"
+        went = "left" if step["left"] else "continued"
         exit_, score = f"exit {step['exit_index'] + 1}", f"score {step['score'] + 0.0:.4f}"
         lines.append(f"  {exit_}: {shown(step['label'])}, {score} ({limit}), {went}")
     return "\n".join(lines)

@@ -221,21 +221,21 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
     found = read_json(tmp_path / "results/accuracy/words-small.json")
     assert capsys.readouterr().out.splitlines()[2].startswith("| QuickNet small | ")
     model, task = session.load(run / "model.tflite", backend="reference"), audio_tasks.TASKS["toy"]()
-    said = np.stack([model.exit_probabilities(task.test.waveform(k)) for k in range(CLIPS)])
+    outputs = np.stack([model.exit_probabilities(task.test.waveform(k)) for k in range(CLIPS)])
     truth = np.asarray(task.test.labels)
     for k, figures in enumerate(found["exits"]):
         cost = model.metadata.exits[k]
-        assert (figures["correct"], figures["total"]) == ((said[:, k].argmax(-1) == truth).sum(), CLIPS)
+        assert (figures["correct"], figures["total"]) == ((outputs[:, k].argmax(-1) == truth).sum(), CLIPS)
         assert figures["accuracy"] == figures["correct"] / CLIPS
         assert [figures[name] for name in ("binary_macs", "float_macs", "ops")] == [
             *(cost.binary_macs, cost.float_macs, cost.ops)
         ]
         assert figures["time_us"]["native"] > 0
     for name, point in found["operating_points"].items():
-        exits = rule.exit_indices(Entropy.of(said), model.operating_points[name].thresholds)
+        exits = rule.exit_indices(Entropy.of(outputs), model.operating_points[name].thresholds)
         shares = np.bincount(exits, minlength=model.exits) / CLIPS
         assert point["exit_shares"] == shares.tolist() and point["exits_as_the_rule_says"] == 1
-        assert point["correct"] == (rule.predicted_labels(said, exits) == truth).sum()
+        assert point["correct"] == (rule.predicted_labels(outputs, exits) == truth).sum()
         assert point["drop"] == pytest.approx(found["exits"][-1]["accuracy"] - point["accuracy"])
         times = [figures["time_us"]["native"] for figures in found["exits"]]
         assert point["relative_time"]["native"] == pytest.approx((shares * times).sum() / times[-1])

@@ -134,7 +134,7 @@ def test_the_nearest_cost_can_be_had_where_the_policy_works_as_well(seed, sizes,
             (nearest,) = re.findall(r"is ([\d.]+)(?:, a margin .*)?$", str(error))
             limits[error.limit] = float(nearest)
     else:
-        raise AssertionError(f"{limits} were said to be the nearest")
+        raise AssertionError(f"{limits} were named as the nearest")
 
 
 def test_a_mean_cost_is_at_most_what_the_full_network_and_the_policy_cost():

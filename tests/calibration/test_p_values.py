@@ -85,5 +85,5 @@ def test_the_better_of_two_is_chosen_before_any_clip_is_seen():
             assert P_VALUES["binomial_or_exact"](clips, *counts, limit, 0.05) == P_VALUES[chosen](
                 clips, *counts, limit, 0.05
             )
-    # With as many gains as losses the exact one promises what the binomial cannot.
+    # With as many gains as losses the exact one guarantees what the binomial cannot.
     assert P_VALUES["exact"](2400, 18, 18, 0.01, 0.05) < 0.01 < 0.05 < P_VALUES["binomial"](2400, 18, 18, 0.01, 0.05)

@@ -217,7 +217,7 @@ def test_drift_takes_the_points_of_the_model_file_where_the_run_has_none(run, ca
 
 def test_drift_needs_scipy_before_clips_are_heard(run, call, monkeypatch):
     call("--max-accuracy-drop", "0.01", "--name", "balanced")
-    monkeypatch.setattr(command, "field_exit_logits", lambda *given, **more: pytest.fail("clips were heard"))
+    monkeypatch.setattr(command, "field_exit_logits", lambda *given, **more: pytest.fail("clips were scored"))
     monkeypatch.setitem(sys.modules, "scipy", None)
     assert "a test for drift needs the package scipy: pip install '.[train]'" in (call("--drift", "a.wav", status=1))
 

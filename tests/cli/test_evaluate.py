@@ -50,10 +50,10 @@ class FakeBackend:
     def infer(self, inputs, thresholds):
         assert inputs.shape == self.model_file.inputs[0].shape
         clip = int(np.argmin([np.abs(inputs - known).max() for known in self.model_file.inputs]))
-        said = self.model_file.probabilities[clip]
-        scores = Entropy.of(said)
+        outputs = self.model_file.probabilities[clip]
+        scores = Entropy.of(outputs)
         exit_index = int(rule.exit_indices(scores[None], thresholds)[0]) if self.stuck_at is None else self.stuck_at
-        return said[exit_index], exit_index, float(scores[exit_index])
+        return outputs[exit_index], exit_index, float(scores[exit_index])
 
 
 @pytest.fixture
@@ -123,10 +123,10 @@ def report_of(world):
 def test_metrics_json_holds_the_figures_of_every_exit(world):
     assert evaluate.main([str(world.run)]) == 0
     report = report_of(world)
-    said = network()
+    outputs = network()
     for k, row in enumerate(report["exits"]):
         assert row["exit_index"] == k
-        assert row["accuracy"] == metrics.accuracy(said[:, k].argmax(-1), TRUE)
+        assert row["accuracy"] == metrics.accuracy(outputs[:, k].argmax(-1), TRUE)
         assert row["cost"] == {**COSTS[k].to_dict(), "ops": COSTS[k].ops}
         assert row["relative_cost"]["binary_macs"] == pytest.approx([0.01, 0.1, 1.0][k])
         times = row["time_us"]
@@ -136,11 +136,11 @@ def test_metrics_json_holds_the_figures_of_every_exit(world):
 def test_metrics_json_holds_the_figures_of_every_operating_point(world):
     assert evaluate.main([str(world.run)]) == 0
     report = report_of(world)
-    said = network()
+    outputs = network()
     assert list(report["operating_points"]) == list(POINTS)
     for name, row in report["operating_points"].items():
-        exits = rule.exit_indices(Entropy.of(said), POINTS[name])
-        predicted = rule.predicted_labels(said, exits)
+        exits = rule.exit_indices(Entropy.of(outputs), POINTS[name])
+        predicted = rule.predicted_labels(outputs, exits)
         assert row["thresholds"] == list(POINTS[name])
         assert row["accuracy"] == metrics.accuracy(predicted, TRUE)
         assert row["accuracy_drop"] == pytest.approx(report["exits"][-1]["accuracy"] - row["accuracy"])

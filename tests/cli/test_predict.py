@@ -150,8 +150,8 @@ def test_json_gives_one_object_a_line(loaded, clips, capsys):
 def test_explain_adds_a_line_for_each_exit_that_was_reached(loaded, clips, capsys):
     assert predict.main(["m.tflite", clips[0], "--explain", "--operating-point", "full"]) == 0
     assert capsys.readouterr().out.splitlines()[1:] == [
-        "  exit 1: no, score 0.6000 (not below threshold 0), went on",
-        "  exit 2: no, score 0.3000 (not below threshold 0), went on",
+        "  exit 1: no, score 0.6000 (not below threshold 0), continued",
+        "  exit 2: no, score 0.3000 (not below threshold 0), continued",
         "  exit 3: no, score 0.1000 (the last exit always answers), left",
     ]
     assert predict.main(["m.tflite", clips[0], "--explain"]) == 0

@@ -27,8 +27,8 @@ def test_a_row_says_what_the_session_says(session):
             assert table.exit_index[index] == prediction.exit_index
             assert table.class_names[table.predicted[index]] == prediction.label
             assert table.scores[index, prediction.exit_index] == pytest.approx(prediction.score)
-            said = session.exit_probabilities(waveform)
-            expected = bnn_exit.difficulty.from_probabilities([said], [[0, 0, 0]], thresholds=[0, 0])
+            outputs = session.exit_probabilities(waveform)
+            expected = bnn_exit.difficulty.from_probabilities([outputs], [[0, 0, 0]], thresholds=[0, 0])
             assert table.difficulty[index] == expected.difficulty[0]
 
 

@@ -37,12 +37,12 @@ class Reader(html.parser.HTMLParser):
 
 def summary(*, labelled=True, clips=30):
     random = np.random.default_rng(0)
-    said = random.dirichlet([0.3] * 3, (clips, 2))
+    outputs = random.dirichlet([0.3] * 3, (clips, 2))
     found = difficulty.Summary(["a", EVIL, "c"], exits=2, labelled=labelled, keep=5)
     found.add(
         difficulty.from_probabilities(
-            said,
-            said.min(axis=-1),
+            outputs,
+            outputs.min(axis=-1),
             thresholds=[0.1],
             labels=random.integers(0, 3, clips) if labelled else None,
             names=[f"{index}{EVIL}" for index in range(clips)],

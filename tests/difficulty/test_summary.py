@@ -12,12 +12,12 @@ def tables(clips=200, *, exits=3, seed=0, labelled=True, batch=64):
     """ExitLogits that lean to the label, in tables of a few."""
     random = np.random.default_rng(seed)
     labels = random.integers(0, 3, clips)
-    said = policies.softmax(random.normal(0, 1.5, (clips, exits, 3)) + 2 * np.eye(3)[labels][:, None])
+    outputs = policies.softmax(random.normal(0, 1.5, (clips, exits, 3)) + 2 * np.eye(3)[labels][:, None])
     for start in range(0, clips, batch):
         part = slice(start, start + batch)
         yield difficulty.from_probabilities(
-            said[part],
-            1 - said[part].max(axis=-1),
+            outputs[part],
+            1 - outputs[part].max(axis=-1),
             thresholds=[0.2] * (exits - 1),
             labels=labels[part] if labelled else None,
             names=[f"clip {index}" for index in range(clips)[part]],
@@ -73,9 +73,9 @@ def test_the_hardest_and_the_overthought_are_the_largest():
 
 
 def test_of_equal_clips_the_first_are_kept():
-    said = np.full((5, 2, 3), 1 / 3)
+    outputs = np.full((5, 2, 3), 1 / 3)
     summary = difficulty.Summary(NAMES, exits=2, labelled=False, keep=3)
-    summary.add(difficulty.from_probabilities(said, np.ones((5, 2)), thresholds=[0]))
+    summary.add(difficulty.from_probabilities(outputs, np.ones((5, 2)), thresholds=[0]))
     assert [row["path"] for row in summary.hardest] == ["0", "1", "2"]
 
 
@@ -99,15 +99,15 @@ def test_clips_without_a_label_among_labelled_ones_are_in_no_class():
 
 
 def surely(index, *, sure=0.9):
-    said = np.full(3, (1 - sure) / 2)
-    said[index] = sure
-    return said
+    outputs = np.full(3, (1 - sure) / 2)
+    outputs[index] = sure
+    return outputs
 
 
 def test_a_label_looks_wrong_if_every_exit_says_another_class_as_surely_as_that_class_s_clips():
     red, green, unsure_green = surely(0), surely(1), surely(1, sure=0.7)
-    said = [[red, red], [red, red], [green, green], [green, green]]  # as labelled
-    said += [
+    outputs = [[red, red], [red, red], [green, green], [green, green]]  # as labelled
+    outputs += [
         [green, green],
         [red, green],
         [unsure_green, unsure_green],
@@ -116,7 +116,7 @@ def test_a_label_looks_wrong_if_every_exit_says_another_class_as_surely_as_that_
     summary = difficulty.Summary(NAMES, exits=2, labelled=True)
     summary.add(
         difficulty.from_probabilities(
-            said,
+            outputs,
             np.zeros((8, 2)),
             thresholds=[0],
             labels=[0, 0, 1, 1, 0, 0, 0, -1],

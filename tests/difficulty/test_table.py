@@ -16,9 +16,9 @@ from bnn_exit.exit_logits import ExitLogits
 
 
 def table(probabilities, **options):
-    said = np.asarray(probabilities, float)
-    options = {"thresholds": [0] * (said.shape[1] - 1), **options}
-    return difficulty.from_probabilities(said, options.pop("scores", np.zeros(said.shape[:2])), **options)
+    outputs = np.asarray(probabilities, float)
+    options = {"thresholds": [0] * (outputs.shape[1] - 1), **options}
+    return difficulty.from_probabilities(outputs, options.pop("scores", np.zeros(outputs.shape[:2])), **options)
 
 
 def certain(*classes, count=3):
@@ -40,10 +40,10 @@ def test_the_weights_are_those_of_the_definition():
 @settings(max_examples=30)
 @given(answers())
 def test_difficulty_is_the_entropy_of_the_mean_probabilities_and_the_sum_of_its_parts(logits):
-    said = policies.softmax(logits)
-    weights = 1 / np.arange(1, said.shape[1] + 1)
-    found = table(said)
-    for index, clip in enumerate(said):
+    outputs = policies.softmax(logits)
+    weights = 1 / np.arange(1, outputs.shape[1] + 1)
+    found = table(outputs)
+    for index, clip in enumerate(outputs):
         mean = np.average(clip, axis=0, weights=weights)
         assert found.mean_probabilities[index] == pytest.approx(mean)
         assert found.difficulty[index] == pytest.approx(entropy(mean) / np.log(clip.shape[-1]), abs=1e-9)
@@ -61,16 +61,16 @@ def test_difficulty_is_the_entropy_of_the_mean_probabilities_and_the_sum_of_its_
 def test_the_order_of_classes_does_not_matter(logits, random):
     order = list(range(logits.shape[-1]))
     random.shuffle(order)
-    said = policies.softmax(logits)
-    assert table(said[..., order]).difficulty == pytest.approx(table(said).difficulty, abs=1e-12)
+    outputs = policies.softmax(logits)
+    assert table(outputs[..., order]).difficulty == pytest.approx(table(outputs).difficulty, abs=1e-12)
 
 
 @settings(max_examples=30)
 @given(answers())
 def test_a_row_does_not_depend_on_the_others(logits):
-    said = policies.softmax(logits)
-    alone = [next(table(clip[None], names=[str(index)]).rows()) for index, clip in enumerate(said)]
-    assert list(table(said).rows()) == alone
+    outputs = policies.softmax(logits)
+    alone = [next(table(clip[None], names=[str(index)]).rows()) for index, clip in enumerate(outputs)]
+    assert list(table(outputs).rows()) == alone
 
 
 def test_the_ends_of_the_scale():
@@ -152,8 +152,8 @@ def test_from_answers_takes_any_policy():
     random = np.random.default_rng(0)
     known = ExitLogits(random.normal(0, 2, (50, 3, 4)), labels=random.integers(0, 4, 50), split="validation")
     plain = difficulty.from_exit_logits(known, thresholds=[0.5, 0.5], policy=policies.fit("entropy"))
-    said = policies.softmax(known.logits)
-    assert plain.scores == pytest.approx(entropy(said, axis=-1) / np.log(4))
+    outputs = policies.softmax(known.logits)
+    assert plain.scores == pytest.approx(entropy(outputs, axis=-1) / np.log(4))
     assert plain.labels.tolist() == known.truth.tolist()
     patience = difficulty.from_exit_logits(known, thresholds=[0.6, 0.6], policy=policies.fit("patience"))
     assert set(np.round(patience.scores.ravel(), 3)) <= {1.0, 0.5, 0.333}
@@ -186,12 +186,12 @@ def test_what_does_not_fit_is_one_line(changes, message):
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_answers_that_are_no_numbers_have_no_difficulty(value):
-    said = np.full((4, 2, 3), 1 / 3)
-    said[[1, 3], 1, 0] = value
+    outputs = np.full((4, 2, 3), 1 / 3)
+    outputs[[1, 3], 1, 0] = value
     with pytest.raises(
         DataError, match=r"^probabilities of 2 of 4 clips \(first: clip 1\) hold NaN or infinity, so their"
     ):
-        table(said)
+        table(outputs)
 
 
 def test_a_table_cannot_be_changed():

@@ -145,7 +145,7 @@ def test_an_interruption_loses_the_view_that_was_being_heard(tone_task, tmp_path
     teacher.outputs = answer
     model, distillation, config = objective(tone_task, teacher, views=2)
     fit(model, tone_task, config=config, objective=distillation, folder=tmp_path, resume=True, progress=False)
-    assert teacher.asked == 2 * clips  # the first view was not heard again
+    assert teacher.asked == 2 * clips  # the teacher did not run on the first view again
 
 
 @pytest.mark.parametrize("change", ["more clips", "another order"])
@@ -172,16 +172,16 @@ def test_answers_to_clips_that_were_changed_in_another_way_are_not_taken(trained
 
 
 def test_a_student_hears_the_same_views_in_every_round(tone_task):
-    heard = []
+    seen = []
 
     class Listening(Oracle):
         def outputs(self, clips):
-            heard.append(np.array(clips))
+            seen.append(np.array(clips))
             return super().outputs(clips)
 
     model, distillation, config = objective(tone_task, Listening(tone_task.train.labels), views=2)
     fit(model, tone_task, config=config, objective=distillation, progress=False)
-    first, second = heard
+    first, second = seen
     assert first.shape == second.shape == tone_task.log_mel("train").shape
     assert np.abs(first - second).max() > 0.1
 

@@ -130,11 +130,11 @@ def test_features_go_through_a_convolution_and_the_larger_map_is_averaged(networ
     assert [tuple(kernel.shape) for kernel in matching.variables] == [(16, 32), (16, 64)]
     kernels = [kernel.numpy() for kernel in matching.variables]
     own = {name: features[name].numpy() for name in ("stage_1", "stage_2", "stage_3")}
-    heard = {name: inner(teacher, name, CLIPS) for name in ("stage_1", "stage_2", "stage_3")}
+    theirs = {name: inner(teacher, name, CLIPS) for name in ("stage_1", "stage_2", "stage_3")}
     differences = [
-        standardised(own["stage_1"] @ kernels[0]) - standardised(heard["stage_2"]),
-        standardised(averaged(own["stage_3"], 2) @ kernels[1]) - standardised(heard["stage_3"]),
-        standardised(own["stage_2"]) - standardised(averaged(heard["stage_1"], 2)),
+        standardised(own["stage_1"] @ kernels[0]) - standardised(theirs["stage_2"]),
+        standardised(averaged(own["stage_3"], 2) @ kernels[1]) - standardised(theirs["stage_3"]),
+        standardised(own["stage_2"]) - standardised(averaged(theirs["stage_1"], 2)),
     ]
     expected = sum(weight * np.square(d).mean() for weight, d in zip((0.5, 1.0, 2.0), differences, strict=True))
     assert found == pytest.approx(expected, rel=1e-4)
@@ -181,7 +181,7 @@ def test_pairs_are_part_of_the_loss_and_reach_the_student_alone(tone_task):
         for found, expected in zip(step()[1], gradients, strict=True):
             np.testing.assert_array_equal(found.numpy(), expected.numpy())
     for weight, old in zip(teacher.keras_model.weights, before, strict=True):
-        np.testing.assert_array_equal(weight.numpy(), old)  # its BatchNorm hears, but does not learn
+        np.testing.assert_array_equal(weight.numpy(), old)  # its BatchNorm runs, but does not learn
 
 
 @pytest.mark.parametrize(

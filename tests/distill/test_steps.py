@@ -208,7 +208,7 @@ def test_a_teacher_is_trained_first_and_goes_on_where_it_was_interrupted(tmp_pat
     history = json.loads((run / "teacher" / "history.json").read_text())
     assert [epoch["epoch"] for epoch in history] == [1, 2]
     assert (run / "teacher" / "teacher.json").is_file()
-    # The student heard the trained teacher, not the untrained one of the first check.
+    # The student learned from the trained teacher, not the untrained one of the first check.
     with np.load(run / "teacher_outputs" / "view_0.npz") as exit_logits:
         assert str(exit_logits["teacher"]) == trainer.load_teacher(run / "teacher").digest()
     assert len(json.loads((run / "history.json").read_text())) == 2

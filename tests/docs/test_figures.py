@@ -1,4 +1,4 @@
-"""The figures of README.md and docs/ are those of the result files, and what is said of them holds."""
+"""The figures of README.md and docs/ are those of the result files, and the sentences about them hold."""
 
 import importlib.util
 import json

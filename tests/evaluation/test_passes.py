@@ -18,12 +18,12 @@ class FakeBackend:
 
     def infer(self, inputs, thresholds):
         self.calls.append((inputs, tuple(float(value) for value in thresholds)))
-        said = self.table[inputs]
-        scores = Entropy.of(said)
+        outputs = self.table[inputs]
+        scores = Entropy.of(outputs)
         if self.spoil is not None:
             scores[self.spoil] = np.nan
         exit_index = int(rule.exit_indices(scores[None], thresholds)[0])
-        return said[exit_index], exit_index, float(scores[exit_index])
+        return outputs[exit_index], exit_index, float(scores[exit_index])
 
 
 def table(*, clips=20, exits=3, seed=0):
@@ -31,17 +31,17 @@ def table(*, clips=20, exits=3, seed=0):
 
 
 def test_every_clip_is_run_at_every_exit_and_every_operating_point():
-    said = table()
+    outputs = table()
     points = {"full": (0.0, 0.0), "fast": (0.7, 0.8)}
-    measured = measure.measure(FakeBackend(said), range(20), points, exits=3)
-    assert np.array_equal(measured.exit_probabilities, said)
-    assert np.array_equal(measured.exit_scores, Entropy.of(said).astype(np.float32))
+    measured = measure.measure(FakeBackend(outputs), range(20), points, exits=3)
+    assert np.array_equal(measured.exit_probabilities, outputs)
+    assert np.array_equal(measured.exit_scores, Entropy.of(outputs).astype(np.float32))
     assert list(measured.points) == ["full", "fast"]
     for name, thresholds in points.items():
         passes = measured.points[name]
-        expected = rule.exit_indices(Entropy.of(said), thresholds)
+        expected = rule.exit_indices(Entropy.of(outputs), thresholds)
         assert passes.exit_indices.tolist() == expected.tolist()
-        assert passes.predictions.tolist() == rule.predicted_labels(said, expected).tolist()
+        assert passes.predictions.tolist() == rule.predicted_labels(outputs, expected).tolist()
         assert passes.seconds.shape == (20,) and passes.seconds.min() > 0
         assert measured.agreement(name) == 1.0
 
@@ -52,9 +52,9 @@ def test_a_file_that_decides_otherwise_is_noticed():
             # Takes thresholds 0.7 for 0: only the forcing ones are obeyed.
             return super().infer(inputs, np.where(np.isclose(thresholds, 0.7), 0, thresholds))
 
-    said = table()
-    measured = measure.measure(Stubborn(said), range(20), {"fast": (0.7, 0.0)}, exits=3)
-    early = np.mean(rule.exit_indices(Entropy.of(said), [0.7, 0.0]) < 2)
+    outputs = table()
+    measured = measure.measure(Stubborn(outputs), range(20), {"fast": (0.7, 0.0)}, exits=3)
+    early = np.mean(rule.exit_indices(Entropy.of(outputs), [0.7, 0.0]) < 2)
     assert 0 < early < 1
     assert measured.agreement("fast") == pytest.approx(1 - early)
 

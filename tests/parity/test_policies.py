@@ -62,8 +62,10 @@ def _logits(network, task, log_mel, backend, folder):
     if not path.is_file():
         to_lce.export(network, path, task=task, operating_points={})
     runner = BACKENDS[backend](reader.read(path), threads=1)
-    said = [[runner.infer(clip, rule.forcing_thresholds(k, exits=EXITS))[0] for k in range(EXITS)] for clip in log_mel]
-    return ExitLogits(np.log(np.maximum(said, 1e-38)))
+    outputs = [
+        [runner.infer(clip, rule.forcing_thresholds(k, exits=EXITS))[0] for k in range(EXITS)] for clip in log_mel
+    ]
+    return ExitLogits(np.log(np.maximum(outputs, 1e-38)))
 
 
 @pytest.mark.parametrize("name", ["class_means", "class_means_1bit"])
@@ -80,13 +82,13 @@ def test_a_file_answers_from_the_means_of_features_on_every_backend(name, networ
         runner = make(file, threads=1)
         for k in range(EXITS):
             thresholds = rule.forcing_thresholds(k, exits=EXITS)
-            said = [runner.infer(np.asarray(clip), thresholds) for clip in tone_task.log_mel("test")[:20]]
+            outputs = [runner.infer(np.asarray(clip), thresholds) for clip in tone_task.log_mel("test")[:20]]
             # The network on this backend may differ from Keras by a sign, so not every clip need agree.
-            close = [np.allclose(answer[0], expected[i, k], atol=1e-4) for i, answer in enumerate(said)]
+            close = [np.allclose(answer[0], expected[i, k], atol=1e-4) for i, answer in enumerate(outputs)]
             assert np.mean(close) >= 0.8, (backend, k)
-            same = [abs(answer[2] - expected_scores[i, k]) < 1e-4 for i, answer in enumerate(said)]
+            same = [abs(answer[2] - expected_scores[i, k]) < 1e-4 for i, answer in enumerate(outputs)]
             assert np.mean(same) >= 0.8, (backend, k)
-            assert [answer[1] for answer in said] == [k] * len(said)
+            assert [answer[1] for answer in outputs] == [k] * len(outputs)
 
 
 @pytest.mark.parametrize("name", ["class_means", "class_means_1bit"])
@@ -100,8 +102,8 @@ def test_the_graph_measures_distances_to_class_means(name):
     for k in range(EXITS):
         for clip in range(60):
             is_last = k == EXITS - 1
-            said = exit_logits.logits[clip, k] if is_last else features[k][clip]
-            answer = scores.exit_output(policy, k, tf.constant(said[None]), (), is_last=is_last)
+            outputs = exit_logits.logits[clip, k] if is_last else features[k][clip]
+            answer = scores.exit_output(policy, k, tf.constant(outputs[None]), (), is_last=is_last)
             assert answer.probabilities.numpy()[0] == pytest.approx(
                 policy.probabilities(exit_logits)[clip, k], abs=1e-5
             )

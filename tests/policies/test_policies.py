@@ -19,7 +19,7 @@ from bnn_exit.policies.temperature import ScaledEntropy, fit_temperature
 from bnn_exit.policies.uncertainty import Entropy
 
 
-def said(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
+def sample_logits(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
     """ExitLogits that get better with depth, with features that tell the classes apart."""
     generator = np.random.default_rng(seed)
     labels = generator.integers(0, classes, clips)
@@ -32,7 +32,7 @@ def said(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_every_policy_answers_and_scores_every_exit_and_goes_to_json_and_back(name):
-    exit_logits = said()
+    exit_logits = sample_logits()
     policy = policies.fit(name, exit_logits)
     scores, probabilities = policy.scores(exit_logits), policy.probabilities(exit_logits)
     assert policy.name == name and scores.shape == (200, 3) and probabilities.shape == (200, 3, 4)
@@ -46,9 +46,9 @@ def test_every_policy_answers_and_scores_every_exit_and_goes_to_json_and_back(na
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_an_exit_does_not_know_what_deeper_exits_say(name):
-    exit_logits = said()
+    exit_logits = sample_logits()
     policy = policies.fit(name, exit_logits)
-    other = said(seed=1)
+    other = sample_logits(seed=1)
     mixed = ExitLogits(
         np.concatenate([exit_logits.logits[:, :2], other.logits[:, 2:]], axis=1),
         features=(*exit_logits.features[:2], other.features[2]),
@@ -58,7 +58,7 @@ def test_an_exit_does_not_know_what_deeper_exits_say(name):
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_logits_and_logarithms_of_probabilities_are_the_same_to_a_policy(name):
-    exit_logits = said()
+    exit_logits = sample_logits()
     logarithms = ExitLogits(
         log_softmax(exit_logits.logits), exit_logits.labels, "validation", features=exit_logits.features
     )
@@ -69,7 +69,7 @@ def test_logits_and_logarithms_of_probabilities_are_the_same_to_a_policy(name):
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_never_learns_from_the_test_split(name):
     with pytest.raises(ArgumentError, match=rf"policy {name} was given clips of the split 'test'"):
-        policies.fit(name, said(split="test"))
+        policies.fit(name, sample_logits(split="test"))
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -80,8 +80,8 @@ def test_a_policy_learns_from_clips_whose_split_is_known(name, split):
         match=f"policy {name} was given clips of the split '{split}', but it may only learn from 'train' or "
         "'validation': set split='validation' if it is",
     ):
-        policies.fit(name, said(split=split))
-    assert policies.fit(name, said(split="train")) == policies.fit(name, said())
+        policies.fit(name, sample_logits(split=split))
+    assert policies.fit(name, sample_logits(split="train")) == policies.fit(name, sample_logits())
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_a_temperature_is_a_finite_number_above_0(temperature):
 
 
 def test_what_a_policy_needs_is_named_when_it_is_missing():
-    exit_logits = said()
+    exit_logits = sample_logits()
     with pytest.raises(ArgumentError, match=r"policy is 'entropie', but must be one of .*did you mean 'entropy'"):
         policies.fit("entropie", exit_logits)
     with pytest.raises(ArgumentError, match="policy ensemble learns from clips: give exit logits"):
@@ -142,14 +142,14 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
 
 @pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_knows_whether_exits_answer_for_themselves(name):
-    exit_logits = said()
+    exit_logits = sample_logits()
     own = np.allclose(policies.fit(name, exit_logits).probabilities(exit_logits), softmax(exit_logits.logits))
     assert POLICIES[name].keeps_probabilities() == own
 
 
 @pytest.mark.parametrize("name", ["scaled_margin", "ensemble"])
 def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name):
-    policy = policies.fit(name, said(exits=3, classes=4))
+    policy = policies.fit(name, sample_logits(exits=3, classes=4))
     assert policy.fits(exits=3, classes=4)
     assert not policy.fits(exits=2, classes=4) and not policy.fits(exits=4, classes=4)
     assert policy.fits(exits=3, classes=5) == (name == "scaled_margin")
@@ -161,7 +161,7 @@ def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name)
 
 
 def test_the_temperature_is_the_one_of_least_cross_entropy():
-    exit_logits = said(clips=500, seed=3)
+    exit_logits = sample_logits(clips=500, seed=3)
     for k in range(3):
         logits, labels = exit_logits.logits[:, k].astype(float), exit_logits.labels
 
@@ -173,7 +173,7 @@ def test_the_temperature_is_the_one_of_least_cross_entropy():
 
 
 def test_the_temperature_undoes_a_scale():
-    exit_logits = said(clips=500, seed=4)
+    exit_logits = sample_logits(clips=500, seed=4)
     once = fit_temperature(exit_logits.logits[:, 0], exit_logits.labels)
     assert fit_temperature(3 * exit_logits.logits[:, 0], exit_logits.labels) == pytest.approx(3 * once, rel=1e-6)
 
@@ -187,7 +187,7 @@ def test_an_exit_that_is_always_right_gets_the_lowest_temperature_and_finite_sco
 
 
 def test_scaled_scores_are_the_scores_of_scaled_logits():
-    exit_logits = said()
+    exit_logits = sample_logits()
     policy = ScaledEntropy((2.0, 0.5, 1.0))
     expected = Entropy().scores(ExitLogits(exit_logits.logits / np.array([2.0, 0.5, 1.0])[:, None]))
     assert policy.scores(exit_logits) == pytest.approx(expected, abs=1e-6)
@@ -210,7 +210,7 @@ def test_patience_counts_equal_answers_in_a_row(labels):
 
 
 def test_the_ensemble_is_the_one_of_the_formula():
-    exit_logits = said(clips=5)
+    exit_logits = sample_logits(clips=5)
     policy = Ensemble(weights=((2.0,), (0.5, 1.5)), biases=((0.1, 0.2, 0.3, 0.4), (0.0, 1.0, 0.0, -1.0)))
     p = softmax(exit_logits.logits)
     for clip in range(5):
@@ -222,7 +222,7 @@ def test_the_ensemble_is_the_one_of_the_formula():
 
 
 def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
-    exit_logits = said(clips=600, seed=5)
+    exit_logits = sample_logits(clips=600, seed=5)
     policy = policies.fit("ensemble", exit_logits)
     logs = log_softmax(exit_logits.logits)
     for m in (0, 1):
@@ -241,7 +241,7 @@ def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
 
 
 def test_class_means_answer_with_the_nearest_mean():
-    exit_logits = said(clips=60)
+    exit_logits = sample_logits(clips=60)
     policy = policies.fit("class_means", exit_logits)
     for k in range(2):
         features = exit_logits.features[k].astype(float)
@@ -256,7 +256,7 @@ def test_class_means_answer_with_the_nearest_mean():
 
 
 def test_one_bit_means_count_the_bits_that_differ():
-    exit_logits = said(clips=60)
+    exit_logits = sample_logits(clips=60)
     policy = policies.fit("class_means_1bit", exit_logits)
     assert {value for exit_means in policy.means for row in exit_means for value in row} <= {-1.0, 1.0}
     bits = exit_logits.features[0] >= 0
@@ -288,7 +288,7 @@ COSTS = {
 @pytest.mark.parametrize("name", COSTS)
 def test_each_policy_counts_its_own_work(name):
     sizes = Sizes(classes=10, features=(100, 200, 300))
-    assert policies.fit(name, said()).cost(1, sizes) == COSTS[name]
+    assert policies.fit(name, sample_logits()).cost(1, sizes) == COSTS[name]
 
 
 def test_differing_bits_cost_as_binary_work_does():
@@ -296,6 +296,6 @@ def test_differing_bits_cost_as_binary_work_does():
 
 
 def test_one_threshold_makes_an_exit_always_answer_under_every_policy():
-    assert all(policies.fit(name, said()).highest(10**6) < rule.ALWAYS for name in POLICIES)
+    assert all(policies.fit(name, sample_logits()).highest(10**6) < rule.ALWAYS for name in POLICIES)
     with pytest.raises(ArgumentError, match=r"0 turns an exit off, 1000 makes it always answer"):
         rule.check_thresholds([-1.0], exits=2)

@@ -85,16 +85,16 @@ def test_a_run_gets_its_page(run, capsys):
 
     model = session.load(run / "model.tflite", backend="reference")
     task = audio_tasks.TASKS["toy"]()
-    said = np.stack([model.exit_probabilities(task.test.waveform(index)) for index in range(CLIPS)])
+    outputs = np.stack([model.exit_probabilities(task.test.waveform(index)) for index in range(CLIPS)])
     for k in range(3):
         predicted = np.frombuffer(base64.b64decode(found["clips"]["predicted"][k]), "<u2")
-        assert predicted.tolist() == said[:, k].argmax(-1).tolist()
+        assert predicted.tolist() == outputs[:, k].argmax(-1).tolist()
     scores = np.stack([np.frombuffer(base64.b64decode(text), "<f4") for text in found["clips"]["scores"]], axis=1)
     left = rule.exit_indices(scores, [0.5, 0.5])
     assert [
         model.predict(task.test.waveform(i), thresholds=[0.5, 0.5]).exit_index for i in range(CLIPS)
     ] == left.tolist()
-    accuracy = metrics.accuracy(rule.predicted_labels(said, left), task.test.labels)
+    accuracy = metrics.accuracy(rule.predicted_labels(outputs, left), task.test.labels)
     assert found["points"]["balanced"]["accuracy"] == accuracy
 
 

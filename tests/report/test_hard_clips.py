@@ -6,7 +6,7 @@ from report_source import made_source
 from bnn_exit.report import hard_clips
 
 
-def said(*clips):
+def exits_of(*clips):
     """Probabilities [clips, exits, 3] from the probabilities of the first two classes at each exit."""
     return np.array([[[first, second, 1 - first - second] for first, second in exits] for exits in clips])
 
@@ -22,7 +22,7 @@ def test_difficulty_is_the_entropy_of_the_weighted_mean_probabilities():
 
 
 def test_difficulty_goes_from_certain_to_clueless():
-    found = hard_clips.find(said([(1, 0), (1, 0)], [(1 / 3, 1 / 3)] * 2, [(1, 0), (0, 1)]), [0, 0, 0])
+    found = hard_clips.find(exits_of([(1, 0), (1, 0)], [(1 / 3, 1 / 3)] * 2, [(1, 0), (0, 1)]), [0, 0, 0])
     # Exits that are certain of two classes, with weights of 2/3 and 1/3.
     between = scipy.stats.entropy([2 / 3, 1 / 3]) / np.log(3)
     np.testing.assert_allclose(found.difficulty, [0, 1, between], atol=1e-12)
@@ -30,7 +30,7 @@ def test_difficulty_goes_from_certain_to_clueless():
 
 
 def test_overthought_clips_are_right_early_and_wrong_at_the_end():
-    probabilities = said(
+    probabilities = exits_of(
         [(0.9, 0.1), (0.1, 0.9)],  # right, then wrong
         [(0.8, 0.1), (0.9, 0.1)],  # right throughout
         [(0.1, 0.8), (0.1, 0.8)],  # wrong throughout
@@ -41,7 +41,7 @@ def test_overthought_clips_are_right_early_and_wrong_at_the_end():
 
 
 def test_a_label_is_doubtful_if_all_exits_say_one_other_class_as_surely_as_its_own_clips():
-    probabilities = said(
+    probabilities = exits_of(
         [(0.0, 0.8), (0.0, 0.8)],  # labelled 1: its probability of 1 is 0.8
         [(0.2, 0.7), (0.2, 0.7)],  # labelled 1: 0.7, so 0.75 on average
         [(0.1, 0.8), (0.1, 0.8)],  # doubtful

@@ -110,9 +110,9 @@ def test_sounds_that_find_no_room_are_left_out_last_ranks_first():
     one = len(next(iter(everything.values()))["sound"])
     pictures = sum(len(entry["picture"]) for entry in everything.values())
     found = contents(source, budget=pictures + 3 * one)
-    heard = [clip for clip, entry in found["gallery"].items() if entry["sound"]]
+    with_sound = [clip for clip, entry in found["gallery"].items() if entry["sound"]]
     firsts = [row["clips"][0] for row in found["lists"] if row["clips"]]
-    assert len(heard) == 3 and set(firsts) <= set(heard)
+    assert len(with_sound) == 3 and set(firsts) <= set(with_sound)
 
 
 @pytest.mark.parametrize(("clips", "seconds"), [(2400, 5.0), (10_000, 1.0)])

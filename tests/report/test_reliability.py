@@ -15,15 +15,15 @@ def random_answers(seed, clips=200, classes=4):
 @settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 20), st.integers(1, 60))
 def test_the_error_is_what_a_loop_over_the_bins_gives(seed, bins, clips):
-    said, labels = random_answers(seed, clips)
-    found = reliability(said, labels, bins=bins)
+    outputs, labels = random_answers(seed, clips)
+    found = reliability(outputs, labels, bins=bins)
     error = 0.0
     for index in range(bins):
-        inside = [clip for clip in range(clips) if index / bins < said[clip].max() <= (index + 1) / bins]
+        inside = [clip for clip in range(clips) if index / bins < outputs[clip].max() <= (index + 1) / bins]
         assert found.counts[index] == len(inside)
         if inside:
-            confidence = np.mean([said[clip].max() for clip in inside])
-            accuracy = np.mean([said[clip].argmax() == labels[clip] for clip in inside])
+            confidence = np.mean([outputs[clip].max() for clip in inside])
+            accuracy = np.mean([outputs[clip].argmax() == labels[clip] for clip in inside])
             assert found.confidence[index] == pytest.approx(confidence)
             assert found.accuracy[index] == pytest.approx(accuracy)
             error += len(inside) / clips * abs(accuracy - confidence)
@@ -46,7 +46,7 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
 
 
 @pytest.mark.parametrize(
-    ("said", "labels", "bins", "message"),
+    ("outputs", "labels", "bins", "message"),
     [
         (np.zeros((0, 3)), [], 15, r"shapes \(0, 3\) and \(0,\), but must be .* at least one clip"),
         (np.eye(3), [0, 1], 15, r"shapes \(3, 3\) and \(2,\)"),
@@ -54,6 +54,6 @@ def test_a_confidence_on_an_edge_belongs_to_the_bin_below_it():
         (np.eye(3), [0, 1, 2], 0, "bins is 0, but must be at least 1"),
     ],
 )
-def test_bad_arguments_are_named(said, labels, bins, message):
+def test_bad_arguments_are_named(outputs, labels, bins, message):
     with pytest.raises(ArgumentError, match=message):
-        reliability(said, labels, bins=bins)
+        reliability(outputs, labels, bins=bins)

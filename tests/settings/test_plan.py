@@ -1,4 +1,4 @@
-"""Plans as data: what they say, and what is said about mistakes in them."""
+"""Plans as data, and the errors for mistakes in them."""
 
 import json
 from pathlib import Path

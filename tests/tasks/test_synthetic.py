@@ -1,4 +1,4 @@
-"""The task made of synthetic speech: repeatable, speaker-disjoint, at the promised signal-to-noise ratio."""
+"""The task made of synthetic speech: repeatable, speaker-disjoint, at the stated signal-to-noise ratio."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_espeak_has_every_voice():
     """espeak-ng takes an unknown variant without a word and speaks with the plain voice."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     assert [variant for variant in synthetic.VARIANTS if not (folder / variant).is_file()] == []
-    off = [Utterance("off", 170, 50, 50)]  # said differently everywhere
+    off = [Utterance("off", 170, 50, 50)]  # pronounced differently everywhere
     spoken = [speak(f"{accent}+m1", off)[0][0] for accent in synthetic.ACCENTS]
     assert len({samples.tobytes() for samples in spoken}) == len(synthetic.ACCENTS)
 
