@@ -50,11 +50,12 @@ OPTIONS = {name: f"{name.capitalize()}Options" for name in ("ADD", "SUB", "MUL",
 
 
 def elementwise(size: int) -> Iterator[tuple[str, Case]]:
-    values, others = floats(size) * 9, np.abs(floats(size)) + 0.1
+    values, others = floats(size) * 9, np.abs(floats(size, seed=1)) + 0.1
+    huge = values.clip(-30, 30) * np.float32(1e37)
     for name in ONE.split():
         yield name, (name, [others if name in ("SQRT", "RSQRT", "LOG") else values], [((size,), "float32")], None, {})
     for name in ("SIN", "COS", "EXP", "TANH"):
-        yield f"{name} of huge numbers", (name, [values * np.float32(1e37)], [((size,), "float32")], None, {})
+        yield f"{name} of huge numbers", (name, [huge], [((size,), "float32")], None, {})
         yield f"{name} of tiny numbers", (name, [values * np.float32(1e-40)], [((size,), "float32")], None, {})
     for name in TWO.split():
         yield name, (name, [values, others], [((size,), "float32")], OPTIONS.get(name), {})
@@ -146,7 +147,7 @@ def sums(size: int) -> Iterator[tuple[str, Case]]:
             yield f"{name} {note}", (name, inputs, [(shape, dtype)], "ReducerOptions", {})
     few = max(2, int(size ** (1 / 3)))
     for flipped in (False, True):
-        inputs, settings = [floats(few, few), floats(few, few)], {"adjX": flipped, "adjY": flipped}
+        inputs, settings = [floats(few, few), floats(few, few, seed=1)], {"adjX": flipped, "adjY": flipped}
         note = "BATCH_MATMUL flipped" if flipped else "BATCH_MATMUL"
         yield note, ("BATCH_MATMUL", inputs, [((few, few), "float32")], "BatchMatMulOptions", settings)
     thin = [floats(side, 1), floats(1, side)]
@@ -185,7 +186,7 @@ def windows(size: int) -> Iterator[tuple[str, Case]]:
                 settings = {**SAME, "filterWidth": kernel, "filterHeight": kernel}
                 yield f"{name} {kernel} of {channels}", (name, [image], [(shape, "float32")], "Pool2DOptions", settings)
     far = {**SAME, "dilationWFactor": min(65535, size), "dilationHFactor": 1}
-    narrow = [floats(1, 8, 2, 1), (floats(1, 8, 2, 1),)]
+    narrow = [floats(1, 8, 2, 1), (floats(1, 8, 2, 1, seed=1),)]
     yield "CONV_2D far apart", ("CONV_2D", narrow, [((1, 8, 2, 1), "float32")], "Conv2DOptions", far)
     tall = {**SAME, "dilationHFactor": 9000, "dilationWFactor": 1}
     yield "CONV_2D far below", ("CONV_2D", narrow, [((1, 8, 2, 1), "float32")], "Conv2DOptions", tall)
@@ -239,7 +240,7 @@ def small_images(size: int) -> Iterator[tuple[str, Case]]:
 def subnormal(size: int) -> Iterator[tuple[str, Case]]:
     tiny, result = floats(size) * np.float32(1e-39), [((size,), "float32")]
     for name in ("ADD", "MUL", "DIV", "SQUARED_DIFFERENCE"):
-        yield f"{name} of {SUBNORMAL}", (name, [tiny, floats(size)], result, OPTIONS.get(name), {})
+        yield f"{name} of {SUBNORMAL}", (name, [tiny, floats(size, seed=1)], result, OPTIONS.get(name), {})
     image = (floats(1, 64, 64, 16) * np.float32(1e-39)).reshape(1, 64, 64, 16)
     same = [(image.shape, "float32")]
     yield f"CONV_2D of {SUBNORMAL}", ("CONV_2D", [image, (floats(16, 3, 3, 16),)], same, "Conv2DOptions", SAME)
