@@ -2,17 +2,14 @@
 
 import numpy as np
 
-RANDOM = np.random.default_rng(7)
-"""For the constants of this module alone. A test that drew from it would get other values in another order of tests."""
-
 
 def floats(*shape, seed=0):
     """The same values for the same shape and seed, whatever was drawn before."""
     return np.random.default_rng((seed, *shape)).normal(size=shape).astype(np.float32)
 
 
-def positive(*shape, seed=0):
-    return np.random.default_rng((seed, *shape)).uniform(0.1, 3, shape).astype(np.float32)
+def positive(*shape):
+    return np.random.default_rng(shape).uniform(0.1, 3, shape).astype(np.float32)
 
 
 def whole(*values, dtype=np.int32):
@@ -21,9 +18,9 @@ def whole(*values, dtype=np.int32):
 
 A, B = floats(2, 3, 4), floats(2, 3, 4, seed=1)
 ROW = floats(4)
-INTS = RANDOM.integers(-9, 9, (2, 3, 4)).astype(np.int32)
-DIVISORS = np.where(RANDOM.random((2, 3, 4)) < 0.5, -3, 2).astype(np.int32)
-TRUTHS, OTHERS = RANDOM.random((2, 3, 4)) < 0.5, RANDOM.random((2, 3, 4)) < 0.5
+INTS = np.random.default_rng(7).integers(-9, 9, (2, 3, 4)).astype(np.int32)
+DIVISORS = np.where(np.random.default_rng(8).random((2, 3, 4)) < 0.5, -3, 2).astype(np.int32)
+TRUTHS, OTHERS = (np.random.default_rng(seed).random((2, 3, 4)) < 0.5 for seed in (9, 10))
 IMAGE = floats(2, 6, 5, 4)
 SAME, VALID = 0, 1
 NONE, RELU, RELU_N1_TO_1, RELU6 = 0, 1, 2, 3

@@ -23,6 +23,8 @@ HEAVY = {
     "bokeh",
 }
 
+GENERATORS = {"default_rng", "Generator", "RandomState", "Random"}
+
 
 def modules(package):
     return sorted((ROOT / package).rglob("*.py"))
@@ -93,3 +95,15 @@ def test_the_device_half_is_python_3_9(path):
             assert path.name == "pairs.py" or not named & younger, f"line {node.lineno}: see bnn_exit.pairs"
             called = getattr(node.func, "attr", "")
             assert called not in YOUNGER_CALLS, f"line {node.lineno}: Python 3.9 has no {called}"
+
+
+@pytest.mark.parametrize("path", [*modules("tests"), *modules("benchmarks")], ids=str)
+def test_no_module_shares_a_generator(path):
+    """What one test draws would depend on the tests that ran before it in the same process."""
+    shared = []
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        made = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
+        for value in made.elts if isinstance(made, (ast.Tuple, ast.List)) else [made]:
+            if isinstance(value, ast.Call) and ast.unparse(value.func).split(".")[-1] in GENERATORS:
+                shared.append(f"line {node.lineno}: {ast.unparse(node)}")
+    assert not shared, "draw from a generator of the function's own, seeded by its arguments"
