@@ -25,7 +25,7 @@ try:
     from tensorflow.python.autograph.core import config as autograph
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 except ImportError as error:
-    raise missing_package("tensorflow", purpose="training and export", extra="train") from error
+    raise missing_package("tensorflow", purpose="training or export", extra="train") from error
 
 if tf.keras.Model is not keras.Model:
     raise BnnExitError(
