@@ -1,7 +1,7 @@
 """Binary neural networks that stop early on easy sounds: train, calibrate, export to one file, run it on a board.
 
-Everything a device needs (`load` and what it returns, `difficulty`) works with NumPy alone. Names that need TensorFlow
-load it when they are first used.
+Everything a device needs (`load` and what it returns, `Stream`, `difficulty`) works with NumPy alone. Names that need
+TensorFlow load it when they are first used.
 """
 
 from __future__ import annotations
@@ -13,10 +13,15 @@ if TYPE_CHECKING:
     from bnn_exit import difficulty as difficulty
     from bnn_exit.conversion.to_lce import export as export
     from bnn_exit.errors import BnnExitError as BnnExitError
+    from bnn_exit.model_file.listening_points import GateSettings as GateSettings
+    from bnn_exit.model_file.listening_points import ListeningPoint as ListeningPoint
     from bnn_exit.models.add_exits import add_exits as add_exits
     from bnn_exit.models.add_exits import cut_points as cut_points
     from bnn_exit.models.multi_exit import build as build
+    from bnn_exit.runtime.detector import Event as Event
     from bnn_exit.runtime.session import load as load
+    from bnn_exit.runtime.stream import Stream as Stream
+    from bnn_exit.runtime.stream import Window as Window
     from bnn_exit.settings.augment import AugmentConfig as AugmentConfig
     from bnn_exit.settings.features import FeatureConfig as FeatureConfig
     from bnn_exit.settings.training import TrainConfig as TrainConfig
@@ -29,6 +34,11 @@ _NAMES = {
     # device half
     "load": "bnn_exit.runtime.session",
     "BnnExitError": "bnn_exit.errors",
+    "Stream": "bnn_exit.runtime.stream",
+    "Window": "bnn_exit.runtime.stream",
+    "Event": "bnn_exit.runtime.detector",
+    "ListeningPoint": "bnn_exit.model_file.listening_points",
+    "GateSettings": "bnn_exit.model_file.listening_points",
     # settings
     "AugmentConfig": "bnn_exit.settings.augment",
     "FeatureConfig": "bnn_exit.settings.features",

@@ -128,12 +128,17 @@ def half_width(up: int, down: int) -> int:
     return math.ceil(ZERO_CROSSINGS / (CUTOFF * min(1.0, up / down)))
 
 
+def outputs_at_once(up: int, down: int) -> int:
+    """Neighbouring outputs that are made by one product: about the length of the filter."""
+    return max(1, 2 * half_width(up, down) * up // down)
+
+
 def _polyphase(samples: NDArray[np.float32], up: int, down: int) -> NDArray[np.float32]:
     # Outputs n and n + up lie equally between their input samples, `down` inputs apart, so they share coefficients:
     # a group of neighbouring outputs is one product [periods, width] @ [width, group]. A group that spans about one
     # filter length wastes half of the multiplications on zeros and still beats every loop over phases.
     reach = half_width(up, down)
-    group = max(1, 2 * reach * up // down)
+    group = outputs_at_once(up, down)
     repeat = -(-group // up)  # several periods as one, where a period is shorter than a group
     period_out, period_in = repeat * up, repeat * down
     total = -(-samples.size * up // down)
@@ -143,16 +148,16 @@ def _polyphase(samples: NDArray[np.float32], up: int, down: int) -> NDArray[np.f
     result = np.zeros((periods, period_out), np.float32)
     for start in range(0, min(period_out, total), group):
         stop = min(start + group, period_out)
-        coefficients = _coefficients(up, down, start, stop)
+        weights = coefficients(up, down, start, stop)
         first = start * down // up
-        windows = sliding_window_view(padded, len(coefficients))[first::period_in][:periods]
-        rows = max(1, _BLOCK_ELEMENTS // len(coefficients))
+        windows = sliding_window_view(padded, len(weights))[first::period_in][:periods]
+        rows = max(1, _BLOCK_ELEMENTS // len(weights))
         for row in range(0, periods, rows):
-            result[row : row + rows, start:stop] = windows[row : row + rows] @ coefficients
+            result[row : row + rows, start:stop] = windows[row : row + rows] @ weights
     return result.reshape(-1)[:total]
 
 
-def _coefficients(up: int, down: int, start: int, stop: int) -> NDArray[np.float32]:
+def coefficients(up: int, down: int, start: int, stop: int) -> NDArray[np.float32]:
     """[width, stop - start]: what each output takes of the inputs from `reach` before the first output's time on.
 
     Those of the last calls are kept, up to _KEPT_BYTES: odd rates need hundreds of megabytes of them.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bnn_exit import policies, strict_json
 from bnn_exit.cost import Cost
@@ -13,6 +13,9 @@ from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, ModelFileError
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.text import check_text
+
+if TYPE_CHECKING:
+    from bnn_exit.model_file.listening_points import ListeningPoint
 
 FORMAT_VERSION = 1
 """Format version of the metadata. Increased when older readers would misread newer files."""
@@ -43,6 +46,7 @@ class Metadata:
         attribution: whom to credit for the training data.
         writer: the program that wrote the file, with its version.
         policy_settings: fitted values of the policy, as `Policy.to_dict` gives them without the name; empty for most.
+        listening_points: named settings of the detector for streams; empty for most.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +63,7 @@ class Metadata:
     attribution: str
     writer: str
     policy_settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    listening_points: Mapping[str, ListeningPoint] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in _TEXTS:
@@ -97,6 +102,9 @@ class Metadata:
                 list(point.thresholds),
                 f"{len(self.exits) - 1} values for {len(self.exits)} exits",
             )
+        for name, listening in self.listening_points.items():
+            _require(name == listening.name, "listening_points", name, f"filed under its own name {listening.name!r}")
+            listening.check(labels=self.labels, operating_points=list(self.operating_points))
 
     @property
     def policy_dict(self) -> dict[str, Any]:
@@ -118,6 +126,9 @@ class Metadata:
         values["operating_points"] = {name: point.to_dict() for name, point in self.operating_points.items()}
         values["model"] = dict(self.model)
         values["policy_settings"] = dict(self.policy_settings)
+        values["listening_points"] = {name: point.to_dict() for name, point in self.listening_points.items()}
+        if not self.listening_points:
+            del values["listening_points"]  # as files were before there were any
         try:
             data = json.dumps(values, allow_nan=False, ensure_ascii=False).encode()
             strict_json.loads(data)  # whatever is written can be read
@@ -135,7 +146,7 @@ class Metadata:
             ModelFileError: not JSON as `bnn_exit.strict_json` reads it, a newer format, a setting that is missing, or
                 one that breaks a rule.
         """
-        values = {"policy_settings": {}, **_parse(data)}
+        values = {"policy_settings": {}, "listening_points": {}, **_parse(data)}
         fields = [field.name for field in dataclasses.fields(cls)]
         missing = [name for name in fields if name not in values]
         if missing:
@@ -153,6 +164,7 @@ class Metadata:
                     },
                     "model": _typed(values, "model", dict),
                     "policy_settings": _typed(values, "policy_settings", dict),
+                    "listening_points": _listening_points(_typed(values, "listening_points", dict)),
                 }
             )
         except (BnnExitError, TypeError, ValueError, AttributeError, OverflowError, KeyError) as error:
@@ -183,6 +195,15 @@ def _features(values: dict[str, Any]) -> FeatureConfig:
     if missing:
         raise ArgumentError(f"features lack {', '.join(missing)}")
     return features
+
+
+def _listening_points(values: dict[str, Any]) -> dict[str, ListeningPoint]:
+    if not values:
+        return {}
+    # Whoever classifies clips loads one module less.
+    from bnn_exit.model_file.listening_points import ListeningPoint
+
+    return {name: ListeningPoint.from_dict(point) for name, point in values.items()}
 
 
 def _typed(values: dict[str, Any], name: str, kind: type) -> Any:

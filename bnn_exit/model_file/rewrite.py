@@ -10,18 +10,24 @@ import dataclasses
 import struct
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bnn_exit.errors import BnnExitError, ModelFileError
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.metadata import METADATA_NAME
 from bnn_exit.model_file.operating_points import OperatingPoint
 
+if TYPE_CHECKING:
+    from bnn_exit.model_file.listening_points import ListeningPoint
+
 _ALIGNMENT = 16
 """Of the bytes of a buffer, in the public schema of TensorFlow Lite."""
 
 
-def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
-    """A model file with operating points added, or replaced where the name exists.
+def with_points(
+    path: Path, points: Mapping[str, OperatingPoint], *, listening_points: Mapping[str, ListeningPoint] | None = None
+) -> bytes:
+    """A model file with operating points and listening points added, or replaced where the name exists.
 
     Raises:
         ModelFileError: they do not fit the file.
@@ -30,10 +36,13 @@ def with_points(path: Path, points: Mapping[str, OperatingPoint]) -> bytes:
     _ = file.model  # nothing is added to a damaged file
     try:
         metadata = dataclasses.replace(
-            file.metadata, operating_points={**file.metadata.operating_points, **points}
+            file.metadata,
+            operating_points={**file.metadata.operating_points, **points},
+            listening_points={**file.metadata.listening_points, **(listening_points or {})},
         ).to_json()
     except BnnExitError as error:
-        raise ModelFileError(f"{path} cannot take the operating points: {error}") from error
+        kinds = "operating points" if listening_points is None else "operating points and listening points"
+        raise ModelFileError(f"{path} cannot take the {kinds}: {error}") from error
     return with_metadata(file.data, METADATA_NAME, metadata)
 
 
