@@ -63,14 +63,39 @@ def log_mel(waveform: Any, features: FeatureConfig) -> NDArray[np.float32]:
     frames = sliding_window_view(samples, features.window_samples)[:: features.hop_samples]
     # float64 throughout: a window rounded to float32 leaks enough of a loud tone into an empty band to be seen there.
     hann = _hann(features.window_samples)
-    weights = mel_matrix(features).astype(np.float64)
     result = np.empty((len(frames), features.num_mels), np.float32)
     block = min(_BLOCK_FRAMES, _BLOCK_POINTS // features.fft_size)
     for start in range(0, len(frames), block):
         spectrum = np.fft.rfft(frames[start : start + block] * hann, n=features.fft_size)
         power = spectrum.real**2 + spectrum.imag**2
-        result[start : start + block] = np.log(power @ weights + features.log_offset)
+        result[start : start + block] = np.log(_mel_power(power, features) + features.log_offset)
     return result
+
+
+def _mel_power(power: NDArray[np.float64], features: FeatureConfig) -> NDArray[np.float64]:
+    """power [frames, bins] @ mel_matrix, each frame by itself.
+
+    A matrix product sums in an order that depends on the number of frames, and may start threads for a single one.
+    This sum is the same for a frame whether it is made alone, as in a stream, or with others.
+    """
+    result = np.zeros((len(power), features.num_mels))
+    for bands, first_bins, weights in _band_sums(features):
+        result[:, bands] = np.add.reduceat(power * weights, first_bins, axis=1)
+    return result
+
+
+@lru_cache(maxsize=32)
+def _band_sums(features: FeatureConfig) -> list[tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.float64]]]:
+    """Bands of even and of odd number: the bands, the first bin of each, and their weights [bins] in one row.
+
+    Only neighbours overlap, so every second band has bins of its own; the bins between two of them weigh nothing.
+    """
+    matrix = mel_matrix(features).astype(np.float64)
+    # A band without bins stays at 0.
+    parts = [np.flatnonzero((matrix > 0).any(axis=0) & (np.arange(features.num_mels) % 2 == odd)) for odd in (0, 1)]
+    return [
+        (bands, (matrix[:, bands] > 0).argmax(axis=0), matrix[:, bands].sum(axis=1)) for bands in parts if bands.size
+    ]
 
 
 def _hann(size: int) -> NDArray[np.float64]:

@@ -185,3 +185,57 @@ def test_too_short_and_otherwise_bad_waveforms_are_refused():
     with pytest.raises(ArgumentError, match="NaN"):
         log_mel(np.full(16000, np.nan, np.float32), FeatureConfig())
     assert log_mel(np.zeros(400, np.float32), FeatureConfig()).shape == (1, 64)
+
+
+# ---- a frame is the same bits however many are made at once: what a stream computes is what a clip has
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    name=st.sampled_from(sorted(CONFIGS)),
+    frames=st.integers(1, 60),
+    start=st.integers(0, 60),
+    count=st.integers(1, 60),
+)
+def test_frames_of_a_piece_are_those_of_the_whole_to_the_last_bit(seed, name, frames, start, count):
+    features = CONFIGS[name]
+    samples = features.window_samples + (frames - 1) * features.hop_samples
+    draw = np.random.default_rng(seed)
+    waveform = (draw.standard_normal(samples) * 10.0 ** draw.uniform(-5, 0)).astype(np.float32)
+    whole = log_mel(waveform, features)
+    first = min(start, frames - 1)
+    last = min(first + count, frames) - 1
+    piece = log_mel(
+        waveform[first * features.hop_samples : last * features.hop_samples + features.window_samples], features
+    )
+    np.testing.assert_array_equal(piece, whole[first : last + 1])
+
+
+def test_frames_past_the_block_are_those_of_a_piece_to_the_last_bit():
+    features = FeatureConfig()
+    waveform = np.random.default_rng(3).standard_normal(1500 * features.hop_samples).astype(np.float32) * 0.1
+    whole = log_mel(waveform, features)
+    for frame in (0, 1022, 1023, 1024, len(whole) - 1):
+        piece = waveform[frame * features.hop_samples :][: features.window_samples]
+        np.testing.assert_array_equal(log_mel(piece, features)[0], whole[frame])
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        *CONFIGS.values(),
+        FeatureConfig(num_mels=1),
+        FeatureConfig(num_mels=2),
+        FeatureConfig(num_mels=120),  # some bands have no bin
+        FeatureConfig(sample_rate_hz=32000, window_ms=40, hop_ms=20, fft_size=2048, upper_hz=14000, num_mels=96),
+        FeatureConfig(lower_hz=3000, upper_hz=3100, num_mels=3),
+    ],
+)
+def test_the_bands_are_the_product_with_the_mel_matrix(features):
+    waveform = np.random.default_rng(7).standard_normal(features.sample_rate_hz).astype(np.float32) * 0.1
+    frames = np.lib.stride_tricks.sliding_window_view(waveform, features.window_samples)[:: features.hop_samples]
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(features.window_samples) / features.window_samples)
+    power = np.abs(np.fft.rfft(frames * hann, n=features.fft_size)) ** 2
+    expected = np.log(power @ mel_matrix(features).astype(np.float64) + features.log_offset)
+    np.testing.assert_allclose(log_mel(waveform, features), expected, rtol=1e-6, atol=1e-6)
