@@ -35,7 +35,10 @@ def encoded(values: Any) -> bytes:
 
 def cases() -> Iterator[Case]:
     yield "good", encoded(GOOD), True
-    for family in (numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, policies):
+    for family in (
+        *(numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, policies),
+        *(listening_points,),
+    ):
         for name, document, right in family():
             yield f"{family.__name__}: {name}", document, right
 
@@ -332,3 +335,87 @@ def policies() -> Iterator[Case]:
         (False, "class_means", {"means": [[[1, None]] * 3] * 2, "spreads": [[1, 1, 1]] * 2}),
     ):
         yield f"{policy} {settings}", encoded({**GOOD, "policy": policy, "policy_settings": settings}), right
+
+
+LISTENING: dict[str, Any] = {
+    "name": "quiet",
+    "operating_point": "fast",
+    "thresholds": {"yes": 0.6, "no": 1},
+    "hop_ms": 100.0,
+    "span_ms": 500,
+    "release": 0.5,
+    "min_count": 2,
+    "of_count": 3,
+    "refractory_ms": 1000.0,
+    "gate": {"margin_db": 9.0, "rise_db_per_s": 1.0, "hang_over_ms": 1000.0},
+    "figures": {"recall": 0.9, "split": "validation"},
+}
+
+
+def listening_points() -> Iterator[Case]:
+    def settings(**changes: Any) -> bytes:
+        return encoded({**GOOD, "listening_points": {"quiet": {**LISTENING, **changes}}})
+
+    def gate(**changes: Any) -> bytes:
+        return settings(gate={**LISTENING["gate"], **changes})
+
+    yield "one", settings(), True
+    yield "none", encoded({**GOOD, "listening_points": {}}), True
+    yield "under another name", encoded({**GOOD, "listening_points": {"loud": LISTENING}}), False
+    for value in OTHERS:
+        yield f"listening_points {value!r}", encoded({**GOOD, "listening_points": value}), value == {}
+        yield f"a point {value!r}", encoded({**GOOD, "listening_points": {"quiet": value}}), False
+    for name in LISTENING:
+        document = encoded(
+            {**GOOD, "listening_points": {"quiet": {key: LISTENING[key] for key in LISTENING if key != name}}}
+        )
+        yield f"no {name}", document, False
+    yield "a name that nobody knows", settings(hop=1), False
+    right = {"release": (0, 1), "gate": (None,), "figures": ({}, {"a": 1}), "min_count": (), "of_count": ()}
+    right |= {"hop_ms": (1, 1.5), "span_ms": (1, 1.5), "refractory_ms": (0, 1, 1.5)}
+    for name in LISTENING:
+        for value in OTHERS:
+            # Not `in`: True == 1.
+            good = any(type(value) is type(each) and value == each for each in right.get(name, ()))
+            yield f"{name} {value!r}", settings(**{name: value}), good
+    for name in LISTENING["gate"]:
+        lowest = {"margin_db": (0, 1, 1.5), "rise_db_per_s": (1, 1.5), "hang_over_ms": (0, 1, 1.5)}[name]
+        for value in OTHERS:
+            good = any(type(value) is type(each) and value == each for each in lowest)
+            yield f"{name} {value!r}", gate(**{name: value}), good
+        without_it = {key: value for key, value in LISTENING["gate"].items() if key != name}
+        yield f"a gate without {name}", settings(gate=without_it), False
+    yield "a gate with a name that nobody knows", gate(floor=1), False
+    for is_right, changes in (
+        (False, {"operating_point": "fats"}),
+        *((True, {"thresholds": each}) for each in ({"yes": 1e-300}, {"yes": 1.0}, {"other": 0.5})),
+        *((False, {"thresholds": each}) for each in ({"maybe": 0.5}, {"yes": 0}, {"yes": -0.1}, {"yes": 1.0001})),
+        *((False, {"thresholds": each}) for each in ({"yes": "1"}, {"yes": True}, {"yes": None}, {"yes": [0.5]})),
+        *((True, {"hop_ms": each, "span_ms": 60000}) for each in (60, 60000)),
+        *((False, {"hop_ms": each, "span_ms": 60000}) for each in (59, 60000.1, 0, -1)),
+        (True, {"hop_ms": 1, "span_ms": 1000.4}),
+        (False, {"hop_ms": 1, "span_ms": 1000.5}),
+        (False, {"span_ms": 60000.1}),
+        (False, {"hop_ms": 5e-324}),
+        (False, {"release": 1.01}),
+        *((False, {"release": each}) for each in (-1e-9, 1.01)),
+        *((True, {"min_count": least, "of_count": most}) for least, most in ((1, 1), (1000, 1000), (1, 1000))),
+        *((False, {"min_count": least, "of_count": most}) for least, most in ((2, 1), (0, 1), (1, 1001), (-1, 3))),
+        (False, {"min_count": 1.0}),
+        (False, {"of_count": 2**40}),
+        *((True, {"refractory_ms": each}) for each in (3600000, {"yes": 0, "no": 500.5})),
+        *((False, {"refractory_ms": each}) for each in (3600001, -1, {"yes": 1}, {"yes": 1, "no": 1, "other": 1})),
+        *(
+            (False, {"refractory_ms": each})
+            for each in ({"yes": 1, "no": -1}, {"yes": 1, "no": "1"}, {"yes": 1, "on": 1})
+        ),
+        *((True, {"figures": each}) for each in ({}, {"a": -1.5, "b": "text", "c": ""})),
+        *((False, {"figures": each}) for each in ({"a": None}, {"a": True}, {"a": [1]}, {"a": {}})),
+    ):
+        yield repr(changes), settings(**changes), is_right
+    for is_right, changes in (
+        *((True, each) for each in ({"margin_db": 100}, {"rise_db_per_s": 1e-9}, {"rise_db_per_s": 100})),
+        (True, {"hang_over_ms": 60000}),
+        *((False, each) for each in ({"margin_db": 100.1}, {"rise_db_per_s": 100.1}, {"hang_over_ms": 60001})),
+    ):
+        yield repr(changes), gate(**changes), is_right

@@ -122,8 +122,12 @@ class ListeningPoint:
             self.figures,
             "numbers and texts by name",
         )
-        windows = rounded(self.span_ms / self.hop_ms)
-        _require(windows <= MAX_WINDOWS, "span_ms", self.span_ms, f"at most {MAX_WINDOWS} hops of {self.hop_ms:g} ms")
+        _require(
+            self.span_ms / self.hop_ms < MAX_WINDOWS + 0.5,
+            "span_ms",
+            self.span_ms,
+            f"at most {MAX_WINDOWS} hops of {self.hop_ms:g} ms",
+        )
 
     def _check_refractory(self) -> None:
         value = self.refractory_ms

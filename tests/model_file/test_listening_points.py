@@ -46,6 +46,7 @@ def test_metadata_without_points_are_as_they_were_before_there_were_any():
         ({"hop_ms": 0}, "hop_ms is 0, but must be a number above 0 and at most 60000"),
         ({"span_ms": 1e6}, "span_ms is 1000000.0, but must be"),
         ({"hop_ms": 1, "span_ms": 1001}, "span_ms is 1001, but must be at most 1000 hops of 1 ms"),
+        ({"hop_ms": 5e-324}, "span_ms is 500.0, but must be at most 1000 hops"),
         ({"release": -0.1}, "release is -0.1, but must be a number from 0 to 1"),
         ({"min_count": 0}, "min_count is 0, but must be from 1 to 1000"),
         ({"min_count": 2}, "min_count is 2, but must be at most of_count, 1"),
