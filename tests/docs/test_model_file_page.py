@@ -8,6 +8,7 @@ from doc_pages import ROOT
 from bnn_exit import policies
 from bnn_exit.cost import Cost
 from bnn_exit.model_file import metadata
+from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.settings.features import FeatureConfig
 
@@ -30,6 +31,7 @@ def test_the_tables_have_every_field_and_no_other():
     assert fields("### features") == names(FeatureConfig)
     assert fields("### exits") == names(Cost)
     assert fields("### operating_points") == names(OperatingPoint)
+    assert fields("### listening_points") == names(ListeningPoint)
 
 
 def test_the_policies_that_learn_are_listed_with_what_they_learn():

@@ -156,7 +156,7 @@ def test_memory_is_constant(model):
         first, later = used(), [used() for _ in range(5)][-1]
     finally:
         tracemalloc.stop()
-    assert later - first < 2000
+    assert later - first < 50_000  # ten seconds of samples are 1.9 MB
 
 
 def test_settings_come_from_the_file_unless_given(model):
