@@ -7,7 +7,7 @@ import pytest
 
 NATIVE = Path(__file__).parents[2] / "bnn_exit" / "runtime" / "native"
 CORE = NATIVE / "core"
-FOLDERS = ("", "format", "audio", "ops", "graph", "api")
+FOLDERS = ("", "format", "audio", "ops", "graph", "classify", "stream", "api")
 """From the bottom up; "" is core/ itself, the ground floor."""
 
 SOURCES = sorted(path for path in CORE.rglob("*") if path.suffix in (".cpp", ".h", ".inc"))

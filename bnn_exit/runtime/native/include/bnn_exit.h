@@ -7,7 +7,8 @@
  * from any thread. One of them runs in one thread at a time: while bnn_exit_run, bnn_exit_log_mel or bnn_exit_classify
  * runs, a second call of it for the same object is refused with BNN_EXIT_BUSY and changes nothing. The description of
  * an object (counts, names, shapes, metadata, labels, plan) never changes and may be read at any time. Free an object
- * only when no thread uses it any more.
+ * only when no thread uses it any more. A stream runs on its classifier: what holds for one of them at a time holds for
+ * the classifier and all of its streams together.
  *
  * Forks. A network may start threads of its own (bnn_exit_settings), which end with it; after a fork, the child runs on
  * one. The child may use and free every object that the parent had, even one that another thread of the parent was just
@@ -168,6 +169,74 @@ BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier)
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_prediction* prediction, char* error, size_t error_size);
+
+/* ---- Stream: samples that never end, to windows, to events ---- */
+
+#define BNN_EXIT_MIN_STREAM_RATE_HZ 8000
+
+typedef struct bnn_exit_stream bnn_exit_stream;
+
+/* How a stream works. A field of 0 or NULL means what is said there. */
+typedef struct bnn_exit_stream_settings {
+  int32_t sample_rate_hz; /* of the samples, from 8000 to 192000; others than the file's are resampled, which delays
+                             windows by some 5 ms; 0: the file's */
+  double hop_ms;          /* from one window to the next, a multiple of that of the features, at most 60000; 0: the
+                             listening point's, or 100 without one */
+  const char* operating_point; /* thresholds of the exits, by name; NULL: `thresholds` */
+  const float* thresholds;     /* or one for each exit but the last; NULL: the listening point's operating point, or
+                                  "balanced" without one */
+  const char* listening_point; /* a name in the file: how events are made, and the energy gate; NULL: no events */
+} bnn_exit_stream_settings;
+
+/* One detection. Times are in seconds from the start of the stream. */
+typedef struct bnn_exit_event {
+  const char* label;
+  int32_t label_index;
+  int32_t exit_index;    /* of the window that made the event, 0-based */
+  double start_s, end_s; /* of the averaged window in which the label was most probable */
+  double time_s;         /* when the event was made: the end of the newest window */
+  double probability;    /* mean over the averaged windows */
+} bnn_exit_event;
+
+typedef struct bnn_exit_window {
+  int32_t complete;   /* whether there is a window; if not, the rest means nothing */
+  int32_t exit_index; /* the exit that was taken, 0-based; -1: the gate was closed, so the network did not run */
+  float score;        /* of that exit; NaN if the gate was closed */
+  int32_t has_event;  /* whether this window made an event */
+  double start_s, end_s;
+  const float*
+      probabilities; /* one for each label, zeros if the gate was closed; until the next call with the stream */
+  bnn_exit_event event;
+} bnn_exit_window;
+
+/* The names of the file's listening points, in its order; NULL: no such. */
+BNN_EXIT_API const char* bnn_exit_listening_point(const bnn_exit_classifier* classifier, int32_t index);
+
+/* Makes a stream; `settings` may be NULL. Free it before the classifier. Several streams may use one classifier in
+ * turn, and each keeps its own state. A stream may take what its classifier's limits leave (bnn_exit_settings), else it
+ * is refused with BNN_EXIT_LIMIT. */
+BNN_EXIT_API bnn_exit_status bnn_exit_stream_new(bnn_exit_classifier* classifier,
+                                                 const bnn_exit_stream_settings* settings, bnn_exit_stream** stream,
+                                                 char* error, size_t error_size);
+BNN_EXIT_API void bnn_exit_stream_free(bnn_exit_stream* stream); /* NULL is allowed */
+
+/* Takes samples, full scale 1 or 32768, until a window is complete or they are used up; *used is how many. Repeat with
+ * the rest until window->complete is 0. The first window begins at the first sample, the next one hop later. What a
+ * window says is to the last bit what bnn_exit_classify says of the same samples, however they are cut into chunks.
+ *
+ * Allocates nothing. A sample that is NaN or infinite is refused with BNN_EXIT_ARGUMENT, and BNN_EXIT_BUSY refuses a
+ * second thread: nothing was taken then. After BNN_EXIT_RUN, *used samples were taken and one window is left out. */
+BNN_EXIT_API bnn_exit_status bnn_exit_stream_push(bnn_exit_stream* stream, const float* samples, size_t count,
+                                                  size_t* used, bnn_exit_window* window, char* error,
+                                                  size_t error_size);
+BNN_EXIT_API bnn_exit_status bnn_exit_stream_push_int16(bnn_exit_stream* stream, const int16_t* samples, size_t count,
+                                                        size_t* used, bnn_exit_window* window, char* error,
+                                                        size_t error_size);
+
+/* Starts clean after a gap: nothing from before it is in a later window or event. Time goes on, by `lost_samples` more.
+ */
+BNN_EXIT_API bnn_exit_status bnn_exit_stream_reset(bnn_exit_stream* stream, uint64_t lost_samples, char* error,
+                                                   size_t error_size);
 
 #ifdef __cplusplus
 }

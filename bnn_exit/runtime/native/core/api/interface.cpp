@@ -1,21 +1,13 @@
-// The C interface: errors become a status and one line of text, no exception leaves it, and the program's locale has no
-// effect.
-#include <cstdio>
+// The C interface to networks, front ends and classifiers.
 #include <cstdlib>
-#include <new>
 #include <string>
 
-#include "api/classifier.h"
+#include "api/guarded.h"
 #include "audio/front_end.h"
-#include "c_locale.h"
 #include "graph/network.h"
 
 struct bnn_exit_network {
   bnn_exit::Network network;
-};
-
-struct bnn_exit_classifier {
-  bnn_exit::Classifier classifier;
 };
 
 struct bnn_exit_front_end {
@@ -24,30 +16,8 @@ struct bnn_exit_front_end {
 
 namespace {
 
+using bnn_exit::guarded;
 using bnn_exit::Kernels;
-
-void write_error(char* error, size_t size, const char* text) {
-  if (error && size) std::snprintf(error, size, "%s", text);
-}
-
-template <typename Body>
-bnn_exit_status guarded(char* error, size_t size, Body body) {
-  write_error(error, size, "");
-  bnn_exit::CLocale locale;
-  try {
-    body();
-    return BNN_EXIT_OK;
-  } catch (const bnn_exit::Error& failure) {
-    write_error(error, size, failure.what());
-    return failure.status();
-  } catch (const std::bad_alloc&) {
-    write_error(error, size, "no memory left: free some, or export a smaller network");
-    return BNN_EXIT_MEMORY;
-  } catch (const std::exception& failure) {
-    write_error(error, size, failure.what());
-    return BNN_EXIT_FILE;
-  }
-}
 
 const std::string& isas() {
   static const std::string names = [] {

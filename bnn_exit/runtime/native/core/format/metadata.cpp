@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <initializer_list>
 
 #include "error.h"
 #include "format/json.h"
+#include "format/json_rules.h"
 #include "format/model.h"
 #include "text.h"
 
@@ -15,43 +15,6 @@ namespace {
 using Kind = Json::Kind;
 
 constexpr int64_t kFormat = 1;
-
-const Json& of_kind(const Json& value, const char* name, Kind kind) {
-  if (value.kind() != kind) damaged("%s in its metadata is of the wrong kind", name);
-  return value;
-}
-
-Json need(const Json& object, const char* name, Kind kind) {
-  Json found = object;
-  if (!object.find(name, &found)) damaged("its metadata lack %s", name);
-  return of_kind(found, name, kind);
-}
-
-// The names of an object must be all of `needed`, any of `allowed`, and no others.
-void check_names(const Json& object, const char* what, std::initializer_list<const char*> needed,
-                 std::initializer_list<const char*> allowed = {}) {
-  of_kind(object, what, Kind::object);
-  size_t found = 0;
-  object.members([&](const std::string& name, const Json&) {
-    auto is_name = [&](const char* known) { return name == known; };
-    bool is_needed = std::any_of(needed.begin(), needed.end(), is_name);
-    if (!is_needed && std::none_of(allowed.begin(), allowed.end(), is_name))
-      damaged("%s in its metadata has an unknown '%s'", what, name.c_str());
-    found += is_needed;
-  });
-  if (found != needed.size()) damaged("%s in its metadata lacks a value", what);
-}
-
-int64_t integer(const Json& value, const char* name, int64_t least, int64_t most) {
-  of_kind(value, name, Kind::number);
-  if (!value.is_integer() || value.integer() < least || value.integer() > most)
-    damaged("%s in its metadata is %g", name, value.number());
-  return value.integer();
-}
-
-int64_t need_integer(const Json& object, const char* name, int64_t least, int64_t most) {
-  return integer(need(object, name, Kind::number), name, least, most);
-}
 
 std::vector<std::string> read_labels(const Json& list) {
   std::vector<std::string> labels;
@@ -144,6 +107,16 @@ void check_lengths(const Json& settings, const char* name, size_t count, size_t 
   if (!fits) damaged("%s of the policy in its metadata does not fit the network", name);
 }
 
+// Numbers of classes: ascending, at least one, not all.
+void check_background(const Json& list, size_t classes) {
+  int64_t least = 0;
+  list.items([&](const Json& item) {
+    least = 1 + integer(item, "background of the policy", least, static_cast<int64_t>(classes) - 1);
+  });
+  if (!list.size() || list.size() == classes)
+    damaged("background of the policy in its metadata has none or all classes");
+}
+
 // The network applies the learned settings of a policy; here only their names and shapes are checked.
 void check_policy(const std::string& policy, const Json& settings, size_t exits, size_t classes) {
   if (!settings.size()) return;
@@ -163,6 +136,9 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
     check_names(settings, "policy_settings", {"means", "spreads"});
     check_lengths(settings, "means", exits - 1, one_a_class, classes);
     check_lengths(settings, "spreads", exits - 1, one_a_class, classes);
+  } else if (policy == "rejection") {
+    check_names(settings, "policy_settings", {"background"});
+    check_background(need(settings, "background", Kind::list), classes);
   } else {
     damaged("policy %s in its metadata has settings, but learns nothing", policy.c_str());
   }
@@ -196,6 +172,13 @@ Metadata read_metadata(Bytes bytes) {
   need(json, "operating_points", Kind::object).members([&](const std::string& name, const Json& point) {
     found.operating_points.emplace_back(name, read_point(name, point, found.exits));
   });
+  Json points = json;
+  if (json.find("listening_points", &points)) found.listening_points = read_listening_points(points, found.labels);
+  for (const ListeningPoint& point : found.listening_points) {
+    auto is_its = [&](const auto& known) { return known.first == point.operating_point; };
+    if (std::none_of(found.operating_points.begin(), found.operating_points.end(), is_its))
+      damaged("listening point %s has an operating point that is not there", point.name.c_str());
+  }
   Json settings = json;
   if (json.find("policy_settings", &settings)) {
     of_kind(settings, "policy_settings", Kind::object);

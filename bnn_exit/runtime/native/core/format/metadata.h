@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bnn_exit.h"
+#include "format/listening_points.h"
 #include "format/tables.h"
 
 namespace bnn_exit {
@@ -16,6 +17,7 @@ struct Metadata {
   size_t clip_samples = 0, exits = 0;
   bnn_exit_features features = {};
   std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds [exits - 1]
+  std::vector<ListeningPoint> listening_points;
 };
 
 // Raises Error for everything that bnn_exit/model_file/metadata.py refuses: both have one set of rules, and the tests

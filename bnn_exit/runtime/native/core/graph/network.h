@@ -26,6 +26,7 @@ class Network {
   const Model& model() const { return model_; }
   // Counts memory and operations beside the network against the same limits.
   void count(uint64_t bytes, uint64_t operations);
+  const Budget& budget() const { return context_.budget; }
   const Bytes* metadata(const std::string& name) const;
   uint64_t bytes() const { return context_.budget.bytes; }
   uint64_t operations() const { return context_.budget.operations; }

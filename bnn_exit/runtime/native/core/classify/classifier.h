@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "audio/front_end.h"
+#include "budget.h"
 #include "format/metadata.h"
 #include "graph/network.h"
 
@@ -23,9 +24,26 @@ class Classifier {
   // Thresholds [exits - 1] of a named operating point; raises Error, which lists the known names.
   const std::vector<float>& thresholds(const char* operating_point) const;
 
+  const std::vector<ListeningPoint>& listening_points() const { return metadata_.listening_points; }
+
+  // The named listening point; raises Error, which lists the known names.
+  const ListeningPoint& listening_point(const char* name) const;
+
+  // Raises Error unless all of the [exits - 1] thresholds can be compared with scores.
+  void check_thresholds(const float* thresholds) const;
+
   // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread
   // uses it.
   void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_prediction* prediction);
+
+  // For streams, which make the inputs of the network themselves. They hold busy() in all that they do, so that several
+  // may use one classifier in turn.
+  BusyFlag& busy() { return busy_; }
+  Budget budget() const { return network_.budget(); }  // what is left of the limits
+  FrontEnd* front_end() { return front_end_.get(); }   // nullptr for a file that takes waveforms
+
+  // The prediction for an input of the network: a log-mel [frames][mels], or a waveform [clip_samples].
+  void infer(const float* input, const float* thresholds, bnn_exit_prediction* prediction);
 
  private:
   Network network_;
@@ -36,7 +54,7 @@ class Classifier {
   float score_ = 0;
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
-  size_t thresholds_input_ = 0;
+  size_t clip_input_ = 0, thresholds_input_ = 0;
   BusyFlag busy_;
 };
 

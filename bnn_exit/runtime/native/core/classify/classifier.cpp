@@ -1,4 +1,4 @@
-#include "api/classifier.h"
+#include "classify/classifier.h"
 
 #include <algorithm>
 #include <cmath>
@@ -87,13 +87,12 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   };
   inputs_.resize(network_.inputs().size());
   outputs_.resize(network_.outputs().size());
-  size_t clip_input = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
+  clip_input_ = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
   thresholds_input_ = input("thresholds", {static_cast<int64_t>(exits()) - 1});
-  inputs_[clip_input] = metadata_.takes_waveforms ? clip_.data() : log_mel_.data();
   outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
   outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
   outputs_[output("score", Type::float32, {1})] = &score_;
-  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input == thresholds_input_ ||
+  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input_ == thresholds_input_ ||
       std::count(outputs_.begin(), outputs_.end(), nullptr)) {
     damaged("its inputs and outputs are not those of bnn_exit");
   }
@@ -108,14 +107,31 @@ const std::vector<float>& Classifier::thresholds(const char* operating_point) co
   bad_argument("operating_point is '%s', but must be one of %s", operating_point, known.c_str());
 }
 
-void Classifier::classify(const float* waveform, size_t samples, const float* thresholds,
-                          bnn_exit_prediction* prediction) {
-  BusyGuard guard(busy_, "classifier");
+const ListeningPoint& Classifier::listening_point(const char* name) const {
+  std::string known;
+  for (const ListeningPoint& point : listening_points()) {
+    if (point.name == name) return point;
+    known += (known.empty() ? "" : ", ") + point.name;
+  }
+  if (known.empty()) {
+    bad_argument("listening_point is '%s', but the file has none: python -m bnn_exit.calibrate --stream makes one",
+                 name);
+  }
+  bad_argument("listening_point is '%s', but must be one of %s", name, known.c_str());
+}
+
+void Classifier::check_thresholds(const float* thresholds) const {
   for (size_t i = 0; i + 1 < exits(); ++i) {
     if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i])))
       bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i,
                    static_cast<double>(thresholds[i]));
   }
+}
+
+void Classifier::classify(const float* waveform, size_t samples, const float* thresholds,
+                          bnn_exit_prediction* prediction) {
+  BusyGuard guard(busy_, "classifier");
+  check_thresholds(thresholds);
   for (size_t i = 0; i < samples; ++i) {
     if (!std::isfinite(waveform[i]))
       bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
@@ -128,6 +144,11 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
     std::copy_n(waveform, samples, clip_.begin() + static_cast<std::ptrdiff_t>(before));
   }
   if (front_end_) front_end_->compute(clip_.data(), clip_.size(), log_mel_.data());
+  infer(front_end_ ? log_mel_.data() : clip_.data(), thresholds, prediction);
+}
+
+void Classifier::infer(const float* input, const float* thresholds, bnn_exit_prediction* prediction) {
+  inputs_[clip_input_] = input;
   inputs_[thresholds_input_] = thresholds;
   network_.infer(inputs_.data(), outputs_.data());
   if (exit_index_ < 0 || static_cast<size_t>(exit_index_) >= exits())
