@@ -172,7 +172,7 @@ BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, 
 
 /* ---- Stream: samples that never end, to windows, to events ---- */
 
-#define BNN_EXIT_MIN_STREAM_RATE_HZ 8000
+#define BNN_EXIT_STREAM_MIN_RATE_HZ 8000
 
 typedef struct bnn_exit_stream bnn_exit_stream;
 

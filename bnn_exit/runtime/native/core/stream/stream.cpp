@@ -30,8 +30,8 @@ size_t hop_samples(Classifier& classifier, double hop_ms) {
 
 int checked_rate(const Classifier& classifier, int rate_hz) {
   if (!rate_hz || rate_hz == classifier.sample_rate_hz()) return classifier.sample_rate_hz();
-  if (rate_hz < BNN_EXIT_MIN_STREAM_RATE_HZ || rate_hz > BNN_EXIT_MAX_SAMPLE_RATE_HZ) {
-    bad_argument("sample_rate_hz is %d, but must be from %d to %d", rate_hz, BNN_EXIT_MIN_STREAM_RATE_HZ,
+  if (rate_hz < BNN_EXIT_STREAM_MIN_RATE_HZ || rate_hz > BNN_EXIT_MAX_SAMPLE_RATE_HZ) {
+    bad_argument("sample_rate_hz is %d, but must be from %d to %d", rate_hz, BNN_EXIT_STREAM_MIN_RATE_HZ,
                  BNN_EXIT_MAX_SAMPLE_RATE_HZ);
   }
   return rate_hz;
