@@ -21,8 +21,8 @@ GROUND = {
 """Modules and folders that every layer may use; among themselves only without a circle."""
 
 LAYERS = (
-    *("settings", "task", "exit_logits", "audio", "policies", "model_file", "runtime", "calibration", "evaluation"),
-    *("difficulty", "report", "models", "training", "conversion", "runs", "commands"),
+    *("settings", "task", "exit_logits", "audio", "policies", "model_file", "runtime", "streams", "calibration"),
+    *("evaluation", "difficulty", "report", "models", "training", "conversion", "runs", "commands"),
 )
 """From the bottom up. Of `bnn_exit/NAME.py` and `bnn_exit/NAME/`."""
 

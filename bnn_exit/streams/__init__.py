@@ -1,0 +1,1 @@
+"""Recordings of any length with labelled events: what was said, what was detected, and how the two are counted."""
