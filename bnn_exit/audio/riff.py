@@ -159,15 +159,23 @@ def check_rate(rate_hz: int, kind: str) -> None:
 
 def encode(samples: NDArray[np.float32], *, sample_rate_hz: int) -> bytes:
     """A mono 16-bit PCM WAV file of float samples [samples]; what lies beyond full scale is clipped."""
-    body = np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype("<i2").tobytes()
-    header = struct.pack("<HHIIHH", _PCM, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16)
+    return header(2 * samples.size, sample_rate_hz=sample_rate_hz) + pcm16(samples)
+
+
+def pcm16(samples: NDArray[np.float32]) -> bytes:
+    """Float samples [samples] as 16-bit integers; what lies beyond full scale is clipped."""
+    return np.clip(np.rint(samples * np.float32(32768)), -32768, 32767).astype("<i2").tobytes()
+
+
+def header(size: int, *, sample_rate_hz: int) -> bytes:
+    """What a mono 16-bit PCM WAV file begins with: `size` bytes of samples follow."""
+    encoding = struct.pack("<HHIIHH", _PCM, 1, sample_rate_hz, 2 * sample_rate_hz, 2, 16)
     return b"".join(
         (
-            struct.pack("<4sI4s", b"RIFF", 4 + 8 + len(header) + 8 + len(body), b"WAVE"),
-            struct.pack("<4sI", b"fmt ", len(header)),
-            header,
-            struct.pack("<4sI", b"data", len(body)),
-            body,
+            struct.pack("<4sI4s", b"RIFF", 4 + 8 + len(encoding) + 8 + size, b"WAVE"),
+            struct.pack("<4sI", b"fmt ", len(encoding)),
+            encoding,
+            struct.pack("<4sI", b"data", size),
         )
     )
 

@@ -72,7 +72,7 @@ def load(path: str | os.PathLike[str], *, sample_rate_hz: int, max_samples: int 
     """As `read`, with what else is known of the file."""
     target = check_rate("sample_rate_hz", sample_rate_hz)
     name = os.fspath(path)
-    with _open(name) as file:
+    with open_binary(name) as file:
         return _decode(file, name=name, target=target, max_samples=max_samples)
 
 
@@ -92,7 +92,7 @@ def write(path: str | os.PathLike[str], waveform: Any, *, sample_rate_hz: int) -
     files.write_bytes(path, riff.encode(check(waveform), sample_rate_hz=rate))
 
 
-def _open(name: str) -> BinaryIO:
+def open_binary(name: str) -> BinaryIO:
     """A regular file, open for reading: a pipe or a device may have no end, or nobody at its other end."""
     try:
         return files.open_regular(name)
@@ -108,19 +108,19 @@ def _open(name: str) -> BinaryIO:
 
 def _decode(file: BinaryIO, *, name: str, target: int, max_samples: int | None) -> Recording:
     try:
-        reader = _reader(file)
-        total = resampled_length(reader.frames, from_hz=reader.rate_hz, to_hz=target)
+        source = reader(file)
+        total = resampled_length(source.frames, from_hz=source.rate_hz, to_hz=target)
         count = total if max_samples is None else min(total, max_samples)
-        if count > MAX_SAMPLES or count * reader.rate_hz // target * reader.channels > MAX_VALUES:
+        if count > MAX_SAMPLES or count * source.rate_hz // target * source.channels > MAX_VALUES:
             raise DataError(
-                f"it holds {reader.frames / reader.rate_hz:.0f} s of sound in {reader.channels} channels at "
-                f"{reader.rate_hz} Hz, more than is read at once; cut it into parts"
+                f"it holds {source.frames / source.rate_hz:.0f} s of sound in {source.channels} channels at "
+                f"{source.rate_hz} Hz, more than is read at once; cut it into parts"
             )
         first = (total - count) // 2
         waveform = resample_part(
-            lambda start, stop: _mono(reader, start, stop),
-            reader.frames,
-            from_hz=reader.rate_hz,
+            lambda start, stop: mono(source, start, stop),
+            source.frames,
+            from_hz=source.rate_hz,
             to_hz=target,
             first=first,
             last=first + count,
@@ -132,10 +132,11 @@ def _decode(file: BinaryIO, *, name: str, target: int, max_samples: int | None) 
     except MemoryError as error:
         raise DataError(f"{name}: there is too little free memory to read it; cut it into parts") from error
     # Resampling, and floats that a mixer let run over, exceed full scale by a little.
-    return Recording(np.clip(waveform, -1, 1, out=waveform), reader.rate_hz, total)
+    return Recording(np.clip(waveform, -1, 1, out=waveform), source.rate_hz, total)
 
 
-def _reader(file: BinaryIO) -> riff.RiffReader | compressed.CompressedReader:
+def reader(file: BinaryIO) -> riff.RiffReader | compressed.CompressedReader:
+    """What reads the samples of an open file, whose kind its first bytes tell; DataError, to follow its name."""
     kind = file.read(4)
     if not kind:
         raise DataError("the file is empty; copy or download it again")
@@ -146,8 +147,8 @@ def _reader(file: BinaryIO) -> riff.RiffReader | compressed.CompressedReader:
     raise DataError(f"not a wav, flac or ogg file (it starts with {kind!r}); convert it to 16-bit PCM wav or remove it")
 
 
-def _mono(reader: riff.RiffReader | compressed.CompressedReader, start: int, stop: int) -> NDArray[np.float32]:
-    """The mean of the channels from frame `start` to `stop`, float32 [stop - start]."""
+def mono(reader: riff.RiffReader | compressed.CompressedReader, start: int, stop: int) -> NDArray[np.float32]:
+    """The mean of the channels from frame `start` to `stop`, float32 [stop - start]; DataError for NaN among them."""
     result = np.empty(stop - start, np.float32)
     done = 0
     for frames in reader.blocks(start, stop):
