@@ -17,7 +17,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.task import TaskOption
 
-__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again"]
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again", "option"]
 
 _COMMON = ("data_dir", "features", "cache_dir", "seed")
 
@@ -136,3 +136,16 @@ def load_again(
             "a new run"
         )
     return found
+
+
+def option(text: str) -> tuple[str, str | int | float]:
+    """Name and value of a task's option as commands take it, NAME=VALUE; ArgumentError for another form."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ArgumentError(f"option {text!r} must have the form NAME=VALUE")
+    for convert in (int, float):
+        try:
+            return name, convert(value)
+        except ValueError:
+            continue
+    return name, value

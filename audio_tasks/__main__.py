@@ -1,4 +1,4 @@
-"""`python -m audio_tasks TASK`: download the data of a task if possible, and report on it."""
+"""`python -m audio_tasks TASK`: download the data of a task if possible, and report on it. `mix` makes recordings."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 import audio_tasks
+from audio_tasks import mix_command
 from audio_tasks.check import print_report
 from bnn_exit.audio import wav
 from bnn_exit.command_line import Parser, run_command
@@ -21,6 +22,7 @@ EPILOG = """\
 examples:
   python -m audio_tasks speech_commands                       (downloads 2.4 GB)
   python -m audio_tasks esc10 --data-dir ESC-50-master.zip fold=2
+  python -m audio_tasks mix --help                            (long recordings with words in them)
 
 Exit status: 0 if the data is fit for use, 1 if something is wrong.
 """
@@ -46,9 +48,13 @@ def arguments() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """The command: load a task and print the report on its data."""
 
+    given = sys.argv[1:] if argv is None else argv
+    if given[:1] == ["mix"]:
+        return run_command(lambda: mix_command.run(given[1:]))
+
     def run() -> int:
         values = arguments().parse_args(argv)
-        options: dict[str, Any] = dict(_option(text) for text in values.options)
+        options: dict[str, Any] = dict(audio_tasks.option(text) for text in values.options)
         task = audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options)
         if values.write is not None:
             _write_clips(task, Path(values.write), count=values.count)
@@ -66,18 +72,6 @@ def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
         name = f"{task.labels[task.test.labels[index]]}_{index}.wav".replace("/", "_")
         wav.write(folder / name, task.test.waveform(index), sample_rate_hz=task.features.sample_rate_hz)
     show(f"wrote {len(chosen)} clips to {folder}")
-
-
-def _option(text: str) -> tuple[str, str | int | float]:
-    name, equals, value = text.partition("=")
-    if not equals:
-        raise ArgumentError(f"option {text!r} must have the form NAME=VALUE")
-    for convert in (int, float):
-        try:
-            return name, convert(value)
-        except ValueError:
-            continue
-    return name, value
 
 
 if __name__ == "__main__":

@@ -1,0 +1,140 @@
+"""Long recordings with labelled words: clips of a task at random places in backgrounds, by seed."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import os
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audio_tasks.placing import MixSettings, Placed, Placer
+from audio_tasks.split import Split
+from bnn_exit.audio.long_file import new_wav, open_file
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.files import write_bytes
+from bnn_exit.text import text_fault
+
+EVENTS = "events.tsv"
+
+
+@dataclasses.dataclass(frozen=True)
+class Mixed:
+    """A recording that was made.
+
+    Attributes:
+        path: of the WAV file.
+        background: what it was made of.
+        seconds: its length.
+        words: in it, in order of time.
+        clipped: samples that were beyond full scale.
+    """
+
+    path: Path
+    background: str
+    seconds: float
+    words: tuple[Placed, ...]
+    clipped: int
+
+
+def mix(
+    split: Split,
+    *,
+    labels: Sequence[str],
+    chosen: Sequence[str],
+    backgrounds: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str],
+    sample_rate_hz: int,
+    settings: MixSettings,
+    report: Callable[[str], None] = lambda line: None,
+) -> list[Mixed]:
+    """Write a recording for each background, with words in it, and a table of the words, OUT/events.tsv.
+
+    Each clip of the chosen labels is used once before any is used again. It is scaled such that its active level (that
+    of its frames at most 20 dB below the loudest) is `snr_db` above the power of the background within 5 s of its
+    middle, and added; in digital silence it keeps its level. A recording is called like its background, with _2, _3 ...
+    in later passes. What lies beyond full scale is clipped.
+
+    Args:
+        split: the clips.
+        labels: of the task.
+        chosen: of these, the ones to place.
+        backgrounds: audio files of any length and sample rate.
+        out: a folder; files of the same names are replaced.
+        sample_rate_hz: of the clips and of what is written.
+        settings: how words are placed.
+        report: gets a line for each recording.
+
+    Raises:
+        ArgumentError: no clip of these labels, or no background.
+        DataError: a background that cannot be read, or backgrounds that are too short for a word.
+    """
+    if not backgrounds:
+        raise ArgumentError("there is no background: give audio files or folders of them")
+    numbers = [number for number, label in enumerate(split.labels.tolist()) if labels[label] in chosen]
+    if not numbers:
+        raise ArgumentError(f"the {split.name} split has no clip of {', '.join(chosen) or 'a chosen label'}")
+    clips = _clips(numbers, settings.seed)
+    folder, names = Path(out), _Names()
+    made: list[Mixed] = []
+    left = math.inf if settings.hours is None else round(settings.hours * 3600 * sample_rate_hz)
+    words_left: float = math.inf if settings.count is None else settings.count
+    endless = settings.hours is not None or settings.count is not None
+    passes: Iterator[int] = itertools.count() if endless else iter(range(1))
+    for number in passes:
+        before = sum(len(each.words) for each in made)
+        for index, background in enumerate(backgrounds):
+            if left <= 0 or words_left <= 0:
+                break
+            path = folder / names.unused(Path(background).stem)
+            generator = np.random.default_rng([settings.seed, number, index])
+            with open_file(background, sample_rate_hz=sample_rate_hz) as source:
+                placer = Placer(split, labels, clips, generator, settings, most_words=words_left)
+                with new_wav(path, sample_rate_hz=sample_rate_hz) as writer:
+                    words = placer.write(source, writer, most_samples=left)
+            made.append(Mixed(path, os.fspath(background), writer.samples / sample_rate_hz, words, writer.clipped))
+            left, words_left = left - writer.samples, words_left - len(words)
+            report(f"{path}: {made[-1].seconds:.0f} s, {len(words)} words")
+        if left <= 0 or words_left <= 0:
+            break
+        if sum(len(each.words) for each in made) == before:
+            raise DataError(
+                "the backgrounds are too short for a word with its pause: give longer ones, or a shorter gap"
+            )
+    write_events(folder / EVENTS, made)
+    return made
+
+
+def write_events(path: Path, made: Sequence[Mixed]) -> None:
+    """Write the table that `bnn_exit.streams.labelled.read_events` reads."""
+    lines = ["file\tstart_s\tend_s\tlabel\tclip\tsnr_db"]
+    for each in made:
+        for word in each.words:
+            clip = word.clip if text_fault(word.clip) is None else ""
+            cells = (each.path.name, f"{word.start_s:.3f}", f"{word.end_s:.3f}", word.label, clip, f"{word.snr_db:g}")
+            lines.append("\t".join(cells))
+    write_bytes(path, ("\n".join(lines) + "\n").encode("utf-8", "backslashreplace"))
+
+
+def _clips(numbers: Sequence[int], seed: int) -> Iterator[int]:
+    """All clips in one random order, then in another, without end."""
+    for turn in itertools.count():
+        yield from np.random.default_rng([seed, turn, len(numbers)]).permutation(numbers).tolist()
+
+
+class _Names:
+    """Names of files that all differ, whatever the case of their letters."""
+
+    def __init__(self) -> None:
+        self._used: set[str] = set()
+
+    def unused(self, stem: str) -> str:
+        for number in itertools.count(1):
+            name = f"{stem}.wav" if number == 1 else f"{stem}_{number}.wav"
+            if name.casefold() not in self._used:
+                self._used.add(name.casefold())
+                return name
+        raise AssertionError
