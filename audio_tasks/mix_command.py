@@ -17,9 +17,7 @@ from audio_tasks.split import SPLITS
 from bnn_exit.command_line import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, DataError, one_of
-
-BACKGROUND_LABELS = ("silence", "unknown", "background", "noise", "_silence_", "_unknown_", "_background_")
-"""Labels that are not placed unless --labels names them: a detector makes no event of them."""
+from bnn_exit.streams.background import NAMES as BACKGROUND
 
 EPILOG = f"""\
 examples:
@@ -48,7 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     data.add_argument("--cache-dir", metavar="DIR", help="cache of downloads and decoded clips (~/.cache/bnn_exit)")
     data.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     data.add_argument(
-        "--labels", metavar="A,B", help=f"labels to place (default: all but {', '.join(BACKGROUND_LABELS[:4])})"
+        "--labels", metavar="A,B", help=f"labels to place (default: all but {', '.join(BACKGROUND[:4])})"
     )
     place = parser.add_argument_group("placing")
     place.add_argument("--background", nargs="+", required=True, metavar="FILE|DIR", help="audio files, or folders")
@@ -101,7 +99,7 @@ def placed_labels(labels: Sequence[str], wanted: str | None = None) -> list[str]
     """
     if wanted is not None:
         return [one_of("--labels", label.strip(), labels) for label in wanted.split(",")]
-    chosen = [label for label in labels if label not in BACKGROUND_LABELS]
+    chosen = [label for label in labels if label not in BACKGROUND]
     if not chosen:
         raise ArgumentError(f"every label of the task is background ({', '.join(labels)}): name some with --labels")
     return chosen
