@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,16 @@ _LONGEST_PATH = 120
 
 @dataclasses.dataclass(frozen=True)
 class Utterance:
-    """An utterance: words_per_minute from 80 to 450, pitch and pitch_range (its liveliness) from 0 to 99."""
+    """An utterance: words_per_minute from 80 to 450, pitch and pitch_range (its liveliness) from 0 to 99.
+
+    With `phonemes`, the text is phonemes as the function of that name gives them.
+    """
 
     text: str
     words_per_minute: int
     pitch: int
     pitch_range: int
+    phonemes: bool = False
 
 
 def speak(voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray], int]:
@@ -46,9 +51,37 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray]
         MissingPackageError: `espeakng-loader` is not installed.
         DataError: espeak-ng cannot be started, has no such voice or refuses an utterance.
     """
+    said = [dataclasses.asdict(utterance) for utterance in utterances]
+    reply, body = _request({"want": "speech", "voice": voice, "utterances": said})
+    ends = np.cumsum(reply["bytes"]) // 2
+    samples = np.frombuffer(body, np.dtype("=i2"))
+    return [part.astype(np.int16) for part in np.split(samples, ends[:-1])], reply["sample_rate_hz"]
+
+
+def phonemes(voice: str, texts: Sequence[str]) -> list[str]:
+    """What a voice makes of each text: espeak-ng's own names of phonemes, "|" between them, spaces between words.
+
+    The names differ among accents. An Utterance with `phonemes` speaks them. Errors are those of `speak`.
+
+    Example:
+        >>> phonemes("en-us", ["hey lamp"])
+        ["h|'eI l|'a|m|p"]
+    """
+    reply, _ = _request({"want": "phonemes", "voice": voice, "texts": list(texts)})
+    return [str(text) for text in reply["phonemes"]]
+
+
+def voices() -> list[tuple[str, str]]:
+    """Language ("en-gb") and name ("gmw/en") of every voice that espeak-ng has. Errors are those of `speak`."""
+    reply, _ = _request({"want": "voices"})
+    return [(str(language), str(name)) for language, name in reply["voices"]]
+
+
+def _request(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+    """The reply of a new worker, and the bytes that follow it."""
     library, data = _locations()
     if len(os.fsencode(data)) < _LONGEST_PATH:
-        return _speak(library, data, voice, utterances)
+        return _reply({**request, "library": library, "data": data})
     # espeak-ng has a small buffer for the path.
     with tempfile.TemporaryDirectory(prefix="bnn_exit-") as folder:
         link = os.path.join(folder, "espeak-ng-data")
@@ -58,16 +91,10 @@ def speak(voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray]
                 "shorter folder, or set TMPDIR to one"
             )
         os.symlink(data, link)
-        return _speak(library, link, voice, utterances)
+        return _reply({**request, "library": library, "data": link})
 
 
-def _speak(library: str, data: str, voice: str, utterances: Sequence[Utterance]) -> tuple[list[np.ndarray], int]:
-    request = {
-        "library": library,
-        "data": data,
-        "voice": voice,
-        "utterances": [dataclasses.asdict(utterance) for utterance in utterances],
-    }
+def _reply(request: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     # -I -S: neither the user's environment nor installed packages are read, so it starts within 0.05 s.
     command = [sys.executable, "-I", "-S", str(Path(__file__).with_name("espeak_worker.py"))]
     try:
@@ -79,10 +106,7 @@ def _speak(library: str, data: str, voice: str, utterances: Sequence[Utterance])
         why = next((line for line in reversed(lines) if line.strip()), f"exit status {done.returncode}")
         raise DataError(f"espeak-ng failed: {why}; reinstall it: pip install --force-reinstall espeakng-loader")
     header, _, body = done.stdout.partition(b"\n")
-    reply = json.loads(header)
-    ends = np.cumsum(reply["bytes"]) // 2
-    samples = np.frombuffer(body, np.dtype("=i2"))
-    return [part.astype(np.int16) for part in np.split(samples, ends[:-1])], reply["sample_rate_hz"]
+    return json.loads(header), body
 
 
 def _locations() -> tuple[str, str]:
@@ -90,5 +114,7 @@ def _locations() -> tuple[str, str]:
     try:
         import espeakng_loader
     except ImportError as error:
-        raise missing_package("espeakng-loader", purpose="the task synthetic", extra="synthetic") from error
+        raise missing_package(
+            "espeakng-loader", purpose="speech synthesis (the tasks synthetic and wake_word)", extra="synthetic"
+        ) from error
     return espeakng_loader.get_library_path(), espeakng_loader.get_data_path()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,8 @@ from audio_tasks.cache import default_cache_dir, digest
 from audio_tasks.noises import NOISES
 from audio_tasks.speech_synthesis import Utterance, speak
 from audio_tasks.split import SPLITS, Split
+from audio_tasks.spoken import audible_part, check_count, checked_snr, generator_of, place_in_noise
+from audio_tasks.voices import ACCENTS, VARIANTS, Speaker
 from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import expanded
@@ -24,29 +25,8 @@ from bnn_exit.settings.features import FeatureConfig
 # Part of the fingerprint. Raise it when the clips change for the same options.
 _VERSION = 1
 WORDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-# The voices of espeak-ng that sound like a person (not the whispering, croaking and robot ones), and its Englishes.
-VARIANTS = (
-    *("f1", "f2", "f3", "f4", "f5", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8"),
-    *("Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Jacky", "Lee", "Mario", "Michael"),
-    *("Nguyen", "adam", "anika", "antonio", "aunty", "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward"),
-    *("grandma", "grandpa", "gustave", "ian", "john", "linda", "marcelo", "max", "miguel", "norbert", "pablo", "paul"),
-    *("pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "travis", "victor", "zac"),
-)
-ACCENTS = ("en-us", "gmw/en", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")
 _SPEAKERS_LIMIT = len(VARIANTS) * len(ACCENTS)
 _NOISE_SECONDS = 10
-_MARGIN_S = 0.02  # of quiet kept on either side of a word when espeak-ng's own silence is cut off
-
-
-@dataclasses.dataclass(frozen=True)
-class Speaker:
-    """A voice: one of espeak-ng's variants and accents, a base pitch (0 to 99) and a base speed."""
-
-    name: str
-    voice: str
-    pitch: int
-    words_per_minute: int
-    split: str
 
 
 def load(
@@ -85,9 +65,9 @@ def load(
     if data_dir is not None:
         raise ArgumentError(f"data_dir is {os.fspath(data_dir)!r}, but task synthetic makes its own data: leave it out")
     words = _checked_words(words)
-    low_db, high_db = _checked_snr(snr_db)
-    _check_count("clips_per_word", clips_per_word, 1, 10_000)
-    _check_count("speakers", speakers, len(SPLITS), _SPEAKERS_LIMIT)
+    low_db, high_db = checked_snr(snr_db)
+    check_count("clips_per_word", clips_per_word, 1, 10_000)
+    check_count("speakers", speakers, len(SPLITS), _SPEAKERS_LIMIT)
     cast = choose_speakers(speakers, seed=seed)
     takes = _record(cast, words, clips_per_word, seed=seed, features=features)
     options = {
@@ -105,7 +85,7 @@ def load(
 
         def read(index: int) -> np.ndarray:
             word, speaker, take = members[index]
-            generator = _generator("clip", seed, word, speaker.name, take)
+            generator = generator_of("clip", seed, word, speaker.name, take)
             speech = takes[word, speaker.name, take]
             return place_in_noise(
                 speech, generator, snr_db=(low_db, high_db), samples=clip_samples, sample_rate_hz=clip_samples
@@ -132,7 +112,9 @@ def load(
             noise=tuple(
                 np.float32(0.1)
                 * make(
-                    _generator("noise", seed, kind), samples=_NOISE_SECONDS * clip_samples, sample_rate_hz=clip_samples
+                    generator_of("noise", seed, kind),
+                    samples=_NOISE_SECONDS * clip_samples,
+                    sample_rate_hz=clip_samples,
                 )
                 for kind, make in NOISES.items()
             ),
@@ -146,7 +128,7 @@ def load(
 
 def choose_speakers(count: int, *, seed: int) -> list[Speaker]:
     """`count` different speakers, the first ones for training, then a sixth each for validation and test."""
-    generator = _generator("speakers", seed)
+    generator = generator_of("speakers", seed)
     held_out = max(1, round(count / 6))
     variants, accents = generator.permutation(VARIANTS), generator.permutation(ACCENTS)
     chosen = []
@@ -162,27 +144,6 @@ def choose_speakers(count: int, *, seed: int) -> list[Speaker]:
     return chosen
 
 
-def place_in_noise(
-    speech: np.ndarray,
-    generator: np.random.Generator,
-    *,
-    snr_db: tuple[float, float],
-    samples: int,
-    sample_rate_hz: int,
-) -> np.ndarray:
-    """A clip, float32 [samples] in [-1, 1]: `speech` (no longer than that) somewhere in noise of a drawn kind.
-
-    The ratio is that of mean powers, of the speech over its own length and of the noise over the clip.
-    """
-    loudness = 10 ** (generator.uniform(-30, -12) / 20)  # RMS below full scale: from soft to close to the microphone
-    ratio = 10 ** (generator.uniform(*snr_db) / 20)
-    start = int(generator.integers(0, samples - len(speech) + 1))
-    noise = NOISES[str(generator.choice(sorted(NOISES)))](generator, samples=samples, sample_rate_hz=sample_rate_hz)
-    clip = noise * np.float32(loudness / ratio)
-    clip[start : start + len(speech)] += speech * np.float32(loudness / np.sqrt(np.mean(speech**2)))
-    return np.clip(clip, -1, 1)
-
-
 def _record(
     cast: list[Speaker], words: tuple[str, ...], clips_per_word: int, *, seed: int, features: FeatureConfig
 ) -> dict[tuple[str, str, int], np.ndarray]:
@@ -191,7 +152,7 @@ def _record(
     def one(speaker: Speaker) -> dict[tuple[str, str, int], np.ndarray]:
         keys = [(word, take) for word in words for take in range(clips_per_word)]
         utterances = [
-            _utterance(speaker, word, _generator("take", seed, word, speaker.name, take)) for word, take in keys
+            _utterance(speaker, word, generator_of("take", seed, word, speaker.name, take)) for word, take in keys
         ]
         spoken, rate = speak(speaker.voice, utterances)
         return {
@@ -217,22 +178,15 @@ def _utterance(speaker: Speaker, word: str, generator: np.random.Generator) -> U
 
 
 def _trimmed(spoken: np.ndarray, word: str, *, from_hz: int, to_hz: int) -> np.ndarray:
-    audible = np.flatnonzero(np.abs(spoken.astype(np.int32)) > 100)
-    if audible.size == 0:
+    cut = audible_part(spoken, sample_rate_hz=from_hz)
+    if cut.size == 0:
         raise ArgumentError(f"words has {word!r}, which espeak-ng cannot speak: take another word")
-    margin = round(_MARGIN_S * from_hz)
-    cut = spoken[max(0, audible[0] - margin) : audible[-1] + 1 + margin]
     if len(cut) > from_hz:
         raise ArgumentError(
             f"words has {word!r}, which takes {len(cut) / from_hz:.1f} s to speak, but a clip is 1 s long: "
             "take a shorter word"
         )
     return wav.resample(cut, from_hz=from_hz, to_hz=to_hz)
-
-
-def _generator(*parts: object) -> np.random.Generator:
-    """Random numbers that depend on `parts` alone, so that nothing depends on the order in which clips are made."""
-    return np.random.default_rng(int(digest(parts), 16))
 
 
 def _checked_words(words: str | Sequence[str]) -> tuple[str, ...]:
@@ -243,18 +197,3 @@ def _checked_words(words: str | Sequence[str]) -> tuple[str, ...]:
     if len(found) < 2 or len(set(found)) != len(found):
         raise ArgumentError(f"words is {words!r}, but must be two or more different words")
     return found
-
-
-def _checked_snr(snr_db: str | Sequence[float]) -> tuple[float, float]:
-    try:
-        low, high = (float(value) for value in (snr_db.split(",") if isinstance(snr_db, str) else snr_db))
-    except (TypeError, ValueError):
-        low = high = float("nan")
-    if not -20 <= low <= high <= 100:
-        raise ArgumentError(f"snr_db is {snr_db!r}, but must be two numbers, lowest and highest, from -20 to 100")
-    return low, high
-
-
-def _check_count(name: str, value: int, lowest: int, highest: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool) or not lowest <= value <= highest:
-        raise ArgumentError(f"{name} is {value!r}, but must be a whole number from {lowest} to {highest}")

@@ -12,7 +12,7 @@ import pytest
 import audio_tasks
 from audio_tasks import speech_synthesis, synthetic
 from audio_tasks.noises import NOISES
-from audio_tasks.speech_synthesis import Utterance, speak
+from audio_tasks.speech_synthesis import Utterance, phonemes, speak, voices
 from bnn_exit.errors import ArgumentError, DataError, MissingPackageError
 from bnn_exit.settings.features import FeatureConfig
 
@@ -166,6 +166,35 @@ def test_speed_and_pitch_do_what_they_say():
     assert pitch_hz(high) > 1.3 * pitch_hz(low)
 
 
+def test_phonemes_are_spoken_as_the_text_they_come_from():
+    made = phonemes("en-us", ["hey lamp", "lamp, lamp", "..."])
+    assert made == ["h|'eI l|'a|m|p", "l|'a|m|p l|'a|m|p", ""]
+    text, same, other = speak(
+        "en-us+f2",
+        [Utterance("hey lamp", 150, 50, 50)],
+    )[0] + [
+        speak("en-us+f2", [Utterance(sounds, 150, 50, 50, phonemes=True)])[0][0]
+        for sounds in (made[0], made[0].replace("'a", "'I"))
+    ]
+    np.testing.assert_array_equal(same, text)
+    assert not np.array_equal(other, text)
+
+
+def test_brackets_in_a_text_are_no_phonemes():
+    as_text, as_phonemes = (
+        speak("en-us+m1", [Utterance(text, 150, 50, 50, phonemes)])[0][0]
+        for text, phonemes in (("[[l'amp]]", False), ("l'amp", True))
+    )
+    assert as_text.size > 1.3 * as_phonemes.size
+
+
+def test_the_voices_are_listed_with_their_languages():
+    found = voices()
+    assert ("de", "gmw/de") in found and ("fr-fr", "roa/fr") in found and len(found) > 100
+    with pytest.raises(DataError, match=r"espeak-ng failed: it has no voice 'nowhere'; reinstall it"):
+        phonemes("nowhere", ["yes"])
+
+
 def test_an_unknown_voice_is_an_error():
     with pytest.raises(DataError, match=r"espeak-ng failed: it has no voice 'nowhere\+m1'; reinstall it: pip install"):
         speak("nowhere+m1", [Utterance("yes", 170, 50, 50)])
@@ -190,7 +219,7 @@ def test_a_worker_that_crashes_is_an_error(monkeypatch, tmp_path):
 
 def test_without_the_package_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "espeakng_loader", None)
-    message = r"the task synthetic needs the package espeakng-loader: pip install '\.\[synthetic\]'"
+    message = r"the tasks synthetic and wake_word\) needs the package espeakng-loader: pip install '\.\[synthetic\]'"
     with pytest.raises(MissingPackageError, match=message):
         audio_tasks.load("synthetic", **SMALL)
 
