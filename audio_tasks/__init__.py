@@ -51,6 +51,10 @@ class Loader:
 
 _WORDS = {"words": TaskOption("12|all", "12 for ten words, unknown and silence")}
 _FOLD = {"fold": TaskOption("1..5", "the fold to test on", int)}
+_WAKE = {
+    "phrase": TaskOption("TEXT", "what to listen for; repeat it for several phrases", repeated=True),
+    "positives": TaskOption("DIR", "folder of recordings of the phrase by people, to learn from as well"),
+}
 
 TASKS: dict[str, Loader] = {
     "speech_commands": Loader("audio_tasks.speech_commands", flags=_WORDS),
@@ -58,6 +62,7 @@ TASKS: dict[str, Loader] = {
     "esc10": Loader("audio_tasks.esc50", "load_esc10", flags=_FOLD),
     "folder": Loader("audio_tasks.folder"),
     "synthetic": Loader("audio_tasks.synthetic"),
+    "wake_word": Loader("audio_tasks.wake_word", flags=_WAKE),
 }
 
 

@@ -38,14 +38,16 @@ def place_in_noise(
 ) -> np.ndarray:
     """A clip, float32 [samples] in [-1, 1]: `speech` (no longer than that) somewhere in noise of a drawn kind.
 
-    The ratio is that of mean powers, of the speech over its own length and of the noise over the clip.
+    The ratio is that of mean powers, of the speech over its own length and of the noise over the clip. Speech that is
+    empty or silent leaves the noise alone.
     """
     loudness = 10 ** (generator.uniform(-30, -12) / 20)  # RMS below full scale: from soft to close to the microphone
     ratio = 10 ** (generator.uniform(*snr_db) / 20)
     start = int(generator.integers(0, samples - len(speech) + 1))
     noise = NOISES[str(generator.choice(sorted(NOISES)))](generator, samples=samples, sample_rate_hz=sample_rate_hz)
     clip = noise * np.float32(loudness / ratio)
-    clip[start : start + len(speech)] += speech * np.float32(loudness / np.sqrt(np.mean(speech**2)))
+    if np.any(speech):
+        clip[start : start + len(speech)] += speech * np.float32(loudness / np.sqrt(np.mean(speech**2)))
     return np.clip(clip, -1, 1)
 
 

@@ -17,11 +17,13 @@ class TaskOption(NamedTuple):
         form: of the value, such as "1..5".
         about: help text.
         kind: makes the value from text; ValueError if it cannot.
+        repeated: the flag may be given several times, and the option is the list of its values.
     """
 
     form: str
     about: str
     kind: Callable[[str], Any] = str
+    repeated: bool = False
 
 
 class TaskInfo(Protocol):

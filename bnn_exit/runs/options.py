@@ -26,7 +26,13 @@ def add_data_options(
         "--data-dir", metavar="DIR", help="folder or archive with the data; only speech_commands can download its own"
     )
     for name, flag in flags.items():
-        data.add_argument(f"--{name.replace('_', '-')}", type=flag.kind, metavar=flag.form, help=flag.about)
+        data.add_argument(
+            f"--{name.replace('_', '-')}",
+            action="append" if flag.repeated else "store",
+            type=flag.kind,
+            metavar=flag.form,
+            help=flag.about,
+        )
     data.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
     )

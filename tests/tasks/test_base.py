@@ -107,7 +107,8 @@ def test_unknown_option(name: str, option: str, message: str) -> None:
 
 def test_a_task_declares_the_flags_of_its_options():
     flags = audio_tasks.flags()
-    assert list(flags) == ["words", "fold"]
+    assert list(flags) == ["words", "fold", "phrase", "positives"]
+    assert flags["phrase"].repeated and not flags["fold"].repeated
     assert flags["fold"].about.startswith("esc50, esc10: ")
     for name, loader in audio_tasks.TASKS.items():
         assert set(loader.flags) <= set(loader.options()), name
