@@ -13,6 +13,7 @@ from typing import Any
 
 import audio_tasks
 from bnn_exit.command_line import Parser, run_command
+from bnn_exit.commands import listening
 from bnn_exit.display import show
 from bnn_exit.errors import one_of
 from bnn_exit.runs.folder import RunFolder
@@ -39,6 +40,7 @@ examples:
   python -m bnn_exit.train --task speech_commands --words 12
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder for each class)
+  python -m bnn_exit.train --task wake_word --phrase "hey lamp"            (a word of your own, from text)
   python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --task speech_commands --teacher runs/teacher --plan two-step
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
@@ -243,7 +245,7 @@ def _complete(
             network = run.network()
         show(deploy(network, task, run, input=options.input or config.input))
         if network.precision == "binary":
-            show(f"\nnext: python -m bnn_exit.evaluate {shlex.quote(str(run))}")
+            show(f"\n{listening.after_training(run, task)}")
     # Workers end together: one that ends first looks lost to the others.
     with distribution.naming_lost_workers():
         distribution.wait()
