@@ -19,7 +19,7 @@ Sounds = tuple[Word, ...]
 
 _STRESS = "',=%"
 _VOWELS = set("aeiouyAEIOUVYWQ@&")
-# Consonants that differ in voicing or place alone.
+# Consonants that differ in voice or place alone.
 _ALIKE = [set(pair) for pair in ("pb", "td", "kg", "fv", "sz", "TD", "SZ", "mn", "nN", "lr", "vw", "fT", "vD", "bv")]
 _SUBSTITUTIONS, _DELETIONS = 0.6, 0.8  # of changes: these, then deletions up to this share, then swaps
 
@@ -80,8 +80,8 @@ def inventory_of(words: Iterable[Word]) -> tuple[str, ...]:
 def changed(sounds: Sounds, inventory: Sequence[str], generator: np.random.Generator) -> Sounds:
     """A phrase with one phoneme replaced by another of its class, left out, or swapped with the next.
 
-    Vowels without stress stay as they are unless there are no others: they are reduced in speech, and so no hearer
-    would notice.
+    What no hearer would notice, least of all in noise, is left alone: vowels without stress (unless there are no
+    others), the voice of a consonant (b for p), and the consonant at the end of a word, which many voices drop.
 
     Args:
         sounds: of the phrase, one phoneme or more.
@@ -100,15 +100,13 @@ def changed(sounds: Sounds, inventory: Sequence[str], generator: np.random.Gener
             word = sounds[w]
             return _with_word(sounds, w, (*word[:p], word[p + 1], word[p], *word[p + 2 :]))
     elif kind >= _SUBSTITUTIONS:
-        consonants = [(w, p) for w, p in places if not _is_vowel(sounds[w][p]) and len(sounds[w]) > 1]
+        consonants = [(w, p) for w, p in places if not _is_vowel(sounds[w][p]) and p + 1 < len(sounds[w])]
         if consonants:
             w, p = consonants[generator.integers(len(consonants))]
             return _with_word(sounds, w, sounds[w][:p] + sounds[w][p + 1 :])
     w, p = places[generator.integers(len(places))]
     phoneme = sounds[w][p]
-    choices = [
-        other for other in inventory if _is_vowel(other) == _is_vowel(phoneme) and _plain(other) != _plain(phoneme)
-    ]
+    choices = [other for other in inventory if _is_other(other, phoneme)]
     stress = phoneme[: len(phoneme) - len(phoneme.lstrip(_STRESS))]
     other = choices[generator.integers(len(choices))] if choices else phoneme
     return _with_word(sounds, w, (*sounds[w][:p], stress + other, *sounds[w][p + 1 :]))
@@ -160,6 +158,16 @@ def _is_vowel(phoneme: str) -> bool:
     return _plain(phoneme)[:1] in _VOWELS
 
 
+def _is_other(other: str, phoneme: str) -> bool:
+    """Whether both are vowels or both consonants, and hearers tell them apart."""
+    first, second = _plain(other), _plain(phoneme)
+    return _is_vowel(other) == _is_vowel(phoneme) and first != second and not _are_alike(first, second)
+
+
+def _are_alike(first: str, second: str) -> bool:
+    return {first[:1], second[:1]} in _ALIKE
+
+
 def _is_heard(phoneme: str) -> bool:
     return not _is_vowel(phoneme) or phoneme[0] == "'"
 
@@ -170,4 +178,4 @@ def _replacement_cost(first: str, second: str) -> float:
     vowels = _is_vowel(first) + _is_vowel(second)
     if vowels == 1:
         return 1.2
-    return 0.4 if {first[:1], second[:1]} in _ALIKE else 0.7
+    return 0.4 if _are_alike(first, second) else 0.7

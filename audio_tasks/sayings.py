@@ -26,7 +26,7 @@ from bnn_exit.pairs import zip_strict
 NOISE = "noise"
 """The kind of a saying without a text: nothing is said."""
 # Of twenty sayings so many are of each kind.
-_KINDS = ("changed",) * 7 + ("replaced",) * 5 + ("part",) * 4 + ("other",) * 3 + (NOISE,)
+_KINDS = ("changed",) * 6 + ("replaced",) * 5 + ("part",) * 4 + ("other",) * 4 + (NOISE,)
 _STRIDE = 7  # coprime to twenty, so that the first few sayings are of different kinds already
 _NEAR_WORDS = 12
 _TRIES = 8
@@ -89,7 +89,7 @@ class Sayings:
         if not sounds:
             return None
         found = changed(sounds, self._inventory, generator)
-        if sum(map(len, sounds)) > 4 and generator.random() < 0.3:
+        if sum(map(len, sounds)) > 4 and generator.random() < 0.5:
             found = changed(found, self._inventory, generator)
         return self._of_sounds("changed", found)
 

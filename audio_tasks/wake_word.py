@@ -40,19 +40,19 @@ def load(
     phrase: str | Sequence[str] = "",
     positives: str | os.PathLike[str] | None = None,
     language: str = ENGLISH,
-    speakers: int = 120,
-    clips_per_phrase: int = 8,
+    speakers: int = 180,
+    clips_per_phrase: int = 10,
     near_misses: int = 20,
-    snr_db: str | Sequence[float] = (0.0, 30.0),
+    snr_db: str | Sequence[float] = (5.0, 30.0),
 ) -> Task:
     """Phrases of one's own, and the class `unknown` of what sounds nearly like them, spoken by espeak-ng.
 
     The clips are as long as the longest phrase of the slowest voice and a little more, at least 1 s. The same
     arguments give the same samples. No voice variant is in two splits; a sixth of the speakers each go to validation
     and test. Each speaker says, for each phrase, `clips_per_phrase` takes of it and `near_misses` clips of `unknown`.
-    Of twenty of these, seven are the phrase with one or two phonemes changed, five have a word replaced by a common
-    one that sounds like it, four are parts of the phrase or its words in another order, three are other words, and
-    one is noise alone.
+    Of twenty of these, six are the phrase with one or two phonemes changed, five have a word replaced by a common one
+    that sounds like it, four are parts of the phrase or its words in another order, four are other words, and one is
+    noise alone.
 
     Args:
         data_dir: must be None: recordings of the phrase are `positives`.
@@ -139,7 +139,7 @@ def load(
         "Speech synthesised by espeak-ng (https://github.com/espeak-ng/espeak-ng)",
     )
     if recorded is not None:
-        licence = f"generated data; recordings: {recorded.licence or 'unknown'}"
+        licence = f"generated data; recordings: {recorded.licence}"
         attribution = "; ".join(filter(None, (attribution, recorded.attribution)))
     return check_task(
         Task(

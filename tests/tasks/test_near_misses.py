@@ -21,7 +21,7 @@ from audio_tasks.near_misses import (
 )
 
 HEY_LAMP = (("h", "'eI"), ("l", "'a", "m", "p"))
-INVENTORY = ("E", "I", "b", "eI", "h", "k", "l", "m", "oU", "p", "t")
+INVENTORY = ("E", "I", "b", "eI", "g", "h", "k", "l", "m", "oU", "p", "t")
 SOUNDS = st.lists(
     st.lists(st.sampled_from(["h", "'eI", "l", "'a", "m", "p", "@", "t#", ",oU"]), min_size=1, max_size=5).map(tuple),
     min_size=1,
@@ -97,6 +97,8 @@ def test_changes_are_of_three_kinds_and_keep_vowels_that_nobody_stresses():
     assert (("@", "m"), ("p", "'a")) in made  # left out
     assert (("@", "k", "m"), ("p", "'a")) in made  # swapped
     assert (("k", "@", "m"), ("p", "'E")) in made  # replaced, with its stress
+    assert (("t", "@", "m"), ("p", "'a")) in made
+    assert not made & {(("k", "@"), ("p", "'a")), (("g", "@", "m"), ("p", "'a")), (("k", "@", "m"), ("b", "'a"))}
     assert not any(word == ("k", other, "m") for word, _ in made for other in INVENTORY)
 
 
