@@ -37,6 +37,10 @@ class ExportError(BnnExitError):
     """A network could not be exported, or the exported file failed a check."""
 
 
+class DeviceError(BnnExitError):
+    """A microphone or another device cannot be used as it is."""
+
+
 class MissingPackageError(BnnExitError, ImportError):
     """An optional package is needed; the message gives the pip command that brings it."""
 

@@ -19,6 +19,12 @@ TYPICAL = {
     "bnn_exit.difficulty": [[MODEL, "words"], [MODEL, "words", "--csv", "d.csv", "--html", "d.html"]],
     "bnn_exit.evaluate": [[MODEL, "--data-dir", "."], ["run"]],
     "bnn_exit.export": [["run"], ["run", "--out", "model.tflite"]],
+    "bnn_exit.listen": [
+        ["--list-devices"],
+        [MODEL, "--windows"],
+        [MODEL, "words/yes/0.wav", "--windows", "--json"],
+        [MODEL, "-", "--windows"],
+    ],
     "bnn_exit.models": [["--json"]],
     "bnn_exit.predict": [["--model", MODEL, "words/yes/0.wav"], ["--model", MODEL, "0.flac"]],
     "bnn_exit.report": [["run"]],

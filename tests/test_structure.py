@@ -19,6 +19,8 @@ HEAVY = {
     "larq_compute_engine",
     "tensorflow_io",
     "soundfile",
+    "sounddevice",
+    "wyoming",
     "matplotlib",
     "bokeh",
 }

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": ("bnn_exit.commands.export", "export a run again, such as with the front end inside"),
     "report": ("bnn_exit.commands.report", "one HTML page about a trained model"),
     "predict": ("bnn_exit.commands.predict", "classify audio files"),
+    "listen": ("bnn_exit.commands.listen", "listen to a microphone, a pipe or a file without an end"),
     "difficulty": ("bnn_exit.commands.difficulty", "how hard each clip is, and which labels look wrong"),
     "bench": ("bnn_exit.commands.bench", "time a model file on this machine"),
     "models": ("bnn_exit.commands.models", "list the trained models that come with the package"),
