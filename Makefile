@@ -37,7 +37,7 @@ endef
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 $(VENV)/installed: pyproject.toml $(NATIVE)
-	$(call install,train synthetic report beam microphone test docs)
+	$(call install,train synthetic report beam microphone wyoming test docs)
 	$(PIP_INSTALL) --no-deps $(ZOO)
 	@# Tests make warnings errors, and compiling the packages gives some.
 	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1

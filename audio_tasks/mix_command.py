@@ -45,9 +45,7 @@ def arguments() -> argparse.ArgumentParser:
     data.add_argument("--data-dir", metavar="DIR", help="folder or archive with the data")
     data.add_argument("--cache-dir", metavar="DIR", help="cache of downloads and decoded clips (~/.cache/bnn_exit)")
     data.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
-    data.add_argument(
-        "--labels", metavar="A,B", help=f"labels to place (default: all but {', '.join(BACKGROUND[:4])})"
-    )
+    data.add_argument("--labels", metavar="A,B", help=f"labels to place (default: all but {', '.join(BACKGROUND[:4])})")
     place = parser.add_argument_group("placing")
     place.add_argument("--background", nargs="+", required=True, metavar="FILE|DIR", help="audio files, or folders")
     place.add_argument(

@@ -21,12 +21,13 @@ GROUND = {
 """Modules and folders that every layer may use; among themselves only without a circle."""
 
 LAYERS = (
-    *("settings", "task", "exit_logits", "audio", "policies", "model_file", "runtime", "listening", "streams"),
+    *("settings", "task", "exit_logits", "audio", "policies", "model_file", "runtime", "listening", "serving"),
+    "streams",
     *("calibration", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs", "commands"),
 )
 """From the bottom up. Of `bnn_exit/NAME.py` and `bnn_exit/NAME/`."""
 
-ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "bench", "calibrate", "export", "__main__"}
+ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "serve", "bench", "calibrate", "export", "__main__"}
 """Modules that `python -m` runs: they import `commands` alone, and nothing imports them."""
 
 DEVICE = LAYERS[: LAYERS.index("models")]

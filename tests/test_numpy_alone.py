@@ -28,6 +28,7 @@ TYPICAL = {
     "bnn_exit.models": [["--json"]],
     "bnn_exit.predict": [["--model", MODEL, "words/yes/0.wav"], ["--model", MODEL, "0.flac"]],
     "bnn_exit.report": [["run"]],
+    "bnn_exit.serve": [[MODEL], [MODEL, "--uri", "stdio://"]],
     "bnn_exit.train": [
         ["--out", "new"],
         ["--task", "folder", "--data-dir", "words", "--out", "new"],

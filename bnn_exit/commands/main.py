@@ -18,6 +18,7 @@ COMMANDS = {
     "report": ("bnn_exit.commands.report", "one HTML page about a trained model"),
     "predict": ("bnn_exit.commands.predict", "classify audio files"),
     "listen": ("bnn_exit.commands.listen", "listen to a microphone, a pipe or a file without an end"),
+    "serve": ("bnn_exit.commands.serve", "offer wake words to Home Assistant by the Wyoming protocol"),
     "difficulty": ("bnn_exit.commands.difficulty", "how hard each clip is, and which labels look wrong"),
     "bench": ("bnn_exit.commands.bench", "time a model file on this machine"),
     "models": ("bnn_exit.commands.models", "list the trained models that come with the package"),
