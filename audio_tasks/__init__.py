@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from audio_tasks.base import Task, check_task
+from audio_tasks.negatives import DEFAULT_SHARE, with_negatives
 from audio_tasks.split import SPLITS, Split
 from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of
@@ -84,6 +85,8 @@ def load(
     features: FeatureConfig | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
+    negatives: str | os.PathLike[str] | None = None,
+    negatives_share: float | None = None,
     **options: Any,
 ) -> Task:
     """Load the task called `name`. Notes (skipped files, missing lists) go to stderr.
@@ -94,6 +97,9 @@ def load(
         features: log-mel settings; the defaults of FeatureConfig if None.
         cache_dir: folder for downloads, decoded clips and features; BNN_EXIT_CACHE or ~/.cache/bnn_exit if None.
         seed: of every random choice of a task.
+        negatives: folder of long recordings without the classes, for the class `unknown` (see
+            `audio_tasks.negatives.with_negatives`).
+        negatives_share: of the clips of each split that are cuts of them; 0.3 if None.
         **options: the task's own: `words` (speech_commands), `fold` (esc50, esc10), see each loader.
 
     Raises:
@@ -106,7 +112,12 @@ def load(
         if option not in known:
             has = ", ".join(sorted(known)) or "none"
             raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
+    if negatives is None and negatives_share is not None:
+        raise ArgumentError(f"negatives_share is {negatives_share!r}, but there are no negatives: give their folder")
     task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
+    if negatives is not None:
+        share = DEFAULT_SHARE if negatives_share is None else negatives_share
+        task = with_negatives(task, negatives, share=share, seed=seed, cache_dir=cache_dir)
     for note in task.notes:
         show(shown(f"note: {note}"), file=sys.stderr)
     if task.skipped:
@@ -120,6 +131,7 @@ def load_again(
     *,
     data_dir: str | os.PathLike[str] | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
+    negatives: str | os.PathLike[str] | None = None,
 ) -> Task:
     """Load a task that was loaded before.
 
@@ -127,12 +139,16 @@ def load_again(
         task: a Task, or the part of one that a run stores: its `name`, `options`, `features` and `labels`.
         data_dir: where the data is now; None if it is where it was.
         cache_dir: as of `load`.
+        negatives: where its long recordings are now, if it has any; None if they are where they were.
 
     Raises:
-        ArgumentError: the data has other labels now.
+        ArgumentError: the data has other labels now, or negatives for a task without.
         DataError: as of `load`.
     """
-    options = {**task.options, **({} if data_dir is None else {"data_dir": data_dir})}
+    if negatives is not None and "negatives" not in task.options:
+        raise ArgumentError("negatives are given, but the task was loaded without any: leave them out")
+    moved = {"data_dir": data_dir, "negatives": negatives}
+    options = {**task.options, **{name: place for name, place in moved.items() if place is not None}}
     found = load(task.name, features=task.features, cache_dir=cache_dir, **options)
     if found.labels != task.labels:
         different = ", ".join(sorted(set(found.labels) ^ set(task.labels))[:3]) or "their order"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from audio_tasks.split import SPLITS, Split
 from bnn_exit.errors import DataError, one_of
 from bnn_exit.pairs import zip_strict
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import Negatives
 from bnn_exit.text import text_fault
 
 
@@ -36,6 +38,7 @@ class Task:
         files: path of each clip that is a file, by id.
         lengths: samples of each usable file at the task's sample rate before it was padded or cropped, by id.
         contents: equal exactly for files that give the same clip, by id.
+        make_negatives: gives `negatives`; None where the task has none.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Task:
     files: dict[str, Path] = dataclasses.field(default_factory=dict, repr=False)
     lengths: dict[str, int] = dataclasses.field(default_factory=dict, repr=False)
     contents: dict[str, str] = dataclasses.field(default_factory=dict, repr=False)
+    make_negatives: Callable[[], Negatives] | None = dataclasses.field(default=None, repr=False)
     _log_mels: dict[str, np.ndarray] = dataclasses.field(default_factory=dict, init=False, repr=False)
 
     @property
@@ -76,6 +80,11 @@ class Task:
     def split(self, name: str) -> Split:
         """The split called `name`; ArgumentError if there is none."""
         return self.splits[one_of("split", name, SPLITS)]
+
+    @property
+    def negatives(self) -> Negatives | None:
+        """Long recordings that training cuts clips from, anew in each epoch; None without `--negatives`."""
+        return None if self.make_negatives is None else self.make_negatives()
 
     def log_mel(self, split_name: str) -> np.ndarray:
         """Features of a split, float32 [clips, frames, mels], in the order of its clips.

@@ -78,7 +78,7 @@ class Clips(NamedTuple):
 
     def waveform(self, row: int) -> np.ndarray:
         """One clip as float32 [clip_samples] in [-1, 1]."""
-        return self.waveforms[row].astype(np.float32) / np.float32(_FULL_SCALE)
+        return from_int16(self.waveforms[row])
 
 
 def decode_clips(
@@ -90,7 +90,7 @@ def decode_clips(
     """
     place = digest([root.resolve(), clip_samples, sample_rate_hz])
     folder = cache_dir / f"{name}-{place}"
-    fingerprint = digest(_fingerprint_parts(files, clip_samples, sample_rate_hz))
+    fingerprint = digest(fingerprint_parts(files, clip_samples, sample_rate_hz))
     entry = digest([_VERSION, fingerprint])
     data = folder / f"clips-{entry}.int16"
     clips = _open_clips(data, clip_samples, fingerprint)
@@ -104,7 +104,8 @@ def decode_clips(
     return clips
 
 
-def _fingerprint_parts(files: Mapping[str, Path], *settings: object) -> Iterable[object]:
+def fingerprint_parts(files: Mapping[str, Path], *settings: object) -> Iterable[object]:
+    """What identifies `files` (id -> path) without reading them, and the settings they are decoded with."""
     yield from (_CLIPS_VERSION, *settings)
     for key, path in files.items():
         try:
@@ -120,8 +121,7 @@ def _write_clips(files: Mapping[str, Path], data: Path, *, clip_samples: int, sa
         if isinstance(read, str):
             return read
         waveform = wav.fit_length(read.waveform, clip_samples)
-        clip = np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1)
-        return clip.astype(_SAMPLES), read.samples
+        return to_int16(waveform), read.samples
 
     usable: list[tuple[str, int, str]] = []
     problems: dict[str, str] = {}
@@ -142,6 +142,16 @@ def _write_clips(files: Mapping[str, Path], data: Path, *, clip_samples: int, sa
 
     facts = {"usable": usable, "problems": problems}
     stored.write(data, rows(), facts=facts)
+
+
+def to_int16(waveform: np.ndarray) -> np.ndarray:
+    """Samples in [-1, 1] as they are stored."""
+    return np.clip(np.rint(waveform * _FULL_SCALE), -_FULL_SCALE, _FULL_SCALE - 1).astype(_SAMPLES)
+
+
+def from_int16(samples: np.ndarray) -> np.ndarray:
+    """Stored samples as float32 in [-1, 1]."""
+    return samples.astype(np.float32) / np.float32(_FULL_SCALE)
 
 
 def _open_clips(data: Path, clip_samples: int, fingerprint: str) -> Clips | None:

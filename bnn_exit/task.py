@@ -9,6 +9,29 @@ import numpy as np
 
 from bnn_exit.settings.features import FeatureConfig
 
+SILENCE = "silence"
+BACKGROUND_LABELS = ("unknown", SILENCE)
+"""Labels of sound that is none of the classes to recognise."""
+
+
+class Negatives(NamedTuple):
+    """Long recordings without any class to recognise, to cut training clips from.
+
+    Attributes:
+        log_mel: float32 [frames, mels], the recordings of the training split one after the other; memory-mapped.
+        starts: int64 [recordings, 2], for each the row of `log_mel` where it starts, and how many rows from there on a
+            clip can start at.
+        ends: int64 [recordings], the row after its last one.
+        first: clips of the training split from this one on are cuts; before it are those of the data set.
+        label: of the cuts, as a number.
+    """
+
+    log_mel: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
+    first: int
+    label: int
+
 
 class TaskOption(NamedTuple):
     """An option of a task that has a flag of its own in the commands; all others are given as --option NAME=VALUE.

@@ -34,6 +34,18 @@ def add_data_options(
             help=flag.about,
         )
     data.add_argument(
+        "--negatives",
+        metavar="DIR",
+        help="long recordings without the classes, for the class unknown: speech and noise, as a stream has them; in "
+        "folders train, validation and test, or split by recording",
+    )
+    data.add_argument(
+        "--negatives-share",
+        type=float,
+        metavar="SHARE",
+        help="of the clips of each split that are cut from the negatives, above 0 and below 1 (default: 0.3)",
+    )
+    data.add_argument(
         "--option", action="append", default=[], metavar="NAME=VALUE", help="any other option of the task; repeatable"
     )
     data.add_argument(
@@ -70,7 +82,7 @@ def data_options(options: argparse.Namespace, flags: Iterable[str]) -> dict[str,
     return {
         "data_dir": options.data_dir,
         "cache_dir": options.cache_dir,
-        **given(options, *flags),
+        **given(options, "negatives", "negatives_share", *flags),
         **_pairs("--option", options.option),
     }
 
