@@ -77,7 +77,7 @@ def _main(argv: list[str] | None) -> int:
         if options.resume is None:
             folder = _start(options, stack)
         else:
-            check_unchanged(options, parser(), free=())
+            check_unchanged(options, parser(), free=("negatives",))
             folder = Path(options.resume)
         return _train(folder, options, stack, command=command, resume=options.resume is not None)
 
@@ -85,7 +85,12 @@ def _main(argv: list[str] | None) -> int:
 def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
     """Check everything, hold the folder and write the settings."""
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
+    recipe = recipes.load(
+        options.recipe or recipes.DEFAULT,
+        task=name,
+        tasks=audio_tasks.TASKS,
+        negatives=options.negatives is not None,
+    )
     teacher = TeacherConfig.from_dict(
         {"size": recipe.teacher.size, "levels": recipe.model.levels, **given(options, "size")}
     )
@@ -107,7 +112,9 @@ def _train(
     if resume:
         stack.enter_context(held(folder))
     write_environment(folder, command=command, seed=run.training.seed)
-    task = audio_tasks.load_again(run.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
+    task = audio_tasks.load_again(
+        run.task, data_dir=options.data_dir, cache_dir=options.cache_dir, negatives=options.negatives
+    )
     try:
         show(train(folder, task, run, resume=resume))
     except KeyboardInterrupt:

@@ -38,6 +38,7 @@ examples:
   python -m bnn_exit.train --task synthetic --size small --epochs 8
   python -m bnn_exit.train --task speech_commands --data-dir DIR --out runs/words
   python -m bnn_exit.train --task speech_commands --words 12
+  python -m bnn_exit.train --task speech_commands --words 12 --negatives DIR      (for a microphone that never stops)
   python -m bnn_exit.train --task esc10 --data-dir DIR --fold 1 --size small
   python -m bnn_exit.train --task folder --data-dir DIR        (one folder for each class)
   python -m bnn_exit.train --task wake_word --phrase "hey lamp"            (a word of your own, from text)
@@ -144,7 +145,12 @@ def _new_run(
     from bnn_exit.training.distribution import Distribution
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
-    recipe = recipes.load(options.recipe or recipes.DEFAULT, task=name, tasks=audio_tasks.TASKS)
+    recipe = recipes.load(
+        options.recipe or recipes.DEFAULT,
+        task=name,
+        tasks=audio_tasks.TASKS,
+        negatives=options.negatives is not None,
+    )
     model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision", "levels"))
     distillation, precision = distillation_settings(options, recipe.distillation)
     check_distributed(distillation, options.distribute)
@@ -184,7 +190,7 @@ def _old_run(
     from bnn_exit.training.distribution import Distribution
     from distill.trainer import check_settings
 
-    check_unchanged(options, parser(), free=("input", "tensorboard", "distribute", "trust_teacher"))
+    check_unchanged(options, parser(), free=("negatives", "input", "tensorboard", "distribute", "trust_teacher"))
     run = RunFolder(options.resume)
     config = run.config
     check_settings(config, run.path)
@@ -193,7 +199,9 @@ def _old_run(
     distribution.check_batch(config.training.batch_size)
     if distribution.writes:
         stack.enter_context(held(run.path))
-    task = audio_tasks.load_again(config.task, data_dir=options.data_dir, cache_dir=options.cache_dir)
+    task = audio_tasks.load_again(
+        config.task, data_dir=options.data_dir, cache_dir=options.cache_dir, negatives=options.negatives
+    )
     distribution.check_batch(config.training.batch_size, clips=len(task.train))
     return run, task, config, distribution
 

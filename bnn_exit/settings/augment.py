@@ -30,6 +30,14 @@ class AugmentConfig(Config):
         attenuation_probability: share of clips that become quieter with all that is in them, as far from a microphone
             or at a low recording level. Needed to recognise clips quieter than those of the training split.
         attenuation_db: largest attenuation; it is uniform from 0 to this, in dB.
+        place_anywhere: a word goes to any place at which it lies whole in the clip, in place of a shift by
+            `time_shift_ms`: in a stream it comes at any place of a window. Needs negatives.
+        partial_share: share of the cuts of negatives that hold at most a third of a word instead.
+        background_probability: share of clips with a cut of the negatives behind them, where the task has any.
+        background_snr_db: (lowest, highest) ratio of clip to background, in dB, measured as mean mel power of the
+            frames of each that are within 20 dB of its loudest.
+        reverberation_probability: share of clips that sound as in a room.
+        rt60_s: (shortest, longest) time in which the sound of a room falls by 60 dB, in seconds.
     """
 
     time_shift_ms: float = 100.0
@@ -44,6 +52,12 @@ class AugmentConfig(Config):
     mix_probability: float = 0.0
     attenuation_probability: float = 0.0
     attenuation_db: float = 40.0
+    place_anywhere: bool = False
+    partial_share: float = 0.0
+    background_probability: float = 0.0
+    background_snr_db: tuple[float, float] = (0.0, 20.0)
+    reverberation_probability: float = 0.0
+    rt60_s: tuple[float, float] = (0.1, 0.6)
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -58,6 +72,12 @@ class AugmentConfig(Config):
         self._require(0 <= self.mix_probability <= 1, "mix_probability", "from 0 to 1")
         self._require(0 <= self.attenuation_probability <= 1, "attenuation_probability", "from 0 to 1")
         self._require(self.attenuation_db >= 0, "attenuation_db", "at least 0")
+        self._require(isinstance(self.place_anywhere, bool), "place_anywhere", "true or false")
+        for name in ("partial_share", "background_probability", "reverberation_probability"):
+            self._require(0 <= getattr(self, name) <= 1, name, "from 0 to 1")
+        self._require(_is_range(self.background_snr_db), "background_snr_db", "two finite numbers, (lowest, highest)")
+        seconds = _is_range(self.rt60_s) and self.rt60_s[0] >= 0.05 and self.rt60_s[1] <= 2
+        self._require(seconds, "rt60_s", "two numbers from 0.05 to 2, (shortest, longest)")
 
     def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
         """The same masks in milliseconds and hertz, for other features than the default ones."""

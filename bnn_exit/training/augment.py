@@ -9,14 +9,25 @@ import numpy as np
 from bnn_exit._keras import tf
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.training import placing
+from bnn_exit.training.rooms import room_energies
 
 _BANK_SIZE = 1024
+_ROOMS = 64
+# Settings that came later, by the one that turns them on.
+_LATER = {
+    "attenuation_probability": ("attenuation_db",),
+    "place_anywhere": (),
+    "partial_share": (),
+    "background_probability": ("background_snr_db",),
+    "reverberation_probability": ("rt60_s",),
+}
 
 
 def _described(config: AugmentConfig) -> str:
     """The settings, without later ones that are off, so that caches of earlier runs stay valid."""
-    later = ("attenuation_probability", "attenuation_db") if not config.attenuation_probability else ()
-    names = [field.name for field in dataclasses.fields(config) if field.name not in later]
+    off = {name for switch, others in _LATER.items() if not getattr(config, switch) for name in (switch, *others)}
+    names = [field.name for field in dataclasses.fields(config) if field.name not in off]
     return f"AugmentConfig({', '.join(f'{name}={getattr(config, name)!r}' for name in names)})"
 
 
@@ -29,6 +40,8 @@ class Augmenter:
         frames, mels: shape of a clip.
         fill: `[mels]`, the mean of each band, which masked parts get.
         noise: log-mel `[noise_frames, mels]` of background noise, longer than a clip, or None.
+        extents: int `[clips, 2]`, first frame of each clip's word and the one after its last; None if not known. A clip
+            in which they are the first and last frame is not moved.
         seed: of the whole run.
 
     Attributes:
@@ -44,6 +57,7 @@ class Augmenter:
         mels: int,
         fill: np.ndarray,
         noise: np.ndarray | None = None,
+        extents: np.ndarray | None = None,
         seed: int = 0,
     ) -> None:
         self._config, self._frames, self._seed = config, frames, seed
@@ -55,9 +69,25 @@ class Augmenter:
         self._noise: tf.Tensor | None = tf.constant(noise, tf.float32) if use_noise else None
         time_masks, mel_masks = _mask_banks(frames, mels, config, seed)
         self._time_masks, self._mel_masks = tf.constant(time_masks), tf.constant(mel_masks)
+        use_extents = extents is not None and config.place_anywhere
+        self._extents: tf.Tensor | None = tf.constant(extents, tf.int32) if use_extents else None
+        self._rooms: tf.Tensor | None = None
+        if config.reverberation_probability:
+            hop_s = features.hop_samples / features.sample_rate_hz
+            energies = room_energies(rooms=_ROOMS, rt60_s=config.rt60_s, hop_s=hop_s, seed=seed)
+            self._rooms = tf.constant(_delays(energies, frames))
 
-    def __call__(self, log_mel: tf.Tensor, clip: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        """A changed copy of `log_mel` `[frames, mels]`; `clip` (its index) and `epoch` are int scalars."""
+    def __call__(
+        self,
+        log_mel: tf.Tensor,
+        clip: tf.Tensor,
+        epoch: tf.Tensor,
+        background: tuple[tf.Tensor, tf.Tensor] | None = None,
+    ) -> tf.Tensor:
+        """A changed copy of `log_mel` `[frames, mels]`; `clip` (its index) and `epoch` are int scalars.
+
+        `background` is what may sound behind it: log-mel `[frames, mels]` and its level, as of `Background.behind`.
+        """
         config = self._config
         # This is the only random draw, so the changes depend on (seed, epoch, clip) alone.
         key = tf.random.experimental.stateless_fold_in(
@@ -65,10 +95,21 @@ class Augmenter:
         )
         # Drawn in sequence: one more change leaves those before it as they are.
         chance = tf.unstack(tf.random.stateless_uniform([11], key))
+        later = tf.unstack(tf.random.stateless_uniform([4], tf.random.experimental.stateless_fold_in(key, 1)))
         log_mel = _stretched(log_mel, chance[7], reach=config.tempo_change, centre=0.5)
         log_mel = tf.transpose(_stretched(tf.transpose(log_mel), chance[8], reach=config.frequency_warp, centre=0.0))
-        log_mel = self._shift(log_mel, chance[0])
+        if self._rooms is not None:
+            in_room = self._reverberated(log_mel, self._rooms, later[0] / config.reverberation_probability)
+            log_mel = tf.where(later[0] < config.reverberation_probability, in_room, log_mel)
+        if self._extents is None:
+            log_mel = self._shift(log_mel, chance[0])
+        else:
+            extent = placing.stretched(self._extents[clip], chance[7], frames=self._frames, reach=config.tempo_change)
+            log_mel = placing.place(log_mel, extent, chance[0])
         log_mel += (2 * chance[1] - 1) * config.gain_db * _NATS_PER_DECIBEL
+        if background is not None and config.background_probability:
+            mixed = self._with_background(log_mel, *background, chance=later[2])
+            log_mel = tf.where(later[1] < config.background_probability, mixed, log_mel)
         if self._noise is not None:
             noisy = self._add_noise(log_mel, self._noise, chance[2], chance[3])
             log_mel = tf.where(chance[4] < config.noise_probability, noisy, log_mel)
@@ -88,6 +129,26 @@ class Augmenter:
         log_gain = -decibels * _NATS_PER_DECIBEL
         offset = self._silence + tf.math.log(-tf.math.expm1(log_gain))
         return tf.reduce_logsumexp(tf.stack([log_mel + log_gain, tf.fill(tf.shape(log_mel), offset)]), axis=0)
+
+    def _reverberated(self, log_mel: tf.Tensor, rooms: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
+        """The clip as in one of the rooms.
+
+        Energies convolve: late reflections are a noise whose energy falls exponentially (Polack 1988). So the power of
+        a band is, on average, its power before, spread over the frames as the energy of the room's response is. Phases
+        are ignored.
+        """
+        room = rooms[tf.minimum(tf.cast(chance * _ROOMS, tf.int32), _ROOMS - 1)]
+        offset = tf.exp(self._silence)
+        power = tf.nn.relu(tf.exp(log_mel) - offset)
+        return tf.math.log(tf.matmul(room, power) + offset)
+
+    def _with_background(
+        self, log_mel: tf.Tensor, background: tf.Tensor, level: tf.Tensor, *, chance: tf.Tensor
+    ) -> tf.Tensor:
+        lowest, highest = self._config.background_snr_db
+        ratio_db = lowest + (highest - lowest) * chance
+        gain = _loud_level(log_mel) - level - ratio_db * _NATS_PER_DECIBEL
+        return tf.reduce_logsumexp(tf.stack([log_mel, background + gain]), axis=0)
 
     def _shift(self, log_mel: tf.Tensor, chance: tf.Tensor) -> tf.Tensor:
         start = tf.cast(chance * (2 * self._shift_frames + 1), tf.int32)
@@ -127,6 +188,23 @@ _NATS_PER_DECIBEL = float(np.log(10) / 10)
 
 def _log_mean_power(log_mel: tf.Tensor) -> tf.Tensor:
     return tf.reduce_logsumexp(log_mel) - tf.math.log(tf.cast(tf.size(log_mel), tf.float32))
+
+
+def _loud_level(log_mel: tf.Tensor) -> tf.Tensor:
+    """As `background.loud_level`."""
+    level = tf.reduce_logsumexp(log_mel, axis=1)
+    loud = level >= tf.reduce_max(level) - 20 * _NATS_PER_DECIBEL
+    mean = tf.reduce_logsumexp(tf.where(loud, level, -np.inf))
+    return mean - tf.math.log(tf.reduce_sum(tf.cast(loud, tf.float32)))
+
+
+def _delays(energies: np.ndarray, frames: int) -> np.ndarray:
+    """Matrices `[rooms, frames, frames]` that convolve `frames` powers with the energies `[rooms, steps]`."""
+    padded = np.zeros((len(energies), 2 * frames - 1), np.float32)
+    steps = min(frames, energies.shape[1])
+    padded[:, frames - 1 : frames - 1 + steps] = energies[:, :steps]
+    later, earlier = np.ogrid[:frames, :frames]
+    return padded[:, frames - 1 + later - earlier]
 
 
 def _mask_banks(frames: int, mels: int, config: AugmentConfig, seed: int) -> tuple[np.ndarray, np.ndarray]:

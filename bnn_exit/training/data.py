@@ -8,6 +8,7 @@ import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.training.augment import Augmenter
+from bnn_exit.training.background import Background
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.mixing import mix_clips
 
@@ -24,6 +25,7 @@ class Batches:
         seed: of the order.
         mix_probability: share of clips that are mixed with another one of the batch (of its part, on a replica).
         distribution: splits a batch among replicas.
+        background: reads the clips where some are cut from long recordings.
 
     Attributes:
         changes: identifies the augmentation: `Augmenter.identity`.
@@ -40,6 +42,7 @@ class Batches:
         seed: int,
         mix_probability: float,
         distribution: Distribution,
+        background: Background | None = None,
     ) -> None:
         self._labels = np.eye(classes, dtype=np.float32)[labels]
         self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
@@ -49,10 +52,19 @@ class Batches:
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
         def load(clip: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
             # stateful=False lets tf.data run it in parallel when results must be repeatable.
-            features = tf.numpy_function(
-                lambda index: np.asarray(log_mel[index], np.float32), [clip], tf.float32, stateful=False
+            if background is None:
+                features = tf.numpy_function(
+                    lambda index: np.asarray(log_mel[index], np.float32), [clip], tf.float32, stateful=False
+                )
+                return augmenter(tf.ensure_shape(features, shape), clip, view)[..., None]
+            features, behind, level = tf.numpy_function(
+                lambda index, number: (background.clip(index, number), *background.behind(index, number)),
+                [clip, view],
+                (tf.float32, tf.float32, tf.float32),
+                stateful=False,
             )
-            return augmenter(tf.ensure_shape(features, shape), clip, view)[..., None]
+            sound = tf.ensure_shape(behind, shape), tf.ensure_shape(level, [])
+            return augmenter(tf.ensure_shape(features, shape), clip, view, sound)[..., None]
 
         self._load = load
 

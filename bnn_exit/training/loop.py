@@ -22,6 +22,7 @@ from bnn_exit.settings.training import TrainConfig
 from bnn_exit.task import Task
 from bnn_exit.training import checkpoint
 from bnn_exit.training.augment import Augmenter
+from bnn_exit.training.background import Background
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.objective import CrossEntropy, Objective
@@ -103,15 +104,17 @@ class _Fit:
         train = task.log_mel("train")
         self.validation, self.validation_labels = task.log_mel("validation"), task.validation.labels
         model.adapt(train)
+        background = _background(augment, task, seed=config.seed)
         self.batches = Batches(
             train,
             task.train.labels,
             classes=task.num_classes,
-            augmenter=_augmenter(augment, task, seed=config.seed),
+            augmenter=_augmenter(augment, task, seed=config.seed, background=background),
             mix_probability=augment.mix_probability,
             batch_size=min(config.batch_size, len(train)),
             seed=config.seed,
             distribution=self.distribution,
+            background=background,
         )
         if self.progress and config.batch_size > len(train):
             print(
@@ -255,7 +258,21 @@ class _Fit:
         )
 
 
-def _augmenter(config: AugmentConfig, task: Task, *, seed: int) -> Augmenter:
+def _background(config: AugmentConfig, task: Task, *, seed: int) -> Background | None:
+    negatives = getattr(task, "negatives", None)  # a task need not know of them
+    if negatives is None:
+        return None
+    return Background(
+        negatives,
+        log_mel=task.log_mel("train"),
+        labels=task.train.labels,
+        names=task.labels,
+        partial_share=config.partial_share,
+        seed=seed,
+    )
+
+
+def _augmenter(config: AugmentConfig, task: Task, *, seed: int, background: Background | None) -> Augmenter:
     frames, mels, _ = task.input_shape
     train = task.log_mel("train")
     noise = [logmel.log_mel(recording, task.features) for recording in task.noise]
@@ -267,6 +284,7 @@ def _augmenter(config: AugmentConfig, task: Task, *, seed: int) -> Augmenter:
         # A sample of clips is enough for the mean that fills masked parts.
         fill=np.asarray(train[:: max(1, len(train) // 512)], np.float32).mean(axis=(0, 1)),
         noise=np.concatenate(noise) if noise else None,
+        extents=None if background is None else background.extents,
         seed=seed,
     )
 

@@ -219,3 +219,154 @@ def test_attenuation_that_is_off_leaves_the_clips_of_earlier_runs_as_they_were()
         for config in (AugmentConfig(), AugmentConfig(attenuation_probability=1.0))
     )
     assert never.startswith(kept) and "attenuation" in always
+
+
+# ---- what negatives add
+
+
+def placed(config, extents, *, seed=0):
+    augment = Augmenter(
+        config,
+        features=FEATURES,
+        frames=FRAMES,
+        mels=MELS,
+        fill=np.full(MELS, 7.0),
+        extents=np.array(extents),
+        seed=seed,
+    )
+    return tf.function(augment)
+
+
+def test_later_settings_that_are_off_leave_the_identity_of_earlier_runs():
+    off = {"background_snr_db": (3.0, 9.0), "rt60_s": (0.2, 0.4)}
+    usual, same = (
+        Augmenter(config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.zeros(MELS)).identity
+        for config in (AugmentConfig(), AugmentConfig(**off))
+    )
+    assert usual == same
+    for change in (
+        {"place_anywhere": True},
+        {"partial_share": 0.1},
+        {"background_probability": 0.1},
+        {"reverberation_probability": 0.1},
+    ):
+        config = AugmentConfig(**change)
+        made = Augmenter(config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.zeros(MELS)).identity
+        assert made != usual and next(iter(change)) in made
+
+
+def test_a_word_is_whole_at_any_place():
+    start, end = 30, 50
+    word = np.full((FRAMES, MELS), -12.0, np.float32)
+    word[start:end] = np.arange(end - start, dtype=np.float32)[:, None]
+    augment = placed(dataclasses.replace(OFF, place_anywhere=True), [(start, end)] * 400)
+    places = set()
+    for index in range(400):
+        found = run(augment, word, index)
+        first = int(np.flatnonzero(found[:, 0] > -12)[0])
+        np.testing.assert_array_equal(found[first : first + end - start], word[start:end])
+        assert (np.delete(found, np.s_[first : first + end - start], axis=0) == -12).all()
+        places.add(first)
+    assert min(places) == 0 and max(places) == FRAMES - (end - start)
+    assert len(places) > 70  # of 79
+
+
+def test_a_word_is_whole_after_a_change_of_tempo():
+    start, end = 30, 70
+    word = np.full((FRAMES, MELS), -12.0, np.float32)
+    word[start:end] = 0
+    word[start : start + 3] = word[end - 3 : end] = 5
+    augment = placed(dataclasses.replace(OFF, place_anywhere=True, tempo_change=0.15), [(start, end)] * 200)
+    for index in range(200):
+        # Both ends are there, as far from one another as the tempo says: from 36 / 1.15 to 40 / 0.85 frames.
+        peaks = np.flatnonzero(run(augment, word, index)[:, 0] > 1)
+        assert 31 <= peaks[-1] - peaks[0] <= 47
+
+
+def test_what_comes_in_beside_a_word_is_what_was_there():
+    word = np.random.default_rng(3).normal(-12, 1, (FRAMES, MELS)).astype(np.float32)
+    augment = placed(dataclasses.replace(OFF, place_anywhere=True), [(40, 60)] * 50)
+    known = {row.tobytes() for row in word}
+    for index in range(50):
+        assert {row.tobytes() for row in run(augment, word, index)} <= known
+
+
+def test_a_clip_without_an_extent_stays_where_it_is():
+    config = dataclasses.replace(OFF, place_anywhere=True)
+    for index in range(20):
+        np.testing.assert_array_equal(run(placed(config, [(0, FRAMES)] * 20), clip(), index), clip())
+
+
+def behind(augment, log_mel, background, level, index=0):
+    sound = tf.constant(background), tf.constant(np.float32(level))
+    return augment(tf.constant(log_mel), tf.constant(index), tf.constant(0), sound).numpy()
+
+
+def test_a_background_has_the_asked_ratio_to_the_loud_part_of_a_clip():
+    word = np.full((FRAMES, MELS), -20.0, np.float32)
+    word[40:60] = 0
+    sound = np.full((FRAMES, MELS), -3.0, np.float32)
+    augment = placed(dataclasses.replace(OFF, background_probability=1, background_snr_db=(10.0, 10.0)), [(40, 60)])
+    found = behind(augment, word, sound, level=-3.0 + np.log(MELS))
+    np.testing.assert_allclose(found[:40], np.logaddexp(-20, -np.log(10)), atol=1e-4)
+    np.testing.assert_allclose(found[40:60], np.logaddexp(0, -np.log(10)), atol=1e-4)
+    # A pause of the background stays below by as much as it is below the level of its surroundings.
+    quieter = behind(augment, word, sound - 5, level=-3.0 + np.log(MELS))
+    np.testing.assert_allclose(quieter[:40], np.logaddexp(-20, -np.log(10) - 5), atol=1e-4)
+
+
+def test_an_infinite_level_is_no_background():
+    augment = placed(dataclasses.replace(OFF, background_probability=1), [(0, FRAMES)])
+    np.testing.assert_allclose(behind(augment, clip(), clip(1), np.inf), clip(), atol=1e-5)
+
+
+def test_a_background_comes_as_often_as_asked_at_ratios_from_end_to_end():
+    config = dataclasses.replace(OFF, background_probability=0.8, background_snr_db=(0.0, 20.0))
+    augment = placed(config, [(0, FRAMES)] * 300)
+    word, sound = np.zeros((FRAMES, MELS), np.float32), np.zeros((FRAMES, MELS), np.float32)
+    ratios = []
+    for index in range(300):
+        found = behind(augment, word, sound, np.log(MELS), index)
+        added = np.expm1(np.float64(found[0, 0]))
+        if added > 1e-3:
+            ratios.append(-10 * np.log10(added))
+    assert len(ratios) / 300 == pytest.approx(0.8, abs=0.07)
+    assert min(ratios) == pytest.approx(0, abs=0.5) and max(ratios) == pytest.approx(20, abs=0.5)
+
+
+def test_a_room_spreads_energy_to_later_frames_and_keeps_it():
+    impulse = np.full((FRAMES, MELS), np.log(FEATURES.log_offset), np.float32)
+    impulse[10] = 2.0
+    augment = augmenter(dataclasses.replace(OFF, reverberation_probability=1, rt60_s=(0.3, 0.6)))
+    for index in range(20):
+        power = np.exp(np.float64(run(augment, impulse, index)[:, 0])) - FEATURES.log_offset
+        assert power[:10].max() < 1e-6
+        assert power.sum() == pytest.approx(np.exp(2.0), rel=1e-3)
+        assert power[10] < 0.99 * np.exp(2.0) and power[15] > 0
+
+
+def test_rooms_come_as_often_as_asked_and_differ():
+    impulse = np.full((FRAMES, MELS), np.log(FEATURES.log_offset), np.float32)
+    impulse[10] = 2.0
+    augment = augmenter(dataclasses.replace(OFF, reverberation_probability=0.3))
+    found = [run(augment, impulse, index) for index in range(300)]
+    wet = [each[10, 0] for each in found if not np.allclose(each, impulse, atol=1e-4)]
+    assert len(wet) / 300 == pytest.approx(0.3, abs=0.07)
+    assert len(set(np.round(wet, 4))) > 30  # of 64 rooms
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"partial_share": 1.1}, "partial_share is 1.1, but must be from 0 to 1"),
+        ({"background_probability": -0.1}, "background_probability is -0.1, but must be from 0 to 1"),
+        ({"reverberation_probability": 2.0}, "reverberation_probability is 2.0, but must be from 0 to 1"),
+        ({"place_anywhere": 1}, "place_anywhere is 1, but must be true or false"),
+        ({"background_snr_db": (5.0, 0.0)}, r"background_snr_db is \(5.0, 0.0\), but must be two finite numbers"),
+        ({"rt60_s": (0.0, 0.5)}, r"rt60_s is \(0.0, 0.5\), but must be two numbers from 0.05 to 2, \(shortest"),
+        ({"rt60_s": (0.1, 9.0)}, r"rt60_s is \(0.1, 9.0\), but must be two numbers from 0.05 to 2"),
+    ],
+)
+def test_later_settings_out_of_range_are_named(change, message):
+    with pytest.raises(ArgumentError, match=message):
+        AugmentConfig(**change)

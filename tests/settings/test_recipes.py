@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import pytest
@@ -6,6 +7,14 @@ from audio_tasks import TASKS
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.settings import recipes
 from bnn_exit.settings.training import TrainConfig
+
+_WITH_NEGATIVES = (
+    "place_anywhere",
+    "partial_share",
+    "background_probability",
+    "background_snr_db",
+    "reverberation_probability",
+)
 
 
 def load(source, *, task):
@@ -112,3 +121,32 @@ def test_an_unknown_recipe_is_told_with_the_nearest():
         load("fats", task="esc10")
     with pytest.raises(DataError, match=r"'none.json' cannot be read \(No such file or directory\)"):
         load("none.json", task="esc10")
+
+
+# ---- with negatives
+
+
+@pytest.mark.parametrize("name", recipes.shipped())
+@pytest.mark.parametrize("task", ["speech_commands", "esc10"])
+def test_negatives_turn_on_what_makes_use_of_them(name, task):
+    without = recipes.load(name, task=task, tasks=TASKS)
+    found = recipes.load(name, task=task, tasks=TASKS, negatives=True)
+    assert (without.augment.place_anywhere, without.augment.background_probability) == (False, 0)
+    augment = found.augment
+    assert (augment.place_anywhere, augment.background_probability, augment.background_snr_db) == (
+        True,
+        0.8,
+        (0.0, 20.0),
+    )
+    assert augment.partial_share > 0 and augment.reverberation_probability > 0
+    # All else is what it is without them.
+    off = {name: getattr(without.augment, name) for name in _WITH_NEGATIVES}
+    assert dataclasses.replace(found, augment=dataclasses.replace(augment, **off)) == without
+
+
+def test_a_section_for_negatives_that_is_no_settings_is_named(tmp_path):
+    path = tmp_path / "mine.json"
+    path.write_text('{"default": {}, "with_negatives": "esc10"}')
+    assert recipes.load(str(path), task="synthetic", tasks=TASKS) == recipes.Recipe()
+    with pytest.raises(ArgumentError, match="the section 'with_negatives' is \"esc10\", but must be settings"):
+        recipes.load(str(path), task="synthetic", tasks=TASKS, negatives=True)

@@ -19,6 +19,7 @@ from bnn_exit.settings.training import TrainConfig
 
 SHIPPED = Path(__file__).parent
 DEFAULT = "standard"
+_WITH_NEGATIVES = "with_negatives"
 
 
 @dataclass(frozen=True)
@@ -113,11 +114,12 @@ def described() -> str:
     return "\n".join(["recipes:", *(f"  {name:{width}}  {text}" for name, text in about.items())])
 
 
-def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
+def load(source: str, *, task: str, tasks: Collection[str], negatives: bool = False) -> Recipe:
     """The recipe of this name, or in this JSON file, for the task called `task`.
 
     A section of the task's name changes single settings of the section `default`; text in its place names the section
-    of another task. `tasks` are the names that sections may have.
+    of another task. `tasks` are the names that sections may have. The section `with_negatives` changes settings of any
+    task that is trained with `negatives`.
 
     Raises:
         ArgumentError: an unknown name of a recipe or section, or a setting that breaks a rule.
@@ -125,23 +127,29 @@ def load(source: str, *, task: str, tasks: Collection[str]) -> Recipe:
     """
     values = read_named("recipe", source, shipped())
     try:
-        return Recipe.from_dict(_section(values, task, tasks) | {"about": values.get("about", "")})
+        return Recipe.from_dict(_section(values, task, tasks, negatives) | {"about": values.get("about", "")})
     except ArgumentError as error:
         raise ArgumentError(f"recipe {source!r}: {error}") from error
 
 
-def _section(values: Any, task: str, tasks: Collection[str]) -> dict[str, Any]:
+def _section(values: Any, task: str, tasks: Collection[str], negatives: bool) -> dict[str, Any]:
     if not isinstance(values, dict) or not isinstance(values.get("default"), dict):
         raise ArgumentError('it must be of the form {"default": {"training": {...}, ...}}')
     for name in values:
-        one_of("section", name, ["about", "default", *tasks])
+        one_of("section", name, ["about", "default", _WITH_NEGATIVES, *tasks])
     own = values.get(task, {})
     own = values.get(own) if isinstance(own, str) else own
     if not isinstance(own, dict):
         raise ArgumentError(
             f"the section {task!r} is {json.dumps(values[task])}, but must be settings or another section"
         )
-    return _merged(values["default"], own)
+    merged = _merged(values["default"], own)
+    if not negatives:
+        return merged
+    more = values.get(_WITH_NEGATIVES, {})
+    if not isinstance(more, dict):
+        raise ArgumentError(f"the section {_WITH_NEGATIVES!r} is {json.dumps(more)}, but must be settings")
+    return _merged(merged, more)
 
 
 def _merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
