@@ -31,7 +31,7 @@ TIME = (
     "runtimes in turn; a forced exit takes the same time for any clip. LCE: its default kernels, the only ones that "
     "are right in files with branches; its authors do not call them optimised on x86-64"
 )
-LOCAL = ("data_dir", "cache_dir")
+LOCAL = ("data_dir", "cache_dir", "negatives")
 """Settings of a task that say nothing but where things were."""
 
 

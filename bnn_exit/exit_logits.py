@@ -39,6 +39,8 @@ class ExitLogits:
         names: what each clip is called; empty if they have no names.
         features: for each exit, float32 [clips, size]: the pooled features that class means are taken of; empty if
             they were not asked for.
+        background: numbers of the classes that are none to recognise, such as unknown and silence; for policies that
+            reject.
 
     Raises:
         ArgumentError: shapes that do not fit together, a label out of range.
@@ -50,6 +52,7 @@ class ExitLogits:
     split: str = ""
     names: tuple[str, ...] = ()
     features: tuple[npt.NDArray[np.float32], ...] = ()
+    background: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         logits = np.asarray(self.logits, np.float32)
@@ -76,6 +79,9 @@ class ExitLogits:
                 f"features has the shapes {[each.shape for each in self.features]}, but must be one array "
                 f"[{clips}, size] for each of the {exits} exits"
             )
+
+        if any(not 0 <= number < classes for number in self.background):
+            raise ArgumentError(f"background is {list(self.background)}, but must be numbers from 0 to {classes - 1}")
 
     def __len__(self) -> int:
         """Clips."""
@@ -137,6 +143,8 @@ class ExitLogits:
             arrays["labels"] = self.labels
         if self.names:
             arrays["names"] = np.array(self.names)
+        if self.background:
+            arrays["background"] = np.array(self.background, np.int64)
         arrays |= {f"features_{index}": each for index, each in enumerate(self.features)}
         buffer = io.BytesIO()
         np.savez_compressed(buffer, **arrays)
@@ -162,6 +170,7 @@ class ExitLogits:
                 split=str(arrays["split"]),
                 names=tuple(map(str, arrays.get("names", ()))),
                 features=tuple(arrays[f"features_{index}"] for index in range(len(features))),
+                background=tuple(map(int, arrays.get("background", ()))),
             )
         except FileNotFoundError as error:
             raise DataError(f"no such file: {str(Path(path))!r}") from error

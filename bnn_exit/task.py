@@ -7,11 +7,33 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
 
 SILENCE = "silence"
 BACKGROUND_LABELS = ("unknown", SILENCE)
 """Labels of sound that is none of the classes to recognise."""
+
+
+def background_of(labels: Sequence[str], chosen: Sequence[str] = ()) -> tuple[int, ...]:
+    """Numbers of the labels that are background, ascending: the `chosen` ones, else those of BACKGROUND_LABELS.
+
+    Empty if none is, and if none of `chosen` was given and all are.
+
+    Raises:
+        ArgumentError: one of `chosen` is no label, or all labels are chosen.
+
+    Example:
+        >>> background_of(("yes", "no", "unknown"))
+        (2,)
+    """
+    names = {one_of("background", name, labels) for name in chosen} or set(BACKGROUND_LABELS)
+    found = tuple(number for number, label in enumerate(labels) if label in names)
+    if len(found) < len(labels):
+        return found
+    if chosen:
+        raise ArgumentError(f"background is all {len(labels)} labels, but must leave one to recognise")
+    return ()
 
 
 class Negatives(NamedTuple):

@@ -307,6 +307,8 @@ def policies() -> Iterator[Case]:
         (True, "ensemble", {"weights": [[1], [1, 2]], "biases": [[0, 0, 0]] * 2}),
         (True, "class_means", {"means": means, "spreads": [[1, 1, 1]] * 2}),
         (True, "class_means_1bit", {"means": means, "spreads": [[1, 1, 1]] * 2}),
+        (True, "rejection", {"background": [1]}),
+        (True, "rejection", {"background": [0, 2]}),
         (True, "of tomorrow", {}),
         (False, "of tomorrow", {"temperatures": [1, 1, 1]}),
         (False, "scaled_of_tomorrow", {"temperatures": [1, 1, 1]}),
@@ -325,6 +327,13 @@ def policies() -> Iterator[Case]:
                 1,
             )
         ),
+        *(
+            (False, "rejection", {"background": value})
+            for value in ([], [0, 1, 2], [3], [-1], [1, 0], [1, 1], [1.0], [1.5], ["1"], [True], [[1]], 1, None)
+        ),
+        (False, "rejection", {"background": [1], "temperatures": [1, 1, 1]}),
+        (False, "rejection", {"classes": [1]}),
+        (False, "margin", {"background": [1]}),
         (False, "scaled_margin", {"temperatures": [1, 1, 1], "means": []}),
         (False, "ensemble", {"weights": [[1], [1, 2]]}),
         (False, "ensemble", {"weights": [[1, 2], [1]], "biases": [[0, 0, 0]] * 2}),

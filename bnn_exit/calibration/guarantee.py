@@ -160,7 +160,7 @@ def walk(
     return passed
 
 
-def rising_path(*, exits: int, highest: float) -> list[Thresholds]:
+def rising_path(*, exits: int, highest: float, always: bool = True) -> list[Thresholds]:
     """From cautious to bold, highest * t^(1/k) at exit k for rising t: it uses no clips, so all can be tested.
 
     Deeper exits are more accurate at the same score, so their thresholds rise; `benchmarks/guarantee.py`
@@ -169,12 +169,13 @@ def rising_path(*, exits: int, highest: float) -> list[Thresholds]:
     Args:
         exits: of the network.
         highest: that a score can be.
+        always: whether the last step lets every clip leave at the first exit.
     """
     path = [
         tuple(float(np.float32(highest * value ** (1 / k))) for k in range(1, exits))
         for value in np.geomspace(1e-4, 1.0, STEPS - 1)
     ]
-    return [*path, (rule.ALWAYS,) * (exits - 1)]
+    return [*path, (rule.ALWAYS,) * (exits - 1)] if always else path
 
 
 def halves(exit_logits: ExitLogits, *, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

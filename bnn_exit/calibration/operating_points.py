@@ -151,7 +151,7 @@ def problem(
     if times_us is not None:
         resources["time_us"] = np.asarray(times_us, np.float64)
     return Problem(
-        scores=chosen.scores(exit_logits)[:, :-1].astype(np.float32),
+        scores=chosen.chosen_scores(exit_logits)[:, :-1].astype(np.float32),
         correct=chosen.probabilities(exit_logits).argmax(axis=-1) == truth[:, None],
         resources=resources,
     )

@@ -115,7 +115,7 @@ def _with_guarantee(
             f"{constraints.minimised}, but goes with max_accuracy_drop and ops alone"
         )
     drop = constraints.limits["max_accuracy_drop"]
-    learns = bool(dataclasses.fields(policies.POLICIES[policy_name])) if policy_name in policies.POLICIES else False
+    learns = policies.POLICIES[policy_name].learns() if policy_name in policies.POLICIES else False
     chosen, tested, halved = exit_logits, exit_logits, None
     if learns or exits == CHOOSE:
         halved = len(exit_logits)
@@ -130,7 +130,7 @@ def _with_guarantee(
     part = tested.select_exits(subset)
     guaranteed = guarantee(
         part,
-        rising_path(exits=len(subset), highest=policy.highest(part.classes)),
+        rising_path(exits=len(subset), highest=policy.highest(part.classes), always=policy.answers_always),
         policy=policy,
         max_accuracy_drop=drop,
         confidence=confidence,

@@ -19,6 +19,7 @@ from bnn_exit.calibration.select import CHOOSE, Selection, select
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import calibration_tables as tables
 from bnn_exit.commands.field_logits import field_exit_logits
+from bnn_exit.commands.policy_options import add_policy_options, background_labels, with_background
 from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.display import json_line, show
 from bnn_exit.errors import ArgumentError, DataError, nearest, one_of
@@ -26,6 +27,7 @@ from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint, check_name
 from bnn_exit.policies import Sizes
+from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runs.selection import store_selection
 from bnn_exit.runtime.scoring import ClipCounts
@@ -98,12 +100,7 @@ def parser() -> argparse.ArgumentParser:
     constraints.add_argument(
         "--minimise", metavar="|".join(MINIMISE), help="default: ops where accuracy is limited, else loss (of accuracy)"
     )
-    constraints.add_argument(
-        "--policy",
-        metavar="NAME",
-        help=f"{', '.join(policies.POLICIES)} (default: that of RUN/model.tflite); class means need features, which "
-        "TensorFlow computes; means of floats make a larger file",
-    )
+    add_policy_options(constraints, usual="that of RUN/model.tflite")
     constraints.add_argument(
         "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep only these exits (at least two), or choose the best subset"
     )
@@ -125,6 +122,7 @@ def parser() -> argparse.ArgumentParser:
         help=f"whose thresholds --drift takes (default: {DEFAULT_OPERATING_POINT})",
     )
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
+    arguments.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON")
     return arguments
 
@@ -137,8 +135,10 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     run, exits = RunFolder(options.run), _exits(options.exits)
+    own = run.policy()
     if options.policy is None:
-        options.policy = run.policy()["name"]
+        options.policy = own["name"]
+    background = background_labels(options.background, policy=options.policy)
     kind = policies.POLICIES[one_of("--policy", options.policy, policies.POLICIES)]
     chooses = bool(options.limits or options.minimise)
     _check(options, run)
@@ -149,7 +149,14 @@ def _main(argv: list[str] | None) -> int:
     if chooses:
         constraints = Constraints(options.limits, minimise=options.minimise, device=device, standard_errors=margin)
     counts = ClipCounts()
-    exit_logits, costs = validation_logits(run, features=kind.needs_features, data_dir=options.data_dir)
+    exit_logits, costs = validation_logits(
+        run, features=kind.needs_features, data_dir=options.data_dir, negatives=options.negatives
+    )
+    if kind is Rejection:
+        labels = run.config.task.labels
+        if not background and own["name"] == Rejection.name:
+            background = tuple(labels[number] for number in own["background"])
+        exit_logits = with_background(exit_logits, labels, policy=options.policy, chosen=background)
     if options.curve:
         values, text = _curve(run, exit_logits, costs, options.policy)
     elif options.drift is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnn_exit import policies
 from bnn_exit.calibration.operating_points import operating_points
+from bnn_exit.commands.policy_options import with_background
 from bnn_exit.conversion.to_lce import make
 from bnn_exit.cost import Cost
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -14,24 +17,34 @@ from bnn_exit.task import Task
 from bnn_exit.training.calibrate import exit_logits_of
 
 
-def deploy(model: MultiExitModel, task: Task, run: RunFolder, *, input: str = "log_mel") -> str:
-    """Calibrate and export `model` into a run; a readable summary.
+def deploy(
+    model: MultiExitModel,
+    task: Task,
+    run: RunFolder,
+    *,
+    input: str = "log_mel",
+    policy: str | None = None,
+    background: Sequence[str] = (),
+) -> str:
+    """Calibrate and export `model` into a run, with the exit policy of this name; a readable summary.
 
     Writes exit_logits/validation.npz, costs.json, operating_points.json, model.tflite, audit.json and parity.json.
     model.tflite appears last, once every check has passed. A network of another precision than binary is calibrated
     only.
     """
-    exit_logits = exit_logits_of(model, task, split="validation")
+    name = policy or policies.DEFAULT
+    exit_logits = exit_logits_of(model, task, split="validation", features=policies.POLICIES[name].needs_features)
     run.save_exit_logits(exit_logits)
-    costs, policy = model.exit_costs(), policies.fit(policies.DEFAULT)
+    exit_logits = with_background(exit_logits, task.labels, policy=name, chosen=background)
+    costs, fitted = model.exit_costs(), policies.fit(name, exit_logits)
     run.save_costs(costs)
-    spent = costs.with_policy(policy, Sizes.of(exit_logits))
-    points = operating_points(exit_logits, spent, policy=policy)
+    spent = costs.with_policy(fitted, Sizes.of(exit_logits))
+    points = operating_points(exit_logits, spent, policy=fitted)
     run.save_operating_points(points)
     tables = [_cost_table(model), "", _points_table(points, spent), ""]
     if model.precision != "binary":
         return "\n".join([*tables, f"precision {model.precision}: weights and thresholds, but no model.tflite"])
-    made = make(model, run.model, task=task, operating_points=points, input=input)
+    made = make(model, run.model, task=task, operating_points=points, input=input, policy=fitted)
     run.save_export(made)
     notes = [f"warning: {note}" for note in made.parity.notes]
     return "\n".join([made.audit.table(), "", *tables, *map(_parity_line, made.parity.reports), *notes])

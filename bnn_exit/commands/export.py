@@ -7,16 +7,21 @@ import sys
 from pathlib import Path
 
 from bnn_exit import policies
+from bnn_exit.calibration.operating_points import OperatingPoints, operating_points
 from bnn_exit.command_line import Parser, run_command
+from bnn_exit.commands.policy_options import add_policy_options, background_labels, with_background
+from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.display import show
 from bnn_exit.errors import one_of
 from bnn_exit.files import write_bytes
+from bnn_exit.policies import Sizes
 from bnn_exit.runs.folder import POINTS, RunFolder
 from bnn_exit.settings.features import INPUTS
 
 EPILOG = """\
 examples:
   python -m bnn_exit.export runs/words --input waveform --out words_waveform.tflite
+  python -m bnn_exit.export runs/words --policy rejection
   python -m bnn_exit.export runs/words --list
 
 Training has already exported RUN/model.tflite. This command makes another file from the same weights and thresholds,
@@ -33,7 +38,12 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("run", metavar="RUN", help="folder of a training run")
     arguments.add_argument("--input", default="log_mel", help="input of the file: log_mel (default) or waveform")
-    arguments.add_argument("--out", metavar="FILE", help="the file to write (default: RUN/model_INPUT.tflite)")
+    add_policy_options(arguments, usual="that of RUN/model.tflite")
+    arguments.add_argument(
+        "--out",
+        metavar="FILE",
+        help="the file to write (default: RUN/model_INPUT.tflite, or with --policy RUN/model_POLICY.tflite)",
+    )
     arguments.add_argument("--list", action="store_true", help="list every operator, not only each kind")
     return arguments
 
@@ -46,14 +56,18 @@ def main(argv: list[str] | None = None) -> int:
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     one_of("--input", options.input, INPUTS)
+    background = background_labels(options.background, policy=options.policy)
     from bnn_exit.conversion.to_lce import make
 
     run = RunFolder(options.run)
     model = run.network()
-    run.require(POINTS)
-    points = run.operating_points()
-    path = Path(options.out) if options.out else run.model_called(options.input)
-    policy = policies.from_dict(run.policy())
+    if options.policy is None:
+        run.require(POINTS)
+        points, policy = run.operating_points(), policies.from_dict(run.policy())
+    else:
+        points = _points_of_policy(run, options.policy, background)
+        policy = points.policy
+    path = Path(options.out) if options.out else run.model_called(options.policy or options.input)
     made = make(model, path, task=run.config.task, operating_points=points, input=options.input, policy=policy)
     write_bytes(path, made.data)
     show(made.audit.list() if options.list else made.audit.table())
@@ -61,3 +75,12 @@ def _main(argv: list[str] | None) -> int:
         show(f"warning: {note}", file=sys.stderr)
     show(f"wrote {path}")
     return 0
+
+
+def _points_of_policy(run: RunFolder, name: str, background: tuple[str, ...]) -> OperatingPoints:
+    """The usual operating points under another policy, from the stored logits."""
+    exit_logits, costs = validation_logits(run, features=policies.POLICIES[name].needs_features)
+    exit_logits = with_background(exit_logits, run.config.task.labels, policy=name, chosen=background)
+    policy = policies.fit(name, exit_logits)
+    spent = costs.with_policy(policy, Sizes.of(exit_logits))
+    return operating_points(exit_logits, spent, policy=policy)

@@ -34,6 +34,7 @@ class SplitOptions:
             model that comes with the package.
         split: "train", "validation" or "test".
         data_dir: takes the place of the data folder in the configuration; a model of the package has none.
+        negatives: takes the place of the folder of negatives, likewise.
         backend: "auto" or a name in `runtime.backends.BACKENDS`.
         limit: measure only this many clips, evenly spread over the split.
     """
@@ -41,6 +42,7 @@ class SplitOptions:
     run: str
     split: str = "test"
     data_dir: str | None = None
+    negatives: str | None = None
     backend: str = "auto"
     limit: int | None = None
 
@@ -77,6 +79,7 @@ def add_split_options(arguments: argparse.ArgumentParser) -> None:
     )
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
+    arguments.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
     arguments.add_argument(
         "--backend",
         default="auto",
@@ -132,7 +135,8 @@ def _open_of_run(options: SplitOptions) -> tuple[runtime.Session, Task, int | No
             "binary run; accuracy on validation is in history.json and operating_points.json"
         )
     session = runtime.load(_file(run, model.name), backend=options.backend, threads=1)
-    return session, audio_tasks.load_again(config.task, data_dir=options.data_dir), config.training.seed
+    task = audio_tasks.load_again(config.task, data_dir=options.data_dir, negatives=options.negatives)
+    return session, task, config.training.seed
 
 
 def _open_shipped(options: SplitOptions) -> tuple[runtime.Session, Task, int | None]:
@@ -142,7 +146,8 @@ def _open_shipped(options: SplitOptions) -> tuple[runtime.Session, Task, int | N
         raise ArgumentError(f"--data-dir is missing: give the data of {name}, {entry.attribution}")
     session = runtime.load(name, backend=options.backend, threads=1)
     features = FeatureConfig.from_dict(dict(entry.features))
-    task = audio_tasks.load(entry.task, features=features, **{**entry.options, "data_dir": options.data_dir})
+    moved = {"data_dir": options.data_dir, "negatives": options.negatives}
+    task = audio_tasks.load(entry.task, features=features, **{**entry.options, **moved})
     return session, task, entry.training["seed"]
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import audio_tasks
+from bnn_exit import policies
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import listening
+from bnn_exit.commands.policy_options import add_policy_options, background_labels, check_background
 from bnn_exit.display import show
 from bnn_exit.errors import one_of
 from bnn_exit.runs.folder import RunFolder
@@ -107,6 +109,7 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument(
         "--input", metavar="NAME", help="input of the file: log_mel (default), or waveform with the front end inside"
     )
+    add_policy_options(result, usual=policies.DEFAULT)
     result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
     return arguments
 
@@ -125,6 +128,7 @@ def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
     if options.input is not None:
         one_of("--input", options.input, INPUTS)
+    background_labels(options.background, policy=options.policy)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
     # Only the worker that writes holds the folder.
@@ -166,9 +170,19 @@ def _new_run(
         stack.enter_context(new_folder(folder))
     task = audio_tasks.load(name, features=features, **data_options(options, audio_tasks.flags()))
     distribution.check_batch(training.batch_size, clips=len(task.train))
+    background = background_labels(options.background, policy=options.policy)
+    check_background(task.labels, policy=options.policy, chosen=background)
     augment = recipe.augment.scaled_to(features)
     config = RunConfig(
-        RunTask.of(task), model, augment, training, distillation, recipe.teacher, options.input or INPUTS[0]
+        RunTask.of(task),
+        model,
+        augment,
+        training,
+        distillation,
+        recipe.teacher,
+        options.input or INPUTS[0],
+        options.policy,
+        background,
     )
     return RunFolder(folder), task, config, distribution
 
@@ -251,7 +265,16 @@ def _complete(
         if options.distribute:
             # Copy the weights into ordinary variables, which can be exported.
             network = run.network()
-        show(deploy(network, task, run, input=options.input or config.input))
+        show(
+            deploy(
+                network,
+                task,
+                run,
+                input=options.input or config.input,
+                policy=config.policy,
+                background=config.background,
+            )
+        )
         if network.precision == "binary":
             show(f"\n{listening.after_training(run, task)}")
     # Workers end together: one that ends first looks lost to the others.

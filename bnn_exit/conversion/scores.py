@@ -18,6 +18,7 @@ from bnn_exit.policies import Policy
 from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
+from bnn_exit.policies.rejection import Rejection
 from bnn_exit.policies.temperature import Scaled
 from bnn_exit.policies.uncertainty import Uncertainty
 
@@ -97,6 +98,17 @@ def scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is
     """See `exit_output`."""
     probabilities = tf.nn.softmax(logits * float(1 / policy.temperatures[exit_index]))
     return ExitOutput(probabilities, globals()[policy.uncertainty.twin()](probabilities))
+
+
+def rejection(policy: Rejection, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
+    probabilities = tf.nn.softmax(logits)
+    mask = np.zeros((1, logits.shape[-1]), np.float32)
+    mask[:, list(policy.background)] = 1
+    of_background = probabilities * mask
+    other = tf.reduce_max(probabilities * (1 - mask), axis=-1)
+    rejects = tf.cast(other < tf.reduce_max(of_background, axis=-1), tf.float32)
+    return ExitOutput(probabilities, tf.maximum(1.0 - tf.reduce_sum(of_background, axis=-1) * rejects, 0.0))
 
 
 def patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:

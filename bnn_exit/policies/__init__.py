@@ -26,6 +26,7 @@ POLICIES: Registry[type[Policy]] = Registry(
         "scaled_entropy": "bnn_exit.policies.temperature:ScaledEntropy",
         "scaled_max_probability": "bnn_exit.policies.temperature:ScaledMaxProbability",
         "scaled_margin": "bnn_exit.policies.temperature:ScaledMargin",
+        "rejection": "bnn_exit.policies.rejection:Rejection",
         "patience": "bnn_exit.policies.patience:Patience",
         "ensemble": "bnn_exit.policies.ensemble:Ensemble",
         "class_means": "bnn_exit.policies.class_means:ClassMeans",
@@ -85,12 +86,16 @@ def from_dict(values: Mapping[str, Any]) -> Policy:
     for name in wanted:
         if not isinstance(values[name], (list, tuple)):
             raise ArgumentError(f"{name} of policy {kind.name} is {values[name]!r}, but must be a list")
-    return kind(**{name: _frozen(values[name], name) for name in wanted})
+    return kind(**{name: _frozen(values[name], name, whole=name in kind.whole) for name in wanted})
 
 
-def _frozen(value: Any, name: str) -> Any:
+def _frozen(value: Any, name: str, *, whole: bool) -> Any:
     if isinstance(value, (list, tuple)):
-        return tuple(_frozen(each, name) for each in value)
+        return tuple(_frozen(each, name, whole=whole) for each in value)
+    if whole:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ArgumentError(f"{name} of a policy holds {value!r}, but must hold whole numbers")
+        return value
     # Written so that it is false for NaN too, and true for no integer that is too large to be a float.
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ArgumentError(f"{name} of a policy holds {value!r}, but must hold finite numbers")

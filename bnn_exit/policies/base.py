@@ -48,6 +48,10 @@ class Policy:
     name: ClassVar[str]
     needs_features: ClassVar[bool] = False
     """Whether it reads features, in place of the heads of all exits except the last."""
+    answers_always: ClassVar[bool] = True
+    """Whether thresholds are chosen above the highest score, with which an exit always answers."""
+    whole: ClassVar[tuple[str, ...]] = ()
+    """Names of fields that hold whole numbers."""
 
     @classmethod
     def twin(cls) -> str:
@@ -58,6 +62,11 @@ class Policy:
     def keeps_probabilities(cls) -> bool:
         """Whether the probabilities of each exit are the softmax of its own logits."""
         return cls.probabilities is Policy.probabilities
+
+    @classmethod
+    def learns(cls) -> bool:
+        """Whether clips change what it does, so that a guarantee needs others."""
+        return bool(dataclasses.fields(cls))
 
     @classmethod
     def fit(cls, exit_logits: ExitLogits) -> Policy:
@@ -88,6 +97,13 @@ class Policy:
     def scores(self, exit_logits: ExitLogits) -> Floats:
         """The score of each exit: [clips, exits], at least 0; NaN where an exit gives NaN."""
         raise NotImplementedError
+
+    def chosen_scores(self, exit_logits: ExitLogits) -> Floats:
+        """The scores that thresholds are chosen for: NaN, which never leaves, where the policy does not answer."""
+        scores = self.scores(exit_logits)
+        if self.answers_always:
+            return scores
+        return np.where(scores < self.highest(exit_logits.classes), scores, np.nan)
 
     def highest(self, classes: int) -> float:
         """The highest possible score: a threshold above it makes an exit always answer."""

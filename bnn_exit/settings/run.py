@@ -80,6 +80,8 @@ class RunConfig:
             `settings.plan.Plan`, or for one step the settings of `settings.distillation.DistillConfig`.
         teacher: how the teacher "auto" is trained.
         input: what model.tflite takes, "log_mel" or "waveform".
+        policy: name of the policy that model.tflite is exported with; None is the default one.
+        background: labels that are background to that policy; none are those called unknown and silence.
     """
 
     task: RunTask
@@ -89,6 +91,8 @@ class RunConfig:
     distillation: dict[str, Any] | None = None
     teacher: TeacherRecipe = dataclasses.field(default_factory=TeacherRecipe)
     input: str = INPUTS[0]
+    policy: str | None = None
+    background: tuple[str, ...] = ()
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -104,6 +108,7 @@ class RunConfig:
                 "distillation": self.distillation,
                 "teacher": self.teacher.to_dict(),
                 "input": self.input,
+                **({} if self.policy is None else {"policy": self.policy, "background": list(self.background)}),
             },
         )
 
@@ -129,9 +134,19 @@ class RunConfig:
                 distillation,
                 TeacherRecipe.from_dict(values.get("teacher", {})),
                 one_of("input", values.get("input", INPUTS[0]), INPUTS),
+                *_policy_of(values),
             )
 
         return read_settings(path, made, advice=advice)
+
+
+def _policy_of(values: dict[str, Any]) -> tuple[str | None, tuple[str, ...]]:
+    policy, background = values.get("policy"), values.get("background", [])
+    if not isinstance(policy, (str, type(None))):
+        raise ArgumentError(f"policy is {policy!r}, but must be the name of one")
+    if not isinstance(background, list) or not all(isinstance(label, str) for label in background):
+        raise ArgumentError(f"background is {background!r}, but must be a list of labels")
+    return policy, tuple(background)
 
 
 def config_of(folder: Path, *, kind: str, maker: str) -> Path:

@@ -21,7 +21,7 @@ from bnn_exit.model_file.operating_points import OperatingPoint, OperatingPoints
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.network import Network
 from bnn_exit.policies import Policy, Sizes
-from bnn_exit.task import Task
+from bnn_exit.task import Task, background_of
 
 if TYPE_CHECKING:
     from bnn_exit.models.multi_exit import MultiExitModel
@@ -107,7 +107,13 @@ def exit_logits_of(model: Network, task: Task, *, split: str, features: bool = F
     """
     chosen = task.split(split)
     found = network_exit_logits(model, np.asarray(task.log_mel(split)), features=features)
-    return dataclasses.replace(found, labels=np.asarray(chosen.labels, np.int64), split=split, names=tuple(chosen.ids))
+    return dataclasses.replace(
+        found,
+        labels=np.asarray(chosen.labels, np.int64),
+        split=split,
+        names=tuple(chosen.ids),
+        background=background_of(task.labels),
+    )
 
 
 def network_exit_logits(model: Network, log_mel: np.ndarray, *, features: bool = False) -> ExitLogits:

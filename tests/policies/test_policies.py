@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import math
 
@@ -27,7 +28,8 @@ def sample_logits(*, clips=200, exits=3, classes=4, seed=0, split="validation"):
     gain = 1.0 + np.arange(exits)
     logits = generator.normal(0, 1.5, (clips, exits, classes)) + gain[:, None] * np.eye(classes)[labels][:, None]
     features = tuple(generator.normal(0, 1, (clips, 6)) + (k + 1) * np.eye(6)[labels] - 0.3 for k in range(exits))
-    return ExitLogits(logits, labels, split, features=tuple(each.astype(np.float32) for each in features))
+    features = tuple(each.astype(np.float32) for each in features)
+    return ExitLogits(logits, labels, split, features=features, background=(1, 2))
 
 
 @pytest.mark.parametrize("name", POLICIES)
@@ -59,9 +61,7 @@ def test_an_exit_does_not_know_what_deeper_exits_say(name):
 @pytest.mark.parametrize("name", POLICIES)
 def test_logits_and_logarithms_of_probabilities_are_the_same_to_a_policy(name):
     exit_logits = sample_logits()
-    logarithms = ExitLogits(
-        log_softmax(exit_logits.logits), exit_logits.labels, "validation", features=exit_logits.features
-    )
+    logarithms = dataclasses.replace(exit_logits, logits=log_softmax(exit_logits.logits))
     expected = policies.fit(name, exit_logits)
     assert policies.fit(name, logarithms).scores(logarithms) == pytest.approx(expected.scores(exit_logits), abs=2e-5)
 
@@ -130,6 +130,8 @@ def test_what_a_policy_needs_is_named_when_it_is_missing():
         policies.fit("scaled_entropy", ExitLogits(exit_logits.logits, split="validation"))
     with pytest.raises(DataError, match="policy class_means needs the features of every exit"):
         policies.fit("class_means", ExitLogits(exit_logits.logits, exit_logits.labels, "validation"))
+    with pytest.raises(DataError, match="policy rejection needs a class that is background, such as unknown"):
+        policies.fit("rejection", ExitLogits(exit_logits.logits, exit_logits.labels, "validation"))
     with pytest.raises(DataError, match="class 3 has no clip in the validation split"):
         policies.fit("class_means", exit_logits.select_clips(exit_logits.labels != 3))
     with pytest.raises(ArgumentError, match="policy entropy has the settings temperatures, but must have none"):
@@ -278,6 +280,7 @@ COSTS = {
     "scaled_entropy": Cost(0, 30),
     "scaled_max_probability": Cost(0, 20),
     "scaled_margin": Cost(0, 30),
+    "rejection": Cost(0, 12),
     "patience": Cost(0, 12),
     "ensemble": Cost(0, 40),
     "class_means": Cost(0, 2030),
