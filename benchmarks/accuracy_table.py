@@ -128,7 +128,7 @@ def plot(path: Path, results: Mapping[str, Result]) -> None:
     shown = {row.title: results[row.name] for row in rows if row.name in results}
     if not shown:
         return
-    figure = plots._figure(width=8, height=5.2)
+    figure = plots.new_figure(width=8, height=5.2)
     axes = figure.add_subplot()
     for index, (name, result) in enumerate(shown.items()):
         style = {"color": plots.COLOURS[index % len(plots.COLOURS)]}
@@ -145,4 +145,4 @@ def plot(path: Path, results: Mapping[str, Result]) -> None:
     axes.set(title=title, xlabel="mean ops of a clip, million (float MACs + binary MACs / 64)", ylabel="accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right", title="operating points")
-    plots._save(figure, path)
+    plots.save(figure, path)

@@ -6,6 +6,7 @@ import argparse
 
 from bnn_exit import files
 from bnn_exit.command_line import Parser, run_command
+from bnn_exit.commands.evaluate_stream import add_stream_options, check_stream_options, evaluate_stream
 from bnn_exit.commands.measured_model import (
     MeasuredModel,
     SplitOptions,
@@ -32,11 +33,17 @@ examples:
   python -m bnn_exit.evaluate runs/words --split validation --json
   python -m bnn_exit.evaluate runs/words/model_lean.tflite   (another file of the run, as calibrate makes)
   python -m bnn_exit.evaluate NAME --data-dir DIR            (a model of python -m bnn_exit.models)
+  python -m bnn_exit.evaluate runs/words --stream day.wav --events day.tsv     (recordings of any length)
 
 RUN is a folder that `python -m bnn_exit.train --out RUN` wrote. Every clip goes through RUN/model.tflite once for each
 exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/; those of
 RUN/model_NAME.tflite to RUN/metrics_NAME.json and RUN/plots_NAME/. Those of a model that comes with the package are
 only printed.
+
+--stream counts events, not windows: misses, false accepts an hour with their bounds, delays, exits and cost; the
+figures go to RUN/stream_metrics.json, the DET curve to RUN/stream_det.png. An event is a hit if its label is right and
+it comes between the start of the word and its end + 1 s (--tolerance-s); a word is found once, and every other event is
+a false accept.
 """
 
 
@@ -48,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     add_split_options(arguments)
+    add_stream_options(arguments)
     arguments.add_argument("--json", action="store_true", help="print the figures as JSON, not as a table")
     return arguments
 
@@ -59,6 +67,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     given = parser().parse_args(argv)
+    check_stream_options(given)
+    if given.stream is not None:
+        return evaluate_stream(given, command=command_line("evaluate", argv))
     options = SplitOptions.of(given)
     report = evaluate(options, command=command_line("evaluate", argv))
     if given.json:

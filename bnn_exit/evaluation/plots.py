@@ -37,7 +37,7 @@ def trade_off(
         points: operating point -> (cost share, accuracy).
         title: above the plot, with split and sample count.
     """
-    figure = _figure(width=7, height=5)
+    figure = new_figure(width=7, height=5)
     axes = figure.add_subplot()
     line = 100 * np.asarray(curve, np.float64)
     axes.plot(line[:, 0], line[:, 1], color="0.5", label="one threshold for all exits, swept")
@@ -50,12 +50,12 @@ def trade_off(
     for index, (name, (x, y)) in enumerate(points.items()):
         style = {"color": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
         axes.scatter(
-            [100 * x], [100 * y], s=60, edgecolors="black", linewidths=0.5, label=_drawn(name), zorder=4, **style
+            [100 * x], [100 * y], s=60, edgecolors="black", linewidths=0.5, label=drawn(name), zorder=4, **style
         )
-    axes.set(title=_drawn(title), xlabel="mean cost (ops, % of the full network)", ylabel="accuracy (%)")
+    axes.set(title=drawn(title), xlabel="mean cost (ops, % of the full network)", ylabel="accuracy (%)")
     axes.grid(alpha=0.3)
     axes.legend(fontsize=8, loc="lower right")
-    _save(figure, path)
+    save(figure, path)
 
 
 def exit_histogram(path: str | os.PathLike[str], *, shares: Mapping[str, Sequence[float]], title: str) -> None:
@@ -63,17 +63,17 @@ def exit_histogram(path: str | os.PathLike[str], *, shares: Mapping[str, Sequenc
     values = 100 * np.array(list(shares.values()), np.float64)
     points, exits = values.shape
     width = 0.8 / exits
-    figure = _figure(width=max(6.0, 0.5 * points * exits + 1.5), height=4.2)
+    figure = new_figure(width=max(6.0, 0.5 * points * exits + 1.5), height=4.2)
     axes = figure.add_subplot()
     for k in range(exits):
         places = np.arange(points) + (k - (exits - 1) / 2) * width
         style = {"color": COLOURS[k % len(COLOURS)], "hatch": HATCHES[k % len(HATCHES)]}
         bars = axes.bar(places, values[:, k], width, label=f"exit {k + 1}", edgecolor="white", linewidth=0.5, **style)
         axes.bar_label(bars, fmt="%.0f", fontsize=7)
-    axes.set_xticks(np.arange(points), list(map(_drawn, shares)))
-    axes.set(title=_drawn(title), xlabel="operating point", ylabel="clips that leave here (%)", ylim=(0, 120))
+    axes.set_xticks(np.arange(points), list(map(drawn, shares)))
+    axes.set(title=drawn(title), xlabel="operating point", ylabel="clips that leave here (%)", ylim=(0, 120))
     axes.legend(fontsize=8, ncols=min(exits, 6), loc="upper center")
-    _save(figure, path)
+    save(figure, path)
 
 
 def confusion_matrix(path: str | os.PathLike[str], *, counts: npt.ArrayLike, labels: Sequence[str], title: str) -> None:
@@ -85,28 +85,29 @@ def confusion_matrix(path: str | os.PathLike[str], *, counts: npt.ArrayLike, lab
     sizes = matrix.sum(axis=1, keepdims=True)
     shares = 100 * matrix / np.maximum(np.maximum(sizes, sizes.mean()), 1)
     size = float(np.clip(0.28 * len(labels) + 2.2, 4.5, 30))
-    figure = _figure(width=size + 0.6, height=size)
+    figure = new_figure(width=size + 0.6, height=size)
     axes = figure.add_subplot()
     image = axes.imshow(shares, cmap="Blues", vmin=0, vmax=100)
     bar = figure.colorbar(image, ax=axes, fraction=0.046, pad=0.02)
     bar.set_label("clips of the true label (%)")
-    ticks, names = np.arange(len(labels)), list(map(_drawn, labels))
+    ticks, names = np.arange(len(labels)), list(map(drawn, labels))
     font = 9 if len(labels) <= 15 else 7
     axes.set_xticks(ticks, names, rotation=90, fontsize=font)
     axes.set_yticks(ticks, names, fontsize=font)
     for row, column in np.argwhere(matrix):
         shade = "white" if shares[row, column] > 50 else "black"
         axes.text(column, row, str(matrix[row, column]), ha="center", va="center", color=shade, fontsize=font - 1)
-    axes.set(title=_drawn(title), xlabel="predicted label", ylabel="true label")
-    _save(figure, path)
+    axes.set(title=drawn(title), xlabel="predicted label", ylabel="true label")
+    save(figure, path)
 
 
-def _drawn(text: str) -> str:
+def drawn(text: str) -> str:
     """Text that matplotlib draws as it is: between two dollars it would set a formula, or fail."""
     return shown(text).replace("$", r"\$")
 
 
-def _figure(*, width: float, height: float) -> Any:
+def new_figure(*, width: float, height: float) -> Any:
+    """An empty figure, of so many inches; MissingPackageError without matplotlib."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
@@ -114,7 +115,8 @@ def _figure(*, width: float, height: float) -> Any:
     return Figure(figsize=(width, height), dpi=150, layout="constrained")
 
 
-def _save(figure: Any, path: str | os.PathLike[str]) -> None:
+def save(figure: Any, path: str | os.PathLike[str]) -> None:
+    """Write a figure as a PNG in one step."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     with files.replacing(path) as file, warnings.catch_warnings():

@@ -30,7 +30,11 @@ class Word:
 
 
 def read_events(
-    path: str | os.PathLike[str], *, files: Sequence[str | os.PathLike[str]], labels: Iterable[str]
+    path: str | os.PathLike[str],
+    *,
+    files: Sequence[str | os.PathLike[str]],
+    labels: Iterable[str],
+    background: Iterable[str] = (),
 ) -> list[tuple[Word, ...]]:
     """The labelled events of each recording, in order of time.
 
@@ -39,13 +43,14 @@ def read_events(
             path from the folder of the table, or by its name alone.
         files: the recordings. One that the table does not mention has no events.
         labels: of the model.
+        background: of these, labels that never make an event.
 
     Raises:
         DataError: naming the line: no table; a file that is not among `files`, or two of that name; a label that the
-            model lacks, with the nearest; a time that is no number, or negative; an end that is not after its start;
-            events that overlap.
+            model lacks, with the nearest, or that is background; a time that is no number, or negative; an end that is
+            not after its start; events that overlap.
     """
-    known, names = list(labels), Names(files, what="--stream")
+    known, silent, names = list(labels), set(background), Names(files, what="--stream")
     found: list[list[tuple[Word, str]]] = [[] for _ in files]
     folder = Path(path).parent
     for count, (place, (file, start, end, label)) in enumerate(tables.rows(path, COLUMNS)):
@@ -54,6 +59,8 @@ def read_events(
         begin, stop = span(place, start, end)
         if label not in known:
             raise DataError(f"{place}: the model has no label {label!r}{nearest(label, known)}")
+        if label in silent:
+            raise DataError(f"{place}: {label!r} is background, of which no event can be found: leave the line out")
         found[names.find(place, file, folder=folder)].append((Word(label, begin, stop), place))
     return [_in_order(events) for events in found]
 

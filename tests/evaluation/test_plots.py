@@ -24,13 +24,13 @@ def texts(figure):
 def drawn(monkeypatch):
     """The figures that were saved."""
     figures = []
-    save = plots._save
+    save = plots.save
 
     def keep(figure, path):
         figures.append(figure)
         save(figure, path)
 
-    monkeypatch.setattr(plots, "_save", keep)
+    monkeypatch.setattr(plots, "save", keep)
     return figures
 
 
