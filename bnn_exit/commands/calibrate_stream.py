@@ -1,0 +1,232 @@
+"""Choose a listening point on recordings: `python -m bnn_exit.calibrate MODEL --stream NEGATIVES`."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import audio_tasks
+from audio_tasks.mix import EVENTS, mix
+from audio_tasks.mix_command import found_files
+from audio_tasks.placing import MixSettings
+from bnn_exit import policies, pretrained
+from bnn_exit.calibration.listening import Limits, Recordings, choose_exits, choose_threshold
+from bnn_exit.commands.evaluate_stream import open_model, read_truths
+from bnn_exit.commands.listening_choice import points_of, sentence, store
+from bnn_exit.commands.measured_model import is_shipped, model_of
+from bnn_exit.display import json_line, show, shown
+from bnn_exit.errors import ArgumentError
+from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.model_file.operating_points import check_name
+from bnn_exit.progress import progress_bar
+from bnn_exit.runs.folder import RunFolder
+from bnn_exit.runtime.session import Session
+from bnn_exit.runtime.stream import DEFAULT_HOP_MS, DEFAULT_POINT
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.streams.background import background_labels, simple_point
+from bnn_exit.streams.counts import Truth, hours
+from bnn_exit.streams.recorded import score
+from bnn_exit.streams.transcripts import Utterance, spoken_words
+from bnn_exit.task import Task
+
+RATE = "max_false_accepts_per_hour"
+ONLY = (RATE, "positives", "events", "speakers", "transcripts", "max_delay_ms", "max_recall_loss", "listening_point")
+SETTINGS = ("span_ms", "hop_ms", "background", "snr_db")
+SPLIT = "validation"
+SEED = 0
+"""Of the recordings that are made of validation clips."""
+
+
+def add_stream_options(arguments: argparse.ArgumentParser) -> None:
+    """Add the options of `--stream`."""
+    group = arguments.add_argument_group("a listening point, for streams")
+    group.add_argument(
+        "--stream",
+        nargs="+",
+        metavar="FILE",
+        help="negatives: audio files or folders, of any length, without words",
+    )
+    group.add_argument("--max-false-accepts-per-hour", type=float, metavar="X", help="with --confidence on new audio")
+    group.add_argument(
+        "--positives",
+        nargs="+",
+        metavar="FILE",
+        help="recordings with words (default: the run's validation clips, mixed into the negatives at --snr-db)",
+    )
+    group.add_argument("--events", metavar="TSV", help="the words of --positives: file, start_s, end_s, label")
+    group.add_argument("--speakers", metavar="TSV", help="who speaks when: stream, start, samples, speaker")
+    group.add_argument(
+        "--transcripts",
+        metavar="TSV",
+        help="as --speakers, with transcript: events of spoken labels are no false accepts",
+    )
+    group.add_argument("--max-delay-ms", type=float, metavar="X", help="for 95 %% of the hits, from the word's end")
+    group.add_argument(
+        "--max-recall-loss", type=float, metavar="X", help="words that early exits may lose, as a share (default: 0.01)"
+    )
+    group.add_argument("--listening-point", metavar="NAME", help=f"store it under this name (default: {DEFAULT_POINT})")
+    group.add_argument("--hop-ms", type=float, metavar="X", help=f"from window to window (default: {DEFAULT_HOP_MS:g})")
+    group.add_argument("--span-ms", type=float, metavar="X", help="of the mean (default: 500)")
+    group.add_argument("--background", metavar="A,B", help="labels that make no event (default: by policy or name)")
+    group.add_argument("--snr-db", nargs="+", type=float, metavar="DB", help="of mixed words (default: 10)")
+
+
+def check_stream_options(options: argparse.Namespace) -> None:
+    """ArgumentError for options that go not together with --stream, or not without it."""
+    if options.stream is None:
+        for name in (*ONLY, *SETTINGS):
+            if getattr(options, name) is not None:
+                raise ArgumentError(f"{_flag(name)} goes with --stream alone")
+        return
+    if getattr(options, RATE) is None:
+        raise ArgumentError("--stream needs --max-false-accepts-per-hour, such as 0.5")
+    others = [f"--{name.replace('_', '-')}" for name in options.limits]
+    others += [
+        _flag(name) for name in ("minimise", "policy", "exits", "name", "drift", "device") if getattr(options, name)
+    ]
+    others += ["--curve"] * options.curve
+    if others:
+        raise ArgumentError(f"{others[0]} is of clips, and goes not with --stream")
+    if (options.positives is None) != (options.events is None):
+        raise ArgumentError("--positives and --events go together: recordings, and the words in them")
+    if options.speakers is not None and options.transcripts is not None:
+        raise ArgumentError("--speakers and --transcripts are the same table: give one of them")
+    if options.listening_point is not None:
+        check_name("--listening-point", options.listening_point)
+
+
+def calibrate_stream(options: argparse.Namespace) -> int:
+    """Choose, print and store; the exit status."""
+    limits = Limits(
+        getattr(options, RATE),
+        confidence=options.confidence,
+        delay_ms=options.max_delay_ms,
+        recall_loss=0.01 if options.max_recall_loss is None else options.max_recall_loss,
+    )
+    session = open_model(options.run)
+    point = _template(session, options)
+    paths = [str(path) for path in found_files(options.stream)]
+    table = options.transcripts or options.speakers
+    truths = read_truths(session, paths, events=None, transcripts=table, point=point)
+    if options.transcripts is None:
+        truths = [dataclasses.replace(truth, utterances=_without_words(truth.utterances)) for truth in truths]
+    _warn_of_words(truths, point)
+    negatives = _scored(session, paths, truths, point=point)
+    positives = _positives(session, options, paths, point=point)
+    exits = _exits(session, positives, point, limits)
+    choice = choose_threshold(
+        negatives, positives, exits, point=point, labels=session.labels, costs=session.metadata.exits, limits=limits
+    )
+    found, operating = points_of(session, point, choice, limits, windows=sum(map(len, negatives.windows)))
+    values = {"listening_point": found.to_dict(), "operating_point": operating.to_dict(), **dataclasses.asdict(choice)}
+    text = sentence(choice, found, limits)
+    if is_shipped(options.run):
+        text += "\nnothing was written: a model of the package does not change"
+    else:
+        written = store(options.run, found, operating)
+        text += "\nwrote " + " and ".join(map(str, written))
+    show(json_line(values) if options.json else text)
+    return 0
+
+
+def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
+    background = None if options.background is None else options.background.split(",")
+    if not background_labels(session.metadata, background):
+        _say(
+            "warning: no label of the model is background, so every sound is taken for one of its words: a model that "
+            "knows other sounds is trained with --negatives DIR"
+        )
+    name = options.listening_point or DEFAULT_POINT
+    hop_ms = DEFAULT_HOP_MS if options.hop_ms is None else options.hop_ms
+    usual = DEFAULT_POINT if DEFAULT_POINT in session.operating_points else next(iter(session.operating_points), "full")
+    point = simple_point(
+        session.metadata, threshold=0.5, operating_point=usual, name=name, hop_ms=hop_ms, background=background
+    )
+    return point if options.span_ms is None else dataclasses.replace(point, span_ms=options.span_ms)
+
+
+def _warn_of_words(truths: Sequence[Truth], point: ListeningPoint) -> None:
+    words = spoken_words((each for truth in truths for each in truth.utterances), point.thresholds)
+    if words:
+        listed = ", ".join(f"{shown(label)} {count}" for label, count in words.items())
+        _say(
+            f"warning: the negatives hold {sum(words.values())} words that the model knows, by their transcripts "
+            f"({listed}): an event of one of them is no false accept"
+        )
+    whole, known = hours(truths)
+    if words and known < whole:
+        _say(f"note: of {whole:.2f} hours {known:.2f} have a transcript; words in the others count as false accepts")
+
+
+def _without_words(utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
+    return tuple(dataclasses.replace(each, words=None) for each in utterances)
+
+
+def _scored(session: Session, paths: Sequence[str], truths: Sequence[Truth], *, point: ListeningPoint) -> Recordings:
+    bar = progress_bar(paths, desc="recordings", unit="file")
+    return Recordings([score(session, path, hop_ms=point.hop_ms, warn=_say).windows for path in bar], truths)
+
+
+def _positives(
+    session: Session, options: argparse.Namespace, negatives: Sequence[str], *, point: ListeningPoint
+) -> Recordings | None:
+    if options.positives is not None:
+        paths = [str(path) for path in found_files(options.positives)]
+        truths = read_truths(session, paths, events=options.events, transcripts=None, point=point)
+        if not any(truth.words for truth in truths):
+            raise ArgumentError(f"--events {options.events} has no word of the recordings of --positives")
+        return _scored(session, paths, truths, point=point)
+    task = _task(options)
+    with tempfile.TemporaryDirectory(prefix="bnn_exit_") as folder:
+        made = mix(
+            task.split(SPLIT),  # type: ignore[arg-type]
+            labels=task.labels,
+            chosen=list(point.thresholds),
+            backgrounds=negatives,
+            out=folder,
+            sample_rate_hz=session.metadata.features.sample_rate_hz,
+            settings=MixSettings(snr_db=tuple(options.snr_db or (10.0,)), seed=SEED),
+        )
+        paths = [str(each.path) for each in made]
+        truths = read_truths(session, paths, events=str(Path(folder) / EVENTS), transcripts=None, point=point)
+        return _scored(session, paths, truths, point=point)
+
+
+def _task(options: argparse.Namespace) -> Task:
+    """The data of the run, or of a model of the package."""
+    missing = "give --positives and --events, recordings with words and a table of them"
+    if is_shipped(options.run):
+        entry = pretrained.models()[options.run]
+        if options.data_dir is None:
+            raise ArgumentError(f"--data-dir is missing, the data of {options.run} ({entry.attribution}); or {missing}")
+        features = FeatureConfig.from_dict(dict(entry.features))
+        return audio_tasks.load(entry.task, features=features, **{**entry.options, "data_dir": options.data_dir})
+    folder = RunFolder(model_of(options.run).parent)
+    if not (folder.path / "config.json").is_file():
+        raise ArgumentError(f"{options.run} is in no run, whose validation clips could be mixed: {missing}")
+    return audio_tasks.load_again(folder.config.task, data_dir=options.data_dir)
+
+
+def _exits(session: Session, positives: Recordings | None, point: ListeningPoint, limits: Limits) -> tuple[float, ...]:
+    if positives is None or session.exits == 1:
+        return tuple(session.operating_points[point.operating_point].thresholds)
+    policy = policies.from_dict(session.metadata.policy_dict)
+    return choose_exits(
+        positives,
+        point=point,
+        labels=session.labels,
+        highest=policy.highest(len(session.labels)),
+        recall_loss=limits.recall_loss,
+    )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _say(line: str) -> None:
+    show(line, file=sys.stderr)
