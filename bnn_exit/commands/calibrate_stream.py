@@ -8,18 +8,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import audio_tasks
 from audio_tasks.mix import EVENTS, mix
 from audio_tasks.mix_command import found_files
 from audio_tasks.placing import MixSettings
 from bnn_exit import policies, pretrained
-from bnn_exit.calibration.listening import Limits, Recordings, choose_exits, choose_threshold
+from bnn_exit.calibration.listening import Limits, ListeningChoice, Recordings, choose_exits, choose_threshold
 from bnn_exit.commands.evaluate_stream import open_model, read_truths
 from bnn_exit.commands.listening_choice import points_of, sentence, store
 from bnn_exit.commands.measured_model import is_shipped, model_of
 from bnn_exit.display import json_line, show, shown
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.operating_points import check_name
 from bnn_exit.progress import progress_bar
@@ -70,7 +71,13 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--listening-point", metavar="NAME", help=f"store it under this name (default: {DEFAULT_POINT})")
     group.add_argument("--hop-ms", type=float, metavar="X", help=f"from window to window (default: {DEFAULT_HOP_MS:g})")
-    group.add_argument("--span-ms", type=float, metavar="X", help="of the mean (default: 500)")
+    group.add_argument(
+        "--span-ms",
+        nargs="+",
+        type=float,
+        metavar="X",
+        help="of the mean (default: 500); of several, the best one",
+    )
     group.add_argument("--background", metavar="A,B", help="labels that make no event (default: by policy or name)")
     group.add_argument("--snr-db", nargs="+", type=float, metavar="DB", help="of mixed words (default: 10)")
 
@@ -117,10 +124,7 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     _warn_of_words(truths, point)
     negatives = _scored(session, paths, truths, point=point)
     positives = _positives(session, options, paths, point=point)
-    exits = _exits(session, positives, point, limits)
-    choice = choose_threshold(
-        negatives, positives, exits, point=point, labels=session.labels, costs=session.metadata.exits, limits=limits
-    )
+    point, choice = _best(session, negatives, positives, options.span_ms, point=point, limits=limits)
     found, operating = points_of(session, point, choice, limits, windows=sum(map(len, negatives.windows)))
     values = {"listening_point": found.to_dict(), "operating_point": operating.to_dict(), **dataclasses.asdict(choice)}
     text = sentence(choice, found, limits)
@@ -143,10 +147,41 @@ def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
     name = options.listening_point or DEFAULT_POINT
     hop_ms = DEFAULT_HOP_MS if options.hop_ms is None else options.hop_ms
     usual = DEFAULT_POINT if DEFAULT_POINT in session.operating_points else next(iter(session.operating_points), "full")
-    point = simple_point(
+    return simple_point(
         session.metadata, threshold=0.5, operating_point=usual, name=name, hop_ms=hop_ms, background=background
     )
-    return point if options.span_ms is None else dataclasses.replace(point, span_ms=options.span_ms)
+
+
+def _best(
+    session: Session,
+    negatives: Recordings,
+    positives: Recordings | None,
+    spans_ms: Sequence[float] | None,
+    *,
+    point: ListeningPoint,
+    limits: Limits,
+) -> tuple[ListeningPoint, ListeningChoice]:
+    """The choice with the most hits among several spans; the error of the first if none has one.
+
+    Each span has a path of its own, and the confidence is shared between them (Bonferroni), so that it holds for
+    whichever is taken.
+    """
+    points = [dataclasses.replace(point, span_ms=span_ms) for span_ms in spans_ms or [point.span_ms]]
+    shared = limits
+    if limits.confidence is not None:
+        shared = dataclasses.replace(limits, confidence=1 - (1 - limits.confidence) / len(points))
+    found: list[tuple[ListeningPoint, ListeningChoice]] = []
+    errors: list[DataError] = []
+    for each in points:
+        exits = _exits(session, positives, each, limits)
+        about: dict[str, Any] = {"labels": session.labels, "costs": session.metadata.exits, "limits": shared}
+        try:
+            found.append((each, choose_threshold(negatives, positives, exits, point=each, **about)))
+        except DataError as error:
+            errors.append(error)
+    if not found:
+        raise errors[0]
+    return max(found, key=lambda pair: (pair[1].recall or 0.0, -pair[1].relative_ops))
 
 
 def _warn_of_words(truths: Sequence[Truth], point: ListeningPoint) -> None:
