@@ -19,9 +19,13 @@ from file_fixtures import single_operator
 from fuzzing.graphs import random_graph
 from operator_cases import CASES, as_arrays
 
+from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
+
 GRAPHS = 60
 """Random graphs, in which values are read twice, layers follow one another and branches share values."""
-ROOM = 3000
+LOUD = ListeningPoint("loud", "fast", {"yes": 0.3, "no": 0.3}, hop_ms=20, span_ms=40, refractory_ms=20)
+GATED = ListeningPoint("gated", "full", {"other": 0.4}, hop_ms=10, min_count=2, of_count=3, gate=GateSettings())
+ROOM = 3400
 """Bytes of metadata in the base file, so that longer ones than its own can be tried."""
 
 
@@ -48,11 +52,17 @@ def binary_files() -> dict[str, bytes]:
     return {f"binary_{name}": convolution(tiny_files, **shape)[0] for name, shape in shapes.items()}
 
 
+def listening_metadata() -> bytes:
+    points = {point.name: point for point in (LOUD, GATED)}
+    return tiny_files.metadata(listening_points=points).to_json()
+
+
 def sources(models: Sequence[Path] = ()) -> dict[str, bytes]:
     """All of them by name, with the files of `models`."""
     files = {**operator_files(), **binary_files(), "everything": tiny_files.everything_file()}
     for name in ("log_mel", "waveform"):
         files[f"adaptive_{name}"] = tiny_files.adaptive_file(input=name)
+    files["listening"] = tiny_files.adaptive_file(meta=listening_metadata())
     return {**files, **{path.stem: path.read_bytes() for path in models}}
 
 
@@ -64,7 +74,7 @@ def main() -> int:
     files = sources([Path(argument) for argument in sys.argv[2:]])
     files |= {f"graph_{number}": random_graph(number).data for number in range(GRAPHS)}
     meta = tiny_files.metadata().to_json()
-    files["metadata"] = meta
+    files["metadata"], files["metadata_listening"] = meta, listening_metadata()
     for name, data in files.items():
         (corpus / name).write_bytes(data)
     (folder / "base.tflite").write_bytes(tiny_files.adaptive_file(meta=meta.ljust(ROOM)))
@@ -76,6 +86,8 @@ def main() -> int:
         "padding",
         "pad_values",
         "operating_points",
+        "listening_points",
+        "refractory_ms",
         "features",
         "\\\\ud800\\\\udc00",
     ]

@@ -68,7 +68,7 @@ static void in_locale(const char* name) {
   bnn_exit_classifier_free(made);
 }
 
-enum { kCalls = 300, kMaxThreads = 4, kSeconds = 20 };
+enum { kCalls = 300, kMaxThreads = 4, kSeconds = 20, kChunk = 500 };
 
 /* The calls of one thread, repeated: each result must be the one without other threads. */
 typedef struct job {
@@ -154,6 +154,56 @@ static void in_threads(int front) {
   bnn_exit_classifier_free(made);
 }
 
+typedef struct pusher {
+  bnn_exit_stream* stream;
+  int windows, busy, wrong;
+} pusher;
+
+static void* push(void* context) {
+  static const int16_t samples[kChunk];
+  pusher* mine = context;
+  for (int i = 0; i < kCalls; ++i) {
+    bnn_exit_window window;
+    size_t used, at = 0;
+    do {
+      char line[256];
+      bnn_exit_status status =
+          bnn_exit_stream_push_int16(mine->stream, samples + at, kChunk - at, &used, &window, line, sizeof line);
+      at += used;
+      if (status == BNN_EXIT_BUSY) {
+        mine->wrong += used != 0 || window.complete;
+        ++mine->busy;
+        sched_yield();
+      } else if (status != BNN_EXIT_OK) {
+        ++mine->wrong;
+      }
+      mine->windows += window.complete;
+    } while (at < kChunk || window.complete);
+  }
+  return NULL;
+}
+
+/* Streams of one classifier in threads of their own: a refused push takes nothing, so no window is lost. */
+static void streams(void) {
+  bnn_exit_classifier* made = classifier(1);
+  bnn_exit_stream_settings settings = {0, 20, "fast", NULL, NULL};
+  pthread_t threads[kMaxThreads];
+  pusher pushers[kMaxThreads];
+  const int windows = 1 + (kCalls * kChunk - (int)bnn_exit_clip_samples(made)) / 320;
+  int i;
+  for (i = 0; i < kMaxThreads; ++i) {
+    pushers[i] = (pusher){NULL, 0, 0, 0};
+    REQUIRE(bnn_exit_stream_new(made, &settings, &pushers[i].stream, error, sizeof error) == BNN_EXIT_OK);
+  }
+  for (i = 0; i < kMaxThreads; ++i) REQUIRE(!pthread_create(&threads[i], NULL, push, &pushers[i]));
+  for (i = 0; i < kMaxThreads; ++i) pthread_join(threads[i], NULL);
+  for (i = 0; i < kMaxThreads; ++i) {
+    REQUIRE(!pushers[i].wrong && pushers[i].windows == windows);
+    bnn_exit_stream_free(pushers[i].stream);
+  }
+  bnn_exit_classifier_free(made);
+}
+
 static void require_child(pid_t child) {
   int status = 0;
   REQUIRE(waitpid(child, &status, 0) == child);
@@ -212,6 +262,7 @@ int main(int count, char** arguments) {
   read_file(arguments[2]);
   if (!strcmp(arguments[1], "locale")) in_locale(arguments[3]);
   if (!strcmp(arguments[1], "threads")) in_threads(atoi(arguments[3]));
+  if (!strcmp(arguments[1], "streams")) streams();
   if (!strcmp(arguments[1], "fork")) in_a_fork(atoi(arguments[3]));
   free(file);
   return 0;

@@ -47,6 +47,10 @@ def test_several_threads_at_one_object(check, front_end):
     check("threads", str(front_end))
 
 
+def test_several_threads_with_a_stream_each_at_one_classifier(check):
+    check("streams")
+
+
 @pytest.mark.parametrize("threads", [1, 3])
 def test_a_child_runs_and_frees_what_its_parent_was_just_running(check, threads):
     check("fork", str(threads))

@@ -1,5 +1,6 @@
 #include "contract.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <vector>
@@ -9,6 +10,64 @@ void Message::check(bnn_exit_status status) const {
   require(std::strpbrk(text, "\n\r") == nullptr, "a text is not one line");
   require((status == BNN_EXIT_OK) == (text[0] == 0), "a text without an error, or an error without a text");
 }
+
+namespace {
+
+// What a stream makes of samples in chunks of this size: windows as bytes, one after the other. `status` is the first
+// error, if any.
+std::vector<uint8_t> run_stream(bnn_exit_classifier* classifier, const bnn_exit_stream_settings& settings,
+                                const std::vector<float>& samples, size_t chunk, bnn_exit_status* status) {
+  bnn_exit_stream* stream = nullptr;
+  Message message;
+  *status = bnn_exit_stream_new(classifier, &settings, &stream, message.text, sizeof message.text);
+  message.check(*status);
+  require((*status == BNN_EXIT_OK) == (stream != nullptr), "a stream and an error, or neither");
+  std::vector<uint8_t> found;
+  auto classes = static_cast<size_t>(bnn_exit_label_count(classifier));
+  for (size_t at = 0; stream && at < samples.size();) {
+    size_t used = 0, count = std::min(chunk, samples.size() - at);
+    bnn_exit_window window;
+    *status =
+        bnn_exit_stream_push(stream, samples.data() + at, count, &used, &window, message.text, sizeof message.text);
+    message.check(*status);
+    if (*status != BNN_EXIT_OK) break;
+    require(used == count || window.complete, "samples were left without a window");
+    at += used;
+    if (!window.complete) continue;
+    require(window.exit_index >= -1 && window.exit_index < bnn_exit_exit_count(classifier), "a window's exit");
+    require(window.start_s < window.end_s, "a window's time");
+    auto* bytes = reinterpret_cast<const uint8_t*>(window.probabilities);
+    found.insert(found.end(), bytes, bytes + classes * sizeof(float));
+    found.push_back(static_cast<uint8_t>(window.exit_index + 1));
+    found.push_back(static_cast<uint8_t>(window.has_event));
+    if (!window.has_event) continue;
+    require(window.event.label == bnn_exit_label(classifier, window.event.label_index), "an event's label");
+    require(window.event.probability > 0 && window.event.end_s <= window.event.time_s, "an event's values");
+  }
+  if (stream) require(bnn_exit_stream_reset(stream, 5, nullptr, 0) == BNN_EXIT_OK, "a stream cannot be reset");
+  bnn_exit_stream_free(stream);
+  return found;
+}
+
+void check_streams(bnn_exit_classifier* classifier) {
+  std::vector<float> samples(6000);
+  for (size_t i = 0; i < samples.size(); ++i)
+    samples[i] = static_cast<float>(i * i % 997) / 997 * (i / 1000 % 2) - 0.1f;
+  for (int32_t point = -1; point < 3; ++point) {
+    const char* name = point < 0 ? nullptr : bnn_exit_listening_point(classifier, point);
+    if (point >= 0 && !name) break;
+    for (int32_t rate : {0, 24000}) {
+      std::vector<float> thresholds(static_cast<size_t>(bnn_exit_exit_count(classifier)), 0.5f);
+      bnn_exit_stream_settings settings = {rate, 0, nullptr, thresholds.data(), name};
+      bnn_exit_status whole, cut;
+      std::vector<uint8_t> found = run_stream(classifier, settings, samples, samples.size(), &whole);
+      require(run_stream(classifier, settings, samples, 700, &cut) == found && whole == cut,
+              "a stream depends on its chunks");
+    }
+  }
+}
+
+}  // namespace
 
 Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_settings& settings) {
   bnn_exit_classifier* classifier = nullptr;
@@ -33,6 +92,7 @@ Loaded check_classifier(const uint8_t* file, size_t size, const bnn_exit_setting
     require(found.exit_index >= 0 && found.exit_index < bnn_exit_exit_count(classifier), "an exit that does not exist");
     require(found.label == bnn_exit_label(classifier, found.label_index), "a label that does not exist");
   }
+  check_streams(classifier);
   require(bnn_exit_sample_rate_hz(classifier) > 0, "no sample rate");
   bnn_exit_prediction found = {};
   float silence = 0;
@@ -95,6 +155,13 @@ void check_misuse(const uint8_t* file, size_t size, const bnn_exit_settings& lim
   require(bnn_exit_front_end_new(nullptr, &front_end, nullptr, 0) == BNN_EXIT_ARGUMENT, "no features");
   bnn_exit_classifier* classifier = nullptr;
   require(bnn_exit_classifier_new(nullptr, 1, nullptr, &classifier, nullptr, 0) == BNN_EXIT_ARGUMENT, "no file");
+  bnn_exit_stream* stream = nullptr;
+  require(bnn_exit_stream_new(nullptr, nullptr, &stream, nullptr, 0) == BNN_EXIT_ARGUMENT, "no classifier");
+  bnn_exit_window window;
+  size_t used;
+  require(bnn_exit_stream_push(nullptr, nullptr, 0, &used, &window, nullptr, 0) == BNN_EXIT_ARGUMENT, "no stream");
+  require(bnn_exit_stream_reset(nullptr, 0, nullptr, 0) == BNN_EXIT_ARGUMENT, "no stream to reset");
+  bnn_exit_stream_free(nullptr);
   bnn_exit_classifier_free(nullptr);
   bnn_exit_front_end_free(nullptr);
 }
