@@ -15,9 +15,12 @@ TARGETS = set(re.findall(r"^([\w./-]+):", MAKEFILE.replace("$(VENV)", ".venv"), 
 PYPROJECT = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
 EXTRAS = set(re.findall(r"^(\w+) = \[", PYPROJECT.split("[project.optional-dependencies]")[1].split("\n[")[0], re.M))
 ALL = [(name(page), command) for page in PAGES for command in commands(page)]
-PACKAGES = {"pre-commit"}
+PACKAGES = {"pre-commit", "sounddevice", "wyoming"}
 """Of an index, that pages install by name. Ours is in none: it is installed from its folder or a wheel."""
-PROGRAMS = ("arecord", "cmake", "cp", "git", "mkdir", "ninja", "PYTHONPATH=", "BNN_EXIT_", "./", "build")
+PROGRAMS = (
+    *("arecord", "cmake", "cp", "git", "mkdir", "ninja", "PYTHONPATH=", "BNN_EXIT_", "./", "build"),
+    *("docker", "journalctl", "sudo"),
+)
 """Others that pages call; what they do is not ours to check."""
 
 

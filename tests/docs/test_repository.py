@@ -106,12 +106,16 @@ def test_the_policy_on_security_names_the_limits_of_the_code():
     from bnn_exit import strict_json
     from bnn_exit.audio import riff, wav
     from bnn_exit.model_file import header
+    from bnn_exit.serving import server, wire
 
     text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     assert f"{archives.MAX_RATIO} times its size" in text and f"{archives.MAX_MEMBERS:,} members" in text
     assert (archives.FREE_BYTES, archives.MAX_BYTES) == (256 << 20, 1 << 40)
     assert f"{strict_json.MAX_BYTES >> 20} MiB, {strict_json.MAX_DEPTH} levels" in text
     assert f"{riff.MIN_RATE_HZ:,} to {riff.MAX_RATE_HZ:,} Hz" in text and f"| {header.MAX_SUBGRAPHS} |" in text
+    assert f"| {server.MAX_CLIENTS}; {wire.MAX_LINE_BYTES >> 10} KiB of JSON, as much data" in text
+    assert f"{wire.MAX_PAYLOAD_BYTES >> 20} MiB of sound, within {wire.MESSAGE_TIMEOUT_S:g} s" in text
+    assert wire.MAX_DATA_BYTES == wire.MAX_LINE_BYTES
     assert (wav.MAX_SAMPLES, header.MAX_ELEMENTS) == (1 << 28, 1 << 26)
 
 

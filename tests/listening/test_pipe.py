@@ -1,3 +1,4 @@
+import contextlib
 import io
 import os
 import threading
@@ -16,7 +17,8 @@ def piped(pieces, *, told=None, **settings):
     reader, writer = os.pipe()
 
     def write():
-        with os.fdopen(writer, "wb", buffering=0) as file:
+        # The reader may have seen enough before all is written.
+        with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "wb", buffering=0) as file:
             for piece in pieces:
                 file.write(piece)
 
