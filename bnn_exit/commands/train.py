@@ -276,6 +276,7 @@ def _complete(
             )
         )
         if network.precision == "binary":
+            listening.add_listening_point(run, task)
             show(f"\n{listening.after_training(run, task)}")
     # Workers end together: one that ends first looks lost to the others.
     with distribution.naming_lost_workers():
