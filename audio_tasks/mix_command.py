@@ -17,7 +17,7 @@ from audio_tasks.split import SPLITS
 from bnn_exit.command_line import Parser
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, DataError, one_of
-from bnn_exit.streams.background import NAMES as BACKGROUND
+from bnn_exit.task import BACKGROUND_LABELS
 
 EPILOG = f"""\
 examples:
@@ -45,7 +45,8 @@ def arguments() -> argparse.ArgumentParser:
     data.add_argument("--data-dir", metavar="DIR", help="folder or archive with the data")
     data.add_argument("--cache-dir", metavar="DIR", help="cache of downloads and decoded clips (~/.cache/bnn_exit)")
     data.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
-    data.add_argument("--labels", metavar="A,B", help=f"labels to place (default: all but {', '.join(BACKGROUND[:4])})")
+    usual = "all but unknown, silence, background and noise"
+    data.add_argument("--labels", metavar="A,B", help=f"labels to place (default: {usual}")
     place = parser.add_argument_group("placing")
     place.add_argument("--background", nargs="+", required=True, metavar="FILE|DIR", help="audio files, or folders")
     place.add_argument(
@@ -97,7 +98,7 @@ def placed_labels(labels: Sequence[str], wanted: str | None = None) -> list[str]
     """
     if wanted is not None:
         return [one_of("--labels", label.strip(), labels) for label in wanted.split(",")]
-    chosen = [label for label in labels if label not in BACKGROUND]
+    chosen = [label for label in labels if label not in BACKGROUND_LABELS]
     if not chosen:
         raise ArgumentError(f"every label of the task is background ({', '.join(labels)}): name some with --labels")
     return chosen

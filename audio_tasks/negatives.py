@@ -16,14 +16,13 @@ from audio_tasks.base import Task, check_task
 from audio_tasks.cache import count_reasons, default_cache_dir, digest
 from audio_tasks.layout import AUDIO_SUFFIXES, rights_of
 from audio_tasks.recordings import Recording, Recordings, decode_recordings, log_mel_of
-from audio_tasks.silence import UNKNOWN
 from audio_tasks.split import SPLITS, Split
 from audio_tasks.splits import stable_order
 from bnn_exit.audio import file_names
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
-from bnn_exit.task import BACKGROUND_LABELS, Negatives
+from bnn_exit.task import BACKGROUND_LABELS, UNKNOWN, Negatives
 
 DEFAULT_SHARE = 0.3
 _MAX_FILES = 100_000

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from audio_tasks.near_misses import parsed, plain
-from audio_tasks.silence import UNKNOWN
 from audio_tasks.speech_synthesis import Utterance, phonemes, speak
 from audio_tasks.spoken import audible_part
 from audio_tasks.voices import ENGLISH
 from bnn_exit.errors import ArgumentError
 from bnn_exit.pairs import zip_strict
+from bnn_exit.task import UNKNOWN
 from bnn_exit.text import text_fault
 
 LONGEST_S = 3.0

@@ -17,8 +17,8 @@ from audio_tasks.split import Split
 from audio_tasks.splits import Member, stable_order
 from bnn_exit.errors import DataError
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import SILENCE
 
-UNKNOWN, SILENCE = "unknown", "silence"
 _REGIONS = {"train": (0.0, 0.8), "validation": (0.8, 0.9), "test": (0.9, 1.0)}
 
 

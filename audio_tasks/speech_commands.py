@@ -11,12 +11,13 @@ from audio_tasks import archives, download
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import count_reasons, decode_clips, default_cache_dir
 from audio_tasks.layout import open_data_dir, rights_of, speaker_of, survey_classes
-from audio_tasks.silence import SILENCE, UNKNOWN, choose_unknown, noise_region, read_noise, with_silence
+from audio_tasks.silence import choose_unknown, noise_region, read_noise, with_silence
 from audio_tasks.split import SPLITS, Split
 from audio_tasks.splits import Member, speaker_hash_split, split_of
 from bnn_exit.errors import DataError, one_of
 from bnn_exit.files import expanded
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import SILENCE, UNKNOWN
 
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 # The figures that TensorFlow Datasets checks.

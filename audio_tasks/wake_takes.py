@@ -11,7 +11,6 @@ import numpy as np
 
 from audio_tasks.phrases import UNSPEAKABLE
 from audio_tasks.sayings import NOISE, Saying, Sayings
-from audio_tasks.silence import UNKNOWN
 from audio_tasks.speech_synthesis import Utterance, speak
 from audio_tasks.split import SPLITS
 from audio_tasks.spoken import audible_part, generator_of
@@ -20,6 +19,7 @@ from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
+from bnn_exit.task import UNKNOWN
 
 FULL_SCALE = 32768
 

@@ -13,7 +13,6 @@ from audio_tasks.cache import count_reasons, default_cache_dir, digest
 from audio_tasks.noises import NOISES
 from audio_tasks.phrases import check_spoken, checked_phrases
 from audio_tasks.positives import READ_S, Positives, loudest, read_positives
-from audio_tasks.silence import UNKNOWN
 from audio_tasks.split import SPLITS, Split
 from audio_tasks.spoken import check_count, checked_snr, generator_of, place_in_noise
 from audio_tasks.voices import ENGLISH, accents_of, cast_of
@@ -22,6 +21,7 @@ from bnn_exit.audio import wav
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import expanded
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.task import UNKNOWN
 
 # Part of the fingerprint. Raise it when the clips change for the same options.
 _VERSION = 1

@@ -10,8 +10,17 @@ import numpy as np
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
 
-SILENCE = "silence"
-BACKGROUND_LABELS = ("unknown", SILENCE)
+UNKNOWN, SILENCE = "unknown", "silence"
+BACKGROUND_LABELS = (
+    UNKNOWN,
+    SILENCE,
+    "background",
+    "noise",
+    "_unknown_",
+    "_silence_",
+    "_background_",
+    "_background_noise_",
+)
 """Labels of sound that is none of the classes to recognise."""
 
 

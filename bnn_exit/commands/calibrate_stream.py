@@ -36,7 +36,7 @@ from bnn_exit.task import Task
 
 RATE = "max_false_accepts_per_hour"
 ONLY = (RATE, "positives", "events", "speakers", "transcripts", "max_delay_ms", "max_recall_loss", "listening_point")
-SETTINGS = ("span_ms", "hop_ms", "background", "snr_db")
+SETTINGS = ("span_ms", "hop_ms", "snr_db")
 SPLIT = "validation"
 SEED = 0
 """Of the recordings that are made of validation clips."""
@@ -78,7 +78,6 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
         metavar="X",
         help="of the mean (default: 500); of several, the best one",
     )
-    group.add_argument("--background", metavar="A,B", help="labels that make no event (default: by policy or name)")
     group.add_argument("--snr-db", nargs="+", type=float, metavar="DB", help="of mixed words (default: 10)")
 
 

@@ -25,7 +25,8 @@ def add_policy_options(arguments: Any, *, usual: str) -> None:
     arguments.add_argument(
         "--background",
         metavar="LABEL,...",
-        help="labels that are background to the policy rejection (default: unknown and silence, where there are any)",
+        help="labels that are background: to the policy rejection, and labels that make no event in a stream (default: "
+        "those called unknown, silence, background or noise)",
     )
 
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.metadata import Metadata
-
-NAMES = ("silence", "unknown", "background", "noise", "_silence_", "_unknown_", "_background_", "_background_noise_")
-"""Labels that are background by their name."""
+from bnn_exit.task import background_of
 
 
 def background_labels(metadata: Metadata, wanted: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -22,15 +19,10 @@ def background_labels(metadata: Metadata, wanted: Sequence[str] | None = None) -
     Raises:
         ArgumentError: a name that the model lacks, or every label.
     """
-    if wanted is not None:
-        found = tuple(one_of("background label", label, metadata.labels) for label in wanted)
-    elif numbers := metadata.policy_settings.get("background"):
-        found = tuple(metadata.labels[int(number)] for number in numbers)
-    else:
-        found = tuple(label for label in metadata.labels if label in NAMES)
-    if set(found) >= set(metadata.labels):
-        raise ArgumentError("every label of the model is background, so that nothing could make an event")
-    return found
+    numbers = background_of(metadata.labels, wanted or ())
+    if wanted is None and "background" in metadata.policy_settings:
+        numbers = tuple(map(int, metadata.policy_settings["background"]))
+    return tuple(metadata.labels[number] for number in numbers)
 
 
 def simple_point(
