@@ -12,7 +12,7 @@ from bnn_exit.files import read_json
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import policies
 
-from bnn_exit.policies import DEFAULT, POLICIES
+from bnn_exit.policies import DEFAULT
 
 OTHER = "entropy"
 
@@ -21,7 +21,7 @@ def network(costs: dict[str, float]) -> dict:
     """A network on which each policy costs the same for every limit, 1 if it is not told."""
     points = {
         name: [{"limit": limit, "relative_ops": costs.get(name, 1.0), "drop": 0.0} for limit in policies.LIMITS]
-        for name in POLICIES
+        for name in policies.COMPARED
     }
     return {"run": "r", "sample_counts": {"test": 10}, "policies": points}
 
@@ -58,9 +58,13 @@ def test_the_bar_is_of_the_mean_over_networks_and_limits_without_the_last() -> N
     assert found["ratio_to_cheapest"] == pytest.approx(1.2) and not found["bars"][0]["met"]
 
 
+def test_policies_that_reject_are_not_compared() -> None:
+    assert "rejection" not in policies.COMPARED and {DEFAULT, "ensemble", "patience"} <= set(policies.COMPARED)
+
+
 def test_temperatures_are_fitted_on_validation_and_the_rest_on_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(policies.policies, "fit", lambda name, exit_logits: (name, exit_logits))
     exit_logits = {"train": "of train", "validation": "of validation"}
-    for name in POLICIES:
+    for name in policies.COMPARED:
         expected = "of validation" if name.startswith("scaled_") else "of train"
         assert policies.fitted(name, exit_logits) == (name, expected)
