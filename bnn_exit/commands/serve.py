@@ -41,7 +41,7 @@ def parser() -> argparse.ArgumentParser:
         description="Offer the labels of model files as wake words, to programs that speak the Wyoming protocol.",
         epilog=EPILOG,
     )
-    arguments.add_argument("models", nargs="+", metavar="model", help="a model file, or a model of the package")
+    arguments.add_argument("models", nargs="*", metavar="model", help="a model file, or a model of the package")
     arguments.add_argument("--uri", default=DEFAULT_URI, help="tcp://HOST:PORT, unix://PATH or stdio://")
     arguments.add_argument(
         "--listening-point", metavar="NAME", help="of every file, or a JSON file that holds one (default: balanced)"
@@ -62,7 +62,10 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    options = parser().parse_args(argv)
+    arguments = parser()
+    options = arguments.parse_args(argv)
+    if not options.models:
+        arguments.error("the following arguments are required: model")
     address = parse(options.uri)
     library("event")  # what is missing shows before the models are loaded
     models = []
