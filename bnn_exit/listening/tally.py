@@ -67,7 +67,7 @@ class Tally:
     def text(self) -> str:
         """The same in a few lines."""
         total = sum(self.events.values())
-        rate = f" ({3600 * total / self.seconds:.3g} an hour)" if total else ""
+        rate = f" ({3600 * total / self.seconds:.1f} an hour)" if total else ""
         lines = [f"listened for {self.seconds / 3600:.4f} h: {total} event{'' if total == 1 else 's'}{rate}"]
         lines += [f"  {count}\t{shown(label)}" for label, count in self.events.most_common()]
         if self.windows:

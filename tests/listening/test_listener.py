@@ -69,7 +69,7 @@ def test_windows_and_events_are_counted(heard):
     assert [event.label for event in heard.events] == ["label 2", "label 2", "label 3"]
     assert len(heard.windows) == 7 and heard.told == []
     assert heard.tally.text().splitlines() == [
-        "listened for 0.0002 h: 3 events (1.54e+04 an hour)",
+        "listened for 0.0002 h: 3 events (15428.6 an hour)",
         "  2\tlabel 2",
         "  1\tlabel 3",
         "7 windows, one each 100 ms: exit 1 57.1 %, exit 2 28.6 %, not run 14.3 %",
