@@ -242,7 +242,7 @@ def _task(options: argparse.Namespace) -> Task:
     folder = RunFolder(model_of(options.run).parent)
     if not (folder.path / "config.json").is_file():
         raise ArgumentError(f"{options.run} is in no run, whose validation clips could be mixed: {missing}")
-    return audio_tasks.load_again(folder.config.task, data_dir=options.data_dir)
+    return audio_tasks.load_again(folder.config.task, data_dir=options.data_dir, negatives=options.negatives)
 
 
 def _exits(session: Session, positives: Recordings | None, point: ListeningPoint, limits: Limits) -> tuple[float, ...]:
