@@ -36,14 +36,20 @@ class RateTest:
         hours: of all groups.
         design_effect: how many times the variance of the events is that of a Poisson variable, at least 1.
         p_value: for "the rate exceeds the limit".
-        bound_per_hour: upper confidence bound of the rate.
+        confidence: of the bound.
     """
 
     events: int
     hours: float
     design_effect: float
     p_value: float
-    bound_per_hour: float
+    confidence: float
+
+    @property
+    def bound_per_hour(self) -> float:
+        """Upper confidence bound of the rate."""
+        effect = self.design_effect
+        return effect * poisson.upper_bound(self.events / effect, confidence=self.confidence) / self.hours
 
 
 def design_effect(counts: npt.ArrayLike, hours: npt.ArrayLike) -> float:
@@ -96,8 +102,7 @@ def rate_tests(
         last = step + int(enough[0]) if len(enough) else len(totals) - 1
         effect = max([own[last], *(own[each] for each in range(step, last) if totals[each] >= SOME_EVENTS)])
         p = poisson.p_value(events / effect, limit_per_hour * whole / effect)
-        bound = effect * poisson.upper_bound(events / effect, confidence=confidence) / whole
-        tests.append(RateTest(events, whole, effect, p, bound))
+        tests.append(RateTest(events, whole, effect, p, confidence))
     return tests
 
 
