@@ -18,7 +18,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.task import TaskOption
 
-__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again", "option"]
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again"]
 
 _COMMON = ("data_dir", "features", "cache_dir", "seed")
 
