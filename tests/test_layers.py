@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+import bnn_exit
+from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.model_file.rewrite import with_points
 from bnn_exit.runtime.native_backend import find_library
 
 ROOT = Path(__file__).parents[1]
@@ -124,10 +127,10 @@ def test_no_modules_import_one_another_in_a_circle(package):
         visit(module, ())
 
 
-def modules_that_load_brings(backend: str) -> list[str]:
+def modules_that_load_brings(backend: str, model: str = "arabic-speech-commands-small") -> list[str]:
     script = (
         "import sys, numpy; before = set(sys.modules)\n"
-        f"import bnn_exit; bnn_exit.load('arabic-speech-commands-small', backend={backend!r})\n"
+        f"import bnn_exit; bnn_exit.load({model!r}, backend={backend!r})\n"
         "print(*sorted(name for name in set(sys.modules) - before if name.split('.')[0] == 'bnn_exit'))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
@@ -140,5 +143,11 @@ def test_loading_brings_no_layer_above_the_runtime():
 
 
 @pytest.mark.skipif(find_library() is None, reason="needs the compiled library")
-def test_a_board_loads_few_modules():
-    assert len(modules_that_load_brings("native")) <= 25
+def test_a_board_loads_few_modules(tmp_path):
+    modules = modules_that_load_brings("native")
+    assert len(modules) <= 25, modules
+    point = ListeningPoint("balanced", operating_point="balanced", thresholds={"open": 0.5})
+    file = bnn_exit.load("arabic-speech-commands-small").model_file.path
+    (tmp_path / "m.tflite").write_bytes(with_points(file, {}, listening_points={"balanced": point}))
+    modules = modules_that_load_brings("native", str(tmp_path / "m.tflite"))
+    assert "bnn_exit.model_file.listening_points" in modules and len(modules) <= 25, modules

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.audio.waveform import check
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, MissingPackageError, ModelFileError
 from bnn_exit.model_file.reader import ModelFile
 from bnn_exit.settings.features import FeatureConfig
@@ -304,6 +303,8 @@ class FrontEnd(_Locked):
         Raises:
             ArgumentError: as `waveform.check`, or shorter than one window.
         """
+        from bnn_exit.audio.waveform import check  # loading a file needs no module for sound
+
         samples = np.ascontiguousarray(check(waveform))
         if samples.size < self._features.window_samples:
             raise ArgumentError(

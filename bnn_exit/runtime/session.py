@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.audio.waveform import fit_length
 from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError, one_of
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -157,6 +156,8 @@ class Session:
         return self._log_mel(self._waveform(waveform, sample_rate_hz))
 
     def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
+        from bnn_exit.audio.waveform import fit_length  # loading a file needs no module for sound
+
         own_rate = self.metadata.features.sample_rate_hz
         if sample_rate_hz is not None and sample_rate_hz != own_rate:
             from bnn_exit.audio.resample import check_rate, resample
