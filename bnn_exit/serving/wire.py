@@ -82,11 +82,30 @@ async def _rest(reader: asyncio.StreamReader, first: bytes) -> Any:
 def _object(data: bytes, what: str) -> dict[str, Any]:
     try:
         value = strict_json.parse(data.decode())
+        _check(value, 0)
     except ValueError as error:
         raise ProtocolError(f"{what} is no JSON: {str(error)[:100]}") from error
     if not isinstance(value, dict):
         raise ProtocolError(f"{what} is no JSON object")
     return value
+
+
+def _check(value: Any, depth: int) -> None:
+    """ValueError for what JSON can say and no answer could repeat."""
+    if depth > strict_json.MAX_DEPTH:
+        raise ValueError("it is nested too deeply")
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ValueError(f"{value[:40]!r} has half of a surrogate pair") from error
+    elif isinstance(value, list):
+        for item in value:
+            _check(item, depth + 1)
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            _check(name, 0)
+            _check(member, depth + 1)
 
 
 def _length(head: dict[str, Any], name: str, most: int) -> int:
