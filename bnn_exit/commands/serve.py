@@ -15,6 +15,7 @@ from bnn_exit.commands.listening_points import chosen_point
 from bnn_exit.display import show
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import session as runtime
+from bnn_exit.serving import stdio
 from bnn_exit.serving.address import Address, parse
 from bnn_exit.serving.conversation import Offer
 from bnn_exit.serving.library import library
@@ -68,6 +69,8 @@ def _main(argv: list[str] | None) -> int:
         arguments.error("the following arguments are required: model")
     address = parse(options.uri)
     library("event")  # what is missing shows before the models are loaded
+    if address.scheme == "stdio":
+        stdio.check()
     models = []
     for model in options.models:
         session = runtime.load(model, backend=options.backend)

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import functools
 import socket
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 from bnn_exit.errors import ArgumentError, BnnExitError
+from bnn_exit.serving import stdio
 from bnn_exit.serving.address import Address
 from bnn_exit.serving.conversation import Conversation, Offer
 from bnn_exit.serving.library import library
@@ -92,18 +92,9 @@ class Server:
         """One client at standard input and output, until it ends.
 
         Raises:
-            ArgumentError: they are no pipes.
+            ArgumentError: they are no pipes, as `stdio.check`.
         """
-        loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=MAX_LINE_BYTES)
-        try:
-            await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin.buffer)
-            transport, protocol = await loop.connect_write_pipe(
-                lambda: asyncio.streams.FlowControlMixin(loop=loop), sys.stdout.buffer
-            )
-        except ValueError as error:
-            raise ArgumentError("stdio:// needs pipes as standard input and output") from error
-        writer = asyncio.StreamWriter(transport, protocol, None, loop)
+        reader, writer = await stdio.connect()
         await self._serve(reader, writer, "the client")
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -92,6 +92,30 @@ def test_standard_input_and_output(point):
     assert Info.is_type(info.type) and found(detection, sound().payload)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX")
+@pytest.mark.parametrize(
+    ("redirected", "text"),
+    [
+        ("</dev/null", "standard input is no pipe"),
+        ("<point.json", "standard input is no pipe"),
+        ("<&-", "standard input is closed"),
+        ("</dev/null >/dev/null", "standard input is no pipe"),
+        (">/dev/null", "standard output is no pipe"),
+        (">out", "standard output is no pipe"),
+        (">&-", "standard output is closed"),
+    ],
+)
+def test_standard_input_and_output_that_carry_nothing(tmp_path, redirected, text):
+    (tmp_path / "point.json").write_text("{}")
+    path = os.pathsep.join(str(place) for place in (ROOT, os.environ.get("PYTHONPATH")) if place)
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -m bnn_exit.serve "$@" {redirected}', sys.executable, MODEL, "--uri", "stdio://"],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, input=b"", capture_output=True,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.decode() == f"error: stdio:// needs pipes as standard input and output, but {text}\n"
+
+
 def test_a_port_that_is_taken(point):
     with start(MODEL, "--uri", "tcp://127.0.0.1:0", "--listening-point", point) as first:
         where = first.stderr.readline().decode().rstrip("\n").partition(" at ")[2]
