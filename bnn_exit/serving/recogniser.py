@@ -8,11 +8,13 @@ from typing import Any
 
 from bnn_exit.audio.pcm import MAX_CHANNELS, WIDTHS, PcmDecoder
 from bnn_exit.errors import ArgumentError
-from bnn_exit.runtime.stream import MAX_RATE_HZ, MIN_RATE_HZ, Stream
+from bnn_exit.runtime.stream import Stream
 from bnn_exit.serving.wake_words import ServedModel, WakeWord, only
 
-RATE_STEP_HZ = 25
-"""Every common rate is a multiple of it. The filters of others need more memory and time than a stranger may have."""
+RATES_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 88200, 96000, 176400, 192000)
+"""That sound is recorded at. Each needs a filter, which takes longer to make than a second of sound to recognise. The
+filters of these all fit into what `audio.resample` keeps, so a client that changes its rate again and again holds up
+nobody."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +41,8 @@ class Format:
         rate: Any = data.get("rate")
         width: Any = data.get("width")
         channels: Any = data.get("channels")
-        if not _is_whole(rate) or not MIN_RATE_HZ <= rate <= MAX_RATE_HZ or rate % RATE_STEP_HZ:
-            raise ArgumentError(
-                f"rate is {_short(rate)} Hz, but must be a multiple of {RATE_STEP_HZ} "
-                f"from {MIN_RATE_HZ} to {MAX_RATE_HZ}"
-            )
+        if not _is_whole(rate) or rate not in RATES_HZ:
+            raise ArgumentError(f"rate is {_short(rate)} Hz, but must be one of {', '.join(map(str, RATES_HZ))}")
         if not _is_whole(width) or width not in WIDTHS:
             raise ArgumentError(f"width is {_short(width)}, but must be one of {', '.join(map(str, WIDTHS))}")
         if not _is_whole(channels) or not 1 <= channels <= MAX_CHANNELS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import socket
 from collections.abc import Callable
@@ -19,9 +20,25 @@ from bnn_exit.serving.library import library
 from bnn_exit.serving.wire import MAX_LINE_BYTES, MESSAGE_TIMEOUT_S, ProtocolError, read_event
 
 MAX_CLIENTS = 32
-"""That are connected at once; others are refused."""
+"""That are connected at once."""
+IDLE_S = 30.0
+"""Where all places are taken, the client that has been silent for longest, and for so long, gives its place to a new
+one. Satellites send ten events a second while they listen."""
 SEND_TIMEOUT_S = 10.0
 """A client that does not take what it is sent for so long is disconnected."""
+
+
+@dataclasses.dataclass
+class _Place:
+    """Of a client.
+
+    Attributes:
+        task: that serves it.
+        heard: when its last event came, or it itself, by the clock of the loop.
+    """
+
+    task: asyncio.Task[None]
+    heard: float
 
 
 class Server:
@@ -37,6 +54,7 @@ class Server:
         *,
         tell: Callable[[str], None],
         max_clients: int = MAX_CLIENTS,
+        idle_s: float = IDLE_S,
         message_timeout_s: float = MESSAGE_TIMEOUT_S,
         send_timeout_s: float = SEND_TIMEOUT_S,
     ) -> None:
@@ -44,13 +62,14 @@ class Server:
         Args:
             offer: what is served.
             tell: writes a line into the log.
-            max_clients, message_timeout_s, send_timeout_s: as the constants of the same names.
+            max_clients, idle_s, message_timeout_s, send_timeout_s: as the constants of the same names.
         """
         self._offer, self._tell = offer, tell
-        self._max_clients = max_clients
+        self._max_clients, self._idle_s = max_clients, idle_s
         self._message_timeout_s, self._send_timeout_s = message_timeout_s, send_timeout_s
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="recognition")
         self._tasks: set[asyncio.Task[None]] = set()
+        self._places: dict[str, _Place] = {}  # by the names of clients
         self._server: asyncio.AbstractServer | None = None
         self._path: Path | None = None
         self._numbers = 0
@@ -58,7 +77,7 @@ class Server:
     @property
     def clients(self) -> int:
         """That are connected now."""
-        return len(self._tasks)
+        return len(self._places)
 
     async def start(self, address: Address) -> Address:
         """Listen at an address, and return it with its port.
@@ -101,7 +120,7 @@ class Server:
         self._numbers += 1
         peer = writer.get_extra_info("peername")
         name = f"client {self._numbers}" + (f" ({peer[0]})" if isinstance(peer, tuple) else "")
-        if len(self._tasks) >= self._max_clients:
+        if len(self._places) >= self._max_clients and not self._made_room():
             self._tell(f"{name} was refused: {self._max_clients} are connected")
             writer.close()
             return
@@ -111,7 +130,22 @@ class Server:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         task = asyncio.ensure_future(self._serve(reader, writer, name))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._places[name] = _Place(task, asyncio.get_running_loop().time())
+        task.add_done_callback(functools.partial(self._done, name))
+
+    def _done(self, name: str, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._places.pop(name, None)
+
+    def _made_room(self) -> bool:
+        name, place = min(self._places.items(), key=lambda each: each[1].heard)
+        silent_s = asyncio.get_running_loop().time() - place.heard
+        if silent_s < self._idle_s:
+            return False
+        self._tell(f"{name} was disconnected: it was silent for {silent_s:.0f} s, and others want its place")
+        del self._places[name]
+        place.task.cancel()
+        return True
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, name: str) -> None:
         conversation = Conversation(
@@ -125,6 +159,8 @@ class Server:
                 event = await read_event(reader, timeout_s=self._message_timeout_s)
                 if event is None:
                     break
+                if name in self._places:
+                    self._places[name].heard = asyncio.get_running_loop().time()
                 await conversation.handle(event)
         except MemoryError:
             self._tell(f"{name} was disconnected: there is too little free memory")

@@ -124,6 +124,20 @@ def test_a_client_learns_which_wake_words_there_are(offer, session):
     assert serve(offer, work) == []
 
 
+def test_no_filter_is_made_twice(session, monkeypatch):
+    """A client that changes its rate in each chunk would hold up the others, who share one thread."""
+    from bnn_exit.audio import resample
+    from bnn_exit.serving.recogniser import RATES_HZ, Format, Recogniser
+
+    words = list(wake_words([ServedModel("words", session, POINT)]).values())
+    made, make = [], resample._made_coefficients
+    monkeypatch.setattr(resample, "_made_coefficients", lambda *key: made.append(key) or make(*key))
+    monkeypatch.setattr(resample, "_kept", type(resample._kept)())
+    for rate in RATES_HZ * 2:
+        Recogniser(words, Format(rate, 2, 1)).push(bytes(rate))
+    assert len(made) == len(set(made)) >= len(RATES_HZ) - 1
+
+
 @pytest.mark.parametrize(
     "form", [(16000, 2, 1), (48000, 2, 2), (44100, 4, 1), (16000, 1, 1), (11025, 2, 1), (8000, 4, 3)], ids=str
 )
@@ -207,14 +221,15 @@ def test_an_end_without_a_wake_word_is_told(offer):
         (Event("detect", {"names": ["opne"]}), "detect: none of the names is served: open, zoom_in"),
         (Event("detect", {"names": "open"}), "detect: names is 'open', but must be a list of names"),
         (Event("detect", {"names": [1]}), "detect: names is [1], but must be a list of names"),
-        (Event("audio-start", {}), "audio-start: rate is None Hz, but must be a multiple of 25 from 8000 to 192000"),
-        (AudioStart(44101, 2, 1).event(), "audio-start: rate is 44101 Hz, but must be a multiple of 25"),
+        (Event("audio-start", {}), "audio-start: rate is None Hz, but must be one of 8000, 11025,"),
+        (AudioStart(44101, 2, 1).event(), "audio-start: rate is 44101 Hz, but must be one of 8000, 11025"),
+        (AudioStart(16025, 2, 1).event(), "audio-start: rate is 16025 Hz, but must be one of 8000"),
         (AudioStart(16000, 3, 1).event(), "audio-start: width is 3, but must be one of 1, 2, 4"),
         (AudioStart(16000, 2, 0).event(), "audio-start: channels is 0, but must be from 1 to 32"),
-        (AudioStart(2**62, 2, 1).event(), "audio-start: rate is 4611686018427387904 Hz, but must be a multiple of 25"),
+        (AudioStart(2**62, 2, 1).event(), "audio-start: rate is 4611686018427387904 Hz, but must be one of"),
         (
             Event("audio-chunk", {"rate": "16000"}, b"ab"),
-            "audio-chunk: rate is '16000' Hz, but must be a multiple of 25",
+            "audio-chunk: rate is '16000' Hz, but must be one of 8000, 11025",
         ),
     ],
 )
@@ -354,6 +369,22 @@ def test_only_so_many_clients_are_served(offer):
         await served(where)
 
     assert serve(offer, work, max_clients=2) == ["client 3 (127.0.0.1) was refused: 2 are connected"]
+
+
+def test_the_client_that_was_silent_for_longest_gives_its_place(offer):
+    async def work(server, where):
+        async with client(where) as first, client(where) as second:
+            for connection in (first, second, first):
+                await say(connection, Ping())
+                assert Pong.is_type((await connection.read_event()).type)
+            await served(where)
+            assert await second.read_event() is None
+            await say(first, Ping())
+            assert Pong.is_type((await first.read_event()).type)
+
+    assert serve(offer, work, max_clients=2, idle_s=0) == [
+        "client 2 (127.0.0.1) was disconnected: it was silent for 0 s, and others want its place"
+    ]
 
 
 def test_a_fault_of_recognition_ends_one_connection(offer, monkeypatch):
