@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 
+from bnn_exit.audio.stream_resample import StreamResampler
 from bnn_exit.errors import BnnExitError, DeviceError
 from bnn_exit.listening import devices
 from bnn_exit.listening.source import Chunk, Tell
+from bnn_exit.runtime.stream import MAX_RATE_HZ, MIN_RATE_HZ
 
 BLOCK_S = 0.05
 """Sound that the device delivers at once."""
@@ -23,7 +25,7 @@ PATIENCE_S = 3.0
 RETRY_S = 1.0
 """From one look for a device that is gone to the next."""
 RATES_HZ = (16000, 48000, 44100, 32000, 96000, 22050, 8000)
-"""Tried in this order if a device refuses its own rate."""
+"""Tried in this order if a device refuses its own rate, or has one that streams do not take."""
 
 _BUSY, _NO_RATE, _NO_CHANNELS = -9985, -9997, -9998  # paDeviceUnavailable, paInvalidSampleRate, paInvalidChannelCount
 
@@ -32,7 +34,8 @@ class Microphone:
     """A microphone, open and recording from the start.
 
     Attributes:
-        name, rate_hz, is_live: as `Source`.
+        name, is_live: as `Source`.
+        rate_hz: of its sound, for ever: a device that comes back at another rate is resampled to it.
         refused_hz: rates that the device refused before it took `rate_hz`.
         overflows: how often the system said that samples were lost.
     """
@@ -68,15 +71,17 @@ class Microphone:
         self._dropped = 0  # samples that found the queue full, since the last that did not
         self._due: float | None = None  # when the next block begins, by the clock of the device
         self.overflows = 0
-        self.refused_hz: list[int] = []
         device = devices.find(wanted, devices.devices())
-        self.name, self.rate_hz = device.name, 0
-        self._open(device, dict.fromkeys([device.rate_hz, *RATES_HZ]))
+        self.name = device.name
+        self.rate_hz, self.refused_hz = self._open(device, [device.rate_hz, *RATES_HZ])
+        self._source_hz = self.rate_hz  # of the device, which may come back with another one
+        self._resampler = StreamResampler(from_hz=self.rate_hz, to_hz=self.rate_hz)
         self._last_s = clock()
 
-    def _open(self, device: devices.Device, rates_hz: Any) -> None:
-        """Open a device at the first rate and number of channels that it takes."""
-        for rate in rates_hz:
+    def _open(self, device: devices.Device, rates_hz: list[int]) -> tuple[int, list[int]]:
+        """Open a device at the first rate and number of channels that it takes: the rate, and those it refused."""
+        tried = list(dict.fromkeys(rate for rate in rates_hz if MIN_RATE_HZ <= rate <= MAX_RATE_HZ))
+        for place, rate in enumerate(tried):
             for channels in dict.fromkeys([1, device.channels]):
                 try:
                     self._start(device, rate, channels)
@@ -85,10 +90,8 @@ class Microphone:
                     if code not in (_NO_RATE, _NO_CHANNELS):
                         raise self._fault(device, error, code) from error
                 else:
-                    self.rate_hz = rate
-                    return
-            self.refused_hz.append(rate)
-        rates = ", ".join(map(str, rates_hz))
+                    return rate, tried[:place]
+        rates = ", ".join(map(str, tried))
         raise DeviceError(f"the microphone {device.name!r} refuses every rate ({rates} Hz): choose another --device")
 
     def _start(self, device: devices.Device, rate: int, channels: int) -> None:
@@ -138,7 +141,7 @@ class Microphone:
         try:
             while True:
                 try:
-                    chunk = self._queue.get(timeout=self._patience_s)
+                    chunk = self._at_our_rate(self._queue.get(timeout=self._patience_s))
                 except queue.Empty:
                     chunk = self._come_back()
                 self._last_s = self._clock()
@@ -150,16 +153,32 @@ class Microphone:
         """Wait for a device that is gone; the sound that was missed."""
         self._tell(f"the microphone {self.name!r} went away: waiting for it")
         self.close()
+        with contextlib.suppress(queue.Empty):
+            while True:  # what it delivered at the last moment has the rate of then
+                self._queue.get_nowait()
+        self._dropped = 0
         while True:
             try:
                 devices.restart(self._module)
-                self._open(devices.find(self._wanted, devices.devices()), [self.rate_hz])
+                device = devices.find(self._wanted, devices.devices())
+                rate, _ = self._open(device, [self.rate_hz, device.rate_hz, *RATES_HZ])
                 break
             except (BnnExitError, self._module.PortAudioError):
                 time.sleep(self._retry_s)
-        self._tell(f"the microphone {self.name!r} is back")
+        self._resampler = StreamResampler(from_hz=rate, to_hz=self.rate_hz)
+        self._source_hz = rate
+        self._tell(f"the microphone {self.name!r} is back{'' if rate == self.rate_hz else f', at {rate} Hz'}")
         missed = max(0.0, self._clock() - self._last_s)
         return Chunk(np.zeros(0, np.float32), lost=round(missed * self.rate_hz), gap=True)
+
+    def _at_our_rate(self, chunk: Chunk) -> Chunk:
+        """A chunk of the device as it is now, as one of the device that was opened first."""
+        if self._source_hz == self.rate_hz:
+            return chunk
+        if chunk.gap:
+            self._resampler.reset()
+        lost = round(chunk.lost * self.rate_hz / self._source_hz)
+        return Chunk(self._resampler.push(chunk.samples), lost=lost, gap=chunk.gap)
 
     def close(self) -> None:
         """Stop recording. A device that is gone may complain about it."""

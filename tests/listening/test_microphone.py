@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fake_sounddevice import PortAudioError, device, install
 
+from bnn_exit.audio.resample import resample
 from bnn_exit.errors import DeviceError
 from bnn_exit.listening.microphone import QUEUE_S, Microphone
 
@@ -29,6 +30,13 @@ def test_other_rates_are_tried_if_it_refuses_its_own(sound, told):
     sound.rates = (44100, 8000)
     microphone = Microphone(tell=told.append)
     assert microphone.rate_hz == 44100 and microphone.refused_hz == [48000, 16000]
+
+
+@pytest.mark.parametrize("rate", [384000.0, 4000.0])
+def test_a_rate_that_streams_do_not_take_is_not_tried(sound, told, rate):
+    sound.devices[0]["default_samplerate"] = rate
+    microphone = Microphone(tell=told.append)
+    assert (microphone.rate_hz, microphone.refused_hz) == (16000, [])
 
 
 def test_a_device_without_a_single_channel_is_opened_with_all(sound, told):
@@ -136,3 +144,26 @@ def test_a_device_that_goes_away_is_waited_for(sound, told):
     assert told == ["the microphone 'USB mic' went away: waiting for it", "the microphone 'USB mic' is back"]
     sound.streams[1].deliver([0.5])
     assert next(chunks).samples.tolist() == [0.5]
+
+
+def test_a_device_that_comes_back_at_another_rate_is_resampled(sound, told):
+    seconds = iter([0.0, 1.0, 2.5, 2.5, 3.0, 4.0, 5.0])
+    microphone = Microphone(tell=told.append, patience_s=0.001, retry_s=0, clock=lambda: next(seconds))
+    chunks = microphone.chunks()
+    sound.streams[0].deliver(np.zeros(10))
+    next(chunks)
+    sound.rates = (44100,)
+    assert next(chunks).lost == round(1.5 * 48000)
+    stream = sound.streams[1]
+    assert stream.settings["samplerate"] == 44100 and microphone.rate_hz == 48000
+    assert told[-1] == "the microphone 'USB mic' is back, at 44100 Hz"
+    wave = np.sin(np.arange(8820) / 10).astype(np.float32)
+    stream.deliver(wave)
+    expected = resample(wave, from_hz=44100, to_hz=48000)
+    found = next(chunks).samples
+    assert len(expected) - 1000 < len(found) <= len(expected)
+    assert found == pytest.approx(expected[: len(found)], abs=1e-5)
+    # After a gap nothing of before it is left, and what was lost is counted at the old rate.
+    stream.deliver(wave, lost=441, overflow=True)
+    after = next(chunks)
+    assert (after.gap, after.lost) == (True, 480) and np.array_equal(after.samples, found)
