@@ -131,12 +131,12 @@ def test_an_unknown_recipe_is_told_with_the_nearest():
 def test_negatives_turn_on_what_makes_use_of_them(name, task):
     without = recipes.load(name, task=task, tasks=TASKS)
     found = recipes.load(name, task=task, tasks=TASKS, negatives=True)
-    assert (without.augment.place_anywhere, without.augment.background_probability) == (False, 0)
+    assert (without.augment.partial_share, without.augment.background_probability) == (0, 0)
     augment = found.augment
-    assert (augment.place_anywhere, augment.background_probability, augment.background_snr_db) == (
-        True,
-        0.8,
-        (0.0, 20.0),
+    assert (augment.partial_share, augment.background_probability, augment.background_snr_db) == (
+        0.25,
+        0.6,
+        (5.0, 25.0),
     )
     assert augment.partial_share > 0 and augment.reverberation_probability > 0
     # All else is what it is without them.
