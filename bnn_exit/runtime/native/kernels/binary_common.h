@@ -64,8 +64,28 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   const std::ptrdiff_t down = s.dilation_h * layer.input_row, right = std::ptrdiff_t{s.dilation_w} * z.words;
   const std::ptrdiff_t step = std::ptrdiff_t{s.stride_w} * z.words;
   std::ptrdiff_t y = first / s.out_w, x = first - y * s.out_w;
+  const std::uint64_t* const corner =
+      layer.input + y * s.stride_h * layer.input_row + x * step + std::ptrdiff_t{group} * z.group_words;
+  // Pixels side by side, of one word each: word k of the next one is word k + 1 of this one.
+  if (!kPrefixes && step == 1 && x + kPixels <= s.out_w) {
+    for (int i = 0; i < s.kernel_h; ++i) {
+      for (int j = 0; j < runs; ++j) {
+        const std::uint64_t* from = corner + i * down + j * right;
+        for (int k = 0; k < run; ++k, ++from, panel += kPixels * kCopies) {
+          if (kCopies == 1) {
+            std::memcpy(panel, from, sizeof *panel * kPixels);
+            continue;
+          }
+          BNN_UNROLL for (int p = 0; p < kPixels; ++p) {
+            const std::uint64_t word = from[p];
+            for (int copy = 0; copy < kCopies; ++copy) panel[p * kCopies + copy] = word;
+          }
+        }
+      }
+    }
+    return;
+  }
   const std::uint64_t* corners[kPixels];
-  const bool neighbours = step == 1 && x + kPixels <= s.out_w;
   for (int p = 0; p < kPixels; ++p) {
     corners[p] = layer.input + y * s.stride_h * layer.input_row + x * step + std::ptrdiff_t{group} * z.group_words;
     if (p + 1 < count && ++x == s.out_w) {
@@ -77,11 +97,6 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   for (int i = 0; i < s.kernel_h; ++i) {
     for (int j = 0; j < runs; ++j) {
       const std::ptrdiff_t from = i * down + j * right;
-      if (neighbours && !kPrefixes && kCopies == 1) {
-        for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels)
-          std::memcpy(panel, corners[0] + k, sizeof *panel * kPixels);
-        continue;
-      }
       for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels * kCopies) {
         for (int p = 0; p < kPixels; ++p) {
           const std::uint64_t word = corners[p][k];

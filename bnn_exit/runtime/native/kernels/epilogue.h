@@ -62,10 +62,14 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
       continue;
     }
     const float* data = step.data + channel;
-    const float* pixels = data + tile.first * step.pitch;
-    const auto tensor = [&](int p) __attribute__((always_inline)) {
-      const float* pixel = pixels + static_cast<std::ptrdiff_t>(p) * step.pitch;
-      return kWhole ? load(pixel) : load_n(pixel, lanes);
+    // From pixel to pixel by additions alone: compilers otherwise multiply for each of them.
+    const auto each_pixel = [&](auto change) __attribute__((always_inline)) {
+      const std::ptrdiff_t pitch = step.pitch;
+      const float* pixel = data + tile.first * pitch;
+      each([&](int p) __attribute__((always_inline)) {
+        change(p, kWhole ? load(pixel) : load_n(pixel, lanes));
+        pixel += pitch;
+      });
     };
     switch (step.kind) {
       case StepKind::kMulChannel: {
@@ -84,22 +88,23 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
         break;
       }
       case StepKind::kAddTensor:
-        each([&](int p) __attribute__((always_inline)) { v[p] = add(v[p], tensor(p)); });
+        each_pixel([&](int p, F16 x) __attribute__((always_inline)) { v[p] = add(v[p], x); });
         break;
       case StepKind::kMulTensor:
-        each([&](int p) __attribute__((always_inline)) { v[p] = mul(v[p], tensor(p)); });
+        each_pixel([&](int p, F16 x) __attribute__((always_inline)) { v[p] = mul(v[p], x); });
         break;
       case StepKind::kClamp: break;
     }
   }
   if (output.values) {
-    float* values = output.values + tile.first * output.pitch + channel;
+    const std::ptrdiff_t pitch = output.pitch;
+    float* pixel = output.values + tile.first * pitch + channel;
     each([&](int p) __attribute__((always_inline)) {
-      float* pixel = values + static_cast<std::ptrdiff_t>(p) * output.pitch;
       if (kWhole)
         store(pixel, v[p]);
       else
         store_n(pixel, v[p], lanes);
+      pixel += pitch;
     });
   }
   if (output.bits) {

@@ -50,29 +50,67 @@ struct Window {
   std::ptrdiff_t down, right;
 };
 
+#ifdef BNN_EXIT_BY_ELEMENT
+// Adds the products of input `k` + kElement of each pixel.
+template <int kElement, int kPixels>
+BNN_INLINE void multiply_element(const F4 (&x)[kPixels], const float* weights, F16 (&sums)[kPixels]) {
+  const F16 w = load(weights + kElement * kLanes);
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p) sums[p] = multiply_add_element<kElement>(x[p], w, sums[p]);
+}
+
+// Adds the products of the first inputs of a run, four at a time and then two; returns how many.
+template <int kPixels>
+BNN_INLINE std::ptrdiff_t multiply_several(const float* const (&inputs)[kPixels], std::ptrdiff_t from,
+                                           std::ptrdiff_t run, const float* weights, F16 (&sums)[kPixels]) {
+  std::ptrdiff_t k = 0;
+  F4 x[kPixels];
+  for (; k + 4 <= run; k += 4, weights += 4 * kLanes) {
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) x[p] = load_four(inputs[p] + from + k);
+    multiply_element<0>(x, weights, sums);
+    multiply_element<1>(x, weights, sums);
+    multiply_element<2>(x, weights, sums);
+    multiply_element<3>(x, weights, sums);
+  }
+  if (k + 2 <= run) {
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) x[p] = load_two(inputs[p] + from + k);
+    multiply_element<0>(x, weights, sums);
+    multiply_element<1>(x, weights, sums);
+    k += 2;
+  }
+  return k;
+}
+#endif
+
 template <int kPixels, int kBlocks>
 BNN_INLINE void multiply(const Conv& layer, const Tile<kPixels>& tile, const Window& window,
                          const float* const (&inputs)[kPixels], int channel) {
   const std::ptrdiff_t length = conv_inputs(layer.shape);
   const float* weights = layer.weights + channel * length;
   F16 sums[kBlocks][kPixels];
-  for (int b = 0; b < kBlocks; ++b)
-    for (int p = 0; p < kPixels; ++p) sums[b][p] = zero();
+  BNN_UNROLL for (int b = 0; b < kBlocks; ++b) BNN_UNROLL for (int p = 0; p < kPixels; ++p) sums[b][p] = zero();
   for (int i = 0; i < window.rows; ++i) {
     for (int j = 0; j < window.runs; ++j) {
       const std::ptrdiff_t from = i * window.down + j * window.right;
-      for (std::ptrdiff_t k = from; k < from + window.run; ++k, weights += kLanes) {
+      std::ptrdiff_t k = from;
+#ifdef BNN_EXIT_BY_ELEMENT
+      if constexpr (kBlocks == 1) {
+        const std::ptrdiff_t several = multiply_several(inputs, from, window.run, weights, sums[0]);
+        k += several;
+        weights += several * kLanes;
+      }
+#endif
+      for (; k < from + window.run; ++k, weights += kLanes) {
         F16 w[kBlocks];
-        for (int b = 0; b < kBlocks; ++b) w[b] = load(weights + b * length * kLanes);
-        for (int p = 0; p < kPixels; ++p) {
+        BNN_UNROLL for (int b = 0; b < kBlocks; ++b) w[b] = load(weights + b * length * kLanes);
+        BNN_UNROLL for (int p = 0; p < kPixels; ++p) {
           const F16 x = broadcast(inputs[p][k]);
-          for (int b = 0; b < kBlocks; ++b) sums[b][p] = multiply_add(x, w[b], sums[b][p]);
+          BNN_UNROLL for (int b = 0; b < kBlocks; ++b) sums[b][p] = multiply_add(x, w[b], sums[b][p]);
         }
       }
     }
   }
-  for (int b = 0; b < kBlocks; ++b)
-    apply_epilogue(layer.output, tile, sums[b], channel + b * kLanes, layer.shape.out_channels);
+  BNN_UNROLL for (int b = 0; b < kBlocks; ++b)
+      apply_epilogue(layer.output, tile, sums[b], channel + b * kLanes, layer.shape.out_channels);
 }
 
 // Copies the input rows that an output row reads, with zeros for the padding: [kernel_h][span][channels].

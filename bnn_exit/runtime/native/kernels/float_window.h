@@ -42,6 +42,15 @@ BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int 
   return load(values);
 }
 
+// load_repeated<kTimes>(...) * w + sum
+template <int kTimes, bool kWhole = false>
+BNN_INLINE F16 multiply_add_repeated(const float* pixel, int channel, int channels, int times, F16 w, F16 sum) {
+#ifdef BNN_EXIT_BY_ELEMENT
+  if constexpr (kTimes == 4) return multiply_add_four(pixel + channel / 4, w, sum);
+#endif
+  return multiply_add(load_repeated<kTimes, kWhole>(pixel, channel, channels, times), w, sum);
+}
+
 // Pixels of one row whose windows lie wholly between the left and right edges, and the taps of `rows`.
 template <int kTimes, bool kWhole, int kPixels>
 BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, const float* corner, const Taps& rows,
@@ -51,15 +60,15 @@ BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, co
   const std::ptrdiff_t right = std::ptrdiff_t{s.dilation_w} * s.in_pitch;
   const std::ptrdiff_t down = std::ptrdiff_t{s.dilation_h} * s.in_w * s.in_pitch;
   F16 sums[kPixels];
-  for (int p = 0; p < kPixels; ++p) sums[p] = zero();
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p) sums[p] = zero();
   const float* weights = layer.weights + rows.begin * s.kernel_w * padded + channel;
   for (int i = rows.begin; i < rows.end; ++i) {
     for (int j = 0; j < s.kernel_w; ++j, weights += padded) {
       const F16 w = load(weights);
       const float* from = corner + i * down + j * right;
-      for (int p = 0; p < kPixels; ++p) {
-        const F16 x = load_repeated<kTimes, kWhole>(from + p * step, channel, s.out_channels, kTimes);
-        sums[p] = multiply_add(x, w, sums[p]);
+      BNN_UNROLL for (int p = 0; p < kPixels; ++p) {
+        sums[p] = multiply_add_repeated<kTimes, kWhole>(from, channel, s.out_channels, kTimes, w, sums[p]);
+        from += step;
       }
     }
   }
@@ -92,7 +101,7 @@ void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const
       for (int j = columns.begin; j < columns.end; ++j) {
         const F16 w = load(layer.weights + (i * s.kernel_w + j) * padded + channel);
         const float* from = layer.input + ((top + i * s.dilation_h) * s.in_w + left + j * s.dilation_w) * s.in_pitch;
-        sum[0] = multiply_add(load_repeated<kTimes>(from, channel, s.out_channels, times), w, sum[0]);
+        sum[0] = multiply_add_repeated<kTimes>(from, channel, s.out_channels, times, w, sum[0]);
       }
     }
     apply_epilogue(layer.output, tile, sum, channel, s.out_channels);

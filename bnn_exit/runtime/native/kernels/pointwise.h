@@ -13,9 +13,15 @@ void elementwise(const Elementwise& s, int row_begin, int row_end) {
     const Tile<kPixels> tile(s.output, s.width, first, end);
     for (int channel = 0; channel < s.channels; channel += kLanes) {
       F16 v[kPixels];
-      for (int p = 0; p < kPixels; ++p)
-        v[p] = p < tile.count ? load_n(s.input + (first + p) * s.in_pitch + channel, s.channels - channel) : zero();
-      apply_epilogue(s.output, tile, v, channel, s.channels);
+      const float* pixel = s.input + first * s.in_pitch + channel;
+      if (tile.count == kPixels && s.channels - channel >= kLanes) {
+        BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] = load(pixel);
+        apply_epilogue_tile<true>(s.output, tile, v, channel, s.channels);
+        continue;
+      }
+      BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] =
+          p < tile.count ? load_n(pixel, s.channels - channel) : zero();
+      apply_epilogue_tile<false>(s.output, tile, v, channel, s.channels);
     }
   }
 }

@@ -46,6 +46,23 @@ BNN_INLINE F16 repeated(const float* p) {
   }
   BNN_EACH(vld1q_dup_f32(p + 4 * i / kTimes));
 }
+// Four floats, each of which can be a factor of a whole register: one load in place of four.
+#define BNN_EXIT_BY_ELEMENT
+typedef float32x4_t F4;
+BNN_INLINE F4 load_four(const float* p) { return vld1q_f32(p); }
+BNN_INLINE F4 load_two(const float* p) { return vcombine_f32(vld1_f32(p), vdup_n_f32(0)); }
+// x[kElement] * w + sum
+template <int kElement>
+BNN_INLINE F16 multiply_add_element(F4 x, F16 w, F16 sum) {
+  for (int i = 0; i < 4; ++i) sum.q[i] = vfmaq_laneq_f32(sum.q[i], w.q[i], x, kElement);
+  return sum;
+}
+// multiply_add(repeated<4>(p), w, sum)
+BNN_INLINE F16 multiply_add_four(const float* p, F16 w, F16 sum) {
+  const F4 x = load_four(p);
+  return {{vfmaq_laneq_f32(sum.q[0], w.q[0], x, 0), vfmaq_laneq_f32(sum.q[1], w.q[1], x, 1),
+           vfmaq_laneq_f32(sum.q[2], w.q[2], x, 2), vfmaq_laneq_f32(sum.q[3], w.q[3], x, 3)}};
+}
 BNN_INLINE void store(float* p, F16 v) {
   for (int i = 0; i < 4; ++i) vst1q_f32(p + 4 * i, v.q[i]);
 }

@@ -1,7 +1,6 @@
 #include "audio/fft.h"
 
 #include <cmath>
-#include <utility>
 
 #include "multiversioning.h"
 
@@ -86,11 +85,6 @@ RealFft::RealFft(int size) : size_(size), twiddles_(static_cast<size_t>(size)), 
 
 void RealFft::forward(double* work) const {
   int half = size_ / 2;
-  for (int i = 0; i < half; ++i) {
-    int other = order_[static_cast<size_t>(i)];
-    if (i >= other) continue;
-    for (int k = 0; k < 2 * kRows; ++k) std::swap(work[i * 2 * kRows + k], work[other * 2 * kRows + k]);
-  }
   transform(work, twiddles_.data(), half);
   unpack(work, twiddles_.data(), half);
 }

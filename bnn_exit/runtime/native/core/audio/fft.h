@@ -18,8 +18,11 @@ class RealFft {
   int bins() const { return size_ / 2 + 1; }
   size_t work_bytes() const { return static_cast<size_t>(bins()) * 2 * kRows * sizeof(double); }
 
-  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. On entry [i][0] holds the even and [i][1] the odd
-  // values of each row; on return, the real and imaginary parts of each bin.
+  // Where in `work` the values 2 * i and 2 * i + 1 of the rows belong: at [place(i)][0] and [place(i)][1].
+  int place(int i) const { return order_[static_cast<size_t>(i)]; }
+
+  // `work` is double [size / 2 + 1][2][kRows], aligned to 32 bytes. On entry it holds the values of each row at their
+  // places; on return [i] are the real and imaginary parts of bin i.
   void forward(double* work) const;
 
  private:

@@ -124,9 +124,15 @@ void FrontEnd::compute(const float* samples, size_t count, float* out) {
 void FrontEnd::compute_block(const float* samples, int rows, float* out) {
   const int window = features_.window_samples, hop = features_.hop_samples, mels = features_.num_mels;
   std::memset(work_, 0, fft_.work_bytes());
-  for (int row = 0; row < rows; ++row) {
-    const float* from = samples + static_cast<ptrdiff_t>(row) * hop;
-    for (int i = 0; i < window; ++i) work_[i * kRows + row] = from[i] * window_[static_cast<size_t>(i)];
+  for (int i = 0; i < window; ++i) {
+    const float* from = samples + i;
+    const double factor = window_[static_cast<size_t>(i)];
+    double* to = work_ + (2 * fft_.place(i / 2) + i % 2) * kRows;
+    if (rows == kRows) {  // a number that the compiler knows
+      for (int row = 0; row < kRows; ++row) to[row] = from[static_cast<ptrdiff_t>(row) * hop] * factor;
+    } else {
+      for (int row = 0; row < rows; ++row) to[row] = from[static_cast<ptrdiff_t>(row) * hop] * factor;
+    }
   }
   fft_.forward(work_);
   // In place: the power of bin i overwrites the spectrum of bin i / 2, which is no longer needed.

@@ -34,7 +34,8 @@ std::unique_ptr<Operation> rfft_2d(Build& build) {
       // Shorter rows are padded with zeros, longer ones are cut.
       for (int64_t row = 0; row < count; ++row) {
         const float* from = in.as<const float>() + (first + row) * width;
-        for (int64_t i = 0; i < std::min<int64_t>(width, fft.size()); ++i) work[i * kRows + row] = from[i];
+        for (int64_t i = 0; i < std::min<int64_t>(width, fft.size()); ++i)
+          work[(2 * fft.place(static_cast<int>(i / 2)) + i % 2) * kRows + row] = from[i];
       }
       fft.forward(work);
       for (int64_t row = 0; row < count; ++row) {
