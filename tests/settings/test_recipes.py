@@ -9,10 +9,7 @@ from bnn_exit.settings import recipes
 from bnn_exit.settings.training import TrainConfig
 
 _WITH_NEGATIVES = (
-    "place_anywhere",
-    "partial_share",
-    "background_probability",
-    "background_snr_db",
+    *("time_shift_ms", "partial_share", "noise_probability", "background_probability", "background_snr_db"),
     "reverberation_probability",
 )
 
