@@ -46,7 +46,7 @@ def arguments() -> argparse.ArgumentParser:
     data.add_argument("--cache-dir", metavar="DIR", help="cache of downloads and decoded clips (~/.cache/bnn_exit)")
     data.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     usual = "all but unknown, silence, background and noise"
-    data.add_argument("--labels", metavar="A,B", help=f"labels to place (default: {usual}")
+    data.add_argument("--labels", metavar="A,B", help=f"labels to place (default: {usual})")
     place = parser.add_argument_group("placing")
     place.add_argument("--background", nargs="+", required=True, metavar="FILE|DIR", help="audio files, or folders")
     place.add_argument(
