@@ -87,15 +87,18 @@ class Announcer:
             times = {name: f"{values[name]:.3f}" for name in ("probability", "time_s", "start_s", "end_s")}
             self.programs.start({**times, "label": event.label, "exit": event.exit_index + 1, "file": file})
 
-    def end(self, tally: Tally, *, source: str, window_s: float) -> None:
+    def end(self, tally: Tally, *, source: str, window_s: float, stopped: bool) -> None:
         """The summary.
 
         Args:
             tally: what was counted.
             source: where the sound came from.
             window_s: length of a window.
+            stopped: by the user, before the source ended.
         """
-        if tally.samples and not tally.windows:
+        if not stopped and not tally.samples and not tally.gaps:
+            self.tell(f"{shown(source)} ended before the first sample: nothing came")
+        elif not stopped and not tally.windows:
             self.tell(
                 f"{shown(source)} ended within the first window: it has {tally.seconds:.3g} s, "
                 f"but a window has {window_s:.3g} s"

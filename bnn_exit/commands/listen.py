@@ -24,7 +24,7 @@ from bnn_exit.listening.stop import Stop
 from bnn_exit.listening.tally import Tally
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.runtime import session as runtime
-from bnn_exit.runtime.stream import Stream
+from bnn_exit.runtime.stream import MAX_RATE_HZ, MIN_RATE_HZ, Stream
 
 EPILOG = f"""\
 examples:
@@ -78,6 +78,12 @@ def parser() -> argparse.ArgumentParser:
     )
     arguments.add_argument("--json", action="store_true", help="one JSON object a line")
     arguments.add_argument("--save", metavar="DIR", help="keep the sound of each event as a WAV file")
+    arguments.add_argument(
+        "--save-limit",
+        type=positive_int,
+        metavar="MB",
+        help=f"saving stops when the WAV files in DIR are so large together (default: {clips.LIMIT_MB:g})",
+    )
     arguments.add_argument("--run", metavar="COMMAND", help="start a program for each event")
     return arguments
 
@@ -109,6 +115,10 @@ def _check(options: argparse.Namespace) -> None:
     for name in ("rate", "width", "channels"):
         if getattr(options, name) is not None and options.input != "-":
             raise ArgumentError(f"--{name} is of raw samples on standard input: give - as the input, or leave it out")
+    if options.rate is not None and not MIN_RATE_HZ <= options.rate <= MAX_RATE_HZ:
+        raise ArgumentError(f"--rate is {options.rate} Hz, but must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}")
+    if options.save_limit is not None and options.save is None:
+        raise ArgumentError("--save-limit is of --save: give a folder, or leave it out")
 
 
 def _listen(options: argparse.Namespace, session: runtime.Session, point: ListeningPoint | None) -> None:
@@ -133,7 +143,13 @@ def _listen(options: argparse.Namespace, session: runtime.Session, point: Listen
     window_s = session.metadata.clip_samples / session.metadata.features.sample_rate_hz
     if options.save is not None:
         recent = clips.RecentSound(rate_hz=rate, seconds=window_s + _memory_s(point) + 2 * clips.MARGIN_S + 2)
-        announcer.saver = clips.Saver(options.save, recent, began=announcer.began)
+        announcer.saver = clips.Saver(
+            options.save,
+            recent,
+            tell=announcer.tell,
+            began=announcer.began,
+            limit_mb=clips.LIMIT_MB if options.save_limit is None else options.save_limit,
+        )
     tally = Tally(rate_hz=rate, exits=session.exits, hop_ms=stream.hop_ms)
     listener = Listener(
         stream,
@@ -149,7 +165,7 @@ def _listen(options: argparse.Namespace, session: runtime.Session, point: Listen
     try:
         with Stop() as stop:
             listener.run(stop.until(source.chunks()))
-            announcer.end(tally, source=source.name, window_s=window_s)
+            announcer.end(tally, source=source.name, window_s=window_s, stopped=stop.requested)
     finally:
         announcer.erase()
 
@@ -168,7 +184,7 @@ def _source(options: argparse.Namespace, session: runtime.Session, tell: Tell) -
         return Pipe(
             sys.stdin.buffer,
             rate_hz=options.rate or rate,
-            bits=options.width or 16,
+            bits=16 if options.width is None else options.width,
             channels=options.channels or 1,
             tell=tell,
         )

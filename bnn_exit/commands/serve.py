@@ -12,7 +12,7 @@ from typing import Any
 
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.listening_points import chosen_point
-from bnn_exit.display import show
+from bnn_exit.display import counted, show
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import session as runtime
 from bnn_exit.serving import stdio
@@ -98,7 +98,7 @@ async def _serve(server: Server, address: Address, words: int) -> None:
             where = await server.start(address)
         except OSError as error:
             raise BnnExitError(f"{address} cannot be used: {error.strerror or error}") from error
-        _tell(f"{words} wake word{'' if words == 1 else 's'} at {where}")
+        _tell(f"{counted(words, 'wake word')} at {where}")
         await stopped.wait()
     finally:
         await server.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import os
 import re
+import tempfile
 from collections import deque
 from pathlib import Path
 
@@ -12,13 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_exit.audio import wav
+from bnn_exit.display import shown
+from bnn_exit.errors import ArgumentError, describe_os_error
 from bnn_exit.files import expanded
+from bnn_exit.listening.source import Tell
 from bnn_exit.runtime.detector import Event
 
 MARGIN_S = 0.25
 """Sound that is kept on either side of an event, as far as it is there."""
 NAME_BYTES = 100
 """Of a label in a file name."""
+LIMIT_MB = 1000.0
+"""Of saved sound: some 15,000 events of a second at 16 kHz."""
+WAV_HEAD_BYTES = 44
 
 
 class RecentSound:
@@ -59,33 +66,80 @@ class RecentSound:
 
 
 class Saver:
-    """Writes the sound of events into a folder."""
+    """Writes the sound of events into a folder, up to a limit.
+
+    At the limit saving stops. Nothing is deleted, because the files may be somebody's clips for a training. It goes on
+    when files were taken out of the folder.
+    """
 
     def __init__(
-        self, folder: str | os.PathLike[str], recent: RecentSound, *, began: datetime.datetime | None = None
+        self,
+        folder: str | os.PathLike[str],
+        recent: RecentSound,
+        *,
+        tell: Tell,
+        began: datetime.datetime | None = None,
+        limit_mb: float = LIMIT_MB,
     ) -> None:
         """
         Args:
             folder: made if it is missing.
             recent: is given the sound by others.
+            tell: is told when the limit is reached.
             began: when the sound began; it stands in the names of the files, which then differ from run to run.
+            limit_mb: of all WAV files in the folder together, also those that were there before.
+
+        Raises:
+            ArgumentError: it is no folder, or one that cannot be written.
         """
+        if not os.fspath(folder):
+            raise ArgumentError("save is empty, but must be a folder")
         self.recent = recent
         self._folder = expanded(folder)
         self._prefix = "" if began is None else f"{began:%Y%m%dT%H%M%SZ}_"
+        self._tell, self._limit = tell, round(1e6 * limit_mb)
+        self._told = False
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Asking for rights is not enough: a disk may be read-only, and root has every right.
+            tempfile.TemporaryFile(dir=self._folder).close()
+            self._bytes = self._size()
+        except FileExistsError as error:
+            raise ArgumentError(f"save is {str(folder)!r}, which is a file, but must be a folder") from error
+        except OSError as error:
+            raise ArgumentError(f"save is {str(folder)!r}, but {describe_os_error(error)}") from error
+
+    def _size(self) -> int:
+        return sum(path.stat().st_size for path in self._folder.glob("*.wav"))
 
     def save(self, event: Event) -> Path | None:
-        """Write the window of an event and a little around it; the path, or None if nothing is left of it.
+        """Write the window of an event and a little around it; its path.
+
+        Returns:
+            None if nothing is left of it, or if the limit is reached.
 
         Raises:
             OSError: it cannot be written.
         """
         samples = self.recent.between(event.start_s - MARGIN_S, event.end_s + MARGIN_S)
-        if not len(samples):
+        if not len(samples) or not self._has_room(WAV_HEAD_BYTES + 2 * len(samples)):
             return None
         path = self._folder / f"{self._prefix}{event.time_s:010.3f}s_{file_name(event.label)}.wav"
         wav.write(path, np.clip(samples, -1, 1), sample_rate_hz=self.recent.rate_hz)
+        self._bytes += path.stat().st_size
         return path
+
+    def _has_room(self, size: int) -> bool:
+        if self._bytes + size > self._limit:
+            self._bytes = self._size()  # somebody may have taken files out
+        has = self._bytes + size <= self._limit
+        if not has and not self._told:
+            self._tell(
+                f"{shown(self._folder)} holds {self._bytes / 1e6:.3g} MB of {self._limit / 1e6:g} MB: no more sound of "
+                "events is saved until you take files out of it, or give a larger --save-limit"
+            )
+        self._told = not has
+        return has
 
 
 def file_name(label: str) -> str:

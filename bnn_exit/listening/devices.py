@@ -8,6 +8,7 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
+from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError, DeviceError, MissingPackageError, missing_package
 
 LIST = "python -m bnn_exit.listen --list-devices"
@@ -134,8 +135,8 @@ def table(known: Sequence[Device]) -> str:
     if not known:
         return "there is no microphone"
     lines = [
-        f"{'*' if each.is_default else ' '} {each.number}\t{each.name}\t{each.host}\t{each.channels} channels\t"
-        f"{each.rate_hz} Hz"
+        f"{'*' if each.is_default else ' '} {each.number}\t{each.name}\t{each.host}\t"
+        f"{counted(each.channels, 'channel')}\t{each.rate_hz} Hz"
         for each in known
     ]
     return "\n".join(lines)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_exit.display import counted
 from bnn_exit.listening.clips import RecentSound
 from bnn_exit.listening.meter import Meter
 from bnn_exit.listening.signal_watch import SignalWatch
@@ -104,7 +105,9 @@ class Listener:
         if self._tally.samples + self._tally.lost < self._quiet_until:
             return
         self._quiet_until = self._tally.samples + self._tally.lost + round(QUIET_S * self._tally.rate_hz)
-        told = f"{lost} samples were lost" if lost else "samples were lost, it is unknown how many"
+        told = f"{counted(lost, 'sample')} {'was' if lost == 1 else 'were'} lost"
+        if not lost:
+            told = "samples were lost, it is unknown how many"
         self._tell(f"{told}: recognition begins again after the gap")
 
     def _take(self, window: Any) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
+from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError, describe_os_error
 from bnn_exit.listening.source import Tell
 
@@ -65,7 +66,8 @@ class Programs:
         self.reap()
         if len(self._running) >= self._limit:
             self.skipped += 1
-            self._tell(f"{self._limit} programs of earlier events still run: none was started for {values['label']}")
+            running = counted(self._limit, "program")
+            self._tell(f"{running} of earlier events still running: none was started for {values['label']}")
             return
         texts = {name: str(values[name]) for name in PLACEHOLDERS}
         words = [re.sub(r"\{(\w+)\}", lambda found: texts[found[1]], word) for word in self._words]
@@ -105,7 +107,7 @@ class Programs:
             else:
                 self._ended(program)
         if self._running:
-            self._tell(f"{len(self._running)} programs still run")
+            self._tell(f"{counted(len(self._running), 'program')} of events still running: left alone")
 
 
 def _standard_error() -> int:

@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from bnn_exit.display import shown
+from bnn_exit.display import counted, shown
 
 
 @dataclasses.dataclass
@@ -68,16 +68,17 @@ class Tally:
         """The same in a few lines."""
         total = sum(self.events.values())
         rate = f" ({3600 * total / self.seconds:.1f} an hour)" if total else ""
-        lines = [f"listened for {self.seconds / 3600:.4f} h: {total} event{'' if total == 1 else 's'}{rate}"]
+        lines = [f"listened for {self.seconds / 3600:.4f} h: {counted(total, 'event')}{rate}"]
         lines += [f"  {count}\t{shown(label)}" for label, count in self.events.most_common()]
         if self.windows:
             shares = [
                 f"exit {index + 1} {100 * self.left_at[index] / self.windows:.1f} %" for index in range(self.exits)
             ]
             shares += [f"not run {100 * self.gated / self.windows:.1f} %"] if self.gated else []
-            lines.append(f"{self.windows} windows, one each {self.hop_ms:g} ms: {', '.join(shares)}")
+            lines.append(f"{counted(self.windows, 'window')}, one each {self.hop_ms:g} ms: {', '.join(shares)}")
         if self.samples:
             lines.append(f"{100 * self.cpu_s / self.seconds:.2f} % of a core")
         if self.gaps:
-            lines.append(f"{self.lost} samples ({self.lost / self.rate_hz:.2f} s) lost in {self.gaps} gaps")
+            lost = f"{counted(self.lost, 'sample')} ({self.lost / self.rate_hz:.2f} s)"
+            lines.append(f"{lost} lost in {counted(self.gaps, 'gap')}")
         return "\n".join(lines)

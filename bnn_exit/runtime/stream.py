@@ -96,7 +96,8 @@ class Stream:
         self._hop = hop_samples(session, self.hop_ms)
         # Spans of a point are in milliseconds, so it holds for every hop.
         self.listening_point = None if point is None else dataclasses.replace(point, hop_ms=self.hop_ms)
-        self.operating_point = operating_point or (point.operating_point if point else DEFAULT_POINT)
+        usual = point.operating_point if point else DEFAULT_POINT
+        self.operating_point = usual if operating_point is None else operating_point
         self._thresholds = session.model_file.thresholds(operating_point=self.operating_point, thresholds=thresholds)
         self.sample_rate_hz = _checked_rate(sample_rate_hz, self._rate)
         self._resampler = StreamResampler(from_hz=self.sample_rate_hz, to_hz=self._rate)

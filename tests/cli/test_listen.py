@@ -191,13 +191,44 @@ def test_events_are_saved_and_start_programs(folder, tmp_path):
     assert samples / 32768 == pytest.approx(there, abs=1e-4)
 
 
-def test_a_place_that_cannot_be_written_does_not_end_the_listening(folder, tmp_path):
-    (tmp_path / "file").write_text("")
+@pytest.mark.skipif(os.name != "posix", reason="a folder that is open cannot be removed elsewhere")
+def test_a_place_that_can_no_longer_be_written_does_not_end_the_listening(folder, tmp_path):
+    arguments = [MODEL, "-", "--listening-point", "point.json", "--json", "--save", str(tmp_path / "kept")]
+    process = subprocess.Popen(
+        command(*arguments), cwd=folder, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        assert process.stderr.readline() == b"note: listening to standard input at 16000 Hz\n"
+        (tmp_path / "kept").rmdir()
+        (tmp_path / "kept").write_text("")
+        out, err = process.communicate(pcm().tobytes())
+    events = objects(out.decode().splitlines(), "event")
+    assert process.returncode == 0 and len(events) == 1 and "file" not in events[0]
+    assert err.decode().count("note: the sound of an event was not saved: ") == 1
+
+
+def test_saving_stops_at_its_limit(folder, tmp_path):
+    (tmp_path / "of-others.wav").write_bytes(bytes(999_000))
     status, out, err = listen(
-        folder, MODEL, "noise.wav", "--listening-point", "point.json", "--json", "--save", str(tmp_path / "file")
+        folder, MODEL, "noise.wav", "--listening-point", "point.json", "--json", "--save", str(tmp_path),
+        "--save-limit", "1",
+    )  # fmt: skip
+    (event,) = objects(out, "event")
+    assert status == 0 and "file" not in event and len(list(tmp_path.iterdir())) == 1
+    assert err[1] == (
+        f"note: {tmp_path} holds 0.999 MB of 1 MB: no more sound of events is saved until you take files out of it, or "
+        "give a larger --save-limit"
     )
-    assert status == 0 and len(objects(out, "event")) == 1
-    assert sum(line.startswith("note: the sound of an event was not saved: ") for line in err) == 1
+
+
+def test_nothing_on_standard_input(folder):
+    status, out, err = listen(folder, MODEL, "-", "--windows", data=b"")
+    assert (status, out) == (0, [])
+    assert err[1:] == [
+        "note: standard input ended before the first sample: nothing came",
+        "listened for 0.0000 h: 0 events",
+    ]
 
 
 MICROPHONE = """
@@ -269,7 +300,7 @@ def test_a_microphone_until_ctrl_c(folder, microphone):
 
 def test_the_devices_are_listed(folder, microphone):
     status, out, _ = listen(folder, "--list-devices", modules=microphone)
-    assert (status, out) == (0, ["* 0\tFake mic\tALSA\t1 channels\t16000 Hz"])
+    assert (status, out) == (0, ["* 0\tFake mic\tALSA\t1 channel\t16000 Hz"])
 
 
 @pytest.mark.parametrize(
@@ -289,11 +320,18 @@ def test_the_devices_are_listed(folder, microphone):
         ([MODEL, "noise.wav", "--windows", "--device", "usb"], 2, "--device chooses a microphone, but the input is "),
         ([MODEL, "noise.wav", "--windows", "--rate", "8000"], 2, "--rate is of raw samples on standard input"),
         ([MODEL, "--windows", "--width", "16"], 2, "--width is of raw samples on standard input"),
-        ([MODEL, "-", "--windows", "--rate", "4000"], 2, "sample_rate_hz is 4000, but must be from 8000 to 192000"),
+        ([MODEL, "-", "--windows", "--rate", "4000"], 2, "--rate is 4000 Hz, but must be from 8000 to 192000"),
+        ([MODEL, "-", "--windows", "--width", "0"], 2, "width is 0, but must be 8, 16 or 32 bits"),
         ([MODEL, "-", "--windows", "--width", "24"], 2, "width is 24, but must be 8, 16 or 32 bits"),
         ([MODEL, "-", "--windows", "--channels", "99"], 2, "channels is 99, but must be a whole number from 1 to 32"),
         ([MODEL, "noise.wav", "--windows", "--hop-ms", "15"], 2, "hop_ms is 15, but must be a multiple of the 10 ms"),
         ([MODEL, "noise.wav", "--windows", "--operating-point", "fats"], 2, "did you mean 'fast'?"),
+        ([MODEL, "noise.wav", "--windows", "--operating-point", ""], 2, "is '', but must be one of"),
+        ([MODEL, "noise.wav", "--windows", "--save", "bad.json"], 2, "save is 'bad.json', which is a file, but must"),
+        ([MODEL, "noise.wav", "--windows", "--save", "bad.json/x"], 2, "runs through something that is a file"),
+        ([MODEL, "noise.wav", "--windows", "--save", "/proc/none"], 2, "save is '/proc/none', but "),
+        ([MODEL, "noise.wav", "--windows", "--save", ""], 2, "save is empty, but must be a folder"),
+        ([MODEL, "noise.wav", "--windows", "--save-limit", "5"], 2, "--save-limit is of --save"),
         ([MODEL, "noise.wav", "--windows", "--run", "/no/such/program"], 2, "there is no such program"),
         ([MODEL, "--windows", "--device", "mick"], 2, "no microphone has such a name; did you mean 'Fake mic'?"),
     ],

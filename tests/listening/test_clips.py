@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bnn_exit.errors import ArgumentError
 from bnn_exit.listening.clips import RecentSound, Saver, file_name
 
 
@@ -45,7 +46,7 @@ def test_an_event_is_written_as_a_wav(tmp_path):
     recent = RecentSound(rate_hz=100, seconds=5)
     recent.push(np.linspace(-1.5, 1.5, 301, dtype=np.float32))
     event = types.SimpleNamespace(label="yes", time_s=2.5, start_s=1.0, end_s=2.9)
-    path = Saver(tmp_path / "new", recent).save(event)
+    path = Saver(tmp_path / "new", recent, tell=print).save(event)
     assert path == tmp_path / "new" / "000002.500s_yes.wav"
     with wave.open(str(path)) as file:
         assert (file.getframerate(), file.getnchannels(), file.getsampwidth()) == (100, 1, 2)
@@ -57,11 +58,37 @@ def test_an_event_is_written_as_a_wav(tmp_path):
 
 def test_names_have_the_date_of_the_beginning(tmp_path):
     recent = RecentSound(rate_hz=100, seconds=5)
-    saver = Saver(tmp_path, recent, began=datetime.datetime(2026, 1, 2, 3, 4, 5))
+    saver = Saver(tmp_path, recent, tell=print, began=datetime.datetime(2026, 1, 2, 3, 4, 5))
     event = types.SimpleNamespace(label="no", time_s=123.4567, start_s=0.0, end_s=1.0)
     assert saver.save(event) is None
     recent.push(np.zeros(100, np.float32))
     assert saver.save(event) == tmp_path / "20260102T030405Z_000123.457s_no.wav"
+
+
+def test_saving_goes_on_when_files_were_taken_out(tmp_path):
+    recent, told = RecentSound(rate_hz=1000, seconds=5), []
+    recent.push(np.zeros(1000, np.float32))
+    saver = Saver(tmp_path, recent, tell=told.append, limit_mb=0.005)  # of files of 44 + 2000 bytes
+    events = [types.SimpleNamespace(label="no", time_s=time, start_s=0.0, end_s=1.0) for time in range(6)]
+    kept = [saver.save(event) for event in events[:4]]
+    assert [path is None for path in kept] == [False, False, True, True]
+    line = f"{tmp_path} holds 0.00409 MB of 0.005 MB: no more sound of events is saved until you take files out of it, "
+    assert told == [line + "or give a larger --save-limit"]
+    kept[0].unlink()
+    assert saver.save(events[4]) == tmp_path / "000004.000s_no.wav"
+    assert saver.save(events[5]) is None and len(told) == 2
+    # What was there before counts.
+    assert Saver(tmp_path, recent, tell=told.append, limit_mb=0.005).save(events[5]) is None
+
+
+def test_a_folder_that_cannot_be_one(tmp_path):
+    recent = RecentSound(rate_hz=100, seconds=5)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ArgumentError, match="file', which is a file, but must be a folder"):
+        Saver(tmp_path / "file", recent, tell=print)
+    with pytest.raises(ArgumentError, match="save is empty, but must be a folder"):
+        Saver("", recent, tell=print)
+    assert list(Saver(tmp_path / "new" / "deep", recent, tell=print)._folder.iterdir()) == []
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,8 @@ def test_only_devices_that_record_are_listed(sound):
     sound.default = 2
     assert devices.table(devices.devices()).splitlines() == [
         "  0\tHDA Intel PCH: ALC257 (hw:0,0)\tALSA\t2 channels\t44100 Hz",
-        "* 2\tUSB PnP Sound Device: Audio (hw:2,0)\tALSA\t1 channels\t48000 Hz",
-        "  3\tUSB Camera: Audio (hw:3,0)\tALSA\t1 channels\t48000 Hz",
+        "* 2\tUSB PnP Sound Device: Audio (hw:2,0)\tALSA\t1 channel\t48000 Hz",
+        "  3\tUSB Camera: Audio (hw:3,0)\tALSA\t1 channel\t48000 Hz",
     ]
     assert devices.table([]) == "there is no microphone"
 

@@ -95,10 +95,12 @@ def test_the_stream_begins_again_after_a_gap(heard):
 
 
 def test_gaps_are_told_again_after_some_time(heard):
-    heard.listener.run([chunk(0, gap=True), chunk(0, size=9899), chunk(0, gap=True), chunk(0, lost=5, gap=True)])
+    chunks = [chunk(0, gap=True), chunk(0, size=9899), chunk(0, gap=True), chunk(0, lost=5, gap=True)]
+    heard.listener.run([*chunks, chunk(0, size=10_000), chunk(0, lost=1, gap=True)])
     assert heard.told == [
         "samples were lost, it is unknown how many: recognition begins again after the gap",
         "5 samples were lost: recognition begins again after the gap",
+        "1 sample was lost: recognition begins again after the gap",
     ]
 
 

@@ -62,9 +62,9 @@ def test_only_so_many_run_at_once_and_the_ended_are_reaped(tmp_path, told):
     for _ in range(3):
         programs.start({**VALUES, "label": "no"})
     assert (programs.started, programs.skipped) == (2, 1)
-    assert told == ["2 programs of earlier events still run: none was started for no"]
+    assert told == ["2 programs of earlier events still running: none was started for no"]
     programs.close(wait_s=0)
-    assert told[1:] == ["2 programs still run"]
+    assert told[1:] == ["2 programs of events still running: left alone"]
     go.touch()
     programs.close(wait_s=60)
     programs.start(VALUES)
@@ -95,3 +95,16 @@ def test_a_program_that_cannot_be_started_any_more_is_told(tmp_path, told):
 def test_a_wrong_command_is_refused_at_the_start(command, text, told):
     with pytest.raises(ArgumentError, match=text):
         Programs(command, tell=told.append)
+
+
+def test_one_program_is_one(tmp_path, told):
+    programs = Programs(python("import time\nwhile True: time.sleep(0.01)"), tell=told.append, limit=1)
+    programs.start(VALUES)
+    programs.start({**VALUES, "label": "no"})
+    programs.close(wait_s=0)
+    programs._running[0].kill()
+    programs._running[0].wait()
+    assert told == [
+        "1 program of earlier events still running: none was started for no",
+        "1 program of events still running: left alone",
+    ]
