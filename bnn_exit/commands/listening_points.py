@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from bnn_exit import files
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error
-from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import find_point
 
@@ -39,7 +42,7 @@ def chosen_point(session: Session, wanted: str | None, *, name: str, needed: boo
 
 def _of_file(path: str, session: Session, name: str) -> ListeningPoint:
     try:
-        point = ListeningPoint.from_dict(files.read_json_object(path))
+        point = ListeningPoint.from_dict(_completed(files.read_json_object(path)))
     except OSError as error:
         raise ArgumentError(f"listening point: {describe_os_error(error)}") from error
     except (BnnExitError, ValueError, TypeError, KeyError) as error:
@@ -49,3 +52,21 @@ def _of_file(path: str, session: Session, name: str) -> ListeningPoint:
     except ArgumentError as error:
         raise ArgumentError(f"{path} is of another model than {name}: {error}") from error
     return point
+
+
+def _completed(values: dict[str, Any]) -> dict[str, Any]:
+    """What a user wrote, with the defaults for what is left out. In a model file every value stands."""
+    found = {**_defaults(ListeningPoint), **values}
+    if isinstance(found["gate"], dict):
+        found["gate"] = {**_defaults(GateSettings), **found["gate"]}
+    return found
+
+
+def _defaults(kind: Any) -> dict[str, Any]:
+    found = {}
+    for field in dataclasses.fields(kind):
+        if field.default is not dataclasses.MISSING:
+            found[field.name] = field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            found[field.name] = field.default_factory()
+    return found
