@@ -5,34 +5,24 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import audio_tasks
-from audio_tasks.mix import EVENTS, mix
 from audio_tasks.mix_command import found_files
-from audio_tasks.placing import MixSettings
-from bnn_exit import policies, pretrained
+from bnn_exit import policies
 from bnn_exit.calibration.listening import Limits, ListeningChoice, Recordings, choose_exits, choose_threshold
 from bnn_exit.commands.evaluate_stream import open_model, read_truths
-from bnn_exit.commands.listening_choice import points_of, sentence, store
-from bnn_exit.commands.measured_model import is_shipped, model_of
+from bnn_exit.commands.listening_choice import place_of, points_of, sentence, store
+from bnn_exit.commands.stream_words import scored, words_of
 from bnn_exit.display import json_line, show, shown
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.operating_points import check_name
-from bnn_exit.progress import progress_bar
-from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import DEFAULT_HOP_MS, DEFAULT_POINT
-from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth, hours
-from bnn_exit.streams.recorded import score
 from bnn_exit.streams.transcripts import Utterance, spoken_words
-from bnn_exit.task import Task
 
 RATE = "max_false_accepts_per_hour"
 ONLY = (RATE, "positives", "events", "speakers", "transcripts", "max_delay_ms", "max_recall_loss", "listening_point")
@@ -114,6 +104,7 @@ def calibrate_stream(options: argparse.Namespace) -> int:
         recall_loss=0.01 if options.max_recall_loss is None else options.max_recall_loss,
     )
     session = open_model(options.run)
+    target = place_of(options.run)
     point = _template(session, options)
     paths = [str(path) for path in found_files(options.stream)]
     table = options.transcripts or options.speakers
@@ -121,17 +112,17 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     if options.transcripts is None:
         truths = [dataclasses.replace(truth, utterances=_without_words(truth.utterances)) for truth in truths]
     _warn_of_words(truths, point)
-    negatives = _scored(session, paths, truths, point=point)
-    positives = _positives(session, options, paths, point=point)
+    negatives = scored(session, paths, truths, point=point, tell=_say)
+    positives = words_of(session, options, paths, point=point, tell=_say)
     point, choice = _best(session, negatives, positives, options.span_ms, point=point, limits=limits)
     found, operating = points_of(session, point, choice, limits, windows=sum(map(len, negatives.windows)))
-    values = {"listening_point": found.to_dict(), "operating_point": operating.to_dict(), **dataclasses.asdict(choice)}
-    text = sentence(choice, found, limits)
-    if is_shipped(options.run):
-        text += "\nnothing was written: a model of the package does not change"
-    else:
-        written = store(options.run, found, operating)
-        text += "\nwrote " + " and ".join(map(str, written))
+    values = {
+        "listening_point": found.to_dict(),
+        "operating_point": None if operating is None else operating.to_dict(),
+        **dataclasses.asdict(choice),
+    }
+    written = store(session.model_file.path, target, found, operating)
+    text = f"{sentence(choice, found, limits)}\nwrote {' and '.join(map(str, written))}"
     show(json_line(values) if options.json else text)
     return 0
 
@@ -198,51 +189,6 @@ def _warn_of_words(truths: Sequence[Truth], point: ListeningPoint) -> None:
 
 def _without_words(utterances: Sequence[Utterance]) -> tuple[Utterance, ...]:
     return tuple(dataclasses.replace(each, words=None) for each in utterances)
-
-
-def _scored(session: Session, paths: Sequence[str], truths: Sequence[Truth], *, point: ListeningPoint) -> Recordings:
-    bar = progress_bar(paths, desc="recordings", unit="file")
-    return Recordings([score(session, path, hop_ms=point.hop_ms, warn=_say).windows for path in bar], truths)
-
-
-def _positives(
-    session: Session, options: argparse.Namespace, negatives: Sequence[str], *, point: ListeningPoint
-) -> Recordings | None:
-    if options.positives is not None:
-        paths = [str(path) for path in found_files(options.positives)]
-        truths = read_truths(session, paths, events=options.events, transcripts=None, point=point)
-        if not any(truth.words for truth in truths):
-            raise ArgumentError(f"--events {options.events} has no word of the recordings of --positives")
-        return _scored(session, paths, truths, point=point)
-    task = _task(options)
-    with tempfile.TemporaryDirectory(prefix="bnn_exit_") as folder:
-        made = mix(
-            task.split(SPLIT),  # type: ignore[arg-type]
-            labels=task.labels,
-            chosen=list(point.thresholds),
-            backgrounds=negatives,
-            out=folder,
-            sample_rate_hz=session.metadata.features.sample_rate_hz,
-            settings=MixSettings(snr_db=tuple(options.snr_db or (10.0,)), seed=SEED),
-        )
-        paths = [str(each.path) for each in made]
-        truths = read_truths(session, paths, events=str(Path(folder) / EVENTS), transcripts=None, point=point)
-        return _scored(session, paths, truths, point=point)
-
-
-def _task(options: argparse.Namespace) -> Task:
-    """The data of the run, or of a model of the package."""
-    missing = "give --positives and --events, recordings with words and a table of them"
-    if is_shipped(options.run):
-        entry = pretrained.models()[options.run]
-        if options.data_dir is None:
-            raise ArgumentError(f"--data-dir is missing, the data of {options.run} ({entry.attribution}); or {missing}")
-        features = FeatureConfig.from_dict(dict(entry.features))
-        return audio_tasks.load(entry.task, features=features, **{**entry.options, "data_dir": options.data_dir})
-    folder = RunFolder(model_of(options.run).parent)
-    if not (folder.path / "config.json").is_file():
-        raise ArgumentError(f"{options.run} is in no run, whose validation clips could be mixed: {missing}")
-    return audio_tasks.load_again(folder.config.task, data_dir=options.data_dir, negatives=options.negatives)
 
 
 def _exits(session: Session, positives: Recordings | None, point: ListeningPoint, limits: Limits) -> tuple[float, ...]:

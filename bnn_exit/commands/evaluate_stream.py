@@ -15,7 +15,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.evaluation.det_plot import det_plot
 from bnn_exit.evaluation.stream_report import StreamReport, stream_report
 from bnn_exit.evaluation.stream_table import stream_table
-from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.model_file.listening_points import ListeningPoint, how_to_make_one
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 from bnn_exit.runtime import session as runtime
@@ -145,7 +145,7 @@ def chosen_point(session: Session, options: argparse.Namespace) -> ListeningPoin
         left_out = ", ".join(background_labels(session.metadata, background)) or "none"
         _warn(
             f"note: the file has no listening point: every label has the threshold {threshold:g}, background is "
-            f"{left_out}; python -m bnn_exit.calibrate --stream chooses one"
+            f"{left_out}; {how_to_make_one(session.model_file.path)}"
         )
         return point
     if options.background is not None:

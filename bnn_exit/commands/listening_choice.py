@@ -8,8 +8,9 @@ from typing import Any
 
 from bnn_exit.calibration.listening import CONFIDENCE, Limits, ListeningChoice
 from bnn_exit.calibration.rates import METHOD
-from bnn_exit.commands.measured_model import model_of
+from bnn_exit.commands.measured_model import is_shipped, model_of
 from bnn_exit.display import shown
+from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_bytes
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -45,8 +46,10 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
 
 def points_of(
     session: Session, point: ListeningPoint, choice: ListeningChoice, limits: Limits, windows: int
-) -> tuple[ListeningPoint, OperatingPoint]:
+) -> tuple[ListeningPoint, OperatingPoint | None]:
     """The listening point with its figures, and the operating point that it uses, called stream-NAME.
+
+    Without words no exits were chosen: the listening point keeps the operating point that it was given.
 
     Args:
         session: the model.
@@ -55,21 +58,6 @@ def points_of(
         limits: that they keep.
         windows: of the negatives.
     """
-    costs = session.metadata.exits
-    mean = {
-        name: float(sum(share * getattr(cost, name) for share, cost in zip_strict(choice.exit_shares, costs)))
-        for name in ("binary_macs", "float_macs", "ops")
-    }
-    operating = OperatingPoint(
-        name=f"stream-{point.name}",
-        thresholds=choice.exit_thresholds,
-        max_accuracy_drop=limits.recall_loss,
-        accuracy=0.0 if choice.recall is None else choice.recall,
-        exit_shares=choice.exit_shares,
-        mean_cost=mean,
-        split="stream",
-        sample_count=windows,
-    )
     test = choice.test
     figures: dict[str, Any] = {
         "hours": round(test.hours, 4),
@@ -92,18 +80,59 @@ def points_of(
             figures[name] = value
     if choice.words:
         figures["words"] = choice.words
-    found = dataclasses.replace(
-        with_threshold(point, choice.threshold), operating_point=operating.name, figures=figures
+    found = dataclasses.replace(with_threshold(point, choice.threshold), figures=figures)
+    if choice.recall is None:
+        return found, None
+    operating = _operating_point(session, f"stream-{point.name}", choice, limits, windows)
+    return dataclasses.replace(found, operating_point=operating.name), operating
+
+
+def _operating_point(
+    session: Session, name: str, choice: ListeningChoice, limits: Limits, windows: int
+) -> OperatingPoint:
+    costs = session.metadata.exits
+    mean = {
+        unit: float(sum(share * getattr(cost, unit) for share, cost in zip_strict(choice.exit_shares, costs)))
+        for unit in ("binary_macs", "float_macs", "ops")
+    }
+    return OperatingPoint(
+        name=name,
+        thresholds=choice.exit_thresholds,
+        max_accuracy_drop=limits.recall_loss,
+        accuracy=0.0 if choice.recall is None else choice.recall,
+        exit_shares=choice.exit_shares,
+        mean_cost=mean,
+        split="stream",
+        sample_count=windows,
     )
-    return found, operating
 
 
-def store(run: str, point: ListeningPoint, operating: OperatingPoint) -> list[Path]:
-    """Write both points into the model file of a run, and the operating point into the run; the files written."""
-    model = model_of(run)
-    write_bytes(model, with_points(model, {operating.name: operating}, listening_points={point.name: point}))
-    folder = RunFolder(model.parent)
-    if not (folder.path / POINTS).is_file() or model != folder.model:
-        return [model]
+def place_of(run: str) -> Path:
+    """The model file that takes the points: that of a run, itself, or a copy here of a model of the package.
+
+    Raises:
+        ArgumentError: such a copy is here already.
+    """
+    if not is_shipped(run):
+        return model_of(run)
+    copy = Path(f"{run}.tflite")
+    if copy.exists():
+        raise ArgumentError(f"{copy} is here already, a copy of {run}: calibrate it, or move it away")
+    return copy
+
+
+def store(source: Path, target: Path, point: ListeningPoint, operating: OperatingPoint | None) -> list[Path]:
+    """Write the points into a model file, and an operating point into its run too; the files written.
+
+    Args:
+        source: the model file as it is.
+        target: as `place_of`.
+        point, operating: as `points_of`.
+    """
+    operating_points = {} if operating is None else {operating.name: operating}
+    write_bytes(target, with_points(source, operating_points, listening_points={point.name: point}))
+    folder = RunFolder(target.parent)
+    if operating is None or not (folder.path / POINTS).is_file() or target != folder.model:
+        return [target]
     folder.save_operating_points({**folder.operating_points(), operating.name: operating})
-    return [model, folder.path / POINTS]
+    return [target, folder.path / POINTS]

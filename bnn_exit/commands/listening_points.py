@@ -7,7 +7,7 @@ from typing import Any
 
 from bnn_exit import files
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error
-from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
+from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint, how_to_make_one
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import find_point
 
@@ -31,8 +31,7 @@ def chosen_point(session: Session, wanted: str | None, *, name: str, needed: boo
         if wanted is None and not needed:
             return None
         raise ArgumentError(
-            f"{name} has no listening point, so nothing says which labels make events: "
-            f"python -m bnn_exit.calibrate {name} --stream NEGATIVES --max-false-accepts-per-hour 0.5 makes one"
+            f"{name} has no listening point, so nothing says which labels make events: {how_to_make_one(name)}"
         )
     found = find_point(session, wanted)
     if found is None and needed:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
+import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from bnn_exit import pretrained
 from bnn_exit.errors import ArgumentError, one_of
 
 MAX_MS = 60_000.0
@@ -183,6 +187,20 @@ class ListeningPoint:
         if read["gate"] is not None:
             read["gate"] = GateSettings(**_all_of(GateSettings, read["gate"], "a gate"))
         return cls(**read)
+
+
+def how_to_make_one(model: str | os.PathLike[str]) -> str:
+    """A command for whoever has a model file without a listening point. A line to copy, but for NEGATIVES.
+
+    Args:
+        model: the file, or the name of a model of the package.
+    """
+    path = Path(model)
+    name = path.stem if path.parent == pretrained.FOLDER else os.fspath(model)
+    return (
+        f"python -m bnn_exit.calibrate {shlex.quote(name)} --stream NEGATIVES --max-false-accepts-per-hour 0.5 makes "
+        "one, of hours of sound without the words (NEGATIVES)"
+    )
 
 
 def rounded(value: float) -> int:

@@ -13,7 +13,7 @@ from bnn_exit.audio.resample import check_rate
 from bnn_exit.audio.stream_resample import StreamResampler
 from bnn_exit.audio.waveform import check
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
+from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint, how_to_make_one
 from bnn_exit.runtime.detector import Detector, Event
 from bnn_exit.runtime.gate import Gate
 from bnn_exit.runtime.session import Session
@@ -203,7 +203,7 @@ def find_point(session: Session, wanted: str | ListeningPoint | None) -> Listeni
     if not points:
         raise ArgumentError(
             f"listening point is {wanted!r}, but {session.model_file.path} has none: "
-            "python -m bnn_exit.calibrate --stream makes one"
+            f"{how_to_make_one(session.model_file.path)}"
         )
     return points[one_of("listening point", wanted, points)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 
@@ -139,6 +140,47 @@ def test_validation_clips_of_the_run_are_mixed_in(model, negatives, capsys, monk
     assert stored["stream-balanced"]["thresholds"] == list(values["exit_thresholds"])
 
 
+def test_a_model_alone_is_calibrated_on_negatives_alone(model, negatives, capsys):
+    """As a file that was copied from elsewhere: its words are not at hand."""
+    said = chosen(model, "--stream", negatives, "--json", capsys=capsys)
+    assert said.err == (
+        f"note: there are no words to find, so the loosest threshold that keeps the rate is taken: {model} is in no "
+        "run, whose validation clips could be mixed: give --positives and --events, recordings with words and a table "
+        "of them\n"
+    )
+    metadata = reader.read(model).metadata
+    point = metadata.listening_points["balanced"]
+    assert point.operating_point == "balanced" and set(metadata.operating_points) == {"full", "balanced", "fast"}
+    assert point.figures["false_accepts_per_hour"] <= 600 and "recall" not in point.figures
+    values = json.loads(said.out)
+    assert values["operating_point"] is None and values["listening_point"] == point.to_dict()
+    # A looser one would break the rate.
+    step = LEVELS.index(point.thresholds["yes"]) + 1
+    looser = dataclasses.replace(point, thresholds=dict.fromkeys(point.thresholds, LEVELS[step]))
+    files = sorted(negatives.iterdir())
+    events = sum(len(Stream(session.load(model), listening_point=looser).push(wav.read(path))) for path in files)
+    assert events > 600 * 48 / 3600
+
+
+def test_a_model_of_the_package_is_calibrated_in_a_copy(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    name = "arabic-speech-commands-small"
+    recording("negatives.wav", seconds=3, seed=0, rate=16000)
+    before = session.load(name).model_file.path.read_bytes()
+    arguments = [name, "--stream", "negatives.wav", "--max-false-accepts-per-hour", "3600"]
+    assert calibrate.main(arguments) == 0
+    said = capsys.readouterr()
+    assert said.out.endswith(f"\nwrote {name}.tflite\n")
+    assert "note: there are no words to find, so the loosest threshold" in said.err and "--data-dir" in said.err
+    assert "balanced" in reader.read(tmp_path / f"{name}.tflite").metadata.listening_points
+    assert session.load(name).model_file.path.read_bytes() == before
+    assert calibrate.main(arguments) == 2
+    assert capsys.readouterr().err.endswith(
+        f"error: {name}.tflite is here already, a copy of {name}: calibrate it, or move it away\n"
+    )
+    assert calibrate.main([f"{name}.tflite", *arguments[1:]]) == 0
+
+
 def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, positives, capsys):
     model = stream_cases.model(tmp_path / "m" / "model.tflite", point=None)
     said = chosen(model, "--stream", negatives, *positives, capsys=capsys)
@@ -160,7 +202,11 @@ def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, 
         (["--stream", "{n}", "{r}", "--curve"], 2, "error: --curve is of clips, and goes not with --stream"),
         (["--stream", "{n}", "{r}", "--policy", "margin"], 2, "error: --policy is of clips"),
         (["--stream", "{n}", "{r}", "--events", "x"], 2, "error: --positives and --events go together"),
-        (["--stream", "{n}", "{r}"], 2, "error: {model} is in no run, whose validation clips could be mixed: give"),
+        (
+            ["--stream", "{n}", "{r}", "--snr-db", "5"], 2,
+            "error: --snr-db needs words, but {model} is in no run, whose validation clips could be mixed: give",
+        ),
+        (["--stream", "{n}", "{r}", "--max-delay-ms", "300"], 2, "error: --max-delay-ms needs words, but {model} is"),
         (["--stream", "{n}", "{r}", "{p}", "--listening-point", "a/b"], 2, "error: --listening-point is 'a/b', but"),
         (["--stream", "{n}", "{r}", "{p}", "--confidence", "2"], 2, "error: confidence is 2.0, but must be above 0"),
         (["--stream", "{n}", "{r}", "{p}", "--background", "unkown"], 2, "error: background is 'unkown', but"),

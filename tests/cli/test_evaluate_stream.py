@@ -126,7 +126,8 @@ def test_a_file_without_a_listening_point_gets_a_simple_one(tmp_path, capsys):
     report, said = measured(model, "--stream", path, "--threshold", "0.38", capsys=capsys)
     assert said.err == (
         "note: the file has no listening point: every label has the threshold 0.38, background is unknown; python -m "
-        "bnn_exit.calibrate --stream chooses one\n"
+        f"bnn_exit.calibrate {model} --stream NEGATIVES --max-false-accepts-per-hour 0.5 makes one, of hours of sound "
+        "without the words (NEGATIVES)\n"
     )
     assert report["listening_point"]["thresholds"] == {"yes": 0.38, "no": 0.38}
     report, _ = measured(model, "--stream", path, "--background", "yes", capsys=capsys)

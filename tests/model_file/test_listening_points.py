@@ -1,9 +1,12 @@
+import shlex
+
 import pytest
 import tiny_files
 
+from bnn_exit import pretrained
 from bnn_exit.errors import ArgumentError, BnnExitError, ModelFileError
 from bnn_exit.model_file import rewrite
-from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
+from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint, how_to_make_one
 from bnn_exit.model_file.metadata import Metadata
 from bnn_exit.runtime import session
 
@@ -100,3 +103,22 @@ def test_points_are_written_into_a_file_and_read_from_it(tmp_path):
     path.write_bytes(rewrite.with_points(path, {}, listening_points={"quiet": FULL}))
     path.write_bytes(rewrite.with_points(path, {}))
     assert session.load(path, backend="reference").metadata.listening_points == {"quiet": FULL}
+
+
+@pytest.mark.parametrize(
+    ("model", "shown"),
+    [
+        ("runs/words", "runs/words"),
+        ("my model.tflite", "'my model.tflite'"),
+        ("esc10-small", "esc10-small"),
+        (pretrained.FOLDER / "esc10-small.tflite", "esc10-small"),
+    ],
+)
+def test_the_command_that_makes_one_can_be_copied(model, shown):
+    """The words of a shell, which the command takes."""
+    from bnn_exit.commands.calibrate import parser
+
+    line, _, end = how_to_make_one(model).partition(" makes one")
+    assert line.startswith(f"python -m bnn_exit.calibrate {shown} --stream") and end
+    options = parser().parse_args(shlex.split(line)[3:])
+    assert (options.run, options.stream) == (shlex.split(shown)[0], ["NEGATIVES"])

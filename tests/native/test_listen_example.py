@@ -106,8 +106,8 @@ def test_a_model_without_a_listening_point_prints_windows_on_demand(program, tmp
     assert run(program, path, data=samples.tobytes()) == (
         1,
         "",
-        f"error: {path}: it has no listening point, so there are no events: python -m bnn_exit.calibrate --stream makes"
-        " one, --windows prints each window's label\n",
+        f"error: {path}: it has no listening point, so there are no events: --windows prints each window's label, and "
+        f"python -m bnn_exit.calibrate {path} --stream NEGATIVES --max-false-accepts-per-hour 0.5 makes one\n",
     )
     status, out, err = run(program, path, "--windows", "--operating-point", "full", data=samples.tobytes())
     assert (status, out.count("\n"), out.count("exit 3")) == (0, 3, 3)

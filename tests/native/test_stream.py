@@ -278,7 +278,7 @@ def test_a_file_without_listening_points_says_how_to_make_one():
     classifier = Classifier(tiny_files.adaptive_file())
     assert classifier.listening_points() == []
     with pytest.raises(
-        ArgumentError, match=r"'x', but the file has none: python -m bnn_exit\.calibrate --stream makes"
+        ArgumentError, match=r"'x', but the file has none: python -m bnn_exit\.calibrate FILE --stream NEGATIVES --max"
     ):
         Stream(classifier, listening_point="x")
 

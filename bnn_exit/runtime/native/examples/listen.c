@@ -104,10 +104,13 @@ static const char* choose_point(const bnn_exit_classifier* classifier, const opt
     if (!strcmp(name, "balanced")) return name;
   }
   if (i == 1) return bnn_exit_listening_point(classifier, 0);
-  snprintf(why, size, "%s",
-           i ? "it has several listening points: choose one with --listening-point NAME"
-             : "it has no listening point, so there are no events: python -m bnn_exit.calibrate --stream makes one, "
-               "--windows prints each window's label");
+  if (i)
+    snprintf(why, size, "it has several listening points: choose one with --listening-point NAME");
+  else
+    snprintf(why, size,
+             "it has no listening point, so there are no events: --windows prints each window's label, and python -m "
+             "bnn_exit.calibrate %s --stream NEGATIVES --max-false-accepts-per-hour 0.5 makes one",
+             given->model);
   return NULL;
 }
 

@@ -114,8 +114,10 @@ const ListeningPoint& Classifier::listening_point(const char* name) const {
     known += (known.empty() ? "" : ", ") + point.name;
   }
   if (known.empty()) {
-    bad_argument("listening_point is '%s', but the file has none: python -m bnn_exit.calibrate --stream makes one",
-                 name);
+    bad_argument(
+        "listening_point is '%s', but the file has none: python -m bnn_exit.calibrate FILE --stream NEGATIVES "
+        "--max-false-accepts-per-hour 0.5 makes one, of hours of sound without the words (NEGATIVES)",
+        name);
   }
   bad_argument("listening_point is '%s', but must be one of %s", name, known.c_str());
 }

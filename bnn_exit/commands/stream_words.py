@@ -1,0 +1,97 @@
+"""The recordings that `calibrate --stream` chooses a listening point on: negatives, and words."""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import audio_tasks
+from audio_tasks.mix import EVENTS, mix
+from audio_tasks.mix_command import found_files
+from audio_tasks.placing import MixSettings
+from bnn_exit import pretrained
+from bnn_exit.calibration.listening import Recordings
+from bnn_exit.commands.evaluate_stream import read_truths
+from bnn_exit.commands.measured_model import is_shipped, model_of
+from bnn_exit.errors import ArgumentError
+from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.progress import progress_bar
+from bnn_exit.runs.folder import RunFolder
+from bnn_exit.runtime.session import Session
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.streams.counts import Truth
+from bnn_exit.streams.recorded import score
+from bnn_exit.task import Task
+
+SPLIT = "validation"
+SEED = 0
+"""Of the recordings that are made of validation clips."""
+NEED_WORDS = ("max_delay_ms", "max_recall_loss", "snr_db")
+"""Options that say nothing without words."""
+
+Tell = Callable[[str], None]
+
+
+def scored(
+    session: Session, paths: Sequence[str], truths: Sequence[Truth], *, point: ListeningPoint, tell: Tell
+) -> Recordings:
+    """Recordings whose windows went through every exit."""
+    bar = progress_bar(paths, desc="recordings", unit="file")
+    return Recordings([score(session, path, hop_ms=point.hop_ms, warn=tell).windows for path in bar], truths)
+
+
+def words_of(
+    session: Session, options: argparse.Namespace, negatives: Sequence[str], *, point: ListeningPoint, tell: Tell
+) -> Recordings | None:
+    """Recordings with words: those of --positives, else validation clips mixed into the negatives.
+
+    None for a model without its data, such as a file that was copied: false accepts alone choose the threshold then.
+
+    Raises:
+        ArgumentError: an option that needs words, and there are none.
+    """
+    if options.positives is not None:
+        paths = [str(path) for path in found_files(options.positives)]
+        truths = read_truths(session, paths, events=options.events, transcripts=None, point=point)
+        if not any(truth.words for truth in truths):
+            raise ArgumentError(f"--events {options.events} has no word of the recordings of --positives")
+        return scored(session, paths, truths, point=point, tell=tell)
+    task = _task(options, tell=tell)
+    if task is None:
+        return None
+    with tempfile.TemporaryDirectory(prefix="bnn_exit_") as folder:
+        made = mix(
+            task.split(SPLIT),  # type: ignore[arg-type]
+            labels=task.labels,
+            chosen=list(point.thresholds),
+            backgrounds=negatives,
+            out=folder,
+            sample_rate_hz=session.metadata.features.sample_rate_hz,
+            settings=MixSettings(snr_db=tuple(options.snr_db or (10.0,)), seed=SEED),
+        )
+        paths = [str(each.path) for each in made]
+        truths = read_truths(session, paths, events=str(Path(folder) / EVENTS), transcripts=None, point=point)
+        return scored(session, paths, truths, point=point, tell=tell)
+
+
+def _task(options: argparse.Namespace, *, tell: Tell) -> Task | None:
+    """The data of the run, or of a model of the package; None if nobody knows where they are."""
+    give = "give --positives and --events, recordings with words and a table of them"
+    if is_shipped(options.run):
+        entry = pretrained.models()[options.run]
+        if options.data_dir is not None:
+            features = FeatureConfig.from_dict(dict(entry.features))
+            return audio_tasks.load(entry.task, features=features, **{**entry.options, "data_dir": options.data_dir})
+        missing = f"--data-dir is missing, the data of {options.run} ({entry.attribution}); or {give}"
+    else:
+        folder = RunFolder(model_of(options.run).parent)
+        if (folder.path / "config.json").is_file():
+            return audio_tasks.load_again(folder.config.task, data_dir=options.data_dir, negatives=options.negatives)
+        missing = f"{options.run} is in no run, whose validation clips could be mixed: {give}"
+    for name in NEED_WORDS:
+        if getattr(options, name) is not None:
+            raise ArgumentError(f"--{name.replace('_', '-')} needs words, but {missing}")
+    tell(f"note: there are no words to find, so the loosest threshold that keeps the rate is taken: {missing}")
+    return None
