@@ -5,10 +5,12 @@
     python benchmarks/accuracy.py table                            (tables, bars, results/accuracy.json and .png)
 
 ROW is a row or a group of `accuracy_rows.py`; `table` prints the commands of those that are not measured. DIR is the
-folder of the data, or one that holds it as arabic_speech_commands, esc10 or speech_commands_v0.02; without it the data
-is where it was, or is downloaded. `train` runs `bnn_exit.train` into runs/accuracy/ROW, and the row's teacher first.
-`measure` writes results/accuracy/ROW.json: accuracy on the test split through the exported file, with thresholds from
-the validation split, cost, and the time of the network on one thread.
+folder of the data, or one that holds it as arabic_speech_commands, esc10, speech_commands_en or speech_commands_v0.02,
+and negatives as librispeech; without it the data is where it was, or is downloaded. `train` runs `bnn_exit.train` into
+runs/accuracy/ROW, and the row's teacher first. `measure` writes results/accuracy/ROW.json: accuracy on the test split
+through the exported file, with thresholds from the validation split, cost, and the time of the network on one thread.
+Of rows of the group `listening` it measures model_rejection.tflite, which `python -m bnn_exit.export RUN --policy
+rejection` writes.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import sys
 from pathlib import Path
 
 import accuracy_table
-from accuracy_rows import ROWS, Row, chosen
+from accuracy_rows import MODEL, ROWS, Row, chosen
 
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import train as train_command
@@ -76,9 +78,19 @@ def train(row: Row, runs: Path, *, data_dir: str | None) -> None:
         print(f"{row.name}: trained already, in {folder}")
         return
     place = data_folder(row, data_dir)
-    command = row.command(folder, data_dir=place, teacher=runs / row.teacher if row.teacher else None)
+    negatives = negatives_folder(row, data_dir)
+    command = row.command(
+        folder, data_dir=place, teacher=runs / row.teacher if row.teacher else None, negatives=negatives
+    )
     if (folder / "config.json").is_file():
-        command = [*command[:2], "--resume", str(folder), *(["--data-dir", place] if place else [])]
+        places = {"--data-dir": place, "--negatives": negatives}
+        moved = [word for name, value in places.items() if value for word in (name, value)]
+        command = [*command[:2], "--resume", str(folder), *moved]
+    elif row.negatives and negatives is None:
+        raise ArgumentError(
+            f"row {row.name} is trained with negatives: give --data-dir DIR with DIR/{row.negatives}, long recordings "
+            "in the folders train, validation and test"
+        )
     print(f"{row.name}: {shlex.join(['python', *command])}", flush=True)
     status = subprocess.run([sys.executable, *command]).returncode
     if status == 130:
@@ -94,7 +106,12 @@ def measure(row: Row, folder: Path, *, data_dir: str | None) -> None:
 
     if not is_finished(folder):
         raise ArgumentError(f"{folder} holds no finished run of {row.name}: python benchmarks/accuracy.py train first")
-    result = accuracy_measure.measure(row, folder, data_dir=data_folder(row, data_dir))
+    if row.file != MODEL and not (folder / row.file).is_file():
+        policy = row.file.removeprefix("model_").removesuffix(".tflite")
+        raise ArgumentError(f"{folder} has no {row.file}: python -m bnn_exit.export {folder} --policy {policy}")
+    result = accuracy_measure.measure(
+        row, folder, data_dir=data_folder(row, data_dir), negatives=negatives_folder(row, data_dir)
+    )
     path = RESULTS / "accuracy" / f"{row.name}.json"
     write_json(path, result)
     print("\n".join([*accuracy_table.HEAD, accuracy_table.line(row, result), f"wrote {path}"]), flush=True)
@@ -151,9 +168,15 @@ def data_folder(row: Row, data_dir: str | None) -> str | None:
     return str(inside) if inside.is_dir() else data_dir
 
 
+def negatives_folder(row: Row, data_dir: str | None) -> str | None:
+    """The folder of the row's negatives in `data_dir`; None without any, or where they are elsewhere."""
+    inside = Path(data_dir or "") / row.negatives
+    return str(inside) if data_dir and row.negatives and inside.is_dir() else None
+
+
 def is_finished(folder: Path) -> bool:
     """Whether a training has run to its end: it wrote its file last, or its figures if it makes no file."""
-    if (folder / "model.tflite").is_file() or (folder / "teacher.json").is_file():
+    if (folder / MODEL).is_file() or (folder / "teacher.json").is_file():
         return True
     try:
         is_float = read_json(folder / "config.json")["model"]["precision"] == "float"

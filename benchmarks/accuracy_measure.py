@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import peer_timing
-from accuracy_rows import PLACES, Row
+from accuracy_rows import Row
 
 import audio_tasks
 from bnn_exit import machine
@@ -35,20 +35,21 @@ LOCAL = ("data_dir", "cache_dir", "negatives")
 """Settings of a task that say nothing but where things were."""
 
 
-def measure(row: Row, folder: Path, *, data_dir: str | None) -> dict[str, Any]:
+def measure(row: Row, folder: Path, *, data_dir: str | None, negatives: str | None = None) -> dict[str, Any]:
     """The result of a row from its run folder, on the test split; thresholds are those of the validation split.
 
     Args:
         row: what was trained.
         folder: a finished run of `bnn_exit.train` or `distill.train_teacher`.
         data_dir: folder of the data; None for where it was during the training.
+        negatives: folder of its long recordings, likewise.
     """
     config = read_json(folder / "config.json")
-    task = audio_tasks.load_again(RunTask.from_dict(config["task"]), data_dir=data_dir)
+    task = audio_tasks.load_again(RunTask.from_dict(config["task"]), data_dir=data_dir, negatives=negatives)
     if (folder / "teacher.json").is_file():
         found = _teacher(read_json(folder / "teacher.json"), clips=len(task.test))
-    elif (folder / "model.tflite").is_file():
-        found = _file(folder / "model.tflite", task)
+    elif (folder / row.file).is_file():
+        found = _file(folder / row.file, task)
     else:
         found = _keras(folder, task)
     return {
@@ -203,7 +204,7 @@ def without_places(command: str) -> str:
     words = shlex.split(command)
     for index, word in enumerate(words[:-1]):
         value = words[index + 1]
-        if word in PLACES and word != "--out":
+        if word in ("--data-dir", "--cache-dir"):
             words[index + 1] = "DIR"
         elif Path(value).is_absolute():
             words[index + 1] = Path(value).name

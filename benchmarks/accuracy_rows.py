@@ -1,4 +1,10 @@
-"""The rows of `accuracy.py`: which networks are trained, with which options, and in which tables they stand."""
+"""The rows of `accuracy.py`: which networks are trained, with which options, and in which tables they stand.
+
+Rows of the group `listening` are trained with negatives, long recordings without their words, in DIR/librispeech of
+--data-dir DIR. That is read English speech, LibriSpeech, joined to streams of at most ten minutes, one utterance after
+another, 16 kHz, in three folders without a speaker in common: train/ has half an hour of train-clean, validation/ other
+streams of it, and test/ test-other. The first line of its file LICENSE credits them. `audio_tasks.negatives` reads it.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +26,16 @@ GROUPS = {
     "longer": "The large network, trained longer, on Arabic Speech Commands",
     "twin": "A binary network beside its full-precision twin, both distilled",
     "teacher": "Full-precision teachers",
+    "listening": "Networks for streams, trained with background",
     "other": "Other data",
 }
 """Group -> title of its table."""
 
-PLACES = ("--data-dir", "--cache-dir", "--out")
+PLACES = ("--data-dir", "--cache-dir", "--negatives", "--out")
 """Options that say nothing but where things are."""
+
+MODEL = "model.tflite"
+"""What a training writes last."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Row:
         options: of `bnn_exit.train`, or of `distill.train_teacher` for a teacher: name -> value, or a list of values
             for an option that is repeated.
         teacher: name of the row of its teacher, which is trained first; None leaves it to the options and the recipe.
+        negatives: folder below --data-dir of the long recordings that it is trained with; "" for none.
+        file: of its run folder, that is measured.
     """
 
     name: str
@@ -48,6 +60,8 @@ class Row:
     data: str
     options: dict[str, Any]
     teacher: str | None = None
+    negatives: str = ""
+    file: str = MODEL
 
     @property
     def is_teacher(self) -> bool:
@@ -62,17 +76,22 @@ class Row:
                 found += [f"--{name.replace('_', '-')}", str(each)]
         return found
 
-    def command(self, folder: Path, *, data_dir: str | None, teacher: Path | None = None) -> list[str]:
+    def command(
+        self, folder: Path, *, data_dir: str | None, teacher: Path | None = None, negatives: str | None = None
+    ) -> list[str]:
         """What trains it into `folder`, for Python: `-m bnn_exit.train ...`."""
         module = "distill.train_teacher" if self.is_teacher else "bnn_exit.train"
         taught = ["--teacher", str(teacher)] if teacher else []
         place = ["--data-dir", data_dir] if data_dir else []
+        place += ["--negatives", negatives] if negatives else []
         return ["-m", module, *self.words(), *taught, *place, "--out", str(folder)]
 
     def was_trained_by(self, command: str) -> bool:
         """Whether a command that is written in a run folder has the row's options; places do not count."""
         words = shlex.split(command)
         words = words[words.index("-m") + 2 :] if "-m" in words else words
+        if ("--negatives" in words) != bool(self.negatives):
+            return False
         own = self.words() + (["--teacher", self.teacher] if self.teacher else [])
         given, wanted = (
             sorted((name, Path(value).name) for name, value in zip(each[::2], each[1::2], strict=False))
@@ -97,6 +116,7 @@ LARGE = WORDS | {"size": "large", "epochs": 30, "temperature": 2, "views": 30}
 # Many trainings: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
+NEGATIVES = "librispeech"
 
 
 def _words(name: str, title: str, *groups: str, teacher: str | None = TEACHER, **options: Any) -> Row:
@@ -152,6 +172,33 @@ _ROWS = [
             {"task": "esc10", "fold": fold},
         )
         for fold in range(1, 6)
+    ),
+    *(
+        Row(
+            name,
+            title,
+            ("listening",),
+            data,
+            STANDARD | {"words": words, "size": "small", "epochs": epochs},
+            negatives=NEGATIVES,
+            file="model_rejection.tflite",
+        )
+        for name, title, data, words, epochs in (
+            (
+                "listening-english",
+                "Google Speech Commands, a part, ten words, `unknown` and silence, QuickNet small",
+                "speech_commands_en",
+                "12",
+                40,
+            ),
+            (
+                "listening-arabic",
+                "Arabic Speech Commands, 40 words and `unknown`, QuickNet small",
+                ARABIC,
+                "all",
+                38,
+            ),
+        )
     ),
     Row(
         "speech-commands-v0.02",

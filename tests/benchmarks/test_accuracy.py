@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -60,6 +61,15 @@ def test_a_command_has_the_options_the_teacher_and_the_places() -> None:
     assert row.was_trained_by(command.format("elsewhere/words-teacher --data-dir /there"))
     assert not row.was_trained_by(command.format("another"))
     assert not row.was_trained_by(command.format("words-teacher --seed 1"))
+
+
+def test_a_row_with_negatives_was_trained_with_some() -> None:
+    row = ROWS["listening-english"]
+    command = row.command(Path("out"), data_dir="DIR", negatives="DIR/librispeech")
+    assert command[-6:] == ["--data-dir", "DIR", "--negatives", "DIR/librispeech", "--out", "out"]
+    assert row.was_trained_by(" ".join(["python", *command]))
+    assert not row.was_trained_by(" ".join(["python", *row.command(Path("out"), data_dir="DIR")]))
+    assert not ROWS["words-large"].was_trained_by(f"python -m {' '.join(row.words())} --negatives elsewhere")
 
 
 @pytest.mark.parametrize("row", ROWS.values(), ids=lambda row: row.name)
@@ -142,6 +152,26 @@ def test_an_interrupted_training_goes_on(trained: list, tmp_path: Path) -> None:
     write_json(folder / "config.json", {})
     assert accuracy.main(["train", "words-quicknet", "--runs", str(tmp_path), "--data-dir", "DIR"]) == 0
     assert trained == [["-m", "bnn_exit.train", "--resume", str(folder), "--data-dir", "DIR"]]
+
+
+def test_negatives_lie_beside_the_data(trained: list, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    data, runs = tmp_path / "data", tmp_path / "runs"
+    (data / "arabic_speech_commands").mkdir(parents=True)
+    arguments = ["train", "listening-arabic", "--runs", str(runs), "--data-dir", str(data)]
+    assert accuracy.main(arguments) == 2 and trained == []
+    assert capsys.readouterr().err == (
+        "error: row listening-arabic is trained with negatives: give --data-dir DIR with DIR/librispeech, long "
+        "recordings in the folders train, validation and test\n"
+    )
+    (data / "librispeech").mkdir()
+    assert accuracy.main(arguments) == 0
+    (command,) = trained
+    assert command[command.index("--negatives") + 1] == f"{data}/librispeech"
+    (runs / "listening-arabic/model.tflite").unlink()
+    write_json(runs / "listening-arabic/config.json", {})
+    assert accuracy.main(arguments) == 0
+    assert trained[1][:2] == ["-m", "bnn_exit.train"] and "--resume" in trained[1]
+    assert trained[1][-2:] == ["--negatives", f"{data}/librispeech"]
 
 
 def test_a_folder_of_other_options_is_refused(trained: list, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
@@ -246,6 +276,27 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
     assert found["command"] == "python benchmarks/accuracy.py measure words-small --data-dir DIR"
 
 
+@native
+def test_a_row_may_name_another_file_of_its_run(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr(accuracy, "RESULTS", tmp_path / "results")
+    row = f"listening-english={run}"
+    assert accuracy.main(["measure", row, "--data-dir", str(tmp_path)]) == 2
+    line = f"error: {run} has no model_rejection.tflite: python -m bnn_exit.export {run} --policy rejection\n"
+    assert capsys.readouterr().err == line
+    data = (run / "model.tflite").read_bytes()
+    (run / "model_rejection.tflite").write_bytes(data)
+    (run / "model.tflite").write_bytes(b"another")
+    asked: list[dict] = []
+    monkeypatch.setattr(audio_tasks, "load_again", lambda _, **moved: asked.append(moved) or audio_tasks.TASKS["toy"]())
+    (tmp_path / "librispeech").mkdir()
+    assert accuracy.main(["measure", row, "--data-dir", str(tmp_path)]) == 0
+    assert asked == [{"data_dir": str(tmp_path), "negatives": f"{tmp_path}/librispeech"}]
+    found = read_json(tmp_path / "results/accuracy/listening-english.json")
+    assert found["file"]["sha256"] == hashlib.sha256(data).hexdigest()
+
+
 def test_the_training_is_told_without_places(run: Path) -> None:
     found = accuracy_measure.training(run, read_json(run / "config.json"))
     assert "private" not in json.dumps(found)
@@ -316,4 +367,7 @@ def test_a_mean_time_is_that_of_the_exits_by_their_shares() -> None:
 def test_a_command_is_kept_without_the_places_of_this_machine() -> None:
     command = "python -m bnn_exit.train --task esc10 --data-dir /a/b --teacher /c/d --epochs 3 --out runs/x"
     expected = "python -m bnn_exit.train --task esc10 --data-dir DIR --teacher d --epochs 3 --out runs/x"
+    assert accuracy_measure.without_places(command) == expected
+    command = "python benchmarks/always_on.py measure a m.tflite --negatives /a/b.ogg /c/d.ogg --words w.wav"
+    expected = "python benchmarks/always_on.py measure a m.tflite --negatives b.ogg d.ogg --words w.wav"
     assert accuracy_measure.without_places(command) == expected
