@@ -199,6 +199,60 @@ def test_the_list_of_models(shelf: Path, capsys: pytest.CaptureFixture) -> None:
     assert capsys.readouterr().out == "no models come with this installation\n"
 
 
+STREAM = {
+    **{"row": "toy", "split": "test", "words": 40, "recall": 0.95, "recall_last_exit": 0.975, "relative_ops": 1.125},
+    "false_accepts": {"count": 1, "hours": 4.0, "per_hour": 0.25, "low": 0.01, "high": 1.4},
+    **{"exit_1_share": 0.9, "delay_s": 0.25, "chosen": {}},
+}
+
+
+def test_models_that_listen_have_a_table_of_their_own(shelf: Path, capsys: pytest.CaptureFixture) -> None:
+    pretrained_models.put(shelf, listening={"balanced": STREAM, "quiet": {**STREAM, "delay_s": None}})
+    assert models_command.main([]) == 0
+    _, _, blank, head, first, second, after, credit = capsys.readouterr().out.splitlines()
+    assert (blank, after, credit) == ("", "", f"{NAME}: Toys, Nobody, 2020")
+    assert head.split("  ")[0] == "name" and head.endswith("  split")
+    assert first.split() == [NAME, "balanced", "40", "95.0", "0.25", "1.40", "4.00", "90.0", "250", "test"]
+    assert second.split()[1:] == ["quiet", "40", "95.0", "0.25", "1.40", "4.00", "90.0", "-", "test"]
+
+
+def test_an_entry_of_an_earlier_version_has_no_negatives_and_does_not_listen(shelf: Path) -> None:
+    index = read_json(shelf / "index.json")
+    del index["models"][NAME]["negatives"], index["models"][NAME]["listening"]
+    write_json(shelf / "index.json", index)
+    model = pretrained.models()[NAME]
+    assert (model.negatives, model.listening) == ("", {})
+
+
+def test_the_data_of_a_model_needs_its_negatives(
+    shelf: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    credits = "Toys, Nobody, 2020; negatives: Talk, Somebody"
+    pretrained_models.put(shelf, negatives="talk", attribution=credits, options={"negatives_share": 0.25})
+    given = [NAME, "--data-dir", "/there", "--backend", "reference"]
+    assert evaluate.main(given) == 2
+    assert capsys.readouterr().err == (
+        f"error: --negatives is missing: give the folder 'talk' of long recordings that {NAME} was trained with, Talk, "
+        "Somebody\n"
+    )
+    asked: list[dict] = []
+
+    def load(name: str, **options: object) -> Task:
+        asked.append(options)
+        raise ArgumentError("enough")
+
+    monkeypatch.setattr(audio_tasks, "load", load)
+    assert evaluate.main([*given, "--negatives", "/talk"]) == 2
+    assert [(each["data_dir"], each["negatives"], each["negatives_share"]) for each in asked] == [
+        ("/there", "/talk", 0.25)
+    ]
+    capsys.readouterr()
+    pretrained_models.put(shelf)
+    assert evaluate.main([*given, "--negatives", "/talk"]) == 2
+    line = f"error: --negatives is '/talk', but {NAME} was trained without any: leave them out\n"
+    assert capsys.readouterr().err == line
+
+
 SCRIPT = """
 import runpy, sys
 for name in ("tensorflow", "tf_keras", "larq", "soundfile", "tqdm"):

@@ -51,7 +51,11 @@ def test_a_shipped_file_says_of_itself_what_the_list_says(name: str) -> None:
     assert [figures["ops"] for figures in entry.exits] == [cost.ops for cost in metadata.exits]
     assert set(entry.operating_points) == set(metadata.operating_points)
     notice = " ".join((ROOT / "NOTICE").read_text(encoding="utf-8").split())
-    assert entry.attribution in notice and f"({entry.licence})" in notice
+    # The recordings of negatives have an entry of their own.
+    assert all(part in notice for part in entry.attribution.split("; negatives: "))
+    assert f"({entry.licence})" in notice
+    assert set(entry.listening) == set(metadata.listening_points)
+    assert bool(entry.negatives) == ("; negatives: " in entry.attribution)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
@@ -62,17 +66,25 @@ def test_the_figures_of_a_shipped_file_are_those_of_a_committed_result(name: str
         assert ours == {key: measured[key] for key in ours}
     for point, figures in entry.operating_points.items():
         assert figures == {key: result["operating_points"][point][key] for key in figures}
+    for point, figures in entry.listening.items():
+        row = read_json(ROOT / "benchmarks/results/always_on.json")["rows"][figures["row"]]
+        copied = ("split", "words", "recall", "recall_last_exit", "false_accepts", "relative_ops")
+        assert {key: figures[key] for key in copied} == {key: row[key] for key in copied}
+        assert (figures["exit_1_share"], figures["delay_s"]) == (row["exit_shares"][0], row["delay_s"].get("95"))
+        of_file = bnn_exit.load(name).metadata.listening_points[point]
+        assert row["listening_point"] == of_file.to_dict() and figures["chosen"] == of_file.figures
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_accuracy_of_a_shipped_file_on_real_clips(name: str) -> None:
     entry, session = SHIPPED[name], bnn_exit.load(name)
-    if not (DATA / entry.data).is_dir():
-        pytest.skip("needs BNN_EXIT_TEST_DATA")
+    if not (DATA / entry.data).is_dir() or not (DATA / entry.negatives).is_dir():
+        pytest.skip("needs BNN_EXIT_TEST_DATA, with the negatives if the model has any")
     if session.backend == "reference":
         pytest.skip("the reference backend takes too long for a whole split")
     features = FeatureConfig.from_dict(dict(entry.features))
-    task = audio_tasks.load(entry.task, data_dir=DATA / entry.data, features=features, **entry.options)
+    options = dict(entry.options, **({"negatives": DATA / entry.negatives} if entry.negatives else {}))
+    task = audio_tasks.load(entry.task, data_dir=DATA / entry.data, features=features, **options)
     _, labels, report = measure_split(session, task, split=entry.split)
     assert len(labels) == entry.sample_count
     # Backends and instruction sets differ in the last bits, which may move a clip that two classes share.

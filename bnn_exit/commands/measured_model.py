@@ -101,7 +101,8 @@ def measure_model(options: SplitOptions, *, command: str = "") -> MeasuredModel:
         command: command line, for the record.
 
     Raises:
-        ArgumentError: a model of the package without `data_dir`, or data with other labels than the model.
+        ArgumentError: a model of the package without `data_dir` or, if it was trained with negatives, without them; or
+            data with other labels than the model.
         DataError: a file of the run is missing, or the run is not binary.
         ModelFileError: the model file is damaged, or a clip does not leave at the forced exit.
     """
@@ -145,10 +146,23 @@ def _open_shipped(options: SplitOptions) -> tuple[runtime.Session, Task, int | N
     if options.data_dir is None:
         raise ArgumentError(f"--data-dir is missing: give the data of {name}, {entry.attribution}")
     session = runtime.load(name, backend=options.backend, threads=1)
-    features = FeatureConfig.from_dict(dict(entry.features))
-    moved = {"data_dir": options.data_dir, "negatives": options.negatives}
-    task = audio_tasks.load(entry.task, features=features, **{**entry.options, **moved})
+    task = shipped_task(name, data_dir=options.data_dir, negatives=options.negatives)
     return session, task, entry.training["seed"]
+
+
+def shipped_task(name: str, *, data_dir: str, negatives: str | None) -> Task:
+    """The data of a model of the package; ArgumentError for negatives that are missing or one too many."""
+    entry = pretrained.models()[name]
+    if entry.negatives and negatives is None:
+        raise ArgumentError(
+            f"--negatives is missing: give the folder {entry.negatives!r} of long recordings that {name} was trained "
+            f"with, {entry.attribution.rpartition('negatives: ')[2]}"
+        )
+    if negatives is not None and not entry.negatives:
+        raise ArgumentError(f"--negatives is {negatives!r}, but {name} was trained without any: leave them out")
+    features = FeatureConfig.from_dict(dict(entry.features))
+    moved = {"data_dir": data_dir, **({"negatives": negatives} if negatives is not None else {})}
+    return audio_tasks.load(entry.task, features=features, **{**entry.options, **moved})
 
 
 def _file(run: RunFolder, name: str) -> Path:

@@ -14,13 +14,12 @@ from audio_tasks.placing import MixSettings
 from bnn_exit import pretrained
 from bnn_exit.calibration.listening import Recordings
 from bnn_exit.commands.evaluate_stream import read_truths
-from bnn_exit.commands.measured_model import is_shipped, model_of
+from bnn_exit.commands.measured_model import is_shipped, model_of, shipped_task
 from bnn_exit.errors import ArgumentError
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.progress import progress_bar
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.session import Session
-from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.recorded import score
 from bnn_exit.task import Task
@@ -82,8 +81,7 @@ def _task(options: argparse.Namespace, *, tell: Tell) -> Task | None:
     if is_shipped(options.run):
         entry = pretrained.models()[options.run]
         if options.data_dir is not None:
-            features = FeatureConfig.from_dict(dict(entry.features))
-            return audio_tasks.load(entry.task, features=features, **{**entry.options, "data_dir": options.data_dir})
+            return shipped_task(options.run, data_dir=options.data_dir, negatives=options.negatives)
         missing = f"--data-dir is missing, the data of {options.run} ({entry.attribution}); or {give}"
     else:
         folder = RunFolder(model_of(options.run).parent)

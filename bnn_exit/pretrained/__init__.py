@@ -42,6 +42,12 @@ class Pretrained:
         operating_points: name -> `accuracy`, `correct`, `drop` against the last exit, `exit_shares`, `relative_cost`.
         training: the command and git revision that made it, and its seed.
         result: the measurement, in the repository.
+        negatives: what the folder of the long recordings is called that it was trained with; "" for none.
+        listening: listening point of the file -> what `benchmarks/always_on.py` measured: `row` (of that result),
+            `split`, `words`, `recall` (a share of them), `recall_last_exit`, `false_accepts` (`count`, `hours`,
+            `per_hour` and its 95 % bounds `low` and `high`), `exit_1_share` and `relative_ops` of windows without
+            words, `delay_s` (of 95 % of the hits; None without hits), and `chosen`, the figures on validation by which
+            the point was chosen.
     """
 
     sha256: str
@@ -60,6 +66,8 @@ class Pretrained:
     operating_points: Mapping[str, dict[str, Any]]
     training: Mapping[str, Any]
     result: str
+    negatives: str = ""
+    listening: Mapping[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
 
 
 def models() -> dict[str, Pretrained]:

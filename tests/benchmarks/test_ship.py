@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import sys
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import stream_cases
 import tiny_files
 
 import bnn_exit
 from bnn_exit import pretrained
 from bnn_exit.files import read_json, write_json
+from bnn_exit.model_file import rewrite
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import ship
@@ -102,6 +105,99 @@ def test_shipping_again_replaces_one_and_keeps_the_others(world: Path) -> None:
     models = pretrained.models()
     assert list(models) == ["toy-a", "toy-b"]
     assert (models["toy-a"].training["seed"], models["toy-b"]) == (8, first)
+
+
+@pytest.fixture
+def listening(world: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A run with two files, of which the one with a listening point is measured; the row of its figures."""
+    monkeypatch.setattr(ship, "LISTENING", world / "always_on.json")
+    model = stream_cases.model(
+        world / "runs" / ROW / "model_rejection.tflite",
+        point=dataclasses.replace(stream_cases.POINT, figures={"hours": 2.5, "split": "validation"}),
+    )
+    record(world, model.read_bytes())
+    row = {
+        "file": {"sha256": hashlib.sha256(model.read_bytes()).hexdigest()},
+        "listening_point": bnn_exit.load(model, backend="reference").metadata.listening_points["balanced"].to_dict(),
+        **{"split": "test", "words": 40, "recall": 0.95, "recall_last_exit": 0.975, "relative_ops": 1.125},
+        "false_accepts": {"count": 1, "hours": 4.0, "per_hour": 0.25, "low": 0.01, "high": 1.4},
+        **{"exit_shares": [0.9, 0.06, 0.04], "delay_s": {"50": 0.1, "95": 0.25}, "det": []},
+    }
+    write_json(world / "always_on.json", {"rows": {ROW: row}})
+    return row
+
+
+def test_a_file_that_listens_brings_its_figures_on_streams(world: Path, listening: dict[str, Any]) -> None:
+    assert ship.main([ROW, NAME]) == 0
+    entry = pretrained.models()[NAME]
+    names = ("split", "words", "recall", "recall_last_exit", "relative_ops", "false_accepts")
+    assert entry.listening == {
+        "balanced": {
+            **{name: listening[name] for name in names},
+            **{"row": ROW, "exit_1_share": 0.9, "delay_s": 0.25},
+            "chosen": {"hours": 2.5, "split": "validation"},
+        }
+    }
+    assert bnn_exit.load(NAME, backend="reference").metadata.listening_points.keys() == {"balanced"}
+    assert entry.negatives == ""
+
+
+def test_the_folder_of_negatives_is_that_of_the_row(world: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ship.ROWS, ROW, dataclasses.replace(ship.ROWS[ROW], negatives="read_speech"))
+    assert ship.main([ROW, NAME]) == 0
+    assert pretrained.models()[NAME].negatives == "read_speech" and pretrained.models()[NAME].listening == {}
+
+
+def test_another_point_has_a_row_of_its_own(world: Path, listening: dict[str, Any]) -> None:
+    path = world / "runs" / ROW / "model_rejection.tflite"
+    quiet = dataclasses.replace(stream_cases.POINT, name="quiet", thresholds={"yes": 0.5, "no": 0.5})
+    path.write_bytes(rewrite.with_points(path, {}, listening_points={"quiet": quiet}))
+    record(world, path.read_bytes())
+    file = {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    rows = {
+        ROW: {**listening, "file": file},
+        f"{ROW}-quiet": {**listening, "file": file, "listening_point": quiet.to_dict(), "recall": 0.5},
+        "other-quiet": {},
+    }
+    write_json(world / "always_on.json", {"rows": rows})
+    assert ship.main([ROW, NAME]) == 0
+    found = pretrained.models()[NAME].listening
+    assert {name: (figures["row"], figures["recall"]) for name, figures in found.items()} == {
+        "balanced": (ROW, 0.95),
+        "quiet": (f"{ROW}-quiet", 0.5),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda row: {}, "the listening point balanced of "),
+        (lambda row: {"other": row}, " is not measured: python benchmarks/always_on.py measure words-small "),
+        (lambda row: {ROW: {**row, "file": {"sha256": "0"}}}, f"{ROW} is of another file or other settings than "),
+        (
+            lambda row: {ROW: {**row, "listening_point": {**row["listening_point"], "hop_ms": 40}}},
+            f"{ROW} is of another file or other settings than balanced of ",
+        ),
+    ],
+)
+def test_a_point_that_is_not_measured_is_not_shipped(
+    world: Path, listening: dict[str, Any], capsys: pytest.CaptureFixture, rows: Any, message: str
+) -> None:
+    write_json(world / "always_on.json", {"rows": rows(listening)})
+    assert ship.main([ROW, NAME]) == 1
+    error = capsys.readouterr().err
+    assert message in error and error.startswith("error: ") and error.count("\n") == 1
+    assert read_json(world / "shelf/index.json")["models"] == {}
+
+
+def test_none_of_several_files_was_measured(
+    world: Path, listening: dict[str, Any], capsys: pytest.CaptureFixture
+) -> None:
+    record(world, b"a third")
+    assert ship.main([ROW, NAME]) == 1
+    assert capsys.readouterr().err == (
+        f"error: no .tflite file of {world}/runs/{ROW} is the one that was measured: measure {ROW} again\n"
+    )
 
 
 @pytest.mark.parametrize(
