@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from figure_values import accuracy, calibration, difficulty, speed
+from figure_values import accuracy, always_on, calibration, difficulty, speed
 from figure_values.common import Figure
 
 FIGURES: dict[str, Figure] = {
     **accuracy.FIGURES,
+    **always_on.FIGURES,
     **calibration.FIGURES,
     **difficulty.FIGURES,
     **speed.FIGURES,
