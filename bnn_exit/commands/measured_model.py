@@ -122,9 +122,12 @@ def model_of(run: str) -> Path:
 
 
 def beside_model(run: str, name: str) -> Path:
-    """Where a result about a model goes: `metrics.json` of model.tflite, `metrics_NAME.json` of model_NAME.tflite."""
+    """Where a result about a model goes: `metrics.json` of model.tflite, `metrics_NAME.json` of model_NAME.tflite, and of
+    NAME.tflite too."""
     model, plain = model_of(run), Path(name)
-    return model.with_name(plain.stem + model.stem.removeprefix(Path(MODEL).stem) + plain.suffix)
+    own = model.stem.removeprefix(Path(MODEL).stem)
+    joint = "_" if own == model.stem else ""
+    return model.with_name(f"{plain.stem}{joint}{own}{plain.suffix}")
 
 
 def _open_of_run(options: SplitOptions) -> tuple[runtime.Session, Task, int | None]:

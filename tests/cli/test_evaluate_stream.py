@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from stream_cases import POINT, recording, table
 from bnn_exit import Stream
 from bnn_exit.audio import wav
 from bnn_exit.commands import evaluate
+from bnn_exit.commands.measured_model import beside_model
 from bnn_exit.model_file import rewrite
 from bnn_exit.runtime import session
 from bnn_exit.streams import poisson
@@ -118,6 +120,19 @@ def test_words_of_transcripts_are_no_false_accepts(model, tmp_path, capsys):
     assert report["untranscribed"]["count"] + report["transcribed"]["count"] == outside
     assert report["hours_transcribed"] == pytest.approx(5 / 3600) == report["untranscribed"]["hours"]
     assert "of them with a transcript" in said.out and "in the other hours, whose words are not known" in said.out
+
+
+@pytest.mark.parametrize(
+    ("file", "result"),
+    [
+        ("model.tflite", "metrics.json"),
+        ("model_fast.tflite", "metrics_fast.json"),
+        ("model.exits.tflite", "metrics.exits.json"),
+        ("hey_lamp.tflite", "metrics_hey_lamp.json"),
+    ],
+)
+def test_results_are_called_as_their_model_is(file, result):
+    assert beside_model(f"runs/{file}", "metrics.json") == Path("runs") / result
 
 
 def test_a_file_without_a_listening_point_gets_a_simple_one(tmp_path, capsys):

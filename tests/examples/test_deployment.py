@@ -75,3 +75,9 @@ def test_the_image_has_the_packages_of_the_extras_and_ours_from_no_index():
     assert re.search(r"pip install [^&]*--no-index --no-deps --find-links /tmp/dist bnn_exit\b", DOCKERFILE)
     (image,) = re.findall(r"^FROM python:([\d.]+)-slim$", DOCKERFILE, re.M)
     assert f'"Programming Language :: Python :: {image}"' in PYPROJECT
+
+
+def test_docker_is_given_what_the_dockerfile_copies_and_nothing_else():
+    ignored = (ROOT / "examples" / "Dockerfile.dockerignore").read_text(encoding="utf-8").splitlines()
+    copied = re.findall(r"^COPY (\S+) ", DOCKERFILE, re.MULTILINE)
+    assert [line for line in ignored if not line.startswith("#")] == ["*", *(f"!{each}" for each in copied)]
