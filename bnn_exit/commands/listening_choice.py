@@ -9,7 +9,7 @@ from typing import Any
 from bnn_exit.calibration.listening import CONFIDENCE, Limits, ListeningChoice
 from bnn_exit.calibration.rates import METHOD
 from bnn_exit.commands.measured_model import is_shipped, model_of
-from bnn_exit.display import shown
+from bnn_exit.display import counted, shown
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_bytes
 from bnn_exit.model_file.listening_points import ListeningPoint
@@ -31,7 +31,7 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
         f"listening point {shown(point.name)}: threshold {choice.threshold:.4g}, span {point.span_ms:g} ms, hop "
         f"{point.hop_ms:g} ms; exits {', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
         f"{test.events} false accepts in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, {bound} "
-        f"({choice.groups} {choice.kind}, design effect {test.design_effect:.2f}); {meaning}",
+        f"({counted(choice.groups, choice.kind.removesuffix('s'))}, design effect {test.design_effect:.2f}); {meaning}",
         f"the windows of the negatives leave at (%): {shares}; mean operations {choice.relative_ops:.3f} times "
         "exit 1's",
     ]

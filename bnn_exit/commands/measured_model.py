@@ -122,8 +122,10 @@ def model_of(run: str) -> Path:
 
 
 def beside_model(run: str, name: str) -> Path:
-    """Where a result about a model goes: `metrics.json` of model.tflite, `metrics_NAME.json` of model_NAME.tflite, and of
-    NAME.tflite too."""
+    """Where a result about a model goes: `metrics.json` of model.tflite, `metrics_NAME.json` of model_NAME.tflite.
+
+    The latter also of NAME.tflite, a file that is called otherwise.
+    """
     model, plain = model_of(run), Path(name)
     own = model.stem.removeprefix(Path(MODEL).stem)
     joint = "_" if own == model.stem else ""
