@@ -108,7 +108,8 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     point = _template(session, options)
     paths = [str(path) for path in found_files(options.stream)]
     table = options.transcripts or options.speakers
-    truths = read_truths(session, paths, events=None, transcripts=table, point=point)
+    needs = "speaker" if options.transcripts is None else "transcript"
+    truths = read_truths(session, paths, events=None, transcripts=table, point=point, needs=needs)
     if options.transcripts is None:
         truths = [dataclasses.replace(truth, utterances=_without_words(truth.utterances)) for truth in truths]
     _warn_of_words(truths, point)

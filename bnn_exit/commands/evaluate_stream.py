@@ -170,9 +170,24 @@ def listen_to_all(
 
 
 def read_truths(
-    session: Session, paths: Sequence[str], *, events: str | None, transcripts: str | None, point: ListeningPoint
+    session: Session,
+    paths: Sequence[str],
+    *,
+    events: str | None,
+    transcripts: str | None,
+    point: ListeningPoint,
+    needs: str = "transcript",
 ) -> list[Truth]:
-    """What is known of recordings, from the tables of labelled events and of utterances; errors as of the readers."""
+    """What is known of recordings, from the tables of labelled events and of utterances; errors as of the readers.
+
+    Args:
+        session: the model.
+        paths: the recordings.
+        events: the table of labelled events.
+        transcripts: the table of utterances.
+        point: whose labels are looked for.
+        needs: as of `read_utterances`.
+    """
     lengths, rates = [], []
     for path in paths:
         with open_file(path, sample_rate_hz=session.metadata.features.sample_rate_hz) as file:
@@ -184,7 +199,7 @@ def read_truths(
         silent = set(session.labels) - set(point.thresholds)
         words = read_events(events, files=paths, labels=session.labels, background=silent)
     if transcripts is not None:
-        utterances = read_utterances(transcripts, files=paths, rates_hz=rates)
+        utterances = read_utterances(transcripts, files=paths, rates_hz=rates, needs=needs)
     for path, seconds, found in zip_strict(paths, lengths, words):
         if found and found[-1].end_s > seconds:
             raise DataError(

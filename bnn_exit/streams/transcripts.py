@@ -48,7 +48,11 @@ def spelled(text: str) -> tuple[str, ...]:
 
 
 def read_utterances(
-    path: str | os.PathLike[str], *, files: Sequence[str | os.PathLike[str]], rates_hz: Sequence[int]
+    path: str | os.PathLike[str],
+    *,
+    files: Sequence[str | os.PathLike[str]],
+    rates_hz: Sequence[int],
+    needs: str | None = None,
 ) -> list[tuple[Utterance, ...]]:
     """The utterances of each recording, in order of time.
 
@@ -58,10 +62,11 @@ def read_utterances(
             other streams are left out.
         files: the recordings.
         rates_hz: sample rate of each file.
+        needs: "speaker" or "transcript", which the table is read for: a column that must be there.
 
     Raises:
-        DataError: naming the line: no table, a start or a length that is no whole number, or no row of these
-            recordings.
+        DataError: naming the line: no table, a start or a length that is no whole number, no row of these recordings,
+            or none with what is needed.
     """
     names, folder, count = Names(files, what="--stream"), Path(path).parent, 0
     found: list[list[Utterance]] = [[] for _ in files]
@@ -78,6 +83,9 @@ def read_utterances(
         found[index].append(Utterance(first / rate, (first + length) / rate, speaker, words))
     if not any(found):
         raise DataError(f"{os.fspath(path)} has no row of these recordings: its column stream must hold their names")
+    said = [each for every in found for each in every]
+    if needs is not None and not any(each.speaker if needs == "speaker" else each.words for each in said):
+        raise DataError(f"{os.fspath(path)} has no {needs} of these recordings: it needs a column {needs}")
     return [tuple(sorted(each, key=lambda utterance: utterance.start_s)) for each in found]
 
 

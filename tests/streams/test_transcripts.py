@@ -21,10 +21,13 @@ class Made:
     time_s: float
 
 
-def read(tmp_path, text, *, head=HEAD, rates=(16000, 8000)):
+def read(tmp_path, text, *, head=HEAD, rates=(16000, 8000), needs=None):
     (tmp_path / "utterances.tsv").write_text(head + text, encoding="utf-8")
     return read_utterances(
-        tmp_path / "utterances.tsv", files=[tmp_path / "a.ogg", tmp_path / "b.ogg"], rates_hz=list(rates)
+        tmp_path / "utterances.tsv",
+        files=[tmp_path / "a.ogg", tmp_path / "b.ogg"],
+        rates_hz=list(rates),
+        needs=needs,
     )
 
 
@@ -38,6 +41,14 @@ def test_utterances_are_read_in_seconds_of_their_own_file(tmp_path):
 
 def test_speakers_and_transcripts_may_be_missing(tmp_path):
     assert read(tmp_path, "a.ogg\t16000\t160\n", head="stream\tstart\tsamples\n")[0] == (Utterance(1, 1.01),)
+
+
+@pytest.mark.parametrize(("needs", "head"), [("speaker", "transcript"), ("transcript", "speaker")])
+def test_what_a_table_is_read_for_must_be_there(tmp_path, needs, head):
+    head = f"stream\tstart\tsamples\t{head}\n"
+    with pytest.raises(DataError, match=f"tsv has no {needs} of these recordings: it needs a column {needs}"):
+        read(tmp_path, "a.ogg\t16000\t160\tann\n", head=head, needs=needs)
+    assert read(tmp_path, "a.ogg\t0\t160\tann\n", head=f"stream\tstart\tsamples\t{needs}\n", needs=needs)
 
 
 @pytest.mark.parametrize(
