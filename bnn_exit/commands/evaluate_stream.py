@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bnn_exit import files, machine
 from bnn_exit.audio.long_file import open_file
+from bnn_exit.commands import listening_points
 from bnn_exit.commands.measured_model import beside_model, is_shipped, model_of
 from bnn_exit.display import json_line, show
 from bnn_exit.errors import ArgumentError, DataError
@@ -20,7 +21,7 @@ from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.session import Session
-from bnn_exit.runtime.stream import DEFAULT_POINT, find_point
+from bnn_exit.runtime.stream import DEFAULT_POINT
 from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.labelled import Word, read_events
@@ -49,7 +50,9 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
         help="utterances: stream, start, samples, transcript; an event is no false accept if its label is spoken then",
     )
     group.add_argument(
-        "--listening-point", metavar="NAME", help=f"of the file (default: {DEFAULT_POINT}, or its only one)"
+        "--listening-point",
+        metavar="NAME",
+        help=f"of the file, or a JSON file (default: {DEFAULT_POINT}, or its only one)",
     )
     group.add_argument("--operating-point", metavar="NAME", help="of the exits, in place of the listening point's")
     group.add_argument(
@@ -131,7 +134,7 @@ def open_model(run: str, *, backend: str = "auto") -> Session:
 
 def chosen_point(session: Session, options: argparse.Namespace) -> ListeningPoint:
     """The listening point that was asked for, or a simple one for a file that has none."""
-    point = find_point(session, options.listening_point)
+    point = listening_points.chosen_point(session, options.listening_point, name=options.run, needed=False)
     if point is None:
         background = None if options.background is None else options.background.split(",")
         threshold = THRESHOLD if options.threshold is None else options.threshold
@@ -145,7 +148,7 @@ def chosen_point(session: Session, options: argparse.Namespace) -> ListeningPoin
         left_out = ", ".join(background_labels(session.metadata, background)) or "none"
         _warn(
             f"note: the file has no listening point: every label has the threshold {threshold:g}, background is "
-            f"{left_out}; {how_to_make_one(session.model_file.path)}"
+            f"{left_out}; {how_to_make_one(options.run)}"
         )
         return point
     if options.background is not None:

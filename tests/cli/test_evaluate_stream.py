@@ -135,6 +135,14 @@ def test_results_are_called_as_their_model_is(file, result):
     assert beside_model(f"runs/{file}", "metrics.json") == Path("runs") / result
 
 
+def test_a_listening_point_of_ones_own_is_measured(model, tmp_path, capsys):
+    own = tmp_path / "own.json"
+    own.write_text(json.dumps({"name": "mine", "operating_point": "full", "thresholds": {"yes": 0.3}}))
+    report, _ = measured(model, "--stream", recording(tmp_path / "a.wav"), "--listening-point", own, capsys=capsys)
+    point = report["listening_point"]
+    assert (point["name"], point["operating_point"], point["thresholds"]) == ("mine", "full", {"yes": 0.3})
+
+
 def test_a_file_without_a_listening_point_gets_a_simple_one(tmp_path, capsys):
     model = stream_cases.model(tmp_path / "model.tflite", point=None, labels=("yes", "no", "unknown"))
     path = recording(tmp_path / "a.wav")
