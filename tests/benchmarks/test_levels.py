@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import audio_tasks
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import read_json
 from bnn_exit.settings import recipes
@@ -35,7 +36,7 @@ def test_a_recording_has_sixteen_bits_and_clips() -> None:
 
 
 def test_rows_differ_from_the_usual_one_in_what_they_say() -> None:
-    recipe = recipes.load("fast", task="speech_commands", tasks=["speech_commands", "esc10", "esc50", "synthetic"])
+    recipe = recipes.load("fast", task="speech_commands", tasks=audio_tasks.TASKS)
     for row in levels.ROWS.values():
         assert set(row.changes) <= set(recipe.augment.to_dict())
         assert row.levels in LEVELS

@@ -81,7 +81,7 @@ def test_the_file_rejects_and_the_run_remembers_how(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert (config["policy"], config["background"]) == ("rejection", [])
     assert config["task"]["options"]["negatives_share"] == 0.4
-    assert config["augment"]["background_probability"] == 0.8 and config["augment"]["place_anywhere"] is True
+    assert (config["augment"]["background_probability"], config["augment"]["partial_share"]) == (0.6, 0.25)
 
 
 def test_evaluate_and_calibrate_see_cuts_as_clips_of_unknown(

@@ -326,7 +326,7 @@ def test_a_run_goes_on_from_another_folder_to_the_file_that_was_asked_for(tmp_pa
         raise KeyboardInterrupt
 
     deployed, run = [], str(tmp_path / "run")
-    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, input: deployed.append(input) or "deployed")
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, input, **__: deployed.append(input) or "deployed")
     with monkeypatch.context() as stopping:
         stopping.chdir(teachers)
         stopping.setattr("distill.trainer.fit", interrupted)

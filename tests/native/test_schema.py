@@ -6,7 +6,7 @@ from pathlib import Path
 from bnn_exit.model_file import metadata, reader, schema
 
 FORMAT = Path(__file__).parents[2] / "bnn_exit" / "runtime" / "native" / "core" / "format"
-API = FORMAT.parent / "api"
+CLASSIFY = FORMAT.parent / "classify"
 KINDS = {
     "kInt32": "int32",
     "kInt8": "int8",
@@ -71,5 +71,5 @@ def test_the_format_version_of_the_metadata():
 
 
 def test_the_outputs_of_a_model_file():
-    found = re.findall(r'output\("(\w+)", Type::(\w+),', (API / "classifier.cpp").read_text())
+    found = re.findall(r'output\("(\w+)", Type::(\w+),', (CLASSIFY / "classifier.cpp").read_text())
     assert dict(found) == reader.OUTPUTS

@@ -168,18 +168,19 @@ def test_espeak_gets_a_short_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     long.mkdir()
     seen: list[str] = []
 
-    def speak(library: str, data: str, voice: str, utterances: object) -> None:
-        assert Path(data).resolve() == long.resolve()
-        seen.append(data)
+    def reply(request: dict) -> tuple[dict, bytes]:
+        assert Path(request["data"]).resolve() == long.resolve()
+        seen.append(request["data"])
+        return {"voices": []}, b""
 
     monkeypatch.setattr(speech_synthesis, "_locations", lambda: ("library", str(long)))
-    monkeypatch.setattr(speech_synthesis, "_speak", speak)
+    monkeypatch.setattr(speech_synthesis, "_reply", reply)
     monkeypatch.setattr(speech_synthesis.tempfile, "tempdir", "/tmp")
-    speech_synthesis.speak("en-us", [])
+    speech_synthesis.voices()
     assert len(seen[0]) < 120 and not Path(seen[0]).exists()
     monkeypatch.setattr(speech_synthesis.tempfile, "tempdir", str(long))
     with pytest.raises(DataError, match="espeak-ng takes paths of at most"):
-        speech_synthesis.speak("en-us", [])
+        speech_synthesis.voices()
 
 
 @pytest.mark.parametrize("given", [3, 0.5, ["data"], b"data", True])
