@@ -82,8 +82,8 @@ def record(
             if saying.kind == "phrase" and not cut.size:
                 raise ArgumentError(UNSPEAKABLE.format(saying.text))
             if cut.size:
-                heard = wav.resample(cut, from_hz=speaker.played_hz, to_hz=sample_rate_hz)
-                made[key] = np.clip(np.rint(heard * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
+                resampled = wav.resample(cut, from_hz=speaker.played_hz, to_hz=sample_rate_hz)
+                made[key] = np.clip(np.rint(resampled * FULL_SCALE), -FULL_SCALE, FULL_SCALE - 1).astype(np.int16)
         return made
 
     takes: dict[str, np.ndarray] = {}

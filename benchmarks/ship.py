@@ -58,7 +58,7 @@ def _main(options: argparse.Namespace) -> int:
         raise DataError(f"{row.name} is not measured: python benchmarks/accuracy.py measure {row.name} --data-dir DIR")
     result = read_json(measured)
     file = measured_file(options.run or RUNS / row.name, result)
-    listening = heard(file, row)
+    listening = listening_figures(file, row)
     data = ship_file(file, result)
     path = pretrained.FOLDER / f"{options.name}.tflite"
     write_bytes(path, data)
@@ -81,7 +81,7 @@ def measured_file(run: Path, result: dict[str, Any]) -> ModelFile:
     raise DataError(f"no .tflite file of {run} is the one that was measured: measure {result['row']} again")
 
 
-def heard(file: ModelFile, row: Row) -> dict[str, dict[str, Any]]:
+def listening_figures(file: ModelFile, row: Row) -> dict[str, dict[str, Any]]:
     """What was measured on streams, by listening point of the file.
 
     Raises:
@@ -90,10 +90,10 @@ def heard(file: ModelFile, row: Row) -> dict[str, dict[str, Any]]:
     points = file.metadata.listening_points
     rows = read_json(LISTENING)["rows"] if points and LISTENING.is_file() else {}
     own = {name: values for name, values in rows.items() if name == row.name or name.startswith(f"{row.name}-")}
-    return {name: _heard(point, own, file, row) for name, point in points.items()}
+    return {name: _figures_of(point, own, file, row) for name, point in points.items()}
 
 
-def _heard(point: ListeningPoint, rows: dict[str, Any], file: ModelFile, row: Row) -> dict[str, Any]:
+def _figures_of(point: ListeningPoint, rows: dict[str, Any], file: ModelFile, row: Row) -> dict[str, Any]:
     digest = hashlib.sha256(file.data).hexdigest()
     how = f"python benchmarks/always_on.py measure {row.name} {file.path} --listening-point {point.name} ..."
     named = {name: values for name, values in rows.items() if values["listening_point"]["name"] == point.name}

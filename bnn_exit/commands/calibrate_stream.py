@@ -72,7 +72,7 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
 
 
 def check_stream_options(options: argparse.Namespace) -> None:
-    """ArgumentError for options that go not together with --stream, or not without it."""
+    """ArgumentError for options that do not go with --stream, or not without it."""
     if options.stream is None:
         for name in (*ONLY, *SETTINGS):
             if getattr(options, name) is not None:
@@ -86,7 +86,7 @@ def check_stream_options(options: argparse.Namespace) -> None:
     ]
     others += ["--curve"] * options.curve
     if others:
-        raise ArgumentError(f"{others[0]} is of clips, and goes not with --stream")
+        raise ArgumentError(f"{others[0]} is of clips, and does not go with --stream")
     if (options.positives is None) != (options.events is None):
         raise ArgumentError("--positives and --events go together: recordings, and the words in them")
     if options.speakers is not None and options.transcripts is not None:

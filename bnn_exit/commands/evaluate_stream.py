@@ -83,7 +83,7 @@ def check_stream_options(options: argparse.Namespace) -> None:
     if options.stream is not None:
         for name, usual in (("limit", None), ("split", "test"), ("data_dir", None)):
             if getattr(options, name) != usual:
-                raise ArgumentError(f"--{name.replace('_', '-')} is of a split, and goes not with --stream")
+                raise ArgumentError(f"--{name.replace('_', '-')} is of a split, and does not go with --stream")
 
 
 def evaluate_stream(options: argparse.Namespace, *, command: str) -> int:

@@ -144,10 +144,10 @@ class Stream:
         return list(self._run(samples))
 
     def reset(self, *, lost_samples: int = 0) -> None:
-        """Start clean after a gap: nothing from before it is in a later window or event. Time goes on.
+        """Start clean after a gap: nothing from before it is in a later window or event. Time advances.
 
         Args:
-            lost_samples: that are missing, at the rate of the stream: time goes on by so much more.
+            lost_samples: that are missing, at the rate of the stream: time advances by so much more.
 
         Raises:
             ArgumentError: fewer than 0.

@@ -34,11 +34,11 @@ class _Place:
 
     Attributes:
         task: that serves it.
-        heard: when its last event came, or it itself, by the clock of the loop.
+        last_event_s: when its last event came, or the connection itself, by the clock of the loop.
     """
 
     task: asyncio.Task[None]
-    heard: float
+    last_event_s: float
 
 
 class Server:
@@ -138,8 +138,8 @@ class Server:
         self._places.pop(name, None)
 
     def _made_room(self) -> bool:
-        name, place = min(self._places.items(), key=lambda each: each[1].heard)
-        silent_s = asyncio.get_running_loop().time() - place.heard
+        name, place = min(self._places.items(), key=lambda each: each[1].last_event_s)
+        silent_s = asyncio.get_running_loop().time() - place.last_event_s
         if silent_s < self._idle_s:
             return False
         self._tell(f"{name} was disconnected: it was silent for {silent_s:.0f} s, and others want its place")
@@ -160,7 +160,7 @@ class Server:
                 if event is None:
                     break
                 if name in self._places:
-                    self._places[name].heard = asyncio.get_running_loop().time()
+                    self._places[name].last_event_s = asyncio.get_running_loop().time()
                 await conversation.handle(event)
         except MemoryError:
             self._tell(f"{name} was disconnected: there is too little free memory")

@@ -171,7 +171,7 @@ def test_out_takes_the_figures_elsewhere_and_json_prints_them(model, tmp_path, c
     ("arguments", "status", "message"),
     [
         (["--events", "{tmp}/e.tsv"], 2, "error: --events goes with --stream alone"),
-        (["--stream", "{a}", "--limit", "3"], 2, "error: --limit is of a split, and goes not with --stream"),
+        (["--stream", "{a}", "--limit", "3"], 2, "error: --limit is of a split, and does not go with --stream"),
         (["--stream", "{a}", "--split", "train"], 2, "error: --split is of a split"),
         (["--stream", "{tmp}/none.wav"], 1, "error: {tmp}/none.wav: no such audio file; check the path"),
         (["--stream", "{short}"], 1, "error: {short} lasts 0.04 s, less than a window of 0.045 s: there is nothing"),

@@ -233,8 +233,7 @@ BNN_EXIT_API bnn_exit_status bnn_exit_stream_push_int16(bnn_exit_stream* stream,
                                                         size_t* used, bnn_exit_window* window, char* error,
                                                         size_t error_size);
 
-/* Starts clean after a gap: nothing from before it is in a later window or event. Time goes on, by `lost_samples` more.
- */
+/* Starts clean after a gap: nothing from before it is in a later window or event. Time advances by `lost_samples`. */
 BNN_EXIT_API bnn_exit_status bnn_exit_stream_reset(bnn_exit_stream* stream, uint64_t lost_samples, char* error,
                                                    size_t error_size);
 
