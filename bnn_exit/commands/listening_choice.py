@@ -30,7 +30,8 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
     lines = [
         f"listening point {shown(point.name)}: threshold {choice.threshold:.4g}, span {point.span_ms:g} ms, hop "
         f"{point.hop_ms:g} ms; exits {', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
-        f"{test.events} false accepts in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, {bound} "
+        f"{counted(test.events, 'false accept')} in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, "
+        f"{bound} "
         f"({counted(choice.groups, choice.kind.removesuffix('s'))}, design effect {test.design_effect:.2f}); {meaning}",
         f"the windows of the negatives leave at (%): {shares}; mean operations {choice.relative_ops:.3f} times "
         "exit 1's",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnn_exit.display import shown
+from bnn_exit.display import counted, shown
 from bnn_exit.evaluation.stream_report import ALL, LabelFigures, Rate, StreamReport
 
 ROWS = 13
@@ -14,9 +14,9 @@ def stream_table(report: StreamReport) -> str:
     point = report.point
     known = f", {report.hours_transcribed:.3f} of them with a transcript" if report.hours_transcribed else ""
     lines = [
-        f"{len(report.files)} recordings, {report.hours:.3f} hours{known}; listening point {shown(point.name)}, "
-        f"operating point {shown(report.operating_point)}, backend {report.backend}, "
-        f"{report.provenance['machine']['cpu']}",
+        f"{counted(len(report.files), 'recording')}, {report.hours:.3f} hours{known}; "
+        f"listening point {shown(point.name)}, operating point {shown(report.operating_point)}, "
+        f"backend {report.backend}, {report.provenance['machine']['cpu']}",
         "",
         *_labels(report),
         *_parts(report),

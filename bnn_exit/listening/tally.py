@@ -76,7 +76,7 @@ class Tally:
             ]
             shares += [f"not run {100 * self.gated / self.windows:.1f} %"] if self.gated else []
             lines.append(f"{counted(self.windows, 'window')}, one each {self.hop_ms:g} ms: {', '.join(shares)}")
-        if self.samples:
+            # Of less than a window it would be the work of the start.
             lines.append(f"{100 * self.cpu_s / self.seconds:.2f} % of a core")
         if self.gaps:
             lost = f"{counted(self.lost, 'sample')} ({self.lost / self.rate_hz:.2f} s)"

@@ -172,7 +172,7 @@ def test_the_command_makes_recordings(tmp_path, speech_data, capsys):
     arguments += ["--background", str(tmp_path / "rain"), "--out", str(tmp_path / "out"), "--labels", "cat,tree"]
     assert command.main([*arguments, "--count", "4", "--gap-s", "1", "2"]) == 0
     said = capsys.readouterr()
-    assert said.out.startswith("1 recordings, 0.00") and said.out.endswith(
+    assert said.out.startswith("1 recording, 0.00") and said.out.endswith(
         f"4 words; wrote {tmp_path / 'out' / 'events.tsv'}\n"
     )
     labels = [line.split("\t")[3] for line in (tmp_path / "out" / "events.tsv").read_text().splitlines()[1:]]
