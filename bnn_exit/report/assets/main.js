@@ -29,10 +29,13 @@ function drawStale(ids) {
   }
 }
 
+let begun; // called when every chart in sight is begun
+const charts = new Promise((resolve) => (begun = resolve));
 const watcher = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) inSight[isIntersecting ? "add" : "delete"](target.id);
-    redraw([]);
+    drawStale(inSight);
+    begun();
   },
   { rootMargin: "300px" },
 );
@@ -62,10 +65,7 @@ const start = report.points.balanced ?? Object.values(report.points)[0];
 setThresholds(start ? start.thresholds : state.thresholds);
 for (const id of Object.keys(CHARTS)) watcher.observe(document.getElementById(id));
 
-// Two frames later every chart in sight is begun.
-requestAnimationFrame(() =>
-  requestAnimationFrame(async () => {
-    await Promise.all(opening.values());
-    document.documentElement.dataset.ready = String(performance.now()); // ms since the page was asked for
-  }),
-);
+charts.then(async () => {
+  await Promise.all(opening.values());
+  document.documentElement.dataset.ready = String(performance.now()); // ms since the page was asked for
+});
