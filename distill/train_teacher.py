@@ -95,7 +95,7 @@ def _start(options: argparse.Namespace, stack: contextlib.ExitStack) -> Path:
         {"size": recipe.teacher.size, "levels": recipe.model.levels, **given(options, "size")}
     )
     features = feature_options(options, recipe.features)
-    chosen = given(options, "epochs", "batch_size", "learning_rate", "seed")
+    chosen = given(options, "epochs", "batch_size", "learning_rate", "bfloat16", "seed")
     training = dataclasses.replace(recipe.teacher.training, **chosen)
     training.weights_of(1)
     folder = Path(options.out or f"runs/{name}-teacher-{teacher.size}-seed{training.seed}")

@@ -161,7 +161,7 @@ def _new_run(
     model = dataclasses.replace(model, precision=precision or model.precision)
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
-        recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "seed")
+        recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "bfloat16", "seed")
     )
     folder = Path(options.out or f"runs/{name}-{model.backbone}-{model.size}-seed{training.seed}")
     distribution = Distribution.start(options.distribute)

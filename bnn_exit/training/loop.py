@@ -123,6 +123,8 @@ class _Fit:
             )
         objective.prepare(self.batches, folder=self.output)
         self.variables = model.keras_model.trainable_variables + objective.variables
+        # Grappler casts the inputs of convolutions when the step is traced; weights and their updates keep float32.
+        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": config.bfloat16})
         with self.distribution.scope():
             self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []

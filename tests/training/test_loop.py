@@ -62,6 +62,16 @@ def test_every_exit_learns_the_tones(tone_task):
     }
 
 
+@pytest.mark.parametrize("bfloat16", [True, False])
+def test_bfloat16_is_for_the_training_that_asks_for_it(tone_task, bfloat16):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, head="grid")
+    config = dataclasses.replace(CONFIG, batch_size=8, bfloat16=bfloat16)
+    fit(model, tone_task, config=config, augment=GENTLE, epochs=12, progress=False)
+    assert tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"] is bfloat16
+    accuracy = (model.logits(tone_task.log_mel("test")).argmax(-1) == tone_task.test.labels[:, None]).mean(0)
+    assert (accuracy >= 0.9).all()
+
+
 def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_path, monkeypatch):
     config, expected, history = uninterrupted
     from bnn_exit.training import loop as module
