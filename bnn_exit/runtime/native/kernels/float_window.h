@@ -147,8 +147,23 @@ void depthwise(const Conv& layer, int row_begin, int row_end) {
   }
 }
 
+// The greatest of at least kLanes values side by side, NaN if one is; the last vector may overlap the one before.
+BNN_INLINE float greatest_of(const float* values, std::ptrdiff_t count) {
+  F16 most = load(values);
+  for (std::ptrdiff_t i = kLanes; i + kLanes <= count; i += kLanes) most = greatest(load(values + i), most);
+  most = greatest(load(values + count - kLanes), most);
+  alignas(64) float lanes[kLanes];
+  store(lanes, most);
+  for (int half = kLanes / 2; half; half /= 2)
+    for (int i = 0; i < half; ++i)
+      lanes[i] = lanes[i] > lanes[i + half] || lanes[i] != lanes[i] ? lanes[i] : lanes[i + half];
+  return lanes[0];
+}
+
 template <bool kAverage>
 BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
+  // One channel is one lane of a vector, but the values of a row then lie side by side.
+  const bool side_by_side = s.in_pitch == 1;
   for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
     const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
     const Taps rows(top, s.kernel_h, 1, s.in_h);
@@ -164,9 +179,15 @@ BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
           return load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch, lanes);
         };
         F16 v[1] = {kAverage ? zero() : at(rows.begin, columns.begin)};
-        for (int i = rows.begin; i < rows.end; ++i)
+        for (int i = rows.begin; i < rows.end; ++i) {
+          if (!kAverage && side_by_side && columns.end - columns.begin >= kLanes) {
+            const float* first = corner + std::ptrdiff_t{i} * s.in_w + columns.begin;
+            v[0] = greatest(broadcast(greatest_of(first, columns.end - columns.begin)), v[0]);
+            continue;
+          }
           for (int j = columns.begin; j < columns.end; ++j)
             v[0] = kAverage ? add(v[0], at(i, j)) : greatest(at(i, j), v[0]);
+        }
         // A greatest value of 0 is +0, in whatever order the values come.
         v[0] = kAverage ? mul(v[0], share) : add(v[0], zero());
         apply_epilogue(s.output, tile, v, channel, s.channels);

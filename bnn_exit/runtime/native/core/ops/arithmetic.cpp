@@ -148,9 +148,12 @@ std::unique_ptr<Operation> make(Build& build, Type type, bool activates, float l
       if (step_a == 1 && step_b == 1) {
         for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], y[i]);
       } else if (step_a == 1 && step_b == 0) {
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], *y);
+        // A value of its own, which results cannot overwrite, so that compilers make vectors of the loop.
+        const In second = *y;
+        for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], second);
       } else if (step_a == 0 && step_b == 1) {
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(*x, y[i]);
+        const In first = *x;
+        for (int64_t i = 0; i < count; ++i) to[i] = Op()(first, y[i]);
       } else {
         for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i * step_a], y[i * step_b]);
       }
