@@ -139,6 +139,24 @@ def choose_exits(
     return tuple(chosen)
 
 
+def check_enough(groups: Groups, limits: Limits) -> None:
+    """Whether recordings without a single false accept could show what `limits` ask for, before they are listened to.
+
+    Raises:
+        DataError: too few hours or groups for the confidence, and how many would do.
+    """
+    if limits.confidence is None:
+        return
+    limit, hours = limits.false_accepts_per_hour, float(groups.hours.sum())
+    needed = hours_needed(limit, confidence=limits.confidence)
+    if hours < needed:
+        raise DataError(
+            f"{_wanted(limits)}: {hours:.2f} hours are too few to show it; even without a false accept it takes "
+            f"{needed:.1f} hours (leave --confidence out to choose by what is counted)"
+        )
+    check_groups(len(groups))
+
+
 def choose_threshold(
     negatives: Recordings,
     positives: Recordings | None,
@@ -167,12 +185,13 @@ def choose_threshold(
         DataError: too few hours or groups for a bound, or no threshold that keeps the limits.
     """
     groups = Groups.of(negatives.truths)
+    check_enough(groups, limits)
     counted = functools.partial(counts_at, point=point, labels=labels, levels=LEVELS, tolerance_s=tolerance_s)
     confidence = CONFIDENCE if limits.confidence is None else limits.confidence
     false = counted(negatives, exit_thresholds)
     table = np.array([groups.count(each.false_times) for each in false])
     tests = rate_tests(table, groups.hours, limit_per_hour=limits.false_accepts_per_hour, confidence=confidence)
-    allowed = _allowed(tests, limits, groups=len(groups))
+    allowed = _allowed(tests, limits)
     found: list[Counts] | None = None
     full = None
     if positives is not None:
@@ -227,33 +246,30 @@ def delay_of(counts: Counts) -> float | None:
     return float(ordered[max(0, int(np.ceil(0.95 * len(ordered) - 1e-9)) - 1)])
 
 
-def _allowed(tests: Sequence[RateTest], limits: Limits, *, groups: int) -> list[int]:
+def _wanted(limits: Limits) -> str:
+    rate = f"at most {limits.false_accepts_per_hour:g} false accepts an hour"
+    return rate if limits.confidence is None else f"{rate}, confidence {limits.confidence:g}"
+
+
+def _allowed(tests: Sequence[RateTest], limits: Limits) -> list[int]:
     """The steps that keep the rate; DataError, with what would do, if there is none."""
     limit, strictest = limits.false_accepts_per_hour, tests[0]
-    wanted = f"at most {limit:g} false accepts an hour"
     if limits.confidence is None:
         steps = [step for step, test in enumerate(tests) if test.events <= limit * test.hours]
         if steps:
             return steps
         raise DataError(
-            f"{wanted}: the strictest threshold has {strictest.events} in {strictest.hours:.2f} hours: train the model "
-            "with such recordings as --negatives"
+            f"{_wanted(limits)}: the strictest threshold has {strictest.events} in {strictest.hours:.2f} hours: train "
+            "the model with such recordings as --negatives"
         )
-    wanted = f"{wanted}, confidence {limits.confidence:g}"
-    needed = hours_needed(limit, confidence=limits.confidence)
-    if strictest.hours < needed:
-        raise DataError(
-            f"{wanted}: {strictest.hours:.2f} hours are too few to show it; even without a false accept it takes "
-            f"{needed:.1f} hours (leave --confidence out to choose by what is counted)"
-        )
-    check_groups(groups)
     steps = list(range(passed(tests, confidence=limits.confidence)))
     if steps:
         return steps
+    needed = hours_needed(limit, confidence=limits.confidence)
     clustered = hours_needed(limit, confidence=limits.confidence, design_effect=strictest.design_effect)
     raise DataError(
-        f"{wanted}: the strictest threshold has {strictest.events} in {strictest.hours:.2f} hours, whose bound is "
-        f"{strictest.bound_per_hour:.2f} an hour (design effect {strictest.design_effect:.1f}); about "
+        f"{_wanted(limits)}: the strictest threshold has {strictest.events} in {strictest.hours:.2f} hours, whose "
+        f"bound is {strictest.bound_per_hour:.2f} an hour (design effect {strictest.design_effect:.1f}); about "
         f"{max(clustered, needed):.0f} hours without a false accept would do"
     )
 

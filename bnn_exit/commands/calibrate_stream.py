@@ -10,7 +10,14 @@ from typing import Any
 
 from audio_tasks.mix_command import found_files
 from bnn_exit import policies
-from bnn_exit.calibration.listening import Limits, ListeningChoice, Recordings, choose_exits, choose_threshold
+from bnn_exit.calibration.listening import (
+    Limits,
+    ListeningChoice,
+    Recordings,
+    check_enough,
+    choose_exits,
+    choose_threshold,
+)
 from bnn_exit.commands.evaluate_stream import open_model, read_truths
 from bnn_exit.commands.listening_choice import place_of, points_of, sentence, store
 from bnn_exit.commands.stream_words import scored, words_of
@@ -22,6 +29,7 @@ from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import DEFAULT_HOP_MS, DEFAULT_POINT
 from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth, hours
+from bnn_exit.streams.groups import Groups
 from bnn_exit.streams.transcripts import Utterance, spoken_words
 
 RATE = "max_false_accepts_per_hour"
@@ -113,9 +121,16 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     if options.transcripts is None:
         truths = [dataclasses.replace(truth, utterances=_without_words(truth.utterances)) for truth in truths]
     _warn_of_words(truths, point)
+    spans_ms = options.span_ms or [point.span_ms]
+    # The confidence is shared between the spans (Bonferroni), so that it holds for whichever is taken.
+    shared = limits
+    if limits.confidence is not None:
+        shared = dataclasses.replace(limits, confidence=1 - (1 - limits.confidence) / len(spans_ms))
+    check_enough(Groups.of(truths), shared)
     negatives = scored(session, paths, truths, point=point, tell=_say)
     positives = words_of(session, options, paths, point=point, tell=_say)
-    point, choice = _best(session, negatives, positives, options.span_ms, point=point, limits=limits)
+    points = [dataclasses.replace(point, span_ms=span_ms) for span_ms in spans_ms]
+    point, choice = _best(session, negatives, positives, points, limits=shared)
     found, operating = points_of(session, point, choice, limits, windows=sum(map(len, negatives.windows)))
     values = {
         "listening_point": found.to_dict(),
@@ -147,25 +162,16 @@ def _best(
     session: Session,
     negatives: Recordings,
     positives: Recordings | None,
-    spans_ms: Sequence[float] | None,
+    points: Sequence[ListeningPoint],
     *,
-    point: ListeningPoint,
     limits: Limits,
 ) -> tuple[ListeningPoint, ListeningChoice]:
-    """The choice with the most hits among several spans; the error of the first if none has one.
-
-    Each span has a path of its own, and the confidence is shared between them (Bonferroni), so that it holds for
-    whichever is taken.
-    """
-    points = [dataclasses.replace(point, span_ms=span_ms) for span_ms in spans_ms or [point.span_ms]]
-    shared = limits
-    if limits.confidence is not None:
-        shared = dataclasses.replace(limits, confidence=1 - (1 - limits.confidence) / len(points))
+    """The choice with the most hits among points of several spans; the error of the first if none has one."""
     found: list[tuple[ListeningPoint, ListeningChoice]] = []
     errors: list[DataError] = []
     for each in points:
         exits = _exits(session, positives, each, limits)
-        about: dict[str, Any] = {"labels": session.labels, "costs": session.metadata.exits, "limits": shared}
+        about: dict[str, Any] = {"labels": session.labels, "costs": session.metadata.exits, "limits": limits}
         try:
             found.append((each, choose_threshold(negatives, positives, exits, point=each, **about)))
         except DataError as error:

@@ -92,6 +92,15 @@ def test_a_confidence_makes_it_a_guarantee(model, negatives, positives, capsys):
     assert reader.read(model).metadata.listening_points["safe"].figures["bound_per_hour"] <= 900
 
 
+def test_too_few_hours_are_refused_before_a_window_is_scored(model, negatives, positives, capsys, monkeypatch):
+    monkeypatch.setattr("bnn_exit.commands.stream_words.score", lambda *_, **__: pytest.fail("scored"))
+    arguments = ["--stream", str(negatives), "--max-false-accepts-per-hour", "0.5", "--confidence", "0.95", *positives]
+    # Two spans share the confidence, so they need more: ln(1 / 0.025) / 0.5.
+    for spans, hours in ([], "6.0"), (["--span-ms", "60", "500"], "7.4"):
+        assert calibrate.main([str(model), "--hop-ms", "20", *arguments, *spans]) == 1
+        assert f"even without a false accept it takes {hours} hours" in capsys.readouterr().err
+
+
 def test_speakers_are_groups_and_spoken_words_no_false_accepts(model, negatives, positives, tmp_path, capsys):
     head = "stream\tstart\tsamples\tspeaker\ttranscript"
     rows = [
