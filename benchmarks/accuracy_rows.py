@@ -47,8 +47,8 @@ class Row:
         title: what the tables call it.
         groups: the tables that it stands in.
         data: folder of the data below --data-dir.
-        options: of `bnn_exit.train`, or of `distill.train_teacher` for a teacher: name -> value, or a list of values
-            for an option that is repeated.
+        options: of `bnn_exit.train`, or of `distill.train_teacher` for a teacher: name -> value, a list of values for
+            an option that is repeated, or True for one without a value.
         teacher: name of the row of its teacher, which is trained first; None leaves it to the options and the recipe.
         negatives: folder below --data-dir of the long recordings that it is trained with; "" for none.
         file: of its run folder, that is measured.
@@ -73,7 +73,7 @@ class Row:
         found = []
         for name, value in self.options.items():
             for each in value if isinstance(value, list) else [value]:
-                found += [f"--{name.replace('_', '-')}", str(each)]
+                found += [f"--{name.replace('_', '-')}", *([] if each is True else [str(each)])]
         return found
 
     def command(
@@ -93,11 +93,17 @@ class Row:
         if ("--negatives" in words) != bool(self.negatives):
             return False
         own = self.words() + (["--teacher", self.teacher] if self.teacher else [])
-        given, wanted = (
-            sorted((name, Path(value).name) for name, value in zip(each[::2], each[1::2], strict=False))
-            for each in (words, own)
-        )
-        return [pair for pair in given if pair[0] not in PLACES] == wanted
+        return [pair for pair in _pairs(words) if pair[0] not in PLACES] == _pairs(own)
+
+
+def _pairs(words: list[str]) -> list[tuple[str, str]]:
+    """Options and their values, "" for one without, in order of the alphabet; of a path only its name."""
+    values = [*words[1:], "--"]
+    return sorted(
+        (name, "" if value.startswith("--") else Path(value).name)
+        for name, value in zip(words, values, strict=True)
+        if name.startswith("--")
+    )
 
 
 def how_to(names: Iterable[str]) -> str:

@@ -56,6 +56,10 @@ def test_a_command_has_the_options_the_teacher_and_the_places() -> None:
         *("-m", "bnn_exit.train", *options, "--teacher", "runs/words-teacher", "--data-dir", "DIR", "--out", "out")
     ]
     assert row.command(Path("out"), data_dir=None)[-2:] == ["--out", "out"]
+    flag = Row("r", "t", ("best",), "d", {"bfloat16": True, "epochs": 3})
+    assert flag.words() == ["--bfloat16", "--epochs", "3"]
+    assert flag.was_trained_by("python -m bnn_exit.train --epochs 3 --bfloat16 --out x")
+    assert not flag.was_trained_by("python -m bnn_exit.train --epochs 3 --out x")
     assert ROWS["words-teacher"].command(Path("out"), data_dir="DIR")[1] == "distill.train_teacher"
     command = "python -m bnn_exit.train --out x --feature b=2 --batch-size 8 --feature a=1 --task esc10 --teacher {}"
     assert row.was_trained_by(command.format("elsewhere/words-teacher --data-dir /there"))
