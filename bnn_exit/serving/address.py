@@ -47,6 +47,7 @@ def parse(uri: str) -> Address:
     try:
         parts = urlsplit(uri)
         host, port = parts.hostname, parts.port
+        (host or "").encode("idna")  # as the system's resolver is asked for it: a label of 1 to 63 letters
     except ValueError as error:
         raise ArgumentError(f"uri is {uri!r} ({error}), but {rule}") from error
     extra = parts.query or parts.fragment or parts.username or parts.password

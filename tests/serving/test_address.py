@@ -25,7 +25,7 @@ def test_addresses(uri, address, shown):
 @pytest.mark.parametrize(
     "uri",
     ["", "10400", "0.0.0.0:10400", "tcp://0.0.0.0", "tcp://:10400", "tcp://h:99999", "tcp://h:x", "tcp://h:1/path",
-     "tcp://user@h:1", "http://h:1", "unix://", "stdio://x", "tcp://[::1:5"],
+     "tcp://user@h:1", "http://h:1", "unix://", "stdio://x", "tcp://[::1:5", "tcp://a..b:1", f"tcp://{'a' * 64}:1"],
 )  # fmt: skip
 def test_others_are_refused(uri):
     with pytest.raises(ArgumentError, match=r"uri is '.*but must be such as tcp://0\.0\.0\.0:10400, unix:///run"):
