@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import errno
 import functools
+import os
 import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +89,7 @@ class Server:
             ArgumentError: stdio, which has no connections.
         """
         if address.scheme == "unix":
+            await _check_free(address.path)
             self._server = await asyncio.start_unix_server(self._accept, path=address.path, limit=MAX_LINE_BYTES)
             self._path = Path(address.path)
             return address
@@ -179,3 +182,13 @@ class Server:
             await asyncio.wait_for(library("event").async_write_event(event, writer), self._send_timeout_s)
         except asyncio.TimeoutError as error:
             raise ProtocolError("it does not read what it is sent") from error
+
+
+async def _check_free(path: str) -> None:
+    """OSError if another server listens at a socket: asyncio would take its place without a word."""
+    try:
+        _, writer = await asyncio.open_unix_connection(path)
+    except (FileNotFoundError, ConnectionRefusedError):  # nothing, or what a server left that was killed
+        return
+    writer.close()
+    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

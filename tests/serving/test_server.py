@@ -430,6 +430,32 @@ def test_a_unix_socket(offer, session, tmp_path):
     assert not path.exists()
 
 
+def test_a_unix_socket_is_not_taken_from_another_server(offer, tmp_path):
+    address = Address("unix", path=str(tmp_path / "wake.sock"))
+
+    async def work(server, where):
+        with pytest.raises(OSError, match="Address already in use"):
+            await Server(offer, tell=print).start(address)
+        async with AsyncUnixClient(address.path) as connection:
+            await say(connection, Ping("still there"))
+            assert (await connection.read_event()).data == {"text": "still there"}
+
+    assert serve(offer, work, address=address) == []
+
+
+def test_a_unix_socket_that_a_killed_server_left_is_taken(offer, tmp_path):
+    address = Address("unix", path=str(tmp_path / "wake.sock"))
+    with socket.socket(socket.AF_UNIX) as left:
+        left.bind(address.path)
+
+    async def work(server, where):
+        async with AsyncUnixClient(address.path) as connection:
+            await say(connection, Ping())
+            assert Pong.is_type((await connection.read_event()).type)
+
+    assert serve(offer, work, address=address) == []
+
+
 def test_a_model_that_several_files_share_runs_once(session, monkeypatch):
     """One stream for each file, whatever the number of its words."""
     from bnn_exit.serving import recogniser
