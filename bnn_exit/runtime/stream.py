@@ -53,7 +53,8 @@ class Stream:
 
     The first window begins at the first sample, the next one hop later. The probabilities of a window are to the last
     bit those that `Session.predict` gives for the same samples, whatever the sizes of the chunks. Each log-mel frame is
-    computed once. Memory is constant.
+    computed once. Memory is constant. If a call is interrupted, by Ctrl-C for one, the rest of its samples is lost, and
+    the stream starts clean after them.
 
     Args:
         session: a loaded model file. Several streams may share one, but only one of them may run at a time.
@@ -167,8 +168,12 @@ class Stream:
             return
         checked = check(samples)
         self._taken += checked.size
-        for inputs, new_frames in self._windows.push(self._resampler.push(checked)):
-            yield self._window(inputs, new_frames)
+        try:
+            for inputs, new_frames in self._windows.push(self._resampler.push(checked)):
+                yield self._window(inputs, new_frames)
+        except BaseException:  # Ctrl-C too: the rest of the samples is lost, and no window may reach across
+            self.reset()
+            raise
 
     def _window(self, inputs: Floats, new_frames: Floats | None) -> Window:
         start_s = self._began + self._number * self._hop / self._rate

@@ -126,6 +126,27 @@ def test_after_a_gap_it_starts_clean_and_time_goes_on(model):
         np.testing.assert_array_equal(window.probabilities, other.probabilities)
 
 
+@pytest.mark.parametrize("rate", [16000, 48000])
+def test_after_an_interruption_it_starts_clean_and_time_goes_on(model, monkeypatch, rate):
+    stream, infer = Stream(model, hop_ms=10, sample_rate_hz=rate), model.infer
+    calls = iter(range(9))
+
+    def interrupted(*arguments):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return infer(*arguments)
+
+    monkeypatch.setattr(model, "infer", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        stream.push(noise(3 * CLIP * rate // 16000, seed=4))
+    monkeypatch.setattr(model, "infer", infer)
+    after = stream.windows(noise(8000, seed=5))
+    fresh = Stream(model, hop_ms=10, sample_rate_hz=rate).windows(noise(8000, seed=5))
+    assert len(after) == len(fresh) and after[0].start_s == pytest.approx(3 * CLIP / 16000)
+    for window, other in zip(after, fresh):
+        np.testing.assert_array_equal(window.probabilities, other.probabilities)
+
+
 def test_the_gate_keeps_silence_from_the_network(model, monkeypatch):
     settings = GateSettings(margin_db=9, hang_over_ms=0)
     quiet = noise(8000, seed=6, scale=0.001)
