@@ -6,9 +6,12 @@ import dataclasses
 import math
 import os
 import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bnn_exit import pretrained
 from bnn_exit.errors import ArgumentError, one_of
@@ -40,6 +43,7 @@ class GateSettings:
     hang_over_ms: float = 1000.0
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         _require(_within(self.margin_db, 0, 100), "margin_db", self.margin_db, "a number from 0 to 100")
         _require(
             _within(self.rise_db_per_s, 0, 100) and self.rise_db_per_s > 0,
@@ -94,6 +98,7 @@ class ListeningPoint:
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        _make_plain(self)
         for name in ("name", "operating_point"):
             _require(isinstance(getattr(self, name), str), name, getattr(self, name), "text")
         _require(
@@ -168,13 +173,7 @@ class ListeningPoint:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
-        for name in ("thresholds", "figures"):
-            values[name] = dict(values[name])
-        if isinstance(self.refractory_ms, Mapping):
-            values["refractory_ms"] = dict(self.refractory_ms)
-        values["gate"] = None if self.gate is None else dataclasses.asdict(self.gate)
-        return values
+        return dataclasses.asdict(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ListeningPoint:
@@ -220,6 +219,18 @@ def _all_of(kind: type, values: Any, what: str) -> Mapping[str, Any]:
     return values
 
 
+def _make_plain(settings: Any) -> None:
+    """Numbers of NumPy, such as a mean of probabilities, become those of Python, which JSON has."""
+    for field in dataclasses.fields(settings):
+        object.__setattr__(settings, field.name, _plain(getattr(settings, field.name)))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _plain(each) for name, each in value.items()}
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def _within(value: object, lowest: float, highest: float) -> bool:
     # False for NaN too.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and lowest <= value <= highest
@@ -230,9 +241,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _is_figure(value: object) -> bool:
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return False
-    return isinstance(value, str) or math.isfinite(value)
+    return isinstance(value, str) or _within(value, -sys.float_info.max, sys.float_info.max)
 
 
 def _require(condition: bool, name: str, value: object, rule: str) -> None:

@@ -1,5 +1,7 @@
+import json
 import shlex
 
+import numpy as np
 import pytest
 import tiny_files
 
@@ -35,6 +37,26 @@ def test_a_point_comes_back_from_a_dictionary_and_from_metadata(each):
     assert Metadata.from_json(metadata.to_json()).listening_points == {"quiet": each}
 
 
+def test_numbers_may_be_those_of_numpy():
+    made = point(
+        thresholds={"yes": np.float32(0.5)},
+        hop_ms=np.int64(20),
+        of_count=np.int32(2),
+        refractory_ms={"yes": np.float32(40)},
+        gate=GateSettings(margin_db=np.float32(6)),
+        figures={"hours": np.float64(1.5), "words": np.int64(3)},
+    )
+    plain = point(
+        thresholds={"yes": 0.5},
+        hop_ms=20,
+        of_count=2,
+        refractory_ms={"yes": 40},
+        gate=GateSettings(margin_db=6),
+        figures={"hours": 1.5, "words": 3},
+    )
+    assert made == plain and json.loads(json.dumps(made.to_dict())) == plain.to_dict()
+
+
 def test_metadata_without_points_are_as_they_were_before_there_were_any():
     assert b"listening" not in tiny_files.metadata().to_json()
 
@@ -57,6 +79,7 @@ def test_metadata_without_points_are_as_they_were_before_there_were_any():
         ({"refractory_ms": -1}, "refractory_ms is -1, but must be from 0 to"),
         ({"refractory_ms": {"no": 1}}, "but must be a time for each of yes, and for no other label"),
         ({"gate": {}}, "gate is {}, but must be GateSettings or None"),
+        ({"figures": {"recall": 10**400}}, "but must be numbers and texts by name"),
         ({"figures": {"recall": [1]}}, "but must be numbers and texts by name"),
         ({"operating_point": 3}, "operating_point is 3, but must be text"),
     ],
