@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import numbers
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -66,11 +67,12 @@ class Stream:
         thresholds: [exits - 1], in place of an operating point.
         listening_point: how events are made: a name in the file, or a point. None means the one called "balanced", or
             the only one, if the file has it; without one there are windows, but no events.
-        gate: an energy gate ahead of the network: settings, False for none, None for the listening point's.
+        gate: an energy gate ahead of the network: settings, True for the default ones, False for none, None
+            for the listening point's.
 
     Raises:
-        ArgumentError: a hop, rate, name or thresholds that break a rule; a listening point of another model; a gate
-            for a file that takes waveforms.
+        ArgumentError: a hop, rate, name, gate or thresholds that break a rule; a listening point of another model; a
+            gate for a file that takes waveforms.
 
     Example:
         >>> stream = bnn_exit.Stream(bnn_exit.load("model.tflite"), sample_rate_hz=48000)
@@ -92,9 +94,10 @@ class Stream:
         metadata = session.metadata
         point = find_point(session, listening_point)
         self.session, self.labels = session, session.labels
-        self.hop_ms = float(hop_ms if hop_ms is not None else point.hop_ms if point else DEFAULT_HOP_MS)
+        hop_ms = hop_ms if hop_ms is not None else point.hop_ms if point else DEFAULT_HOP_MS
         self._rate = metadata.features.sample_rate_hz
-        self._hop = hop_samples(session, self.hop_ms)
+        self._hop = hop_samples(session, hop_ms)
+        self.hop_ms = float(hop_ms)
         # Spans of a point are in milliseconds, so it holds for every hop.
         self.listening_point = None if point is None else dataclasses.replace(point, hop_ms=self.hop_ms)
         usual = point.operating_point if point else DEFAULT_POINT
@@ -153,9 +156,9 @@ class Stream:
         Raises:
             ArgumentError: fewer than 0.
         """
-        if isinstance(lost_samples, bool) or not isinstance(lost_samples, int) or lost_samples < 0:
+        if isinstance(lost_samples, bool) or not isinstance(lost_samples, numbers.Integral) or lost_samples < 0:
             raise ArgumentError(f"lost_samples is {lost_samples!r}, but must be a whole number of at least 0")
-        self._taken += lost_samples
+        self._taken += int(lost_samples)
         self._began, self._number = self.time_s, 0
         self._resampler.reset()
         self._windows.reset()
@@ -221,9 +224,9 @@ def hop_samples(session: Session, hop_ms: float) -> int:
     """
     features = session.metadata.features
     unit = features.hop_samples if session.metadata.input == "log_mel" else 1
-    if not 0 < hop_ms <= 60_000:
-        raise ArgumentError(f"hop_ms is {hop_ms!r}, but must be above 0 and at most 60000")
-    exact = features.sample_rate_hz * hop_ms / 1000
+    if isinstance(hop_ms, bool) or not isinstance(hop_ms, numbers.Real) or not 0 < hop_ms <= 60_000:
+        raise ArgumentError(f"hop_ms is {hop_ms!r}, but must be a number above 0 and at most 60000")
+    exact = features.sample_rate_hz * float(hop_ms) / 1000
     hop = max(1, round(exact / unit)) * unit
     if abs(hop - exact) > 1e-6 * exact:
         unit_ms, nearest_ms = (1000 * samples / features.sample_rate_hz for samples in (unit, hop))
@@ -244,8 +247,10 @@ def _checked_rate(sample_rate_hz: float | None, own: int) -> int:
 
 
 def _gate_settings(gate: GateSettings | bool | None, point: ListeningPoint | None) -> GateSettings | None:
-    if isinstance(gate, GateSettings):
-        return gate
     if gate is None:
         return point.gate if point else None
-    return GateSettings() if gate else None
+    if isinstance(gate, bool):
+        return GateSettings() if gate else None
+    if not isinstance(gate, GateSettings):
+        raise ArgumentError(f"gate is {gate!r}, but must be GateSettings, False for none, or True for the defaults")
+    return gate

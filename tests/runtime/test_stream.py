@@ -207,8 +207,11 @@ def test_a_file_without_a_listening_point_gives_windows_alone(tmp_path):
     ("settings", "message"),
     [
         ({"hop_ms": 25}, "hop_ms is 25, but must be a multiple of the 10 ms from frame to frame: the nearest is 20"),
-        ({"hop_ms": 0}, "hop_ms is 0.0, but must be above 0 and at most 60000"),
-        ({"hop_ms": math.nan}, "hop_ms is nan, but must be above 0"),
+        ({"hop_ms": 0}, "hop_ms is 0, but must be a number above 0 and at most 60000"),
+        ({"hop_ms": math.nan}, "hop_ms is nan, but must be a number above 0"),
+        ({"hop_ms": 10**400}, "but must be a number above 0 and at most 60000"),
+        ({"hop_ms": "20"}, "hop_ms is '20', but must be a number above 0 and at most 60000"),
+        ({"gate": {"margin_db": 6}}, "gate is {'margin_db': 6}, but must be GateSettings, False for none, or True"),
         ({"sample_rate_hz": 7999}, "sample_rate_hz is 7999, but must be from 8000 to 192000"),
         ({"sample_rate_hz": 44100.5}, "sample_rate_hz is 44100.5, but must be a whole number"),
         ({"listening_point": "balancd"}, "listening point is 'balancd'"),
@@ -247,6 +250,12 @@ def test_samples_that_cannot_be_used_are_refused_and_not_taken(model, samples, m
         first + stream.windows(noise(1000, seed=1)),
         Stream(model, hop_ms=10).windows(np.concatenate([noise(1000), noise(1000, seed=1)])),
     )
+
+
+def test_counts_and_times_may_be_numbers_of_numpy(model):
+    stream = Stream(model, hop_ms=np.float32(20), sample_rate_hz=np.int64(16000))
+    stream.reset(lost_samples=np.int64(8000))
+    assert (stream.hop_ms, stream.time_s) == (20, 0.5)
 
 
 @pytest.mark.parametrize("lost", [-1, 1.5, True])
