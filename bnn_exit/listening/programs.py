@@ -46,7 +46,8 @@ class Programs:
             raise ArgumentError(f"run is {command!r}, which cannot be split into words: {error}") from error
         if not self._words:
             raise ArgumentError("run is empty, but must be a command")
-        for name in re.findall(r"\{(\w+)\}", command):
+        # In the words, where they are put in: quotes of the command may stand within one.
+        for name in re.findall(r"\{(\w+)\}", " ".join(self._words)):
             if name not in PLACEHOLDERS:
                 choices = ", ".join("{" + each + "}" for each in PLACEHOLDERS)
                 raise ArgumentError(f"run has {{{name}}}, but the placeholders are {choices}")

@@ -89,6 +89,7 @@ def test_a_program_that_cannot_be_started_any_more_is_told(tmp_path, told):
         ("", "run is empty, but must be a command"),
         ("echo 'a", "cannot be split into words: No closing quotation"),
         ("echo {lable}", r"run has \{lable\}, but the placeholders are \{label\}, \{probability\}"),
+        ("echo {la'ble'}", r"run has \{lable\}, but the placeholders are \{label\}, \{probability\}"),
         ("/nowhere/x {label}", "run begins with '/nowhere/x', but there is no such program"),
     ],
 )
