@@ -119,6 +119,8 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError(f"--rate is {options.rate} Hz, but must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}")
     if options.save_limit is not None and options.save is None:
         raise ArgumentError("--save-limit is of --save: give a folder, or leave it out")
+    if options.run is not None and "{file}" in options.run and options.save is None:
+        raise ArgumentError("--run has {file}, the saved sound of an event, but nothing is saved: give --save DIR")
 
 
 def _listen(options: argparse.Namespace, session: runtime.Session, point: ListeningPoint | None) -> None:

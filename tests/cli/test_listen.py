@@ -334,6 +334,8 @@ def test_the_devices_are_listed(folder, microphone):
         ([MODEL, "noise.wav", "--windows", "--save", ""], 2, "save is empty, but must be a folder"),
         ([MODEL, "noise.wav", "--windows", "--save-limit", "5"], 2, "--save-limit is of --save"),
         ([MODEL, "noise.wav", "--windows", "--run", "/no/such/program"], 2, "there is no such program"),
+        ([MODEL, "noise.wav", "--windows", "--run", "echo {file}"], 2, "--run has {file}, the saved sound of an event, "
+         "but nothing is saved: give --save DIR"),
         ([MODEL, "--windows", "--device", "mick"], 2, "no microphone has such a name; did you mean 'Fake mic'?"),
     ],
 )  # fmt: skip
