@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import sys
+from pathlib import Path
 
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.announcer import Announcer
@@ -149,7 +150,7 @@ def _listen(options: argparse.Namespace, session: runtime.Session, point: Listen
             options.save,
             recent,
             tell=announcer.tell,
-            began=announcer.began,
+            source=f"{announcer.began:%Y%m%dT%H%M%SZ}" if announcer.began else Path(source.name).stem,
             limit_mb=clips.LIMIT_MB if options.save_limit is None else options.save_limit,
         )
     tally = Tally(rate_hz=rate, exits=session.exits, hop_ms=stream.hop_ms)

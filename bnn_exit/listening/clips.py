@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import tempfile
@@ -22,7 +21,7 @@ from bnn_exit.runtime.detector import Event
 MARGIN_S = 0.25
 """Sound that is kept on either side of an event, as far as it is there."""
 NAME_BYTES = 100
-"""Of a label in a file name."""
+"""Of a label or a source in a file name."""
 LIMIT_MB = 1000.0
 """Of saved sound: some 15,000 events of a second at 16 kHz."""
 WAV_HEAD_BYTES = 44
@@ -78,7 +77,7 @@ class Saver:
         recent: RecentSound,
         *,
         tell: Tell,
-        began: datetime.datetime | None = None,
+        source: str = "",
         limit_mb: float = LIMIT_MB,
     ) -> None:
         """
@@ -86,7 +85,8 @@ class Saver:
             folder: made if it is missing.
             recent: is given the sound by others.
             tell: is told when the limit is reached.
-            began: when the sound began; it stands in the names of the files, which then differ from run to run.
+            source: of the sound, such as when it began or the name of a recording. The names of the files begin with
+                it, so that those of other sound are not written over.
             limit_mb: of all WAV files in the folder together, also those that were there before.
 
         Raises:
@@ -96,7 +96,7 @@ class Saver:
             raise ArgumentError("save is empty, but must be a folder")
         self.recent = recent
         self._folder = expanded(folder)
-        self._prefix = "" if began is None else f"{began:%Y%m%dT%H%M%SZ}_"
+        self._prefix = f"{file_name(source)}_" if source else ""
         self._tell, self._limit = tell, round(1e6 * limit_mb)
         self._told = False
         try:
@@ -142,12 +142,12 @@ class Saver:
         return has
 
 
-def file_name(label: str) -> str:
-    """A label as a part of a file name: letters and digits of any script, and - and _.
+def file_name(text: str) -> str:
+    """A label or a source as a part of a file name: letters and digits of any script, and - and _.
 
     Example:
         >>> file_name("../yes no")
         '_yes_no'
     """
-    safe = re.sub(r"[^\w-]+", "_", label)
+    safe = re.sub(r"[^\w-]+", "_", text)
     return safe.encode("utf-8", "ignore")[:NAME_BYTES].decode("utf-8", "ignore")

@@ -184,12 +184,19 @@ def test_events_are_saved_and_start_programs(folder, tmp_path):
     (event,) = objects(out, "event")
     assert log.read_text() == f"open {event['time_s']:.3f} {event['file']} open"
     (kept,) = (tmp_path / "kept").iterdir()
-    assert str(kept) == event["file"] and kept.name == f"{event['time_s']:010.3f}s_open.wav"
+    assert str(kept) == event["file"] and kept.name == f"noise_{event['time_s']:010.3f}s_open.wav"
     with wave.open(str(kept)) as file:
         samples = np.frombuffer(file.readframes(1 << 20), "<i2")
     start, end = max(0, round(16000 * (event["start_s"] - 0.25))), round(16000 * (event["end_s"] + 0.25))
     there = wav.read(folder / "noise.wav")[start : min(end, round(16000 * event["time_s"]))]
     assert samples / 32768 == pytest.approx(there, abs=1e-4)
+
+
+def test_the_saved_sound_of_another_recording_is_not_written_over(folder, tmp_path):
+    (tmp_path / "same.wav").write_bytes((folder / "noise.wav").read_bytes())
+    for recording in ("noise.wav", str(tmp_path / "same.wav")):
+        listen(folder, MODEL, recording, "--listening-point", "point.json", "--save", str(tmp_path / "kept"))
+    assert sorted(path.name.partition("_")[0] for path in (tmp_path / "kept").iterdir()) == ["noise", "same"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a folder that is open cannot be removed elsewhere")

@@ -1,4 +1,3 @@
-import datetime
 import types
 import wave
 
@@ -56,13 +55,13 @@ def test_an_event_is_written_as_a_wav(tmp_path):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
-def test_names_have_the_date_of_the_beginning(tmp_path):
+def test_names_begin_with_the_source(tmp_path):
     recent = RecentSound(rate_hz=100, seconds=5)
-    saver = Saver(tmp_path, recent, tell=print, began=datetime.datetime(2026, 1, 2, 3, 4, 5))
+    saver = Saver(tmp_path, recent, tell=print, source="my/room.1")
     event = types.SimpleNamespace(label="no", time_s=123.4567, start_s=0.0, end_s=1.0)
     assert saver.save(event) is None
     recent.push(np.zeros(100, np.float32))
-    assert saver.save(event) == tmp_path / "20260102T030405Z_000123.457s_no.wav"
+    assert saver.save(event) == tmp_path / "my_room_1_000123.457s_no.wav"
 
 
 def test_saving_goes_on_when_files_were_taken_out(tmp_path):
