@@ -47,6 +47,11 @@ class Tally:
         """That were complete."""
         return self.gated + sum(self.left_at.values())
 
+    @property
+    def core_share(self) -> float | None:
+        """Processor time for a second of sound. Of less than a window it would be the work of the start: None."""
+        return self.cpu_s / self.seconds if self.windows else None
+
     def to_dict(self) -> dict[str, Any]:
         """All figures, with shares in [0, 1]; None where there was nothing."""
         return {
@@ -56,7 +61,7 @@ class Tally:
             "hop_ms": self.hop_ms,
             "exit_shares": [self._share(self.left_at[index]) for index in range(self.exits)],
             "gated_share": self._share(self.gated),
-            "core_share": self.cpu_s / self.seconds if self.samples else None,
+            "core_share": self.core_share,
             "lost_samples": self.lost,
             "gaps": self.gaps,
         }
@@ -76,8 +81,8 @@ class Tally:
             ]
             shares += [f"not run {100 * self.gated / self.windows:.1f} %"] if self.gated else []
             lines.append(f"{counted(self.windows, 'window')}, one each {self.hop_ms:g} ms: {', '.join(shares)}")
-            # Of less than a window it would be the work of the start.
-            lines.append(f"{100 * self.cpu_s / self.seconds:.2f} % of a core")
+        if self.core_share is not None:
+            lines.append(f"{100 * self.core_share:.2f} % of a core")
         if self.gaps:
             lost = f"{counted(self.lost, 'sample')} ({self.lost / self.rate_hz:.2f} s)"
             lines.append(f"{lost} lost in {counted(self.gaps, 'gap')}")

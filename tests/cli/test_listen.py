@@ -145,6 +145,8 @@ def test_a_stream_that_ends_within_a_window(folder):
     assert err[1] == "note: short.wav ended within the first window: it has 0.5 s, but a window has 1 s"
     assert not [line for line in err if "of a core" in line]  # it would be the work of the start
     assert err[2] == "listened for 0.0001 h: 0 events"
+    (summary,) = objects(listen(folder, MODEL, "short.wav", "--windows", "--json")[1], "summary")
+    assert summary["core_share"] is None and summary["hours"] == 0.5 / 3600
 
 
 def test_zeros_on_standard_input_are_told(folder):
