@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -150,6 +151,21 @@ def test_an_odd_last_byte_is_an_error_after_all_events(program, tmp_path):
     status, out, err = run(program, path, data=samples.tobytes() + b"\1")
     assert (status, out) == (1, whole[1]) and out
     assert err == ("error: standard input: it ends within a sample: 16-bit PCM has two bytes for each\n" + whole[2])
+
+
+def test_an_audio_file_is_not_taken_for_samples(program, tmp_path):
+    status, out, err = run(program, model(tmp_path, POINTS[1]), data=b"RIFF" + pcm(16000).tobytes())
+    assert (status, out) == (1, "")
+    assert "error: standard input: it is a WAV file, not raw samples: record with arecord -t raw\n" in err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_events_that_cannot_be_written_are_an_error(program, tmp_path):
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [program, model(tmp_path, POINTS[1])], input=pcm(16000).tobytes(), stdout=full, stderr=subprocess.PIPE
+        )
+    assert done.returncode == 1 and done.stderr.startswith(b"error: standard output: it cannot be written")
 
 
 def test_an_empty_input_is_no_mistake(program, tmp_path):

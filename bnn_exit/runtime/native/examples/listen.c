@@ -193,12 +193,15 @@ static int listen_to_input(const bnn_exit_classifier* classifier, bnn_exit_strea
     if (size < 0) return fail("standard input", strerror(errno));
     if (size == 0) break;
     kept += (size_t)size;
+    if (!sums->samples && kept >= 4 && !memcmp(bytes, "RIFF", 4))
+      return fail("standard input", "it is a WAV file, not raw samples: record with arecord -t raw");
     for (i = 0; i < kept / 2; ++i) {
       long value = bytes[2 * i] | (long)bytes[2 * i + 1] << 8;
       samples[i] = (int16_t)(value >= 32768 ? value - 65536 : value);
     }
     if (push(classifier, stream, samples, i, given, sums, error, sizeof error) != BNN_EXIT_OK)
       return fail(given->model, error);
+    if (ferror(stdout)) return fail("standard output", "it cannot be written, as when a disk is full");
     if (kept % 2) bytes[0] = bytes[kept - 1];
     kept %= 2;
   }
