@@ -67,12 +67,19 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--width", type=int, metavar="BITS", help="of standard input: 8, 16 (default) or 32")
     arguments.add_argument("--channels", type=positive_int, metavar="N", help="of standard input (default: 1)")
     arguments.add_argument(
-        "--listening-point", metavar="NAME", help="of the file, or a JSON file that holds one (default: balanced)"
+        "--listening-point",
+        metavar="NAME",
+        help="of the file, or a JSON file that holds one (default: balanced, or the only one)",
     )
     arguments.add_argument(
         "--operating-point", metavar="NAME", help="thresholds of the exits (default: those of the listening point)"
     )
-    arguments.add_argument("--hop-ms", type=float, metavar="MS", help="from one window to the next (default: 100)")
+    arguments.add_argument(
+        "--hop-ms",
+        type=float,
+        metavar="MS",
+        help="from one window to the next; fewer cost more and report sooner (default: the listening point's, or 100)",
+    )
     arguments.add_argument("--backend", default="auto", help="native, lce, reference, or auto (default)")
     arguments.add_argument(
         "--windows", action="store_true", help="also print each window; works without a listening point"

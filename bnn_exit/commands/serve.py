@@ -45,7 +45,9 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("models", nargs="*", metavar="model", help="a model file, or a model of the package")
     arguments.add_argument("--uri", default=DEFAULT_URI, help="tcp://HOST:PORT, unix://PATH or stdio://")
     arguments.add_argument(
-        "--listening-point", metavar="NAME", help="of every file, or a JSON file that holds one (default: balanced)"
+        "--listening-point",
+        metavar="NAME",
+        help="of every file, or a JSON file that holds one (default: balanced, or the only one)",
     )
     arguments.add_argument("--backend", default="auto", help="native, lce, reference, or auto (default)")
     arguments.add_argument(
