@@ -24,6 +24,7 @@ from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import DEFAULT_POINT
 from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth
+from bnn_exit.streams.distinct import check_distinct
 from bnn_exit.streams.labelled import Word, read_events
 from bnn_exit.streams.matching import TOLERANCE_S
 from bnn_exit.streams.recorded import Listened, listen
@@ -196,6 +197,7 @@ def read_truths(
         with open_file(path, sample_rate_hz=session.metadata.features.sample_rate_hz) as file:
             lengths.append(file.seconds)
             rates.append(file.rate_hz)
+    check_distinct(paths)
     words: list[tuple[Word, ...]] = [()] * len(paths)
     utterances: list[tuple[Utterance, ...]] = [()] * len(paths)
     if events is not None:

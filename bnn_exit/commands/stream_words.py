@@ -21,6 +21,7 @@ from bnn_exit.progress import progress_bar
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.session import Session
 from bnn_exit.streams.counts import Truth
+from bnn_exit.streams.distinct import check_distinct
 from bnn_exit.streams.recorded import score
 from bnn_exit.task import Task
 
@@ -53,6 +54,7 @@ def words_of(
     """
     if options.positives is not None:
         paths = [str(path) for path in found_files(options.positives)]
+        check_distinct([*negatives, *paths])  # a word in a negative would be a false accept
         truths = read_truths(session, paths, events=options.events, transcripts=None, point=point)
         if not any(truth.words for truth in truths):
             raise ArgumentError(f"--events {options.events} has no word of the recordings of --positives")

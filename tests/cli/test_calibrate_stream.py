@@ -223,6 +223,8 @@ def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, 
         (["--stream", "{n}", "{r}", "{p}", "--hop-ms", "15"], 2, "error: hop_ms is 15, but must be a multiple of the"),
         (["--stream", "{n}", "{r}", "{p}", "--confidence", "0.95"], 1, "error: at most 0.5 false accepts an hour, "),
         (["--stream", "{tmp}", "{r}", "{p}"], 1, "error: {n}/00.wav: no"),
+        (["--stream", "{n}", "{n}/03.wav", "{r}", "{p}"], 1, "error: {n}/03.wav is given twice: give it once"),
+        (["--stream", "{n}", "{w}", "{r}", "{p}"], 1, "error: {w} is given twice: give it once, or what is in it"),
         (["--stream", "{short}", "{r}", "{p}"], 1, "error: {short} lasts 0.02 s, less than a window of 0.045 s"),
         (["--stream", "{n}", "{r}", "{p}", "--max-delay-ms", "-59000"], 1, "error: "),
         (["--stream", "{n}", "{r}", "--speakers", "a", "--transcripts", "b"], 2, "error: --speakers and --transcripts"),
@@ -234,7 +236,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     if "{tmp}" in arguments:
         arguments = ["--stream", str(negatives / "none.wav"), "{r}", "{p}"]
         message = "error: {n}/none.wav: no such audio file; check the path"
-    names = {"n": negatives, "model": model, "tmp": tmp_path}
+    names = {"n": negatives, "w": positives[1], "model": model, "tmp": tmp_path}
     names["short"] = recording(tmp_path / "short.wav", seconds=0.02)
     given = []
     for each in arguments:

@@ -175,6 +175,8 @@ def test_out_takes_the_figures_elsewhere_and_json_prints_them(model, tmp_path, c
         (["--stream", "{a}", "--split", "train"], 2, "error: --split is of a split"),
         (["--stream", "{tmp}/none.wav"], 1, "error: {tmp}/none.wav: no such audio file; check the path"),
         (["--stream", "{short}"], 1, "error: {short} lasts 0.04 s, less than a window of 0.045 s: there is nothing"),
+        (["--stream", "{a}", "{a}"], 1, "error: {a} is given twice: give it once, or what is in it counts twice"),
+        (["--stream", "{a}", "{copy}"], 1, "error: {copy} is the same recording as {a}: give it once"),
         (["--stream", "{a}", "--events", "{yess}"], 1, "error: {yess} line 2: the model has no label 'yess'; did you"),
         (["--stream", "{a}", "--events", "{late}"], 1, "error: {late}: an event ends at 11 s, but {a} lasts 10.00 s"),
         (["--stream", "{a}", "--events", "{overlap}"], 1, "error: {overlap} line 3: the event 'no' from 1.5 s "),
@@ -191,6 +193,7 @@ def test_a_mistake_is_one_line(model, tmp_path, capsys, arguments, status, messa
     names = {
         "tmp": tmp_path,
         "a": recording(tmp_path / "a.wav"),
+        "copy": recording(tmp_path / "copy.wav"),
         "short": recording(tmp_path / "short.wav", seconds=0.04),
         "yess": table(tmp_path / "yess.tsv", "a.wav 1 2 yess"),
         "late": table(tmp_path / "late.tsv", "a.wav 1 2 yes", "a.wav 10 11 yes"),
