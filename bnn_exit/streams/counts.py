@@ -105,7 +105,7 @@ def count(
 def hours(truths: Sequence[Truth]) -> tuple[float, float]:
     """Hours of all recordings, and of these, hours with a transcript."""
     whole = sum(truth.seconds for truth in truths)
-    known = sum(min(truth.seconds, transcribed_s(truth.utterances)) for truth in truths)
+    known = sum(transcribed_s(truth.utterances, seconds=truth.seconds) for truth in truths)
     return whole / 3600, known / 3600
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.streams import transcripts
 from bnn_exit.streams.counts import Truth
 
 _LEAST_S = 1.0
@@ -47,14 +48,12 @@ class Groups:
         spoken = False
         for index, truth in enumerate(truths):
             here, covered = [], 0.0
-            for utterance in truth.utterances:
-                if not utterance.speaker:
-                    continue
-                length = max(0.0, min(utterance.end_s, truth.seconds) - utterance.start_s)
+            speaking = (utterance for utterance in truth.utterances if utterance.speaker)
+            for start, end, utterance in transcripts.spans(speaking, seconds=truth.seconds):
                 group = number(f"speaker {utterance.speaker}")
-                seconds[group] += length
-                covered += length
-                here.append((utterance.start_s, utterance.end_s, group))
+                seconds[group] += end - start
+                covered += end - start
+                here.append((start, end, group))
                 spoken = True
             left = truth.seconds - covered
             group = number(f"recording {index + 1}") if left > _LEAST_S or not here else here[0][2]

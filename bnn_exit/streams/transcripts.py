@@ -123,9 +123,28 @@ def spoken_words(utterances: Iterable[Utterance], labels: Iterable[str]) -> dict
     return {label: count for label, count in counts.items() if count}
 
 
-def transcribed_s(utterances: Iterable[Utterance]) -> float:
-    """Seconds of the utterances that have a transcript."""
-    return sum(utterance.end_s - utterance.start_s for utterance in utterances if utterance.words is not None)
+def spans(utterances: Iterable[Utterance], *, seconds: float) -> list[tuple[float, float, Utterance]]:
+    """Start and end of each utterance, without what lies in one before it or beyond the recording: no second is in two.
+
+    People talk at once, and tables have rows twice. An utterance of which nothing is left is left out.
+
+    Args:
+        utterances: of a recording, in order of time.
+        seconds: its length.
+    """
+    found, covered = [], 0.0
+    for utterance in utterances:
+        start, end = max(utterance.start_s, covered), min(utterance.end_s, seconds)
+        if start < end:
+            found.append((start, end, utterance))
+            covered = end
+    return found
+
+
+def transcribed_s(utterances: Iterable[Utterance], *, seconds: float) -> float:
+    """Seconds of a recording in which an utterance with a transcript is spoken."""
+    known = (utterance for utterance in utterances if utterance.words is not None)
+    return sum(end - start for start, end, _ in spans(known, seconds=seconds))
 
 
 def _whole(place: str, column: str, text: str, *, at_least: int) -> int:

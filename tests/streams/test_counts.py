@@ -47,3 +47,6 @@ def test_the_tolerance_is_that_of_words_and_utterances():
 
 def test_hours_with_a_transcript_are_part_of_all():
     assert hours(TRUTHS) == pytest.approx((0.5, 60 / 3600))
+    # Twice the same row, and what lies beyond the recording, are no further hours.
+    twice = (Utterance(0, 60, words=("no",)), Utterance(0, 60, words=("no",)), Utterance(590, 700, words=("way",)))
+    assert hours([Truth(600.0, (), twice)]) == pytest.approx((600 / 3600, 70 / 3600))

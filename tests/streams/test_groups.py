@@ -23,3 +23,20 @@ def test_without_speakers_a_recording_is_a_group():
     assert (groups.names, groups.kind, len(groups)) == (("recording 1", "recording 2"), "recordings", 2)
     assert groups.count([(1, 3.0)]).tolist() == [0, 1]
     assert groups.hours.sum() == pytest.approx(30 / 3600)
+
+
+def test_a_second_in_which_two_speak_counts_once():
+    both = Truth(100.0, (), (Utterance(0, 60, "ann"), Utterance(10, 20, "bob"), Utterance(50, 80, "cid")))
+    groups = Groups.of([both])
+    assert groups.names == ("speaker ann", "speaker cid", "recording 1")
+    assert (groups.hours * 3600).tolist() == pytest.approx([60, 20, 20])
+    assert groups.count([(0, 15.0), (0, 55.0), (0, 60.0), (0, 90.0)]).tolist() == [2, 1, 1]
+    # As many rows of one hour as a bound needs groups make no more than an hour.
+    twelve = Truth(3600.0, (), tuple(Utterance(0, 3600, f"speaker {number}") for number in range(12)))
+    assert Groups.of([twelve]).hours.tolist() == [1.0]
+
+
+def test_what_is_said_beyond_a_recording_makes_no_hours():
+    groups = Groups.of([Truth(100.0, (), (Utterance(90, 130, "ann"), Utterance(200, 300, "bob")))])
+    assert groups.names == ("speaker ann", "recording 1")
+    assert (groups.hours * 3600).tolist() == pytest.approx([10, 90])

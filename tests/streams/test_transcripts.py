@@ -36,7 +36,7 @@ def test_utterances_are_read_in_seconds_of_their_own_file(tmp_path):
         tmp_path, "b.ogg\t8000\t4000\tann\tu2\tGo, go on!\na.ogg\t0\t16000\tbob\tu1\t\nother.ogg\t0\t1\tx\tu\ty\n"
     )
     assert found == [(Utterance(0, 1, "bob"),), (Utterance(1, 1.5, "ann", ("go", "go", "on")),)]
-    assert transcribed_s([*found[0], *found[1]]) == 0.5
+    assert transcribed_s([*found[0], *found[1]], seconds=60) == 0.5
 
 
 def test_speakers_and_transcripts_may_be_missing(tmp_path):
