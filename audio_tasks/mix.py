@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_tasks.layout import audio_files
 from audio_tasks.placing import MixSettings, Placed, Placer
 from audio_tasks.split import Split
 from bnn_exit.audio.long_file import new_wav, open_file
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.files import write_bytes
+from bnn_exit.files import expanded, write_bytes
 from bnn_exit.text import text_fault
 
 EVENTS = "events.tsv"
@@ -63,13 +64,13 @@ def mix(
         labels: of the task.
         chosen: of these, the ones to place.
         backgrounds: audio files of any length and sample rate.
-        out: a folder; files of the same names are replaced.
+        out: a folder without audio files: what was there would be replaced, or be measured by the wrong table.
         sample_rate_hz: of the clips and of what is written.
         settings: how words are placed.
         report: gets a line for each recording.
 
     Raises:
-        ArgumentError: no clip of these labels, or no background.
+        ArgumentError: no clip of these labels, no background, or audio files in `out`.
         DataError: a background that cannot be read, or backgrounds that are too short for a word.
     """
     if not backgrounds:
@@ -77,35 +78,56 @@ def mix(
     numbers = [number for number, label in enumerate(split.labels.tolist()) if labels[label] in chosen]
     if not numbers:
         raise ArgumentError(f"the {split.name} split has no clip of {', '.join(chosen) or 'a chosen label'}")
-    clips = _clips(numbers, settings.seed)
-    folder, names = Path(out), _Names()
+    folder = expanded(out)
+    there = audio_files(folder) if folder.is_dir() else []
+    if there:
+        raise ArgumentError(f"out is {str(folder)!r}, which holds {there[0].name!r}: give a folder without audio files")
     made: list[Mixed] = []
+    try:
+        for each in _recordings(split, labels, numbers, backgrounds, folder, sample_rate_hz, settings):
+            made.append(each)
+            report(f"{each.path}: {each.seconds:.0f} s, {len(each.words)} words")
+        write_events(folder / EVENTS, made)
+    except BaseException:  # without the table nobody knows what is in them
+        for each in made:
+            each.path.unlink(missing_ok=True)
+        raise
+    return made
+
+
+def _recordings(
+    split: Split,
+    labels: Sequence[str],
+    numbers: Sequence[int],
+    backgrounds: Sequence[str | os.PathLike[str]],
+    folder: Path,
+    sample_rate_hz: int,
+    settings: MixSettings,
+) -> Iterator[Mixed]:
+    clips, names = _clips(numbers, settings.seed), _Names()
     left = math.inf if settings.hours is None else round(settings.hours * 3600 * sample_rate_hz)
     words_left: float = math.inf if settings.count is None else settings.count
     endless = settings.hours is not None or settings.count is not None
     passes: Iterator[int] = itertools.count() if endless else iter(range(1))
     for number in passes:
-        before = sum(len(each.words) for each in made)
+        placed = 0
         for index, background in enumerate(backgrounds):
             if left <= 0 or words_left <= 0:
-                break
+                return
             path = folder / names.unused(Path(background).stem)
             generator = np.random.default_rng([settings.seed, number, index])
             with open_file(background, sample_rate_hz=sample_rate_hz) as source:
                 placer = Placer(split, labels, clips, generator, settings, most_words=words_left)
                 with new_wav(path, sample_rate_hz=sample_rate_hz) as writer:
                     words = placer.write(source, writer, most_samples=left)
-            made.append(Mixed(path, os.fspath(background), writer.samples / sample_rate_hz, words, writer.clipped))
-            left, words_left = left - writer.samples, words_left - len(words)
-            report(f"{path}: {made[-1].seconds:.0f} s, {len(words)} words")
+            yield Mixed(path, os.fspath(background), writer.samples / sample_rate_hz, words, writer.clipped)
+            left, words_left, placed = left - writer.samples, words_left - len(words), placed + len(words)
         if left <= 0 or words_left <= 0:
-            break
-        if sum(len(each.words) for each in made) == before:
+            return
+        if not placed:
             raise DataError(
                 "the backgrounds are too short for a word with its pause: give longer ones, or a shorter gap"
             )
-    write_events(folder / EVENTS, made)
-    return made
 
 
 def write_events(path: Path, made: Sequence[Mixed]) -> None:

@@ -58,7 +58,7 @@ def arguments() -> argparse.ArgumentParser:
     place.add_argument("--hours", type=float, metavar="H", help="how much to make; backgrounds are used again")
     place.add_argument("--count", type=int, metavar="N", help="how many words to place; backgrounds are used again")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice (default: %(default)s)")
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder to write to, without audio files")
     return parser
 
 

@@ -156,12 +156,25 @@ def test_what_cannot_be_mixed_is_told(tmp_path):
         made(tmp_path, short, count=3)
     with pytest.raises(DataError, match="too short for a word"):
         made(tmp_path, short)
+    assert not list((tmp_path / "out").iterdir())  # a recording without its table is of no use
     with pytest.raises(ArgumentError, match="the test split has no clip of maybe"):
         made(tmp_path, short, chosen=("maybe",))
     with pytest.raises(ArgumentError, match="there is no background: give audio files or folders of them"):
         made(tmp_path, [])
     with pytest.raises(DataError, match=r"none.wav: no such audio file"):
         made(tmp_path, [tmp_path / "none.wav"])
+
+
+def test_a_folder_with_recordings_is_left_alone(tmp_path):
+    speech = background(tmp_path / "out" / "speech.wav", seconds=30)
+    before = speech.read_bytes()
+    message = r"out is '.*out', which holds 'speech.wav': give a folder without audio files"
+    with pytest.raises(ArgumentError, match=message):
+        made(tmp_path, [speech])
+    # Nor would recordings of another table stay beside those of the new one.
+    with pytest.raises(ArgumentError, match=message):
+        made(tmp_path, [background(tmp_path / "rain.wav", seconds=30)])
+    assert speech.read_bytes() == before and list((tmp_path / "out").iterdir()) == [speech]
 
 
 def test_the_command_makes_recordings(tmp_path, speech_data, capsys):
