@@ -148,12 +148,13 @@ def _clips(numbers: Sequence[int], seed: int) -> Iterator[int]:
 
 
 class _Names:
-    """Names of files that all differ, whatever the case of their letters."""
+    """Names of files that all differ, whatever the case of their letters, and that fit into the cell of a table."""
 
     def __init__(self) -> None:
         self._used: set[str] = set()
 
     def unused(self, stem: str) -> str:
+        stem = "".join(letter if text_fault(letter) is None else "_" for letter in stem).strip() or "_"
         for number in itertools.count(1):
             name = f"{stem}.wav" if number == 1 else f"{stem}_{number}.wav"
             if name.casefold() not in self._used:

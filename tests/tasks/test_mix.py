@@ -165,6 +165,14 @@ def test_what_cannot_be_mixed_is_told(tmp_path):
         made(tmp_path, [tmp_path / "none.wav"])
 
 
+@pytest.mark.parametrize("name", ["a\tb\n.wav", " a b .wav", "\udcff.wav", "\u202ea.wav"])
+def test_the_table_names_recordings_whatever_their_backgrounds_are_called(tmp_path, name):
+    made(tmp_path, [background(tmp_path / name, seconds=30), background(tmp_path / "plain.wav", seconds=30)])
+    paths = sorted((tmp_path / "out").glob("*.wav"))
+    found = read_events(tmp_path / "out" / "events.tsv", files=paths, labels=LABELS)
+    assert len(paths) == 2 and all(found)
+
+
 def test_a_folder_with_recordings_is_left_alone(tmp_path):
     speech = background(tmp_path / "out" / "speech.wav", seconds=30)
     before = speech.read_bytes()
