@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.distinct import check_distinct
 from bnn_exit.streams.labelled import Word, read_events
-from bnn_exit.streams.matching import TOLERANCE_S
+from bnn_exit.streams.matching import TOLERANCE_S, check_tolerance
 from bnn_exit.streams.recorded import Listened, listen
 from bnn_exit.streams.replay import with_threshold
 from bnn_exit.streams.transcripts import Utterance, read_utterances
@@ -90,15 +91,17 @@ def check_stream_options(options: argparse.Namespace) -> None:
 def evaluate_stream(options: argparse.Namespace, *, command: str) -> int:
     """Measure, print and write; the exit status."""
     session = open_model(options.run, backend=options.backend)
+    target = _targets(options)
     report = measure_stream(session, options, command=command)
     title = f"{Path(options.run).name}, {report.hours:.2f} hours, {report.labels['all'].words} words"
-    target = _targets(options)
     if target is not None:
         files.write_json(target[0], report.to_dict())
-        det_plot(target[1], {report.point.name: report.det}, title=title)
     show(json_line(report.to_dict()) if options.json else stream_table(report))
-    if target is not None and not options.json:
-        show(f"\nwrote {target[0]} and {target[1]}")
+    if target is not None:
+        # Last: a board has no package that draws.
+        det_plot(target[1], {report.point.name: report.det}, title=title)
+        if not options.json:
+            show(f"\nwrote {target[0]} and {target[1]}")
     return 0
 
 
@@ -109,6 +112,7 @@ def measure_stream(session: Session, options: argparse.Namespace, *, command: st
         ArgumentError: a setting out of range, a listening point of another model.
         DataError: a recording or a table that cannot be used.
     """
+    tolerance_s = check_tolerance(TOLERANCE_S if options.tolerance_s is None else options.tolerance_s)
     point = chosen_point(session, options)
     operating_point = options.operating_point or point.operating_point
     # Before hours of audio are listened to: what is wrong with the tables.
@@ -123,7 +127,7 @@ def measure_stream(session: Session, options: argparse.Namespace, *, command: st
         costs=session.metadata.exits,
         backend=session.backend,
         provenance=machine.provenance(),
-        tolerance_s=TOLERANCE_S if options.tolerance_s is None else options.tolerance_s,
+        tolerance_s=tolerance_s,
         command=command,
     )
 
@@ -215,11 +219,18 @@ def read_truths(
 
 
 def _targets(options: argparse.Namespace) -> tuple[Path, Path] | None:
+    """Where figures and picture go; an error if they cannot, before hours of audio are listened to."""
     if options.out is not None:
-        return Path(options.out) / METRICS, Path(options.out) / PICTURE
-    if is_shipped(options.run):
+        folder = files.expanded(options.out)
+        folder.mkdir(parents=True, exist_ok=True)
+        found = folder / METRICS, folder / PICTURE
+    elif is_shipped(options.run):
         return None
-    return beside_model(options.run, METRICS), beside_model(options.run, PICTURE)
+    else:
+        found = beside_model(options.run, METRICS), beside_model(options.run, PICTURE)
+    if not os.access(found[0].parent, os.W_OK):
+        raise DataError(f"{found[0].parent} cannot be written to: give a folder of yours with --out")
+    return found
 
 
 def _warn(line: str) -> None:

@@ -13,6 +13,17 @@ TOLERANCE_S = 1.0
 """How long after the end of a word its event may come. A window of a second that ends after the word still holds it."""
 
 
+MAX_TOLERANCE_S = 60.0
+
+
+def check_tolerance(tolerance_s: float) -> float:
+    """The tolerance; ArgumentError unless it is from 0 to MAX_TOLERANCE_S."""
+    if not 0 <= tolerance_s <= MAX_TOLERANCE_S:
+        rule = f"a number of seconds from 0 to {MAX_TOLERANCE_S:g}"
+        raise ArgumentError(f"tolerance_s is {tolerance_s!r}, but must be {rule}")
+    return tolerance_s
+
+
 class Detected(Protocol):
     """What is matched of an event; `bnn_exit.Event` has more."""
 
@@ -52,13 +63,12 @@ def match(events: Sequence[Detected], words: Sequence[Word], *, tolerance_s: flo
     Args:
         events: of one recording, in order of time.
         words: of the same recording.
-        tolerance_s: seconds, at least 0.
+        tolerance_s: seconds, from 0 to 60.
 
     Raises:
-        ArgumentError: a tolerance that is negative or NaN.
+        ArgumentError: as of `check_tolerance`.
     """
-    if not tolerance_s >= 0:
-        raise ArgumentError(f"tolerance_s is {tolerance_s!r}, but must be a number of seconds of at least 0")
+    check_tolerance(tolerance_s)
     open_words = sorted(range(len(words)), key=lambda number: (words[number].end_s, words[number].start_s))
     hits, false_accepts = [], []
     for number, event in enumerate(events):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from stream_cases import POINT, recording, table
 
 from bnn_exit import Stream
 from bnn_exit.audio import wav
-from bnn_exit.commands import evaluate
+from bnn_exit.commands import evaluate, evaluate_stream
 from bnn_exit.commands.measured_model import beside_model
 from bnn_exit.model_file import rewrite
 from bnn_exit.runtime import session
@@ -167,6 +168,23 @@ def test_out_takes_the_figures_elsewhere_and_json_prints_them(model, tmp_path, c
     assert said["command"] == f"python -m bnn_exit.evaluate {model} --stream {path} --out {tmp_path / 'there'} --json"
 
 
+def test_the_figures_are_printed_where_nothing_can_draw(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    path = recording(tmp_path / "a.wav", seconds=1)
+    assert evaluate.main([str(model), "--stream", str(path)]) != 0
+    said = capsys.readouterr()
+    assert said.out.startswith("1 recording, 0.000 hours; ") and "<- listening point" in said.out
+    assert said.err.startswith("error: drawing plots needs the package matplotlib: pip install")
+    assert sorted(os.listdir(model.parent)) == ["model.tflite", "stream_metrics.json"]
+
+
+def test_a_folder_that_takes_no_files_is_told_first(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    monkeypatch.setattr(evaluate_stream, "listen_to_all", lambda *_, **__: pytest.fail("recordings were listened to"))
+    assert evaluate.main([str(model), "--stream", str(recording(tmp_path / "a.wav", seconds=1))]) == 1
+    assert capsys.readouterr().err == f"error: {model.parent} cannot be written to: give a folder of yours with --out\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
@@ -185,11 +203,18 @@ def test_out_takes_the_figures_elsewhere_and_json_prints_them(model, tmp_path, c
         (["--stream", "{a}", "--operating-point", "fat"], 2, "error: operating point is 'fat', but must be one of"),
         (["--stream", "{a}", "--threshold", "2"], 2, "error: threshold of 'yes' is 2.0, but must be"),
         (["--stream", "{a}", "--tolerance-s", "-1"], 2, "error: tolerance_s is -1.0, but must be a number of seconds"),
+        (["--stream", "{a}", "--tolerance-s", "inf"], 2, "error: tolerance_s is inf, but must be a number of seconds"),
+        (["--stream", "{a}", "--out", "{a}"], 1, "error: File exists '{a}'"),
         (["--stream", "{a}", "--background", "yes"], 2, "error: --background goes with a file without"),
         (["--stream", "{a}", "--transcripts", "{yess}"], 1, "error: {yess} line 1 has no column stream, start"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_one_line(model, tmp_path, capsys, arguments, status, message):
+def test_a_mistake_is_one_line(model, tmp_path, capsys, monkeypatch, arguments, status, message):
+    # None of them needs what may take hours.
+    if "{short}" not in arguments and "--operating-point" not in arguments:
+        monkeypatch.setattr(
+            evaluate_stream, "listen_to_all", lambda *_, **__: pytest.fail("recordings were listened to")
+        )
     names = {
         "tmp": tmp_path,
         "a": recording(tmp_path / "a.wav"),
