@@ -97,6 +97,8 @@ def check_stream_options(options: argparse.Namespace) -> None:
         raise ArgumentError(f"{others[0]} is of clips, and does not go with --stream")
     if (options.positives is None) != (options.events is None):
         raise ArgumentError("--positives and --events go together: recordings, and the words in them")
+    if options.positives is not None and options.snr_db is not None:
+        raise ArgumentError("--snr-db is of words that are mixed in, and does not go with --positives")
     if options.speakers is not None and options.transcripts is not None:
         raise ArgumentError("--speakers and --transcripts are the same table: give one of them")
     if options.listening_point is not None:

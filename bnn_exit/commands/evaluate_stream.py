@@ -185,6 +185,7 @@ def read_truths(
     transcripts: str | None,
     point: ListeningPoint,
     needs: str = "transcript",
+    what: str = "--stream",
 ) -> list[Truth]:
     """What is known of recordings, from the tables of labelled events and of utterances; errors as of the readers.
 
@@ -195,6 +196,7 @@ def read_truths(
         transcripts: the table of utterances.
         point: whose labels are looked for.
         needs: as of `read_utterances`.
+        what: as of `read_events`.
     """
     lengths, rates = [], []
     for path in paths:
@@ -206,7 +208,7 @@ def read_truths(
     utterances: list[tuple[Utterance, ...]] = [()] * len(paths)
     if events is not None:
         silent = set(session.labels) - set(point.thresholds)
-        words = read_events(events, files=paths, labels=session.labels, background=silent)
+        words = read_events(events, files=paths, labels=session.labels, background=silent, what=what)
     if transcripts is not None:
         utterances = read_utterances(transcripts, files=paths, rates_hz=rates, needs=needs)
     for path, seconds, found in zip_strict(paths, lengths, words):

@@ -55,7 +55,7 @@ def words_of(
     if options.positives is not None:
         paths = [str(path) for path in found_files(options.positives)]
         check_distinct([*negatives, *paths])  # a word in a negative would be a false accept
-        truths = read_truths(session, paths, events=options.events, transcripts=None, point=point)
+        truths = read_truths(session, paths, events=options.events, transcripts=None, point=point, what="--positives")
         if not any(truth.words for truth in truths):
             raise ArgumentError(f"--events {options.events} has no word of the recordings of --positives")
         return scored(session, paths, truths, point=point, tell=tell)

@@ -35,6 +35,7 @@ def read_events(
     files: Sequence[str | os.PathLike[str]],
     labels: Iterable[str],
     background: Iterable[str] = (),
+    what: str = "--stream",
 ) -> list[tuple[Word, ...]]:
     """The labelled events of each recording, in order of time.
 
@@ -44,13 +45,14 @@ def read_events(
         files: the recordings. One that the table does not mention has no events.
         labels: of the model.
         background: of these, labels that never make an event.
+        what: where the recordings were given, for messages.
 
     Raises:
         DataError: naming the line: no table; a file that is not among `files`, or two of that name; a label that the
             model lacks, with the nearest, or that is background; a time that is no number, or negative; an end that is
             not after its start; events that overlap.
     """
-    known, silent, names = list(labels), set(background), Names(files, what="--stream")
+    known, silent, names = list(labels), set(background), Names(files, what=what)
     found: list[list[tuple[Word, str]]] = [[] for _ in files]
     folder = Path(path).parent
     for count, (place, (file, start, end, label)) in enumerate(tables.rows(path, COLUMNS)):

@@ -220,6 +220,11 @@ def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, 
         (["--stream", "{n}", "{r}", "{p}", "--confidence", "2"], 2, "error: confidence is 2.0, but must be above 0"),
         (["--stream", "{n}", "{r}", "{p}", "--background", "unkown"], 2, "error: background is 'unkown', but"),
         (["--stream", "{n}", "{r}", "{p}", "--background", "yes,no,unknown"], 2, "error: background is all 3"),
+        (["--stream", "{n}", "{r}", "{p}", "--snr-db", "5"], 2, "error: --snr-db is of words that are mixed in, and"),
+        (
+            ["--stream", "{n}", "{r}", "--positives", "{short}", "--events", "{e}"], 1,
+            "error: {e} line 2: 'words.wav' is none of the recordings of --positives",
+        ),
         (["--stream", "{n}", "{r}", "{p}", "--hop-ms", "15"], 2, "error: hop_ms is 15, but must be a multiple of the"),
         (["--stream", "{n}", "{r}", "{p}", "--confidence", "0.95"], 1, "error: at most 0.5 false accepts an hour, "),
         (["--stream", "{tmp}", "{r}", "{p}"], 1, "error: {n}/00.wav: no"),
@@ -236,7 +241,7 @@ def test_a_mistake_is_one_line_and_changes_nothing(
     if "{tmp}" in arguments:
         arguments = ["--stream", str(negatives / "none.wav"), "{r}", "{p}"]
         message = "error: {n}/none.wav: no such audio file; check the path"
-    names = {"n": negatives, "w": positives[1], "model": model, "tmp": tmp_path}
+    names = {"n": negatives, "w": positives[1], "e": positives[3], "model": model, "tmp": tmp_path}
     names["short"] = recording(tmp_path / "short.wav", seconds=0.02)
     given = []
     for each in arguments:
