@@ -22,14 +22,18 @@ def rows(
     Empty lines are left out.
 
     Raises:
-        DataError: no such file, not UTF-8, too large, a missing column, or a row with another number of cells.
+        DataError: no such file, not UTF-8, too large, a missing column or one that is there twice, or a row with
+            another number of cells.
     """
     name = os.fspath(path)
     lines = _lines(name)
     if not lines:
         raise DataError(f"{name} is empty: its first line must be {' TAB '.join(columns)}")
-    head = lines[0].split("\t")
+    head = [cell.strip() for cell in lines[0].split("\t")]
     missing = [column for column in columns if column not in head]
+    twice = next((column for column in (*columns, *optional) if head.count(column) > 1), None)
+    if twice is not None:
+        raise DataError(f"{name} line 1 has the column {twice} twice: leave one out")
     if missing:
         raise DataError(
             f"{name} line 1 has no column {', '.join(missing)}: it must hold {' TAB '.join(columns)}, with tabs between"

@@ -19,7 +19,7 @@ def test_events_are_read_by_recording_in_order_of_time(tmp_path):
 
 
 def test_columns_may_stand_in_any_order_beside_others_and_lines_may_end_as_on_windows(tmp_path):
-    found = read(tmp_path, "no\tx\t2\ta.wav\t1\r\n", head="\ufefflabel\tnote\tend_s\tfile\tstart_s\r\n")
+    found = read(tmp_path, "no\tx\t2\ta.wav\t1\r\n", head="\ufefflabel \tnote\t end_s\tfile\tstart_s\r\n")
     assert found == [(Word("no", 1.0, 2.0),), ()]
 
 
@@ -68,6 +68,8 @@ def test_what_is_no_table_is_told(tmp_path):
         read(tmp_path, "", head="")
     with pytest.raises(DataError, match="line 1 has no column end_s, label: it must hold file TAB start_s"):
         read(tmp_path, "", head="file\tstart_s\n")
+    with pytest.raises(DataError, match="line 1 has the column label twice: leave one out"):
+        read(tmp_path, "a.wav\t1\t2\tyes\tno\n", head="file\tstart_s\tend_s\tlabel\tlabel\n")
     with pytest.raises(DataError, match=r"events.tsv is no text in UTF-8 \(byte 1\)"):
         read(tmp_path, b"\x41\xff\xfe")
     with pytest.raises(DataError, match=r"events.tsv: .*a folder"):
