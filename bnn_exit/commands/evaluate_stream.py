@@ -34,6 +34,8 @@ from bnn_exit.streams.transcripts import Utterance, read_utterances
 
 THRESHOLD = 0.8
 """Of every label, for a file without a listening point."""
+ROUNDING_S = 0.01
+"""By so much may what a table says end after its recording: people and programs round times."""
 METRICS, PICTURE = "stream_metrics.json", "stream_det.png"
 
 
@@ -211,12 +213,16 @@ def read_truths(
         words = read_events(events, files=paths, labels=session.labels, background=silent, what=what)
     if transcripts is not None:
         utterances = read_utterances(transcripts, files=paths, rates_hz=rates, needs=needs)
-    for path, seconds, found in zip_strict(paths, lengths, words):
-        if found and found[-1].end_s > seconds:
-            raise DataError(
-                f"{events}: an event ends at {found[-1].end_s:g} s, but {path} lasts {seconds:.2f} s: is the table of "
-                "another recording?"
-            )
+    for path, seconds, found, said in zip_strict(paths, lengths, words, utterances):
+        tables: list[tuple[str | None, str, Sequence[Word | Utterance]]]
+        tables = [(events, "event", found), (transcripts, "utterance", said)]
+        for table, kind, spans in tables:
+            last = max((each.end_s for each in spans), default=0.0)
+            if last > seconds + ROUNDING_S:
+                raise DataError(
+                    f"{table}: an {kind} ends at {last:g} s, but {path} lasts {seconds:.2f} s: is the table of another "
+                    "recording?"
+                )
     return [Truth(*known) for known in zip_strict(lengths, words, utterances)]
 
 

@@ -136,6 +136,13 @@ def test_results_are_called_as_their_model_is(file, result):
     assert beside_model(f"runs/{file}", "metrics.json") == Path("runs") / result
 
 
+def test_a_word_may_end_after_its_recording_by_what_is_lost_in_rounding(model, tmp_path, capsys):
+    path = recording(tmp_path / "a.wav", seconds=0.9996)
+    events = table(tmp_path / "e.tsv", "a.wav 0.5 1.000 yes")
+    report, _ = measured(model, "--stream", path, "--events", events, capsys=capsys)
+    assert report["labels"]["all"]["words"] == 1
+
+
 def test_a_listening_point_of_ones_own_is_measured(model, tmp_path, capsys):
     own = tmp_path / "own.json"
     own.write_text(json.dumps({"name": "mine", "operating_point": "full", "thresholds": {"yes": 0.3}}))
@@ -197,6 +204,7 @@ def test_a_folder_that_takes_no_files_is_told_first(model, tmp_path, capsys, mon
         (["--stream", "{a}", "{copy}"], 1, "error: {copy} is the same recording as {a}: give it once"),
         (["--stream", "{a}", "--events", "{yess}"], 1, "error: {yess} line 2: the model has no label 'yess'; did you"),
         (["--stream", "{a}", "--events", "{late}"], 1, "error: {late}: an event ends at 11 s, but {a} lasts 10.00 s"),
+        (["--stream", "{a}", "--transcripts", "{beyond}"], 1, "error: {beyond}: an utterance ends at 11 s, but {a}"),
         (["--stream", "{a}", "--events", "{overlap}"], 1, "error: {overlap} line 3: the event 'no' from 1.5 s "),
         (["--stream", "{a}", "--events", "{other}"], 1, "error: {other} line 2: 'other' is background, of which"),
         (["--stream", "{a}", "--listening-point", "blanced"], 2, "error: listening point is 'blanced', but must"),
@@ -222,6 +230,7 @@ def test_a_mistake_is_one_line(model, tmp_path, capsys, monkeypatch, arguments, 
         "short": recording(tmp_path / "short.wav", seconds=0.04),
         "yess": table(tmp_path / "yess.tsv", "a.wav 1 2 yess"),
         "late": table(tmp_path / "late.tsv", "a.wav 1 2 yes", "a.wav 10 11 yes"),
+        "beyond": table(tmp_path / "beyond.tsv", "a.wav 80000 96000 yes", head="stream\tstart\tsamples\ttranscript"),
         "overlap": table(tmp_path / "overlap.tsv", "a.wav 1 2 yes", "a.wav 1.5 2.5 no"),
         # `other` is background: no event of it can be found.
         "other": table(tmp_path / "other.tsv", "a.wav 1 2 other"),
