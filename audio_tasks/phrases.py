@@ -10,9 +10,10 @@ from audio_tasks.near_misses import parsed, plain
 from audio_tasks.speech_synthesis import Utterance, phonemes, speak
 from audio_tasks.spoken import audible_part
 from audio_tasks.voices import ENGLISH
+from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError
 from bnn_exit.pairs import zip_strict
-from bnn_exit.task import UNKNOWN
+from bnn_exit.task import BACKGROUND_LABELS
 from bnn_exit.text import text_fault
 
 LONGEST_S = 3.0
@@ -26,7 +27,7 @@ _USUAL_SPEED = 160
 
 
 def checked_phrases(given: Any, *, language: str) -> tuple[str, ...]:
-    """The phrases as labels: one text or several, different ones, with letters, none called `unknown`.
+    """The phrases as labels: one text or several, different ones, with letters, none called as background is.
 
     White space is made single spaces. Nothing is spoken yet.
 
@@ -59,8 +60,8 @@ def _fault_of(phrase: str, language: str) -> str | None:
         return "which has no letters, so it cannot be spoken: give words, such as 'hey lamp'"
     if len(phrase) > _LONGEST_TEXT:
         return f"which has {len(phrase)} characters, but may have {_LONGEST_TEXT}: take a shorter phrase"
-    if phrase.casefold() == UNKNOWN:
-        return "but this is the label of everything else: take another phrase"
+    if phrase.casefold() in BACKGROUND_LABELS:
+        return "but this is a label of sound that makes no event: take another phrase"
     if language == ENGLISH:
         # espeak-ng would spell them: "Cyrillic letter ...".
         foreign = next((c for c in phrase if c.isalpha() and "LATIN" not in unicodedata.name(c, "")), None)
@@ -93,7 +94,7 @@ def check_spoken(phrases: Sequence[str], *, accent: str) -> list[str]:
         known[sounds] = phrase
         if 0 < len(sounds) < FEW_PHONEMES:
             notes.append(
-                f"phrase {phrase!r} has only {len(sounds)} phonemes, so much of what people say sounds like it: one of "
-                "two words, such as 'hey lamp', gives fewer false accepts"
+                f"phrase {phrase!r} has only {counted(len(sounds), 'phoneme')}, so much of what people say sounds like "
+                "it: one of two words, such as 'hey lamp', gives fewer false accepts"
             )
     return notes

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -129,4 +130,5 @@ def _files_of(folder: Path) -> list[tuple[str, Path]]:
 
 
 def _bare(name: str) -> str:
-    return re.sub(r"[\W_]+", "", name.casefold())
+    # Decomposed: some file systems keep accents apart from their letters.
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFD", name.casefold()))

@@ -201,6 +201,9 @@ def test_folders_of_splits_and_of_phrases_are_kept(recordings, tmp_path):
     assert "hey lamp/test/a.wav" in made.test.ids and "hey lamp/train/a.wav" in made.train.ids
     assert "good night/a.wav" in made.train.ids
     assert made.train.labels[made.train.ids.index("good night/a.wav")] == 1
+    # The accent is a character of its own in the name of the folder, as some file systems write it.
+    (folder / "Good Night").rename(folder / "cafe\u0301")
+    assert "caf\xe9/a.wav" in with_recordings(folder, tmp_path / "cache", phrase=["hey lamp", "caf\xe9"]).train.ids
     with pytest.raises(DataError, match="has no folder 'good bye': several phrases need a folder each"):
         with_recordings(folder, tmp_path / "cache", phrase=["hey lamp", "good bye"])
 
@@ -243,7 +246,8 @@ def test_the_loudest_cut():
         ({"phrase": "?!"}, r"phrase is '\?!', which has no letters, so it cannot be spoken"),
         ({"phrase": "hey \x1b[2J"}, r"which holds U\+001B, a control character"),
         ({"phrase": "x" * 81}, "which has 81 characters, but may have 80: take a shorter phrase"),
-        ({"phrase": "Unknown"}, "phrase is 'Unknown', but this is the label of everything else"),
+        ({"phrase": "Unknown"}, "phrase is 'Unknown', but this is a label of sound that makes no event: take another"),
+        ({"phrase": ["hey lamp", "noise"]}, "phrase is 'noise', but this is a label of sound that makes no event"),
         ({"phrase": "привет"}, "phrase is 'привет', but 'п' is no letter of English: give its language"),
         ({"phrase": ["hey lamp", "Hey lamp"]}, "phrase 'hey lamp' is given twice: leave one out"),
         ({"phrase": ["two", "too"]}, "phrase 'too' sounds like 'two': leave one out"),
