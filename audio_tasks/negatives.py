@@ -26,7 +26,7 @@ from bnn_exit.task import BACKGROUND_LABELS, UNKNOWN, Negatives
 
 DEFAULT_SHARE = 0.3
 _MAX_FILES = 100_000
-_SHORT = "shorter than a clip"
+_SHORT, _TWICE = "shorter than a clip", "the same sound as another recording"
 
 
 def with_negatives(
@@ -66,14 +66,14 @@ def with_negatives(
     _refuse_clips(task, files)
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
     recordings = decode_recordings(files, root=root, cache_dir=cache, sample_rate_hz=task.features.sample_rate_hz)
-    short = {each.id: _SHORT for each in recordings.found if each.samples < task.clip_samples}
-    usable = [each for each in recordings.found if each.id not in short]
+    unfit = _unfit(recordings.found, task.clip_samples)
+    usable = [each for each in recordings.found if each.id not in unfit]
     parts = _splits(root, usable, task, seed=seed)
     labels = task.labels if UNKNOWN in task.labels else (*task.labels, UNKNOWN)
     label = labels.index(UNKNOWN)
     cuts = {name: _Cuts(recordings, tuple(parts[name]), task) for name in SPLITS}
     splits = {name: _extended(task.split(name), cuts[name], share=share, label=label) for name in SPLITS}
-    problems = {f"negatives/{key}": why for key, why in {**recordings.problems, **short, **unread}.items()}
+    problems = {f"negatives/{key}": why for key, why in {**recordings.problems, **unfit, **unread}.items()}
     skipped = dict(task.skipped)
     for reason, count in count_reasons(problems).items():
         skipped[f"in negatives: {reason}"] = count
@@ -96,6 +96,19 @@ def with_negatives(
         make_negatives=make,
     )
     return check_task(changed)
+
+
+def _unfit(found: Sequence[Recording], clip_samples: int) -> dict[str, str]:
+    """The reason for each recording that gives no clips. A copy could come into another split than its twin."""
+    unfit: dict[str, str] = {}
+    known: set[str] = set()
+    for each in found:
+        if each.samples < clip_samples:
+            unfit[each.id] = _SHORT
+        elif each.content in known:
+            unfit[each.id] = _TWICE
+        known.add(each.content)
+    return unfit
 
 
 def _folder(folder: str | os.PathLike[str]) -> Path:
@@ -173,7 +186,9 @@ def _splits(root: Path, usable: Sequence[Recording], task: Task, *, seed: int) -
         parts = {name: [each for each in usable if each.id.startswith(f"{name}/")] for name in SPLITS}
         empty = [name for name in SPLITS if not parts[name]]
         if empty:
-            raise DataError(f"negatives {str(root / empty[0])!r} has no recording of {seconds:g} s or more: add one")
+            raise DataError(
+                f"negatives {str(root / empty[0])!r} has no recording of its own of {seconds:g} s or more: add one"
+            )
         return parts
     if len(usable) < len(SPLITS):
         raise DataError(

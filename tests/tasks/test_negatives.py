@@ -163,6 +163,23 @@ def test_what_is_left_out_is_reported(words: Path, loose: Path, write_wav: Write
     assert not any("brief" in clip for split in task.splits.values() for clip in split.ids)
 
 
+def test_a_recording_that_is_there_twice_is_in_one_split_alone(words: Path, loose: Path, in_splits: Path) -> None:
+    for number in range(8):
+        shutil.copy(loose / "r0.wav", loose / f"copy{number}.wav")
+    task = load(words, loose)
+    used = [{recording_of(clip) for clip in cuts_of(task, name)} for name in ("train", "validation", "test")]
+    assert sorted(recording for found in used for recording in found) == [
+        "copy0.wav",
+        "r1.wav",
+        "r2.wav",
+        "street/r3.wav",
+    ]
+    assert task.skipped["in negatives: the same sound as another recording"] == 8
+    shutil.copy(in_splits / "test" / "d.wav", in_splits / "validation" / "c.wav")
+    with pytest.raises(DataError, match=r"negatives '.*validation' has no recording of its own of 1 s or more: add"):
+        load(words, in_splits)
+
+
 def test_the_licence_of_the_recordings_is_credited(words: Path, loose: Path) -> None:
     (loose / "LICENSE").write_text("Readers (c) 2014, CC BY 4.0\n")
     assert load(words, loose).attribution.endswith("; negatives: Readers (c) 2014, CC BY 4.0")
@@ -200,7 +217,9 @@ def test_too_few_recordings_are_named(words: Path, loose: Path, in_splits: Path,
     with pytest.raises(DataError, match=r"has 2 recordings of 1 s or more, but three splits need at least 3: add"):
         load(words, loose)
     (in_splits / "validation" / "c.wav").unlink()
-    with pytest.raises(DataError, match=r"negatives '.*validation' has no recording of 1 s or more: add one"):
+    with pytest.raises(
+        DataError, match=r"negatives '.*validation' has no recording of its own of 1 s or more: add one"
+    ):
         load(words, in_splits)
     shutil.rmtree(in_splits / "validation")
     with pytest.raises(DataError, match="has train but no validation: add it, or remove the others"):
