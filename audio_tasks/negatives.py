@@ -27,6 +27,7 @@ from bnn_exit.task import BACKGROUND_LABELS, UNKNOWN, Negatives
 DEFAULT_SHARE = 0.3
 _MAX_FILES = 100_000
 _SHORT, _TWICE = "shorter than a clip", "the same sound as another recording"
+_LINK = "a link to a folder, which may lead back and is not followed"
 
 
 def with_negatives(
@@ -127,6 +128,8 @@ def _audio_files(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
     unread: dict[str, str] = {}
     for folder, folders, names in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith(".") and name not in file_names.OF_SYSTEM)
+        linked = (path for path in (Path(folder, name) for name in folders) if path.is_symlink())
+        unread.update({path.relative_to(root).as_posix(): _LINK for path in linked})
         for name in sorted(names):
             path, suffix = Path(folder, name), os.path.splitext(name)[1].lower()
             key = path.relative_to(root).as_posix()
@@ -144,8 +147,9 @@ def _audio_files(root: Path) -> tuple[dict[str, Path], dict[str, str]]:
                 f"negatives {str(root)!r} holds more than {_MAX_FILES} audio files: join them, or take fewer"
             )
     if not files:
+        more = next((f"; {key} is {why}" for key, why in unread.items() if why == _LINK), "")
         raise DataError(
-            f"negatives {str(root)!r} has no .wav, .flac or .ogg file: give long recordings without the words"
+            f"negatives {str(root)!r} has no .wav, .flac or .ogg file: give long recordings without the words{more}"
         )
     return dict(sorted(files.items())), unread
 

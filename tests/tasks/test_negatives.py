@@ -210,6 +210,17 @@ def test_folders_that_give_nothing_are_named(words: Path, tmp_path: Path, write_
         load(words, 5)  # type: ignore[arg-type]
 
 
+def test_links_to_folders_are_not_followed_but_named(words: Path, loose: Path, tmp_path: Path) -> None:
+    (loose / "again").symlink_to(loose)
+    task = load(words, loose)
+    assert task.problems == {"negatives/again": "a link to a folder, which may lead back and is not followed"}
+    linked = tmp_path / "linked"
+    linked.mkdir()
+    (linked / "long").symlink_to(loose)
+    with pytest.raises(DataError, match="without the words; long is a link to a folder, which may lead back and is"):
+        load(words, linked)
+
+
 def test_too_few_recordings_are_named(words: Path, loose: Path, in_splits: Path, write_wav: WriteWav) -> None:
     (loose / "r0.wav").unlink()
     (loose / "r1.wav").unlink()
