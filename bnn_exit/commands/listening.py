@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
 
 from audio_tasks.base import Task
 from bnn_exit.commands import calibrate
 from bnn_exit.commands.calibrate_stream import calibrate_stream, check_stream_options
+from bnn_exit.commands.stream_words import recordings_of
 from bnn_exit.display import show
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runs.folder import RunFolder
@@ -24,7 +24,7 @@ def add_listening_point(run: RunFolder, task: Task) -> None:
     Other tasks, and a wake word without negatives, get none. Where none keeps the rate, a note says so: the training
     itself has succeeded.
     """
-    recordings = held_out_recordings(task)
+    recordings = recordings_of(task, task.validation)
     if task.name != _OF_STREAMS or not recordings:
         return
     given = [str(run), "--max-false-accepts-per-hour", str(FALSE_ACCEPTS_PER_HOUR), "--stream", *recordings]
@@ -35,15 +35,6 @@ def add_listening_point(run: RunFolder, task: Task) -> None:
         calibrate_stream(options)
     except BnnExitError as error:
         show(f"note: no listening point was written: {error}", file=sys.stderr)
-
-
-def held_out_recordings(task: Task) -> list[str]:
-    """The files of the negatives that gave clips to the validation split, and so none to training."""
-    root = task.options.get("negatives")
-    if root is None:
-        return []
-    names = sorted({name for name in task.validation.speakers or () if name.startswith("negatives/")})
-    return [str(Path(root) / name.partition("/")[2]) for name in names]
 
 
 def after_training(run: RunFolder, task: Task) -> str:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import os
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import audio_tasks
+from audio_tasks.base import Task
 from audio_tasks.mix import EVENTS, mix
 from audio_tasks.mix_command import found_files
 from audio_tasks.placing import MixSettings
+from audio_tasks.split import Split
 from bnn_exit import pretrained
 from bnn_exit.calibration.listening import Recordings
 from bnn_exit.commands.evaluate_stream import read_truths
 from bnn_exit.commands.measured_model import is_shipped, model_of, shipped_task
+from bnn_exit.display import counted, shown
 from bnn_exit.errors import ArgumentError
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.progress import progress_bar
@@ -23,7 +27,6 @@ from bnn_exit.runtime.session import Session
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.distinct import check_distinct
 from bnn_exit.streams.recorded import score
-from bnn_exit.task import Task
 
 SPLIT = "validation"
 SEED = 0
@@ -62,9 +65,10 @@ def words_of(
     task = _task(options, tell=tell)
     if task is None:
         return None
+    _warn_of_learned(task, negatives, tell=tell)
     with tempfile.TemporaryDirectory(prefix="bnn_exit_") as folder:
         made = mix(
-            task.split(SPLIT),  # type: ignore[arg-type]
+            task.split(SPLIT),
             labels=task.labels,
             chosen=list(point.thresholds),
             backgrounds=negatives,
@@ -75,6 +79,25 @@ def words_of(
         paths = [str(each.path) for each in made]
         truths = read_truths(session, paths, events=str(Path(folder) / EVENTS), transcripts=None, point=point)
         return scored(session, paths, truths, point=point, tell=tell)
+
+
+def recordings_of(task: Task, split: Split) -> list[str]:
+    """The files of the negatives of a task that gave clips to this split, and so none to the others."""
+    root = task.options.get("negatives")
+    if root is None:
+        return []
+    cuts = {clip.rpartition("@")[0] for clip in split.ids if clip.startswith("negatives/")}
+    return [str(Path(root) / name.partition("/")[2]) for name in sorted(cuts)]
+
+
+def _warn_of_learned(task: Task, paths: Sequence[str], *, tell: Tell) -> None:
+    learned = set(map(os.path.realpath, recordings_of(task, task.train)))
+    found = [path for path in paths if os.path.realpath(path) in learned]
+    if found:
+        tell(
+            f"warning: the network was trained with {len(found)} of the {counted(len(paths), 'recording')}, such as "
+            f"{shown(found[0])}: on new audio it will make more false accepts, and no bound holds; give others"
+        )
 
 
 def _task(options: argparse.Namespace, *, tell: Tell) -> Task | None:
