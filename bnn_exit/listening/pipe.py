@@ -47,6 +47,8 @@ class Pipe:
             raise ArgumentError(f"{name} is a terminal: pipe raw samples into it, as with arecord -t raw -f S16_LE")
         if bits not in (8, 16, 32):
             raise ArgumentError(f"width is {bits!r}, but must be 8, 16 or 32 bits")
+        # Another program may have left it non-blocking: a read would fail whenever nothing is there yet.
+        os.set_blocking(file.fileno(), True)
         self.name, self.rate_hz = name, rate_hz
         self._file, self._tell = file, tell
         self._decoder = PcmDecoder(width=bits // 8, channels=channels)

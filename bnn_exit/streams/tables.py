@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 
+from bnn_exit.display import counted
 from bnn_exit.errors import DataError, describe_os_error
 from bnn_exit.files import open_regular
 
@@ -44,7 +45,8 @@ def rows(
             continue
         cells = line.split("\t")
         if len(cells) != len(head):
-            raise DataError(f"{name} line {number} has {len(cells)} cells, but line 1 has {len(head)}: tabs part cells")
+            has = counted(len(cells), "cell")
+            raise DataError(f"{name} line {number} has {has}, but line 1 has {len(head)}: tabs part cells")
         yield f"{name} line {number}", ["" if place < 0 else cells[place].strip() for place in places]
 
 

@@ -36,6 +36,15 @@ def whole(chunks):
     return np.concatenate([np.zeros(0), *(chunk.samples for chunk in chunks)])
 
 
+def test_a_pipe_that_another_program_left_non_blocking_is_waited_for():
+    reader, writer = os.pipe()
+    os.set_blocking(reader, False)
+    with os.fdopen(reader, "rb") as file:
+        chunks = Pipe(file, rate_hz=16000, tell=[].append).chunks()
+        threading.Timer(0.05, lambda: (os.write(writer, VALUES.tobytes()), os.close(writer))).start()
+        np.testing.assert_array_equal(whole(chunks), VALUES / np.float32(32768))
+
+
 @pytest.mark.parametrize("size", [1, 3, 4, 7, 999, 10000])
 def test_the_samples_do_not_depend_on_how_they_come(size):
     data = VALUES.tobytes()

@@ -47,7 +47,7 @@ def test_events_that_touch_do_not_overlap(tmp_path):
         ("a.wav\t1\tinf\tyes", "line 3: end_s is 'inf', but must be a time in seconds"),
         ("a.wav\t1\tsoon\tyes", "line 3: end_s is 'soon', but must be a time in seconds"),
         ("a.wav\t1\t2", "line 3 has 3 cells, but line 1 has 4: tabs part cells"),
-        ("a.wav 1 2 yes", "line 3 has 1 cells, but line 1 has 4"),
+        ("a.wav 1 2 yes", "line 3 has 1 cell, but line 1 has 4"),
         (
             "b.wav\t0.5\t1.5\tyes",
             "line 3: the event 'yes' from 0.5 s overlaps 'no' of line 2, which ends at 1 s: events of one recording",
