@@ -91,6 +91,8 @@ class Stream:
         listening_point: str | ListeningPoint | None = None,
         gate: GateSettings | bool | None = None,
     ) -> None:
+        if not isinstance(session, Session):
+            raise ArgumentError(f"session is {session!r}, but must be a Session: bnn_exit.load makes one of a file")
         metadata = session.metadata
         point = find_point(session, listening_point)
         self.session, self.labels = session, session.labels

@@ -225,6 +225,12 @@ def test_a_setting_that_breaks_a_rule_is_refused(model, settings, message):
     assert message in str(error.value)
 
 
+@pytest.mark.parametrize("session", ["model.tflite", None])
+def test_a_stream_is_of_a_session(session):
+    with pytest.raises(ArgumentError, match=r"session is .*, but must be a Session: bnn_exit.load makes one of a file"):
+        Stream(session)
+
+
 def test_a_gate_needs_frames(paths):
     with pytest.raises(ArgumentError, match="gate needs log-mel frames, but this file takes waveforms"):
         Stream(session.load(paths["waveform"], backend="reference"), gate=True)
