@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import numpy as np
@@ -96,12 +97,12 @@ class Batches:
         def dataset(order: np.ndarray, batch_size: int) -> tf.data.Dataset:
             clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
             clips = clips.map(
-                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=tf.data.AUTOTUNE
+                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=_workers()
             )
             batches = clips.batch(batch_size, drop_remainder=True)
             if self._mix_probability:
                 batches = batches.enumerate().map(lambda index, batch: self._mix(number, index, *batch))
-            return batches.prefetch(4)
+            return _made_ahead(batches, 4)
 
         return self._distribution.epoch(dataset, order, self._batch_size)
 
@@ -112,5 +113,20 @@ class Batches:
     def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
         """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""
         clips = tf.data.Dataset.range(len(self._labels), output_type=tf.int32)
-        clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=tf.data.AUTOTUNE)
-        return iter(clips.batch(batch_size).prefetch(2))
+        clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=_workers())
+        return iter(_made_ahead(clips.batch(batch_size), 2))
+
+
+def _workers() -> int:
+    """Clips that are made at once."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _made_ahead(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
+    """The batches, `count` of them made ahead.
+
+    Without autotuning: its thread sleeps for up to a minute between two looks, and the end of an epoch waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return batches.prefetch(count).with_options(options)
