@@ -5,9 +5,11 @@ Every module of the training half imports `tf`, `keras` and `larq` from here.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import sys
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -73,3 +75,18 @@ def make_repeatable() -> None:
     """
     tf.config.experimental.enable_op_determinism()
     tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
+
+
+@contextlib.contextmanager
+def bfloat16_convolutions(wanted: bool) -> Iterator[None]:
+    """Have graphs that run within compute their convolutions in bfloat16; afterwards in float32 again.
+
+    Grappler casts their inputs; weights and their updates keep float32. Networks are validated and compared with their
+    files outside, where a file computes in float32 too.
+    """
+    name = "auto_mixed_precision_onednn_bfloat16"
+    tf.config.optimizer.set_experimental_options({name: wanted})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: False})

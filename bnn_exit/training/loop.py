@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit._keras import tf
+from bnn_exit._keras import bfloat16_convolutions, tf
 from bnn_exit.audio import logmel
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
@@ -123,8 +123,6 @@ class _Fit:
             )
         objective.prepare(self.batches, folder=self.output)
         self.variables = model.keras_model.trainable_variables + objective.variables
-        # Grappler casts the inputs of convolutions when the step is traced; weights and their updates keep float32.
-        tf.config.optimizer.set_experimental_options({"auto_mixed_precision_onednn_bfloat16": config.bfloat16})
         with self.distribution.scope():
             self.optimizer = make_optimizer(config)
         self.history: list[dict[str, Any]] = []
@@ -138,7 +136,8 @@ class _Fit:
             self._restore()
         for epoch in range(len(self.history), self.config.epochs):
             start, processor_start = time.perf_counter(), time.process_time()
-            record = self._train_epoch(epoch)
+            with bfloat16_convolutions(self.config.bfloat16):
+                record = self._train_epoch(epoch)
             self._validate(record)
             record["total_seconds"] = round(time.perf_counter() - start, 3)
             record["processor_seconds"] = round(time.process_time() - processor_start, 3)

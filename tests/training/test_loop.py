@@ -9,7 +9,8 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models import multi_exit
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.training import TrainConfig, checkpoint, fit
-from bnn_exit.training.loop import LAST
+from bnn_exit.training.data import _made_ahead
+from bnn_exit.training.loop import LAST, _Fit
 from bnn_exit.training.loss import joint_loss
 
 GENTLE = AugmentConfig(time_shift_ms=20.0, snr_db=(20.0, 30.0), time_mask_frames=4, frequency_mask_mels=2)
@@ -63,13 +64,37 @@ def test_every_exit_learns_the_tones(tone_task):
 
 
 @pytest.mark.parametrize("bfloat16", [True, False])
-def test_bfloat16_is_for_the_training_that_asks_for_it(tone_task, bfloat16):
+def test_bfloat16_is_for_the_steps_of_the_training_that_asks_for_it(tone_task, monkeypatch, bfloat16):
+    def asked():
+        return tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"]
+
+    seen = []
+    validate = _Fit._validate
+    monkeypatch.setattr(_Fit, "_validate", lambda self, record: seen.append(asked()) or validate(self, record))
+    make_step = _Fit._make_step
+
+    def watched(self):
+        step = make_step(self)
+        return lambda *batch: seen.append(asked()) or step(*batch)
+
+    monkeypatch.setattr(_Fit, "_make_step", watched)
     model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, head="grid")
     config = dataclasses.replace(CONFIG, batch_size=8, bfloat16=bfloat16)
     fit(model, tone_task, config=config, augment=GENTLE, epochs=12, progress=False)
-    assert tf.config.optimizer.get_experimental_options()["auto_mixed_precision_onednn_bfloat16"] is bfloat16
-    accuracy = (model.logits(tone_task.log_mel("test")).argmax(-1) == tone_task.test.labels[:, None]).mean(0)
-    assert (accuracy >= 0.9).all()
+    steps = len(tone_task.train) // 8
+    assert seen == ([bfloat16] * steps + [False]) * 12 and not asked()
+    found = model.logits(tone_task.log_mel("test"))
+    assert ((found.argmax(-1) == tone_task.test.labels[:, None]).mean(0) >= 0.9).all()
+    # What is compared with the file, which computes in float32.
+    fresh = tiny_model(num_classes=4, input_shape=tone_task.input_shape, head="grid")
+    fresh.keras_model.set_weights(model.keras_model.get_weights())
+    np.testing.assert_array_equal(found, fresh.logits(tone_task.log_mel("test")))
+
+
+def test_the_end_of_an_epoch_does_not_wait_for_the_tuning_of_the_data():
+    tuned = tf.data.Dataset.range(3)
+    assert tuned.options().autotune.enabled is not False
+    assert _made_ahead(tuned, 2).options().autotune.enabled is False
 
 
 def test_a_resumed_run_ends_with_the_same_weights(uninterrupted, tone_task, tmp_path, monkeypatch):
