@@ -1,8 +1,8 @@
-"""Every figure that a page may show, by name, each made from a file in benchmarks/results."""
+"""Every figure that a page may show, by name, made from benchmarks/results and the recipes."""
 
 from __future__ import annotations
 
-from figure_values import accuracy, always_on, calibration, difficulty, speed
+from figure_values import accuracy, always_on, calibration, difficulty, recipes, speed
 from figure_values.common import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -10,5 +10,6 @@ FIGURES: dict[str, Figure] = {
     **always_on.FIGURES,
     **calibration.FIGURES,
     **difficulty.FIGURES,
+    **recipes.FIGURES,
     **speed.FIGURES,
 }
