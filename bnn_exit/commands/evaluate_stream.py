@@ -136,7 +136,8 @@ def measure_stream(session: Session, options: argparse.Namespace, *, command: st
 
 def open_model(run: str, *, backend: str = "auto") -> Session:
     """The model file of a run, a file itself, or a model of the package."""
-    return runtime.load(run if is_shipped(run) else model_of(run), backend=backend, threads=1)
+    # What is no folder is a file or a name, of which `load` knows those of the package and tells the nearest.
+    return runtime.load(model_of(run) if os.path.isdir(run) else run, backend=backend, threads=1)
 
 
 def chosen_point(session: Session, options: argparse.Namespace) -> ListeningPoint:

@@ -253,3 +253,8 @@ def test_a_recording_of_zeros_is_measured_with_a_warning(model, tmp_path, capsys
     wav.write(tmp_path / "zero.wav", np.zeros(16000, np.float32), sample_rate_hz=16000)
     _, said = measured(model, "--stream", tmp_path / "zero.wav", capsys=capsys)
     assert said.err == f"warning: {tmp_path / 'zero.wav'} holds only zeros: was the microphone on?\n"
+
+
+def test_a_mistyped_model_of_the_package_is_told_with_the_nearest(capsys, tmp_path):
+    assert evaluate.main(["arabic-words-listenin-small", "--stream", str(tmp_path / "a.wav")]) == 2
+    assert "did you mean 'arabic-words-listening-small'?" in capsys.readouterr().err
