@@ -78,7 +78,8 @@ def add_training_options(training: Any) -> None:
         "--bfloat16",
         action="store_const",
         const=True,
-        help="convolutions in bfloat16: faster on processors that have it (AVX512-BF16, AMX), about as accurate",
+        help="compute convolutions in bfloat16, which rounds gradients: faster on processors that have it "
+        "(AVX512-BF16, AMX)",
     )
     training.add_argument("--seed", type=int, help=f"of weights, order and augmentation ({RECIPE}, 0)")
 

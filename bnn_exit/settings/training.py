@@ -31,7 +31,7 @@ class TrainConfig(Config):
         exit_weights: weight of each exit's loss, in order of depth; empty means 1 for all. A larger weight for an exit
             makes it more accurate at the cost of the others.
         bfloat16: whether convolutions compute in bfloat16 (Intel 2018; 8 bits of mantissa). Signs are exact in it,
-            gradients are rounded. Faster on processors with AVX512-BF16 or AMX, slower on others.
+            gradients are rounded. Faster on processors with AVX512-BF16 or AMX; elsewhere leave it off.
         seed: of the weights, the order of clips and their augmentation.
     """
 

@@ -13,6 +13,9 @@ from bnn_exit.training.background import Background
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.mixing import mix_clips
 
+_WORKERS = os.cpu_count() or 1
+"""Clips that are made at once."""
+
 
 class Batches:
     """Shuffled batches of a training split; the clips that do not fill the last batch wait for another epoch.
@@ -97,7 +100,7 @@ class Batches:
         def dataset(order: np.ndarray, batch_size: int) -> tf.data.Dataset:
             clips = tf.data.Dataset.from_tensor_slices((order, self._labels[order], values[order]))
             clips = clips.map(
-                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=_workers()
+                lambda clip, label, value: (self._load(clip, chosen), label, value), num_parallel_calls=_WORKERS
             )
             batches = clips.batch(batch_size, drop_remainder=True)
             if self._mix_probability:
@@ -113,13 +116,8 @@ class Batches:
     def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
         """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""
         clips = tf.data.Dataset.range(len(self._labels), output_type=tf.int32)
-        clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=_workers())
+        clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=_WORKERS)
         return iter(_made_ahead(clips.batch(batch_size), 2))
-
-
-def _workers() -> int:
-    """Clips that are made at once."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _made_ahead(batches: tf.data.Dataset, count: int) -> tf.data.Dataset:
