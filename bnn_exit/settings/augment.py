@@ -38,6 +38,8 @@ class AugmentConfig(Config):
             frames of each that are within 20 dB of its loudest.
         reverberation_probability: share of clips that sound as in a room.
         rt60_s: (shortest, longest) time in which the sound of a room falls by 60 dB, in seconds.
+        filter_db: largest gain or cut, in dB, of a filter that differs from clip to clip and changes smoothly over the
+            bands: other microphones and rooms (FilterAugment, Nam et al. 2022, section 2, the linear type).
     """
 
     time_shift_ms: float = 100.0
@@ -58,6 +60,7 @@ class AugmentConfig(Config):
     background_snr_db: tuple[float, float] = (0.0, 20.0)
     reverberation_probability: float = 0.0
     rt60_s: tuple[float, float] = (0.1, 0.6)
+    filter_db: float = 0.0
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -78,6 +81,7 @@ class AugmentConfig(Config):
         self._require(_is_range(self.background_snr_db), "background_snr_db", "two finite numbers, (lowest, highest)")
         seconds = _is_range(self.rt60_s) and self.rt60_s[0] >= 0.05 and self.rt60_s[1] <= 2
         self._require(seconds, "rt60_s", "two numbers from 0.05 to 2, (shortest, longest)")
+        self._require(0 <= self.filter_db <= 40, "filter_db", "from 0 to 40")
 
     def scaled_to(self, features: FeatureConfig) -> AugmentConfig:
         """The same masks in milliseconds and hertz, for other features than the default ones."""

@@ -14,6 +14,8 @@ from bnn_exit.training.rooms import room_energies
 
 _BANK_SIZE = 1024
 _ROOMS = 64
+# Where the gain of a filter is drawn; between them it is linear. The paper draws three to six.
+_FILTER_POINTS = 6
 # Settings that came later, by the one that turns them on.
 _LATER = {
     "attenuation_probability": ("attenuation_db",),
@@ -21,6 +23,7 @@ _LATER = {
     "partial_share": (),
     "background_probability": ("background_snr_db",),
     "reverberation_probability": ("rt60_s",),
+    "filter_db": (),
 }
 
 
@@ -107,6 +110,8 @@ class Augmenter:
             extent = placing.stretched(self._extents[clip], chance[7], frames=self._frames, reach=config.tempo_change)
             log_mel = placing.place(log_mel, extent, chance[0])
         log_mel += (2 * chance[1] - 1) * config.gain_db * _NATS_PER_DECIBEL
+        if config.filter_db:
+            log_mel += self._filter(tf.random.experimental.stateless_fold_in(key, 2))
         if background is not None and config.background_probability:
             mixed = self._with_background(log_mel, *background, chance=later[2])
             log_mel = tf.where(later[1] < config.background_probability, mixed, log_mel)
@@ -141,6 +146,17 @@ class Augmenter:
         offset = tf.exp(self._silence)
         power = tf.nn.relu(tf.exp(log_mel) - offset)
         return tf.math.log(tf.matmul(room, power) + offset)
+
+    def _filter(self, key: tf.Tensor) -> tf.Tensor:
+        """The gain of each band: `[mels]`, linear between points at random bands, the first and last among them."""
+        chance = tf.random.stateless_uniform([2 * _FILTER_POINTS - 2], key)
+        gains = (2 * chance[:_FILTER_POINTS] - 1) * self._config.filter_db * _NATS_PER_DECIBEL
+        points = tf.concat([[0.0], tf.sort(chance[_FILTER_POINTS:]), [1.0]], axis=0)
+        place = tf.linspace(0.0, 1.0, self._fill.shape[0])
+        after = tf.clip_by_value(tf.searchsorted(points, place, side="right"), 1, _FILTER_POINTS - 1)
+        start, end = tf.gather(points, after - 1), tf.gather(points, after)
+        share = tf.math.divide_no_nan(place - start, end - start)
+        return (1 - share) * tf.gather(gains, after - 1) + share * tf.gather(gains, after)
 
     def _with_background(
         self, log_mel: tf.Tensor, background: tf.Tensor, level: tf.Tensor, *, chance: tf.Tensor

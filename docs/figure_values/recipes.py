@@ -34,6 +34,7 @@ def augmentation() -> str:
         f"Behind {behind} of the clips another recording sounds, {low:.0f} to {high:.0f} dB below the word.",
         f"{rooms} of the clips sound as in a room. The rooms are made by an image-source model, with reverberation "
         "times of 0.1 to 0.6 s.",
+        f"Each clip goes through a filter of up to {augment['filter_db']:.0f} dB, as of another microphone.",
     ]
     return "\n\n" + "\n".join(f"- {line}" for line in lines) + "\n\n"
 

@@ -249,6 +249,7 @@ def test_later_settings_that_are_off_leave_the_identity_of_earlier_runs():
         {"partial_share": 0.1},
         {"background_probability": 0.1},
         {"reverberation_probability": 0.1},
+        {"filter_db": 3.0},
     ):
         config = AugmentConfig(**change)
         made = Augmenter(config, features=FEATURES, frames=FRAMES, mels=MELS, fill=np.zeros(MELS)).identity
@@ -355,9 +356,33 @@ def test_rooms_come_as_often_as_asked_and_differ():
     assert len(set(np.round(wet, 4))) > 30  # of 64 rooms
 
 
+def test_a_filter_is_one_gain_of_each_band_within_its_limit():
+    augment = augmenter(dataclasses.replace(OFF, filter_db=6.0))
+    gains = []
+    for index in range(300):
+        found = run(augment, np.zeros((FRAMES, MELS), np.float32), index)
+        np.testing.assert_array_equal(found, np.broadcast_to(found[:1], found.shape))
+        gains.append(found[0] * 10 / np.log(10))
+    gains = np.array(gains)
+    assert np.abs(gains).max() <= 6 + 1e-4 and np.abs(gains).max() > 5.5
+    assert abs(gains.mean()) < 0.5
+    # The first and last band are drawn from all gains alike: of a uniform distribution the deviation is 6 / sqrt(3).
+    np.testing.assert_allclose(gains[:, [0, -1]].std(axis=0), 6 / np.sqrt(3), rtol=0.1)
+    assert abs(np.corrcoef(gains[:, 0], gains[:, -1])[0, 1]) < 0.2
+
+
+def test_a_filter_is_linear_between_at_most_four_bands():
+    augment = augmenter(dataclasses.replace(OFF, filter_db=6.0))
+    for index in range(50):
+        gains = run(augment, np.zeros((FRAMES, MELS), np.float32), index)[0].astype(np.float64)
+        # A corner between two bands bends the line at both.
+        assert (np.abs(np.diff(gains, n=2)) > 1e-4).sum() <= 8
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
+        ({"filter_db": -1.0}, "filter_db is -1.0, but must be from 0 to 40"),
         ({"partial_share": 1.1}, "partial_share is 1.1, but must be from 0 to 1"),
         ({"background_probability": -0.1}, "background_probability is -0.1, but must be from 0 to 1"),
         ({"reverberation_probability": 2.0}, "reverberation_probability is 2.0, but must be from 0 to 1"),

@@ -10,7 +10,7 @@ from bnn_exit.settings.training import TrainConfig
 
 _WITH_NEGATIVES = (
     *("time_shift_ms", "partial_share", "noise_probability", "background_probability", "background_snr_db"),
-    "reverberation_probability",
+    *("reverberation_probability", "frequency_warp", "filter_db"),
 )
 
 
@@ -135,7 +135,7 @@ def test_negatives_turn_on_what_makes_use_of_them(name, task):
         0.6,
         (5.0, 25.0),
     )
-    assert augment.partial_share > 0 and augment.reverberation_probability > 0
+    assert augment.reverberation_probability > 0 and augment.filter_db > 0
     # All else is what it is without them.
     off = {name: getattr(without.augment, name) for name in _WITH_NEGATIVES}
     assert dataclasses.replace(found, augment=dataclasses.replace(augment, **off)) == without
