@@ -185,24 +185,24 @@ _ROWS = [
             title,
             ("listening",),
             data,
-            STANDARD | {"words": words, "size": "small", "epochs": epochs},
+            STANDARD | {"words": words, "epochs": epochs, "bfloat16": True},
             negatives=NEGATIVES,
             file="model_rejection.tflite",
         )
         for name, title, data, words, epochs in (
             (
                 "listening-english",
-                "Google Speech Commands, a part, ten words, `unknown` and silence, QuickNet small",
+                "Google Speech Commands, a part, ten words, `unknown` and silence, QuickNet base",
                 "speech_commands_en",
                 "12",
                 40,
             ),
             (
                 "listening-arabic",
-                "Arabic Speech Commands, 40 words and `unknown`, QuickNet small",
+                "Arabic Speech Commands, 40 words and `unknown`, QuickNet base",
                 ARABIC,
                 "all",
-                38,
+                100,
             ),
         )
     ),

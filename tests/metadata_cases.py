@@ -397,6 +397,10 @@ def listening_points() -> Iterator[Case]:
     yield "a gate with a name that nobody knows", gate(floor=1), False
     for is_right, changes in (
         (False, {"operating_point": "fats"}),
+        *((True, {"score": each}) for each in ("probability", "against_background")),
+        *((False, {"score": each}) for each in ("against background", "", *OTHERS)),
+        (False, {"score": "against_background", "thresholds": {"yes": 0.5, "no": 0.5, "other": 0.5}}),
+        (True, {"score": "probability", "thresholds": {"yes": 0.5, "no": 0.5, "other": 0.5}}),
         *((True, {"thresholds": each}) for each in ({"yes": 1e-300}, {"yes": 1.0}, {"other": 0.5})),
         *((False, {"thresholds": each}) for each in ({"maybe": 0.5}, {"yes": 0}, {"yes": -0.1}, {"yes": 1.0001})),
         *((False, {"thresholds": each}) for each in ({"yes": "1"}, {"yes": True}, {"yes": None}, {"yes": [0.5]})),

@@ -22,8 +22,8 @@ from bnn_exit.commands.evaluate_stream import open_model, read_truths
 from bnn_exit.commands.listening_choice import place_of, points_of, sentence, store
 from bnn_exit.commands.stream_words import scored, words_of
 from bnn_exit.display import json_line, show, shown
-from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.model_file.listening_points import SCORES, ListeningPoint
 from bnn_exit.model_file.operating_points import check_name
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import DEFAULT_HOP_MS, DEFAULT_POINT
@@ -34,7 +34,7 @@ from bnn_exit.streams.transcripts import Utterance, spoken_words
 
 RATE = "max_false_accepts_per_hour"
 ONLY = (RATE, "positives", "events", "speakers", "transcripts", "max_delay_ms", "max_recall_loss", "listening_point")
-SETTINGS = ("span_ms", "hop_ms", "snr_db")
+SETTINGS = ("span_ms", "hop_ms", "snr_db", "score")
 SPLIT = "validation"
 SEED = 0
 """Of the recordings that are made of validation clips."""
@@ -75,6 +75,12 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
         type=float,
         metavar="X",
         help="of the mean (default: 500); of several, the best one",
+    )
+    group.add_argument(
+        "--score",
+        metavar="NAME",
+        help="what of a label is averaged: its probability, or that of it against_background alone, which finds more "
+        "words at few false accepts (default: the latter where the model has background)",
     )
     group.add_argument("--snr-db", nargs="+", type=float, metavar="DB", help="of mixed words (default: 10)")
 
@@ -147,7 +153,10 @@ def calibrate_stream(options: argparse.Namespace) -> int:
 
 def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
     background = None if options.background is None else options.background.split(",")
-    if not background_labels(session.metadata, background):
+    score = SCORES[0] if options.score is None else one_of("--score", options.score, SCORES)
+    if background_labels(session.metadata, background):
+        score = "against_background" if options.score is None else score
+    else:
         _say(
             "warning: no label of the model is background, so every sound is taken for one of its words: a model that "
             "knows other sounds is trained with --negatives DIR"
@@ -155,9 +164,17 @@ def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
     name = options.listening_point or DEFAULT_POINT
     hop_ms = DEFAULT_HOP_MS if options.hop_ms is None else options.hop_ms
     usual = DEFAULT_POINT if DEFAULT_POINT in session.operating_points else next(iter(session.operating_points), "full")
-    return simple_point(
-        session.metadata, threshold=0.5, operating_point=usual, name=name, hop_ms=hop_ms, background=background
+    point = simple_point(
+        session.metadata,
+        threshold=0.5,
+        operating_point=usual,
+        name=name,
+        hop_ms=hop_ms,
+        background=background,
+        score=score,
     )
+    point.check(labels=session.labels, operating_points=[usual])
+    return point
 
 
 def _best(

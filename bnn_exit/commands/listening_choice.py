@@ -27,8 +27,9 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
     bound = f"at most {test.bound_per_hour:.2f} with confidence {CONFIDENCE if confidence is None else confidence:g}"
     meaning = "for new audio of the same kind" if choice.guaranteed else "not tested: --confidence makes it a guarantee"
     shares = ", ".join(f"exit {index + 1} {100 * share:.1f}" for index, share in enumerate(choice.exit_shares))
+    score = point.score.replace("_", " ").replace("against", "probability against")
     lines = [
-        f"listening point {shown(point.name)}: threshold {choice.threshold:.4g}, span {point.span_ms:g} ms, hop "
+        f"listening point {shown(point.name)}: threshold {choice.threshold:.6g} of the {score}, span {point.span_ms:g} ms, hop "
         f"{point.hop_ms:g} ms; exits {', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
         f"{counted(test.events, 'false accept')} in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, "
         f"{bound} "

@@ -21,6 +21,9 @@ MAX_MS = 60_000.0
 MAX_REFRACTORY_MS = 3_600_000.0
 MAX_WINDOWS = 1000
 """Windows that a detector looks back on."""
+SCORES = ("probability", "against_background")
+"""What of a label is averaged. probability: its own. against_background: that which it has among itself and all labels
+without a threshold; it finds more words at few false accepts, for the words need not be sure which of them was said."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +66,7 @@ class ListeningPoint:
     Attributes:
         name: what a user asks for, such as "balanced".
         operating_point: the operating point in the file whose thresholds the exits use.
-        thresholds: label -> mean probability, above 0 and at most 1, that makes an event. Larger gives fewer false
+        thresholds: label -> mean of its score, above 0 and at most 1, that makes an event. Larger gives fewer false
             accepts and more misses. A label without one is background: it never makes an event.
         hop_ms: from the start of one window to that of the next. Smaller costs more and reports sooner.
         span_ms: the mean is over the windows of this span. Larger gives fewer false accepts and reports later.
@@ -74,6 +77,7 @@ class ListeningPoint:
         refractory_ms: how long the mean must stay below `release * threshold`, in all, before the label can make
             another event; one number, or one for each label that has a threshold.
         gate: the energy gate ahead of the network; None runs it on every window.
+        score: a name in SCORES: what is averaged.
         figures: what the point reached: numbers and texts, such as false_accepts_per_hour, bound_per_hour, confidence,
             recall, hours, split.
 
@@ -95,6 +99,7 @@ class ListeningPoint:
     of_count: int = 1
     refractory_ms: float | Mapping[str, float] = 1000.0
     gate: GateSettings | None = None
+    score: str = SCORES[0]
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -124,6 +129,7 @@ class ListeningPoint:
         _require(self.min_count <= self.of_count, "min_count", self.min_count, f"at most of_count, {self.of_count}")
         self._check_refractory()
         _require(self.gate is None or isinstance(self.gate, GateSettings), "gate", self.gate, "GateSettings or None")
+        one_of("score", self.score, SCORES)
         _require(
             isinstance(self.figures, Mapping)
             and all(isinstance(key, str) and _is_figure(value) for key, value in self.figures.items()),
@@ -169,11 +175,17 @@ class ListeningPoint:
         """ArgumentError, naming the nearest, unless the point is of a model with these labels and operating points."""
         for label in self.thresholds:
             one_of(f"label of listening point {self.name!r}", label, labels)
+        if self.score == "against_background" and set(self.thresholds) >= set(labels):
+            raise ArgumentError(
+                f"score of listening point {self.name!r} is 'against_background', but every label has a threshold: "
+                "leave out those that are background"
+            )
         one_of(f"operating point of listening point {self.name!r}", self.operating_point, operating_points)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return dataclasses.asdict(self)
+        """Plain JSON values; without a score that is the usual one, as in files of earlier versions."""
+        values = dataclasses.asdict(self)
+        return {name: value for name, value in values.items() if name != "score" or value != SCORES[0]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ListeningPoint:
@@ -182,7 +194,8 @@ class ListeningPoint:
         Raises:
             ArgumentError: an unknown or missing name, or a value that breaks a rule.
         """
-        read = dict(_all_of(cls, values, "a listening point"))
+        given = {"score": SCORES[0], **values} if isinstance(values, Mapping) else values
+        read = dict(_all_of(cls, given, "a listening point"))
         if read["gate"] is not None:
             read["gate"] = GateSettings(**_all_of(GateSettings, read["gate"], "a gate"))
         return cls(**read)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.errors import one_of
 from bnn_exit.model_file.listening_points import ListeningPoint
 
 
@@ -23,7 +22,7 @@ class Event:
         start_s, end_s: of the averaged window in which the label was most probable, in seconds from the start of the
             stream.
         time_s: when the event was made: the end of the newest window.
-        probability: mean over the averaged windows.
+        probability: mean over the averaged windows of what the listening point's score is.
         exit_index: exit of the newest window, 0-based.
     """
 
@@ -36,10 +35,38 @@ class Event:
     exit_index: int
 
 
+class LabelScores:
+    """What a listening point averages of each label that has a threshold.
+
+    Attributes:
+        indices: of these labels, in the order of the model, so that ties go to the first, whatever the order of the
+            settings.
+    """
+
+    def __init__(self, point: ListeningPoint, labels: Sequence[str]) -> None:
+        self.indices = [index for index, label in enumerate(labels) if label in point.thresholds]
+        self._background: list[int] | None = None
+        if point.score == "against_background":
+            self._background = [index for index, label in enumerate(labels) if label not in point.thresholds]
+
+    def of(self, probabilities: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """The scores [..., labels with a threshold] of probabilities [..., labels]."""
+        given = np.asarray(probabilities, np.float64)
+        values = given[..., self.indices]
+        if self._background is None:
+            return values
+        # One after the other: an order that C has too.
+        background = np.zeros(given.shape[:-1])
+        for index in self._background:
+            background = background + given[..., index]
+        found: npt.NDArray[np.float64] = np.zeros(values.shape)
+        return np.divide(values, values + background[..., None], out=found, where=values > 0)
+
+
 class Detector:
     """Makes events by a listening point: a mean over windows, a threshold, N of M, hysteresis, a refractory time.
 
-    A label makes an event when the mean of its probabilities over the last windows reaches its threshold, did so in
+    A label makes an event when the mean of its scores over the last windows reaches its threshold, did so in
     `min_count` of the last `of_count` windows, and the label is armed. Of several labels the most probable makes the
     event. It is armed again when its mean was below `release * threshold` for the refractory time in all. The mean and
     the count are those of RecognizeCommands (TensorFlow, speech_commands); a refractory time that only counts below a
@@ -60,11 +87,10 @@ class Detector:
     """
 
     def __init__(self, point: ListeningPoint, labels: Sequence[str]) -> None:
-        for label in point.thresholds:
-            one_of(f"label of listening point {point.name!r}", label, labels)
+        point.check(labels=labels, operating_points=[point.operating_point])
         self.point, self.labels = point, tuple(labels)
-        # Labels in the order of the model, so that ties go to the first, whatever the order of the settings.
-        self._indices = [index for index, label in enumerate(labels) if label in point.thresholds]
+        self._scores = LabelScores(point, labels)
+        self._indices = self._scores.indices
         self._thresholds = np.array([point.thresholds[self.labels[index]] for index in self._indices], np.float64)
         self._leave = self._thresholds * point.release
         self._refractory = [point.refractory_windows(self.labels[index]) for index in self._indices]
@@ -92,7 +118,7 @@ class Detector:
         Returns:
             The event that this window makes, if any.
         """
-        self._recent[self._oldest] = 0.0 if probabilities is None else np.asarray(probabilities)[self._indices]
+        self._recent[self._oldest] = 0.0 if probabilities is None else self._scores.of(probabilities)
         self._spans.append((start_s, end_s))
         self._oldest = (self._oldest + 1) % len(self._recent)
         means = self._means()

@@ -9,7 +9,7 @@ import numpy as np
 
 from bnn_exit.errors import ArgumentError
 from bnn_exit.model_file.listening_points import ListeningPoint
-from bnn_exit.runtime.detector import Event
+from bnn_exit.runtime.detector import Event, LabelScores
 from bnn_exit.streams.windows import Windows
 
 
@@ -32,8 +32,8 @@ class Replay:
         if abs(point.hop_ms - 1000 * windows.hop_s) > 1e-6:
             raise ArgumentError(f"hop_ms is {point.hop_ms:g}, but the windows are {1000 * windows.hop_s:g} ms apart")
         self._windows, self._point, self._labels = windows, point, tuple(labels)
-        self._indices = [index for index, label in enumerate(labels) if label in point.thresholds]
-        self._values = windows.probabilities[:, self._indices]
+        scores = LabelScores(point, labels)
+        self._indices, self._values = scores.indices, scores.of(windows.probabilities)
         self._means = np.zeros(self._values.shape)
         # Oldest first, as the detector adds them: no mean differs in its last bit.
         for shift in range(min(point.windows, len(windows)) - 1, -1, -1):
@@ -65,6 +65,8 @@ class Replay:
         for name in ("span_ms", "hop_ms"):
             if getattr(point, name) != getattr(self._point, name):
                 raise ArgumentError(f"{name} is {getattr(point, name):g}, but the means are of another")
+        if point.score != self._point.score:
+            raise ArgumentError(f"score is {point.score}, but the means are of {self._point.score}")
         if set(point.thresholds) != set(self._point.thresholds):
             raise ArgumentError("thresholds are of other labels than those of the means")
         return point

@@ -30,7 +30,7 @@ FULL = point(
 )
 
 
-@pytest.mark.parametrize("each", [point(), FULL])
+@pytest.mark.parametrize("each", [point(), FULL, point(score="against_background")])
 def test_a_point_comes_back_from_a_dictionary_and_from_metadata(each):
     assert ListeningPoint.from_dict(each.to_dict()) == each
     metadata = tiny_files.metadata(listening_points={"quiet": each})
@@ -55,6 +55,11 @@ def test_numbers_may_be_those_of_numpy():
         figures={"hours": 1.5, "words": 3},
     )
     assert made == plain and json.loads(json.dumps(made.to_dict())) == plain.to_dict()
+
+
+def test_points_of_earlier_versions_average_probabilities():
+    assert "score" not in point().to_dict() and ListeningPoint.from_dict(point().to_dict()).score == "probability"
+    assert point(score="against_background").to_dict()["score"] == "against_background"
 
 
 def test_metadata_without_points_are_as_they_were_before_there_were_any():

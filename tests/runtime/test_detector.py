@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 
 from bnn_exit.errors import ArgumentError
 from bnn_exit.model_file.listening_points import ListeningPoint
-from bnn_exit.runtime.detector import Detector, Event
+from bnn_exit.runtime.detector import Detector, Event, LabelScores
 
 LABELS = ("yes", "no", "unknown")
 
@@ -149,3 +151,25 @@ def test_events_are_those_of_the_rule_in_plain_words(rows, thresholds, span_ms, 
 
 def test_a_rounded_span_is_the_same_in_every_language():
     assert [point(span_ms=span).windows for span in (1, 49, 50, 149, 150, 250)] == [1, 1, 1, 1, 2, 3]
+
+
+def test_a_score_against_background_leaves_the_other_words_out():
+    settings = point(thresholds={"yes": 0.7, "no": 0.7}, score="against_background")
+    scores = LabelScores(settings, LABELS)
+    background = LABELS.index(next(label for label in LABELS if label not in settings.thresholds))
+    row = np.zeros(len(LABELS), np.float32)
+    row[LABELS.index("yes")], row[LABELS.index("no")], row[background] = 0.5, 0.375, 0.125
+    np.testing.assert_array_equal(scores.of(row), [0.5 / 0.625, 0.375 / 0.5])
+    # Neither word is probable enough by itself.
+    assert events(settings, [row]) == [(0, "yes")]
+    assert events(dataclasses.replace(settings, score="probability"), [row]) == []
+    # Nothing to compare: no event, and no division by zero.
+    np.testing.assert_array_equal(scores.of(np.zeros(len(LABELS), np.float32)), [0, 0])
+
+
+def test_a_score_against_background_needs_background():
+    whole = point(thresholds=dict.fromkeys(LABELS, 0.5), score="against_background")
+    with pytest.raises(ArgumentError, match="score of listening point 'p' is 'against_background', but every label"):
+        Detector(whole, LABELS)
+    with pytest.raises(ArgumentError, match="score is 'odds', but must be one of against_background, probability"):
+        point(score="odds")

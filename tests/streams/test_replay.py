@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnn_exit import ListeningPoint
+from bnn_exit.model_file.listening_points import SCORES
 from bnn_exit.errors import ArgumentError
 from bnn_exit.runtime.detector import Detector
 from bnn_exit.runtime.stream import GATED
@@ -44,7 +45,7 @@ def detected(windows, point):
 
 
 POINTS = st.builds(
-    lambda thresholds, span, counts, release, refractory: ListeningPoint(
+    lambda thresholds, span, counts, release, refractory, score: ListeningPoint(
         "made",
         operating_point="full",
         thresholds=dict(zip(("up", "yes", "no"), thresholds, strict=True)),
@@ -53,12 +54,14 @@ POINTS = st.builds(
         of_count=max(counts),
         release=release,
         refractory_ms=refractory,
+        score=score,
     ),
     st.tuples(*[st.sampled_from([0.05, 0.2, 0.3, 0.5, 0.9])] * 3),
     st.sampled_from([100, 300, 500, 1000]),
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
     st.sampled_from([0.0, 0.5, 0.9, 1.0]),
     st.sampled_from([0.0, 200.0, 1000.0, {"up": 100.0, "yes": 1500.0, "no": 300.0}]),
+    st.sampled_from(SCORES),
 )
 
 
@@ -105,5 +108,7 @@ def test_a_point_that_does_not_fit_the_means_is_refused():
     replay = Replay(windows, point, LABELS)
     with pytest.raises(ArgumentError, match="span_ms is 300, but the means are of another"):
         replay.events(dataclasses.replace(point, span_ms=300))
+    with pytest.raises(ArgumentError, match="score is against_background, but the means are of probability"):
+        replay.events(dataclasses.replace(point, score="against_background"))
     with pytest.raises(ArgumentError, match="thresholds are of other labels"):
         replay.events(dataclasses.replace(point, thresholds={"no": 0.5}))

@@ -27,6 +27,7 @@ class LabelIndex {
       damaged("a listening point has a threshold for '%s', which is no label", label.c_str());
     return *found;
   }
+  size_t count() const { return labels_.size(); }
 
  private:
   const std::vector<std::string>& labels_;
@@ -78,10 +79,25 @@ void read_gate(const Json& point, ListeningPoint* found) {
   found->gate.hang_over_ms = need_real(gate, "hang_over_ms", 0, kMaxMs);
 }
 
+// The score may be missing, as in files of earlier versions.
+void read_score(const Json& point, const LabelIndex& index, ListeningPoint* found) {
+  Json score = point;
+  if (!point.find("score", &score)) return;
+  std::string name = of_kind(score, "score", Kind::text).text();
+  if (name == "probability") return;
+  if (name != "against_background")
+    damaged("the score of listening point %s is '%s', which this version does not know", found->name.c_str(),
+            name.c_str());
+  found->against_background = true;
+  if (found->labels.size() == index.count())
+    damaged("listening point %s has a score against background, but a threshold for every label", found->name.c_str());
+}
+
 ListeningPoint read_point(const std::string& name, const Json& point, const LabelIndex& index) {
   check_names(point, "a listening point",
               {"name", "operating_point", "thresholds", "hop_ms", "span_ms", "release", "min_count", "of_count",
-               "refractory_ms", "gate", "figures"});
+               "refractory_ms", "gate", "figures"},
+              {"score"});
   ListeningPoint found = {};
   found.name = need(point, "name", Kind::text).text();
   if (found.name != name) damaged("listening point %s has another name", name.c_str());
@@ -96,6 +112,7 @@ ListeningPoint read_point(const std::string& name, const Json& point, const Labe
   found.of_count = static_cast<int32_t>(need_integer(point, "of_count", 1, kMaxSpanWindows));
   found.min_count = static_cast<int32_t>(need_integer(point, "min_count", 1, found.of_count));
   read_gate(point, &found);
+  read_score(point, index, &found);
   need(point, "figures", Kind::object).members([](const std::string& figure, const Json& value) {
     if (value.kind() != Kind::text) of_kind(value, figure.c_str(), Kind::number);
   });

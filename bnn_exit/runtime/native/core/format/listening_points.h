@@ -25,6 +25,7 @@ struct ListeningPoint {
 
   std::string name, operating_point;
   std::vector<Label> labels;  // in the order of the file
+  bool against_background;    // the score; otherwise it is the probability
   double hop_ms, span_ms, release;
   int32_t min_count, of_count;
   bool has_gate;

@@ -18,7 +18,7 @@ size_t span_windows(const ListeningPoint& point, double hop_ms) {
 
 }  // namespace
 
-Detector::Detector(const ListeningPoint& point, double hop_ms)
+Detector::Detector(const ListeningPoint& point, double hop_ms, size_t classes)
     : min_count_(point.min_count), windows_(span_windows(point, hop_ms)), flags_(static_cast<size_t>(point.of_count)),
       recent_(windows_ * point.labels.size()), spans_(windows_), above_(flags_ * point.labels.size()) {
   labels_.reserve(point.labels.size());
@@ -26,17 +26,25 @@ Detector::Detector(const ListeningPoint& point, double hop_ms)
     auto refractory = static_cast<int64_t>(std::max(1.0, rounded(label.refractory_ms / hop_ms)));
     labels_.push_back({label.index, label.threshold, label.threshold * point.release, refractory, 0, 0, 0});
   }
+  auto label = point.labels.begin();
+  for (uint32_t i = 0; point.against_background && i < classes; ++i) {
+    if (label != point.labels.end() && label->index == i)
+      ++label;
+    else
+      background_.push_back(i);
+  }
   reset();
 }
 
-uint64_t Detector::bytes(const ListeningPoint& point, double hop_ms) {
+uint64_t Detector::bytes(const ListeningPoint& point, double hop_ms, size_t classes) {
   uint64_t windows = span_windows(point, hop_ms), labels = point.labels.size();
   return windows * (labels * sizeof(double) + sizeof(Span)) + labels * static_cast<uint64_t>(point.of_count) +
-         labels * sizeof(Label);
+         labels * sizeof(Label) + (point.against_background ? 2 * classes * sizeof(uint32_t) : 0);
 }
 
-uint64_t Detector::operations(const ListeningPoint& point, double hop_ms) {
-  return (span_windows(point, hop_ms) + 8) * (point.labels.size() + 1);
+uint64_t Detector::operations(const ListeningPoint& point, double hop_ms, size_t classes) {
+  return (span_windows(point, hop_ms) + 8) * (point.labels.size() + 1) +
+         (point.against_background ? 4 * classes : 0);
 }
 
 void Detector::reset() {
@@ -49,8 +57,10 @@ void Detector::reset() {
 
 bool Detector::push(const float* probabilities, double start_s, double end_s, Event* event) {
   double* newest = recent_.data() + oldest_ * labels_.size();
-  for (size_t i = 0; i < labels_.size(); ++i)
-    newest[i] = probabilities ? static_cast<double>(probabilities[labels_[i].index]) : 0;
+  if (probabilities)
+    score(probabilities, newest);
+  else
+    std::fill_n(newest, labels_.size(), 0.0);
   spans_[oldest_] = {start_s, end_s};
   oldest_ = (oldest_ + 1) % windows_;
   average();
@@ -73,6 +83,15 @@ bool Detector::push(const float* probabilities, double start_s, double end_s, Ev
   }
   *event = {chosen->index, spans_[best].start_s, spans_[best].end_s, chosen->mean};
   return true;
+}
+
+void Detector::score(const float* probabilities, double* scores) const {
+  double background = 0;
+  for (uint32_t label : background_) background += static_cast<double>(probabilities[label]);
+  for (size_t i = 0; i < labels_.size(); ++i) {
+    const auto own = static_cast<double>(probabilities[labels_[i].index]);
+    scores[i] = background_.empty() ? own : own > 0 ? own / (own + background) : 0;
+  }
 }
 
 // Oldest first, one after the other: sums in another order would differ in the last bit.

@@ -12,17 +12,18 @@ namespace bnn_exit {
 struct Event {
   uint32_t label;
   double start_s, end_s;  // of the averaged window in which the label was most probable
-  double probability;     // mean over the averaged windows
+  double probability;     // mean of the label's score over the averaged windows
 };
 
 class Detector {
  public:
-  // `hop_ms` is the stream's. Raises Error if the span of the point holds too many such hops.
-  Detector(const ListeningPoint& point, double hop_ms);
+  // `hop_ms` is the stream's, `classes` are all labels of the file. Raises Error if the span of the point holds too
+  // many such hops.
+  Detector(const ListeningPoint& point, double hop_ms, size_t classes);
 
   // Memory of a detector, and elementary steps for one window.
-  static uint64_t bytes(const ListeningPoint& point, double hop_ms);
-  static uint64_t operations(const ListeningPoint& point, double hop_ms);
+  static uint64_t bytes(const ListeningPoint& point, double hop_ms, size_t classes);
+  static uint64_t operations(const ListeningPoint& point, double hop_ms, size_t classes);
 
   // Takes the next window. `probabilities` [classes] is nullptr for one that did not run. Returns whether it made an
   // event.
@@ -43,10 +44,12 @@ class Detector {
     double start_s, end_s;
   };
 
+  void score(const float* probabilities, double* scores) const;
   void average();
   void count_above();
 
   std::vector<Label> labels_;
+  std::vector<uint32_t> background_;  // of a score against background; else empty
   int32_t min_count_;
   size_t windows_, flags_;      // that are averaged, and counted
   std::vector<double> recent_;  // [windows_][labels], a ring

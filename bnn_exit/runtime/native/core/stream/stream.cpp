@@ -83,8 +83,8 @@ struct Stream::Plan {
     budget.count_operations(classifier.clip_samples() + hop);
     if (front_end) budget.count_operations(front_end->operations(hop));
     if (point) {
-      budget.count_bytes(Detector::bytes(*point, hop_ms));
-      budget.count_operations(Detector::operations(*point, hop_ms));
+      budget.count_bytes(Detector::bytes(*point, hop_ms, classifier.labels().size()));
+      budget.count_operations(Detector::operations(*point, hop_ms, classifier.labels().size()));
     }
     int own_hz = classifier.sample_rate_hz();
     if (rate_hz != own_hz) {
@@ -104,7 +104,7 @@ Stream::Stream(Classifier& classifier, const Plan& plan)
   int own_hz = classifier.sample_rate_hz();
   if (rate_hz_ != own_hz) resampler_.emplace(rate_hz_, own_hz);
   if (!plan.point) return;
-  detector_.emplace(*plan.point, plan.hop_ms);
+  detector_.emplace(*plan.point, plan.hop_ms, classifier.labels().size());
   if (!plan.point->has_gate) return;
   const bnn_exit_features& features = classifier.front_end()->features();
   gate_.emplace(plan.point->gate, static_cast<double>(features.hop_samples) / own_hz,
