@@ -182,27 +182,28 @@ _ROWS = [
     *(
         Row(
             name,
-            title,
+            f"{title}, QuickNet {options['size']}",
             ("listening",),
             data,
-            STANDARD | {"words": words, "epochs": epochs, "bfloat16": True},
+            STANDARD | options,
             negatives=NEGATIVES,
             file="model_rejection.tflite",
         )
-        for name, title, data, words, epochs in (
+        for language, title, data, words, epochs in (
             (
-                "listening-english",
-                "Google Speech Commands, a part, ten words, `unknown` and silence, QuickNet base",
+                "english",
+                "Google Speech Commands, a part, ten words, `unknown` and silence",
                 "speech_commands_en",
                 "12",
-                40,
+                {"small": 40, "base": 40},
             ),
+            ("arabic", "Arabic Speech Commands, 40 words and `unknown`", ARABIC, "all", {"small": 38, "base": 100}),
+        )
+        for name, options in (
+            (f"listening-{language}", {"words": words, "size": "small", "epochs": epochs["small"]}),
             (
-                "listening-arabic",
-                "Arabic Speech Commands, 40 words and `unknown`, QuickNet base",
-                ARABIC,
-                "all",
-                100,
+                f"listening-{language}-base",
+                {"words": words, "size": "base", "epochs": epochs["base"], "bfloat16": True},
             ),
         )
     ),

@@ -78,9 +78,10 @@ def add_stream_options(arguments: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--score",
+        nargs="+",
         metavar="NAME",
-        help="what of a label is averaged: its probability, or that of it against_background alone, which finds more "
-        "words at few false accepts (default: the latter where the model has background)",
+        help="what of a label is averaged: its probability (default), or that against_background alone, which can find "
+        "more words at few false accepts; of several, the best one",
     )
     group.add_argument("--snr-db", nargs="+", type=float, metavar="DB", help="of mixed words (default: 10)")
 
@@ -122,6 +123,7 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     session = open_model(options.run)
     target = place_of(options.run)
     point = _template(session, options)
+    points = _variants(session, options, point)
     paths = [str(path) for path in found_files(options.stream)]
     table = options.transcripts or options.speakers
     needs = "speaker" if options.transcripts is None else "transcript"
@@ -129,15 +131,13 @@ def calibrate_stream(options: argparse.Namespace) -> int:
     if options.transcripts is None:
         truths = [dataclasses.replace(truth, utterances=_without_words(truth.utterances)) for truth in truths]
     _warn_of_words(truths, point)
-    spans_ms = options.span_ms or [point.span_ms]
-    # The confidence is shared between the spans (Bonferroni), so that it holds for whichever is taken.
+    # The confidence is shared between the variants (Bonferroni), so that it holds for whichever is taken.
     shared = limits
     if limits.confidence is not None:
-        shared = dataclasses.replace(limits, confidence=1 - (1 - limits.confidence) / len(spans_ms))
+        shared = dataclasses.replace(limits, confidence=1 - (1 - limits.confidence) / len(points))
     check_enough(Groups.of(truths), shared)
     negatives = scored(session, paths, truths, point=point, tell=_say)
     positives = words_of(session, options, paths, point=point, tell=_say)
-    points = [dataclasses.replace(point, span_ms=span_ms) for span_ms in spans_ms]
     point, choice = _best(session, negatives, positives, points, limits=shared)
     found, operating = points_of(session, point, choice, limits, windows=sum(map(len, negatives.windows)))
     values = {
@@ -153,10 +153,7 @@ def calibrate_stream(options: argparse.Namespace) -> int:
 
 def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
     background = None if options.background is None else options.background.split(",")
-    score = SCORES[0] if options.score is None else one_of("--score", options.score, SCORES)
-    if background_labels(session.metadata, background):
-        score = "against_background" if options.score is None else score
-    else:
+    if not background_labels(session.metadata, background):
         _say(
             "warning: no label of the model is background, so every sound is taken for one of its words: a model that "
             "knows other sounds is trained with --negatives DIR"
@@ -164,17 +161,22 @@ def _template(session: Session, options: argparse.Namespace) -> ListeningPoint:
     name = options.listening_point or DEFAULT_POINT
     hop_ms = DEFAULT_HOP_MS if options.hop_ms is None else options.hop_ms
     usual = DEFAULT_POINT if DEFAULT_POINT in session.operating_points else next(iter(session.operating_points), "full")
-    point = simple_point(
-        session.metadata,
-        threshold=0.5,
-        operating_point=usual,
-        name=name,
-        hop_ms=hop_ms,
-        background=background,
-        score=score,
+    return simple_point(
+        session.metadata, threshold=0.5, operating_point=usual, name=name, hop_ms=hop_ms, background=background
     )
-    point.check(labels=session.labels, operating_points=[usual])
-    return point
+
+
+def _variants(session: Session, options: argparse.Namespace, point: ListeningPoint) -> list[ListeningPoint]:
+    """The point with each span and each score that was asked for."""
+    scores = [one_of("--score", score, SCORES) for score in options.score or [point.score]]
+    found = [
+        dataclasses.replace(point, span_ms=span_ms, score=score)
+        for score in scores
+        for span_ms in options.span_ms or [point.span_ms]
+    ]
+    for each in found:
+        each.check(labels=session.labels, operating_points=[point.operating_point])
+    return found
 
 
 def _best(
@@ -185,7 +187,7 @@ def _best(
     *,
     limits: Limits,
 ) -> tuple[ListeningPoint, ListeningChoice]:
-    """The choice with the most hits among points of several spans; the error of the first if none has one."""
+    """The choice with the most hits among several points; the error of the first if none has one."""
     found: list[tuple[ListeningPoint, ListeningChoice]] = []
     errors: list[DataError] = []
     for each in points:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnn_exit.model_file.listening_points import SCORES, ListeningPoint
+from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.metadata import Metadata
 from bnn_exit.task import background_of
 
@@ -33,15 +33,10 @@ def simple_point(
     name: str = "custom",
     hop_ms: float = 100.0,
     background: Sequence[str] | None = None,
-    score: str = SCORES[0],
 ) -> ListeningPoint:
     """A listening point with one threshold for every label that is no background, and usual settings else."""
     left_out = background_labels(metadata, background)
     labels = [label for label in metadata.labels if label not in left_out]
     return ListeningPoint(
-        name,
-        operating_point=operating_point,
-        thresholds=dict.fromkeys(labels, threshold),
-        hop_ms=hop_ms,
-        score=score,
+        name, operating_point=operating_point, thresholds=dict.fromkeys(labels, threshold), hop_ms=hop_ms
     )

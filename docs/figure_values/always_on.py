@@ -11,7 +11,12 @@ from typing import Any
 
 from figure_values.common import RESULTS, Figure, link, percent, result, table, value
 
-NETWORKS = {"listening-english": "ten English words", "listening-arabic": "40 Arabic words"}
+NETWORKS = {
+    "listening-english-base": "ten English words, base",
+    "listening-arabic-base": "40 Arabic words, base",
+    "listening-english": "ten English words, small",
+    "listening-arabic": "40 Arabic words, small",
+}
 """Row of always_on.json -> what a reader calls it; a row for another listening point is ROW-POINT."""
 HEAVIEST = "lognormal 1.5"
 """Kind of false accepts in the simulation whose tail no test of so few groups can see."""

@@ -81,6 +81,32 @@ def test_the_point_that_is_stored_makes_the_events_that_were_counted(model, nega
     assert f"{events} false accepts in 0.01 hours" in said.out and "12 recordings, design effect" in said.out
 
 
+def test_a_score_against_background_is_stored_and_makes_the_events_that_were_counted(
+    model, negatives, positives, capsys
+):
+    arguments = ("--stream", negatives, "--span-ms", "60", *positives, "--score")
+    said = chosen(model, *arguments, "against_background", capsys=capsys, rate="900")
+    point = reader.read(model).metadata.listening_points["balanced"]
+    assert point.score == "against_background" and "of the probability against background, span 60 ms" in said.out
+    found = [Stream(session.load(model)).push(wav.read(path)) for path in sorted(negatives.iterdir())]
+    assert point.figures["false_accepts"] == sum(map(len, found))
+    # Of two the better one.
+    alone = [chosen_recall(model, *arguments, each, capsys=capsys) for each in ("probability", "against_background")]
+    both = chosen_recall(model, *arguments, "probability", "against_background", capsys=capsys)
+    assert both == max(alone)
+
+
+def chosen_recall(model, *arguments, capsys):
+    chosen(model, *arguments, capsys=capsys, rate="900")
+    return reader.read(model).metadata.listening_points["balanced"].figures["recall"]
+
+
+def test_an_unknown_score_is_named_with_the_nearest(model, negatives, capsys):
+    arguments = ["--stream", str(negatives), "--max-false-accepts-per-hour", "600", "--hop-ms", "20"]
+    assert calibrate.main([str(model), *arguments, "--score", "probabilty"]) == 2
+    assert "--score is 'probabilty', but must be one of against_background, probability" in capsys.readouterr().err
+
+
 def test_a_confidence_makes_it_a_guarantee(model, negatives, positives, capsys):
     arguments = ("--stream", negatives, "--confidence", "0.9", *positives, "--listening-point", "safe")
     said = chosen(model, *arguments, capsys=capsys, rate="900")
@@ -95,8 +121,9 @@ def test_a_confidence_makes_it_a_guarantee(model, negatives, positives, capsys):
 def test_too_few_hours_are_refused_before_a_window_is_scored(model, negatives, positives, capsys, monkeypatch):
     monkeypatch.setattr("bnn_exit.commands.stream_words.score", lambda *_, **__: pytest.fail("scored"))
     arguments = ["--stream", str(negatives), "--max-false-accepts-per-hour", "0.5", "--confidence", "0.95", *positives]
-    # Two spans share the confidence, so they need more: ln(1 / 0.025) / 0.5.
-    for spans, hours in ([], "6.0"), (["--span-ms", "60", "500"], "7.4"):
+    # Two spans or scores share the confidence, so they need more: ln(1 / 0.025) / 0.5.
+    scores = ["--score", "probability", "against_background"]
+    for spans, hours in ([], "6.0"), (["--span-ms", "60", "500"], "7.4"), (scores, "7.4"):
         assert calibrate.main([str(model), "--hop-ms", "20", *arguments, *spans]) == 1
         assert f"even without a false accept it takes {hours} hours" in capsys.readouterr().err
 

@@ -51,24 +51,29 @@ def test_a_row_shows_its_figures(rows):
     first, second, third = cells(always_on.FIGURES["listening"](PAGE))
     assert first == [
         "[listening-arabic](../benchmarks/results/always_on.json)",
-        "40 Arabic words, `balanced`",
+        "40 Arabic words, small, `balanced`",
         "95.5 of 200",
         "0.50 (0.06 to 1.81; 2 in 4.00 h)",
         "0.47 (95 %, 6.50 h)",
         "17 of 19",
     ]
-    assert (second[1], second[5], third[1], third[4]) == ("40 Arabic words, `quiet`", "-", "toys, `balanced`", "-")
+    assert (second[1], second[5], third[1], third[4]) == (
+        "40 Arabic words, small, `quiet`",
+        "-",
+        "toys, `balanced`",
+        "-",
+    )
     exits = cells(always_on.FIGURES["listening_exits"](PAGE))
-    assert exits[0] == ["40 Arabic words, `balanced`", "87.5", "1.050", "96.0", "+0.5", "240"]
+    assert exits[0] == ["40 Arabic words, small, `balanced`", "87.5", "1.050", "96.0", "+0.5", "240"]
     assert exits[1][-1] == "no hits"
     short = cells(always_on.FIGURES["listening_short"](ROOT))[0]
-    assert short == ["40 Arabic words, `balanced`", "95.5", "0.50 (0.06 to 1.81; 2 in 4.00 h)", "87.5", "240"]
+    assert short == ["40 Arabic words, small, `balanced`", "95.5", "0.50 (0.06 to 1.81; 2 in 4.00 h)", "87.5", "240"]
 
 
 def test_a_missed_bar_is_shown_as_missed(rows):
     rows["listening-english"] = row()
     first, *others = cells(always_on.FIGURES["listening_bars"](PAGE))
-    assert first == ["ten English words, `balanced`", "words found", "95.5 %", ">= 97 %", "**missed**"]
+    assert first == ["ten English words, small, `balanced`", "words found", "95.5 %", ">= 97 %", "**missed**"]
     bars = [bar for each in always_on.result("stream_cost")["rows"] for bar in each["bars"]]
     assert [each[-1] for each in others] == ["met" if bar["met"] else "**missed**" for bar in bars]
     assert all(re.fullmatch(r"<= \d+\.\d M", each[3]) for each in others)

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bnn_exit import ListeningPoint
-from bnn_exit.model_file.listening_points import SCORES
 from bnn_exit.errors import ArgumentError
+from bnn_exit.model_file.listening_points import SCORES
 from bnn_exit.runtime.detector import Detector
 from bnn_exit.runtime.stream import GATED
 from bnn_exit.streams.replay import Replay, shifted, with_threshold
