@@ -130,21 +130,21 @@ struct Unpack {
 };
 
 // ---- Log-mel front end ---------------------------------------------------------------------------------------------
-struct MelBand {
-  std::int32_t first, count;  // bins of the spectrum with a weight above 0
-  std::int32_t weights;       // index of its first weight
+// The bins between two corners of the bands, which count for the band that rises there and for the one that falls.
+struct MelSegment {
+  std::int32_t first, count;
 };
 
 // Frame i begins at sample i * hop. In float32; sums and products of a frame do not depend on other frames.
 struct LogMel {
-  std::int32_t window, hop, half, mels;  // half: of the transform's size, a power of two and at least 2
+  std::int32_t window, hop, half, mels;  // half: of the transform's size, a power of two and at least 8
   const float* weights_of_window;        // [window], times 1/2
   const std::int32_t* places;            // [half]: where the complex number i goes, bit-reversed
-  const float* turns;                    // three complex numbers of each radix-4 butterfly, stage by stage, without k = 0
+  const float* turns;                    // factors of the stages after the first two, in the order of their use
   const float* unpack;                   // [half / 2 + 1][2]: exp(-2 pi i k / size)
-  const MelBand* bands;                  // [mels]
-  const float* band_weights;
-  float log_offset;  // at least FLT_MIN
+  const MelSegment* segments;            // [mels + 1]
+  const float* bin_weights;              // [bins of all segments][2]: of the band that rises, of the one that falls
+  float log_offset;                      // at least FLT_MIN
 };
 
 // ---- The tables ---------------------------------------------------------------------------------------------------

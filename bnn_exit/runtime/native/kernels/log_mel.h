@@ -25,7 +25,7 @@ BNN_INLINE ComplexRow difference(ComplexRow a, ComplexRow b) { return {a.re - b.
 // v times the number (w[0], w[1])
 BNN_INLINE ComplexRow turned(ComplexRow v, const float* w) {
   const Row re = broadcast_row(w[0]), im = broadcast_row(w[1]);
-  return {multiply_add(v.re, re, -(v.im * im)), multiply_add(v.re, im, v.im * re)};
+  return {minus_product(v.re * re, v.im, im), multiply_add(v.re, im, v.im * re)};
 }
 
 // ln(v) of numbers that are not subnormal: a power of two, and a polynomial of the rest, which is within 7e-9.
@@ -50,38 +50,25 @@ BNN_INLINE Row logarithm(Row v) {
   return v <= 3.402823466e38f ? found : v + v;
 }
 
-// The windowed samples as half as many complex numbers, in the order that the transform takes.
-BNN_INLINE void log_mel_window(const LogMel& plan, const float* const (&from)[kRowLanes], float* work) {
-  int i = 0;
-  for (; i + 4 <= plan.window; i += 4) {
-    Row v[4] = {four_of_each(from, 0, i), four_of_each(from, 1, i), four_of_each(from, 2, i), four_of_each(from, 3, i)};
+// Four windowed samples of each frame, a register each.
+BNN_INLINE void log_mel_samples(const LogMel& plan, const float* const (&from)[kRowLanes], int at, Row (&v)[4]) {
+  if (at + 4 <= plan.window) {
+    const Row weights = repeated_four(plan.weights_of_window + at);
+    for (int i = 0; i < 4; ++i) v[i] = four_of_each(from, i, at) * weights;
     transpose_fours(v);
-    float* first = work + static_cast<std::ptrdiff_t>(plan.places[i / 2]) * 2 * kRowLanes;
-    float* second = work + static_cast<std::ptrdiff_t>(plan.places[i / 2 + 1]) * 2 * kRowLanes;
-    keep(first, v[0] * plan.weights_of_window[i]);
-    keep(first + kRowLanes, v[1] * plan.weights_of_window[i + 1]);
-    keep(second, v[2] * plan.weights_of_window[i + 2]);
-    keep(second + kRowLanes, v[3] * plan.weights_of_window[i + 3]);
+    return;
   }
-  for (; i < 2 * plan.half; i += 2) {
-    float* to = work + static_cast<std::ptrdiff_t>(plan.places[i / 2]) * 2 * kRowLanes;
-    for (int lane = 0; lane < 2 * kRowLanes; ++lane) {
-      const int at = i + lane / kRowLanes;
-      to[lane] = at < plan.window ? from[lane % kRowLanes][at] * plan.weights_of_window[at] : 0.0f;
-    }
+  for (int i = 0; i < 4; ++i) {
+    v[i] = broadcast_row(0.0f);
+    for (int lane = 0; at + i < plan.window && lane < kRowLanes; ++lane)
+      v[i][lane] = from[lane][at + i] * plan.weights_of_window[at + i];
   }
 }
 
-// Two stages of the complex transform at once (radix 4), so that each number is read and written half as often.
-// In bit-reversed order the second quarter holds the indices that are 2 modulo 4.
-template <bool kTurns>
-BNN_INLINE void log_mel_butterfly(float* p, std::ptrdiff_t apart, const float* turns) {
-  ComplexRow a = complex_at(p), b = complex_at(p + apart), c = complex_at(p + 2 * apart), d = complex_at(p + 3 * apart);
-  if (kTurns) {
-    b = turned(b, turns);
-    c = turned(c, turns + 2);
-    d = turned(d, turns + 4);
-  }
+// Two stages of a transform at once (radix 4), so that each number is read and written half as often. In bit-reversed
+// order the second quarter holds the indices that are 2 modulo 4.
+BNN_INLINE void log_mel_butterfly(float* p, std::ptrdiff_t apart, ComplexRow a, ComplexRow b, ComplexRow c,
+                                  ComplexRow d) {
   const ComplexRow e = sum(a, b), f = difference(a, b), g = sum(c, d), h = difference(c, d);
   keep(p, sum(e, g));
   keep(p + 2 * apart, difference(e, g));
@@ -89,28 +76,53 @@ BNN_INLINE void log_mel_butterfly(float* p, std::ptrdiff_t apart, const float* t
   keep(p + 3 * apart, ComplexRow{f.re - h.im, f.im + h.re});
 }
 
-BNN_INLINE void log_mel_transform(const LogMel& plan, float* work) {
+// Windowed samples, even ones as real parts and odd ones as imaginary, through the first two stages.
+BNN_INLINE void log_mel_begin(const LogMel& plan, const float* const (&from)[kRowLanes], float* work) {
   constexpr std::ptrdiff_t kStep = 2 * kRowLanes;
-  int length = 1;
-  if (__builtin_ctz(static_cast<unsigned>(plan.half)) % 2) {
-    for (std::ptrdiff_t at = 0; at < plan.half; at += 2) {
-      float* p = work + at * kStep;
-      const ComplexRow a = complex_at(p), b = complex_at(p + kStep);
-      keep(p, sum(a, b));
-      keep(p + kStep, difference(a, b));
+  const int quarter = plan.half / 2;  // in samples
+  for (int i = 0; i < quarter; i += 4) {
+    Row a[4], b[4], c[4], d[4];
+    log_mel_samples(plan, from, i, a);
+    log_mel_samples(plan, from, i + 2 * quarter, b);
+    log_mel_samples(plan, from, i + quarter, c);
+    log_mel_samples(plan, from, i + 3 * quarter, d);
+    for (int j = 0; j < 2; ++j) {
+      log_mel_butterfly(work + plan.places[i / 2 + j] * kStep, kStep, {a[2 * j], a[2 * j + 1]}, {b[2 * j], b[2 * j + 1]},
+                        {c[2 * j], c[2 * j + 1]}, {d[2 * j], d[2 * j + 1]});
     }
-    length = 2;
   }
+}
+
+// The stages from those of `length` to those of `size` on `size` numbers; returns the factors of what follows.
+BNN_INLINE const float* log_mel_stages(float* work, std::ptrdiff_t length, std::ptrdiff_t size, const float* turns) {
+  constexpr std::ptrdiff_t kStep = 2 * kRowLanes;
+  for (; 2 * length < size; length *= 4) {
+    const std::ptrdiff_t apart = length * kStep;
+    for (std::ptrdiff_t k = 0; k < length; ++k, turns += 6) {
+      for (std::ptrdiff_t at = k; at < size; at += 4 * length) {
+        float* p = work + at * kStep;
+        log_mel_butterfly(p, apart, complex_at(p), turned(complex_at(p + apart), turns),
+                          turned(complex_at(p + 2 * apart), turns + 2), turned(complex_at(p + 3 * apart), turns + 4));
+      }
+    }
+  }
+  for (std::ptrdiff_t k = 0; length < size && k < length; ++k, turns += 2) {
+    float *p = work + k * kStep, *q = p + length * kStep;
+    const ComplexRow a = complex_at(p), b = turned(complex_at(q), turns);
+    keep(p, sum(a, b));
+    keep(q, difference(a, b));
+  }
+  return turns;
+}
+
+BNN_INLINE void log_mel_transform(const LogMel& plan, float* work) {
+  constexpr std::ptrdiff_t kStep = 2 * kRowLanes, kPart = 16384 / (kStep * sizeof(float));
+  // A part that fits the first level of the cache goes through all of its stages before the next one.
+  std::ptrdiff_t part = 4;
+  while (4 * part <= plan.half && 4 * part <= kPart) part *= 4;
   const float* turns = plan.turns;
-  for (; length < plan.half; length *= 4) {
-    for (std::ptrdiff_t at = 0; at < plan.half; at += 4 * length) {
-      log_mel_butterfly<false>(work + at * kStep, length * kStep, nullptr);
-    }
-    for (std::ptrdiff_t k = 1; k < length; ++k, turns += 6) {
-      for (std::ptrdiff_t at = k; at < plan.half; at += 4 * length)
-        log_mel_butterfly<true>(work + at * kStep, length * kStep, turns);
-    }
-  }
+  for (std::ptrdiff_t at = 0; at < plan.half; at += part) turns = log_mel_stages(work + at * kStep, 4, part, plan.turns);
+  log_mel_stages(work, part, plan.half, turns);
 }
 
 // Even samples were the real parts and odd ones the imaginary: X[k] = E[k] + turn[k] O[k]. Only powers are kept, that
@@ -132,14 +144,18 @@ BNN_INLINE void log_mel_powers(const LogMel& plan, float* work) {
   }
 }
 
-BNN_INLINE Row log_mel_band(const LogMel& plan, int band, const float* power) {
-  const MelBand& entry = plan.bands[band];
-  const float* p = power + std::ptrdiff_t{entry.first} * 2 * kRowLanes;
-  const float* w = plan.band_weights + entry.weights;
-  Row total = broadcast_row(0.0f);
-  for (int bin = 0; bin < entry.count; ++bin, p += 2 * kRowLanes)
-    total = multiply_add(row_at(p), broadcast_row(w[bin]), total);
-  return logarithm(total + plan.log_offset);
+// The logarithms of up to four bands from `band` on.
+BNN_INLINE void log_mel_store(const LogMel& plan, Row (&v)[4], int band, int count, int frames, float* out) {
+  for (int i = 0; i < 4; ++i) v[i] = logarithm(v[i] + plan.log_offset);
+  transpose_fours(v);
+  for (int lane = 0; lane < kRowLanes && lane < frames; ++lane) {
+    const float* bands = reinterpret_cast<const float*>(&v[lane % 4]) + lane / 4 * 4;
+    float* to = out + std::ptrdiff_t{lane} * plan.mels + band;
+    if (count == 4)
+      std::memcpy(to, bands, 4 * sizeof(float));
+    else
+      for (int i = 0; i < count; ++i) to[i] = bands[i];
+  }
 }
 
 int log_mel_frames() { return kRowLanes; }
@@ -153,23 +169,25 @@ void log_mel(const LogMel& plan, const float* samples, int frames, float* out, v
   const float* from[kRowLanes];
   for (int lane = 0; lane < kRowLanes; ++lane)
     from[lane] = samples + std::ptrdiff_t{lane < frames ? lane : frames - 1} * plan.hop;
-  log_mel_window(plan, from, work);
+  log_mel_begin(plan, from, work);
   log_mel_transform(plan, work);
   log_mel_powers(plan, work);
-  int band = 0;
-  for (; band + 4 <= plan.mels; band += 4) {
-    Row v[4];
-    for (int i = 0; i < 4; ++i) v[i] = log_mel_band(plan, band + i, work);
-    transpose_fours(v);
-    for (int i = 0; i < 4; ++i) {
-      for (int lane = i; lane < kRowLanes && lane < frames; lane += 4)
-        std::memcpy(out + std::ptrdiff_t{lane} * plan.mels + band,
-                    reinterpret_cast<const float*>(&v[i]) + lane / 4 * 4, 4 * sizeof(float));
+  const float* weights = plan.bin_weights;
+  Row risen = broadcast_row(0.0f), v[4] = {};
+  for (int segment = 0; segment <= plan.mels; ++segment) {
+    const MelSegment entry = plan.segments[segment];
+    const float* power = work + std::ptrdiff_t{entry.first} * 2 * kRowLanes;
+    Row rising = broadcast_row(0.0f), falling = risen;
+    for (int bin = 0; bin < entry.count; ++bin, power += 2 * kRowLanes, weights += 2) {
+      const Row p = row_at(power);
+      rising = multiply_add(p, broadcast_row(weights[0]), rising);
+      falling = multiply_add(p, broadcast_row(weights[1]), falling);
     }
-  }
-  for (; band < plan.mels; ++band) {
-    const Row v = log_mel_band(plan, band, work);
-    for (int lane = 0; lane < frames && lane < kRowLanes; ++lane) out[std::ptrdiff_t{lane} * plan.mels + band] = v[lane];
+    risen = rising;
+    const int band = segment - 1;
+    if (band < 0) continue;
+    v[band % 4] = falling;
+    if (band % 4 == 3 || segment == plan.mels) log_mel_store(plan, v, band / 4 * 4, band % 4 + 1, frames, out);
   }
 }
 

@@ -96,9 +96,13 @@ BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) {
 // ---- Rows: as many floats as a register holds ----
 typedef __m256 Row;
 BNN_INLINE Row broadcast_row(float x) { return _mm256_set1_ps(x); }
+// The four floats, again and again.
+BNN_INLINE Row repeated_four(const float* p) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)); }
 template <class Bits>
 BNN_INLINE Row as_row(Bits v) { return _mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v)); }
 BNN_INLINE Row multiply_add(Row x, Row y, Row z) { return _mm256_fmadd_ps(x, y, z); }
+// c - a * b
+BNN_INLINE Row minus_product(Row c, Row a, Row b) { return _mm256_fnmadd_ps(a, b, c); }
 // Lanes 4 j to 4 j + 3 are from[4 j + which][at] and the next three.
 BNN_INLINE Row four_of_each(const float* const (&from)[8], int which, std::ptrdiff_t at) {
   return _mm256_loadu2_m128(from[4 + which] + at, from[which] + at);

@@ -62,8 +62,12 @@ BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) { return _mm512_cmp
 // ---- Rows: as many floats as a register holds ----
 typedef __m512 Row;
 BNN_INLINE Row broadcast_row(float x) { return _mm512_set1_ps(x); }
+// The four floats, again and again.
+BNN_INLINE Row repeated_four(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
 template <class Bits>
 BNN_INLINE Row as_row(Bits v) { return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v)); }
+// c - a * b
+BNN_INLINE Row minus_product(Row c, Row a, Row b) { return _mm512_fnmadd_ps(a, b, c); }
 // Lanes 4 j to 4 j + 3 are from[4 j + which][at] and the next three.
 BNN_INLINE Row four_of_each(const float* const (&from)[16], int which, std::ptrdiff_t at) {
   __m512 v = _mm512_castps128_ps512(_mm_loadu_ps(from[which] + at));

@@ -46,10 +46,10 @@ FrontEnd::FrontEnd(const bnn_exit_features& features, const Kernels& kernels)
 uint64_t FrontEnd::bytes(const bnn_exit_features& features) {
   checked(features);
   // The widest block, whose memory is kLanes floats or kRows doubles for each number of the transform, its tables, the
-  // window, and weights: a bin lies in at most three bands.
+  // window, and weights: a bin lies in at most two bands.
   return static_cast<uint64_t>(features.fft_size) * (kLanes * sizeof(float) + 4 * sizeof(double)) +
          static_cast<uint64_t>(features.window_samples) * sizeof(double) +
-         static_cast<uint64_t>(features.num_mels) * sizeof(MelBand);
+         static_cast<uint64_t>(features.num_mels) * sizeof(MelSegment);
 }
 
 uint64_t FrontEnd::operations(size_t samples) const {

@@ -20,11 +20,15 @@ BNN_EXIT_MULTIVERSION void powers(const double* spectrum, int bins, double* out)
   for (int bin = 0; bin < bins; ++bin) to[bin] = from[2 * bin] * from[2 * bin] + from[2 * bin + 1] * from[2 * bin + 1];
 }
 
-BNN_EXIT_MULTIVERSION void weigh(const double* power, const float* weights, int count, double* out) {
+// Adds the powers of a segment to the band that rises there and to the one that falls.
+BNN_EXIT_MULTIVERSION void weigh(const double* power, const float* weights, int count, double* rising, double* falling) {
   auto* from = reinterpret_cast<const Row*>(power);
-  Row total = {};
-  for (int bin = 0; bin < count; ++bin) total += from[bin] * static_cast<double>(weights[bin]);
-  std::memcpy(out, &total, sizeof total);
+  Row up = {}, down = {};
+  for (int bin = 0; bin < count; ++bin) {
+    up += from[bin] * static_cast<double>(weights[2 * bin]);
+    down += from[bin] * static_cast<double>(weights[2 * bin + 1]);
+  }
+  for (int row = 0; row < kRows; ++row) rising[row] = up[row], falling[row] += down[row];
 }
 
 class InDouble final : public LogMelBlock {
@@ -39,7 +43,7 @@ class InDouble final : public LogMelBlock {
   size_t most() const override { return kRows; }
 
   void compute(const float* samples, size_t frames, float* out) override {
-    const auto rows = static_cast<int>(frames), mels = static_cast<int>(bands_.bands.size());
+    const auto rows = static_cast<int>(frames), mels = static_cast<int>(bands_.segments.size()) - 1;
     std::memset(work_, 0, fft_.work_bytes());
     for (size_t i = 0; i < window_.size(); ++i) {
       double* to = work_ + (2 * fft_.place(static_cast<int>(i / 2)) + static_cast<int>(i % 2)) * kRows;
@@ -48,12 +52,17 @@ class InDouble final : public LogMelBlock {
     fft_.forward(work_);
     // In place: the power of bin i overwrites the spectrum of bin i / 2, which is no longer needed.
     powers(work_, fft_.bins(), work_);
-    for (int band = 0; band < mels; ++band) {
-      const MelBand& entry = bands_.bands[static_cast<size_t>(band)];
-      double totals[kRows];
-      weigh(work_ + entry.first * kRows, bands_.weights.data() + entry.weights, entry.count, totals);
-      for (int row = 0; row < rows; ++row)
-        out[row * mels + band] = std::log(static_cast<float>(totals[row] + log_offset_));
+    const float* weights = bands_.weights.data();
+    double risen[kRows] = {};
+    for (int segment = 0; segment <= mels; ++segment) {
+      const MelSegment& entry = bands_.segments[static_cast<size_t>(segment)];
+      double totals[kRows], rising[kRows];
+      std::memcpy(totals, risen, sizeof totals);
+      weigh(work_ + entry.first * kRows, weights, entry.count, rising, totals);
+      std::memcpy(risen, rising, sizeof risen);
+      weights += 2 * entry.count;
+      for (int row = 0; segment > 0 && row < rows; ++row)
+        out[row * mels + segment - 1] = std::log(static_cast<float>(totals[row] + log_offset_));
     }
   }
 

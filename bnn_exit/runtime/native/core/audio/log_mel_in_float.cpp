@@ -20,16 +20,16 @@ class InFloat final : public LogMelBlock {
     for (int k = 0; k <= half / 2; ++k) add(&unpack_, k, features.fft_size);
     RealFft fft(features.fft_size);
     for (int i = 0; i < half; ++i) places_.push_back(fft.place(i));
-    // Of two stages at once: the factors of the first, of the second, and both.
-    int length = 1;
-    while (length * length < half) length *= 2;
-    for (length = length * length == half ? 1 : 2; length < half; length *= 4) {
-      for (int k = 1; k < length; ++k) {
+    // Of two stages at once: the factors of the first, of the second, and both. The first two stages have none.
+    int length = 4;
+    for (; 2 * length < half; length *= 4) {
+      for (int k = 0; k < length; ++k) {
         add(&turns_, k, 2 * length);
         add(&turns_, k, 4 * length);
         add(&turns_, 3 * k, 4 * length);
       }
     }
+    for (int k = 0; length < half && k < length; ++k) add(&turns_, k, 2 * length);
     plan_ = {features.window_samples,
              features.hop_samples,
              half,
@@ -38,7 +38,7 @@ class InFloat final : public LogMelBlock {
              places_.data(),
              turns_.data(),
              unpack_.data(),
-             bands_.bands.data(),
+             bands_.segments.data(),
              bands_.weights.data(),
              static_cast<float>(features.log_offset)};
     memory_.resize(kernels.log_mel_scratch_bytes(plan_) / sizeof(float) + kAlign / sizeof(float));

@@ -1,6 +1,5 @@
 #include "audio/mel_bands.h"
 
-#include <algorithm>
 #include <cmath>
 
 namespace bnn_exit {
@@ -12,30 +11,22 @@ std::vector<double> hann(int size) {
 }
 
 MelBands::MelBands(const bnn_exit_features& features) {
-  const int bins = features.fft_size / 2 + 1;
   auto mel = [](double hz) { return 2595 * std::log10(1 + hz / 700); };
   double low = mel(features.lower_hz), step = (mel(features.upper_hz) - low) / (features.num_mels + 1);
   auto corner = [&](int index) { return 700 * (std::pow(10, (low + step * index) / 2595) - 1); };
-  for (int band = 0; band < features.num_mels; ++band) {
-    double left = corner(band), centre = corner(band + 1), right = corner(band + 2);
-    MelBand entry = {0, 0, static_cast<int32_t>(weights.size())};
-    // Only the bins of a band are visited, and one more on either side against rounding: most bands and bins do not
-    // overlap.
-    double width = static_cast<double>(features.sample_rate_hz) / features.fft_size;
-    int begin = std::max(0, static_cast<int>(left / width) - 1),
-        end = std::min(bins, static_cast<int>(right / width) + 2);
-    for (int bin = begin; bin < end; ++bin) {
+  double width = static_cast<double>(features.sample_rate_hz) / features.fft_size;
+  int bin = 0, bins = features.fft_size / 2 + 1;
+  while (bin < bins && bin * width < corner(0)) ++bin;
+  for (int segment = 0; segment <= features.num_mels; ++segment) {
+    double left = corner(segment), right = corner(segment + 1);
+    MelSegment entry = {bin, 0};
+    for (; bin < bins && bin * width < right; ++bin, ++entry.count) {
       double hz = bin * width;
       // The reference backend holds weights in float32.
-      float weight = static_cast<float>(std::min((hz - left) / (centre - left), (right - hz) / (right - centre)));
-      if (!(weight > 0)) {
-        if (entry.count) break;
-        continue;
-      }
-      if (!entry.count++) entry.first = bin;
-      weights.push_back(weight);
+      weights.push_back(segment < features.num_mels ? static_cast<float>((hz - left) / (right - left)) : 0);
+      weights.push_back(segment > 0 ? static_cast<float>((right - hz) / (right - left)) : 0);
     }
-    bands.push_back(entry);
+    segments.push_back(entry);
   }
 }
 
