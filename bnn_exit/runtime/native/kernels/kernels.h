@@ -32,6 +32,7 @@ enum class StepKind : std::int32_t {
   kMulChannel,    // v * data[channel]
   kAddChannel,    // v + data[channel]
   kPreluChannel,  // v >= 0 ? v : v * data[channel]
+  kSubValue,      // v - data[0], one value that is known only when the layer runs
   kAddTensor,     // v + data[pixel * pitch + channel]     pixel = y * width + x of the output
   kMulTensor,     // v * data[pixel * pitch + channel]
   kClamp,         // min(max(v, low), high); NaN stays NaN
@@ -97,9 +98,10 @@ struct Conv {
 
 // ---- Pooling, elementwise -------------------------------------------------------------------------------------------
 // Padding takes no part: a window at the edge holds fewer values. Every window holds at least one.
-struct Pool {
+struct Pool {  // of an average, values are first brought into [low, high]; NaN stays NaN
   std::int32_t in_h, in_w, channels, in_pitch, out_h, out_w;
   std::int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  float low, high;
   const float* input;
   Output output;
 };
