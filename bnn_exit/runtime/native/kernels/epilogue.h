@@ -61,6 +61,11 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
       each([&](int p) __attribute__((always_inline)) { v[p] = at_most(at_least(v[p], low), high); });
       continue;
     }
+    if (step.kind == StepKind::kSubValue) {
+      const F16 d = broadcast(-*step.data);  // v - d is v + (-d), to the last bit
+      each([&](int p) __attribute__((always_inline)) { v[p] = add(v[p], d); });
+      continue;
+    }
     const float* data = step.data + channel;
     // From pixel to pixel by additions alone: compilers otherwise multiply for each of them.
     const auto each_pixel = [&](auto change) __attribute__((always_inline)) {
@@ -93,7 +98,8 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
       case StepKind::kMulTensor:
         each_pixel([&](int p, F16 x) __attribute__((always_inline)) { v[p] = mul(v[p], x); });
         break;
-      case StepKind::kClamp: break;
+      case StepKind::kClamp:
+      case StepKind::kSubValue: break;
     }
   }
   if (output.values) {

@@ -1,6 +1,8 @@
 // Float operators that slide a window over each channel on its own: depthwise convolution and pooling.
 #pragma once
 
+#include <cmath>
+
 #include "epilogue.h"
 
 namespace bnn_exit {
@@ -160,10 +162,11 @@ BNN_INLINE float greatest_of(const float* values, std::ptrdiff_t count) {
   return lanes[0];
 }
 
-template <bool kAverage>
+template <bool kAverage, bool kClamps = false>
 BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
   // One channel is one lane of a vector, but the values of a row then lie side by side.
   const bool side_by_side = s.in_pitch == 1;
+  const F16 low = broadcast(s.low), high = broadcast(s.high);
   for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
     const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
     const Taps rows(top, s.kernel_h, 1, s.in_h);
@@ -176,7 +179,8 @@ BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
         const int lanes = s.channels - channel;
         const float* corner = s.input + (top * s.in_w + left) * s.in_pitch + channel;
         const auto at = [&](int i, int j) __attribute__((always_inline)) {
-          return load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch, lanes);
+          const F16 x = load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch, lanes);
+          return kClamps ? at_most(at_least(x, low), high) : x;
         };
         F16 v[1] = {kAverage ? zero() : at(rows.begin, columns.begin)};
         for (int i = rows.begin; i < rows.end; ++i) {
@@ -196,7 +200,10 @@ BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
   }
 }
 
-void average_pool(const Pool& layer, int row_begin, int row_end) { pool<true>(layer, row_begin, row_end); }
+void average_pool(const Pool& layer, int row_begin, int row_end) {
+  const bool clamps = layer.low > -INFINITY || layer.high < INFINITY;
+  clamps ? pool<true, true>(layer, row_begin, row_end) : pool<true>(layer, row_begin, row_end);
+}
 void max_pool(const Pool& layer, int row_begin, int row_end) { pool<false>(layer, row_begin, row_end); }
 
 }  // namespace

@@ -32,6 +32,7 @@ enum class StepKind : std::int32_t {
   kMulChannel,    // v * data[channel]
   kAddChannel,    // v + data[channel]
   kPreluChannel,  // v >= 0 ? v : v * data[channel]
+  kSubValue,      // v - data[0], one value that is known only when the layer runs
   kAddTensor,     // v + data[pixel * pitch + channel]     pixel = y * width + x of the output
   kMulTensor,     // v * data[pixel * pitch + channel]
   kClamp,         // min(max(v, low), high); NaN stays NaN
@@ -97,9 +98,10 @@ struct Conv {
 
 // ---- Pooling, elementwise -------------------------------------------------------------------------------------------
 // Padding takes no part: a window at the edge holds fewer values. Every window holds at least one.
-struct Pool {
+struct Pool {  // of an average, values are first brought into [low, high]; NaN stays NaN
   std::int32_t in_h, in_w, channels, in_pitch, out_h, out_w;
   std::int32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  float low, high;
   const float* input;
   Output output;
 };
@@ -127,6 +129,24 @@ struct Unpack {
   const std::uint64_t* input;
   std::ptrdiff_t input_row;
   float* output;
+};
+
+// ---- Log-mel front end ---------------------------------------------------------------------------------------------
+// The bins between two corners of the bands, which count for the band that rises there and for the one that falls.
+struct MelSegment {
+  std::int32_t first, count;
+};
+
+// Frame i begins at sample i * hop. In float32; sums and products of a frame do not depend on other frames.
+struct LogMel {
+  std::int32_t window, hop, half, mels;  // half: of the transform's size, a power of two and at least 8
+  const float* weights_of_window;        // [window], times 1/2
+  const std::int32_t* places;            // [half]: where the complex number i goes, bit-reversed
+  const float* turns;                    // factors of the stages after the first two, in the order of their use
+  const float* unpack;                   // [half / 2 + 1][2]: exp(-2 pi i k / size)
+  const MelSegment* segments;            // [mels + 1]
+  const float* bin_weights;              // [bins of all segments][2]: of the band that rises, of the one that falls
+  float log_offset;                      // at least FLT_MIN
 };
 
 // ---- The tables ---------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include "binary_common.h"
 #include "float_conv.h"
 #include "float_window.h"
+#include "log_mel.h"
 #include "pointwise.h"
 
 namespace bnn_exit {

@@ -103,5 +103,26 @@ BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) {
   return bits;
 }
 
+// ---- Rows: as many floats as a register holds ----
+typedef F4 Row;
+BNN_INLINE Row broadcast_row(float x) { return F4{x, x, x, x}; }
+// The four floats, again and again.
+BNN_INLINE Row repeated_four(const float* p) { return Row{p[0], p[1], p[2], p[3]}; }
+BNN_INLINE Row as_row(I4 v) { return __builtin_convertvector(v, F4); }
+BNN_INLINE Row multiply_add(Row x, Row y, Row z) { return x * y + z; }
+// c - a * b
+BNN_INLINE Row minus_product(Row c, Row a, Row b) { return c - a * b; }
+// from[which][at] and the next three.
+BNN_INLINE Row four_of_each(const float* const (&from)[4], int which, std::ptrdiff_t at) {
+  Row v;
+  std::memcpy(&v, from[which] + at, sizeof v);
+  return v;
+}
+// Lane k of v[i] becomes lane i of v[k].
+BNN_INLINE void transpose_fours(Row (&v)[4]) {
+  const Row a = v[0], b = v[1], c = v[2], d = v[3];
+  for (int i = 0; i < 4; ++i) v[i] = Row{a[i], b[i], c[i], d[i]};
+}
+
 }  // namespace
 }  // namespace bnn_exit

@@ -120,7 +120,7 @@ bnn_exit_status bnn_exit_front_end_new(const bnn_exit_features* features, bnn_ex
   if (front_end) *front_end = nullptr;
   return guarded(error, error_size, [&] {
     if (!features || !front_end) bnn_exit::bad_argument("features and front_end must not be NULL");
-    *front_end = new bnn_exit_front_end{bnn_exit::FrontEnd(*features)};
+    *front_end = new bnn_exit_front_end{bnn_exit::FrontEnd(*features, kernels())};
   });
 }
 

@@ -3,9 +3,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
-#include "audio/fft.h"
+#include "audio/log_mel_block.h"
 #include "bnn_exit.h"
 #include "busy_guard.h"
 
@@ -14,7 +13,7 @@ namespace bnn_exit {
 class FrontEnd {
  public:
   // Raises Error for settings that break a rule.
-  explicit FrontEnd(const bnn_exit_features& features);
+  FrontEnd(const bnn_exit_features& features, const Kernels& kernels);
 
   const bnn_exit_features& features() const { return features_; }
 
@@ -23,25 +22,16 @@ class FrontEnd {
   uint64_t operations(size_t samples) const;
 
   size_t frames(size_t samples) const;
+  size_t frames_at_once() const { return block_->most(); }  // whose cost is that of one
 
   // Frame i begins at sample i * hop. `out` is [frames(count)][num_mels]. Allocates nothing.
   // Raises Error while another thread uses it.
   void compute(const float* samples, size_t count, float* out);
 
  private:
-  void compute_block(const float* samples, int rows, float* out);
-
   bnn_exit_features features_;
-  RealFft fft_;
-  std::vector<double> window_;
-  struct Band {
-    int first, count;  // bins with a weight above 0
-    size_t weights;    // index of its first weight
-  };
-  std::vector<Band> bands_;
-  std::vector<double> weights_;
-  std::vector<double> memory_;
-  double* work_;  // of the transform
+  size_t weights_;  // of all bands
+  std::unique_ptr<LogMelBlock> block_;
   BusyFlag busy_;
 };
 

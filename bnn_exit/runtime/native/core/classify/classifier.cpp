@@ -68,7 +68,7 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   Shape clip_shape = {1, samples};
   if (!metadata_.takes_waveforms) {
     network_.count(front_end_bytes, 0);
-    front_end_ = std::make_unique<FrontEnd>(features);
+    front_end_ = std::make_unique<FrontEnd>(features, kernels);
     network_.count(0, front_end_->operations(clip_samples()));
     clip_shape = {1, static_cast<int64_t>(front_end_->frames(clip_samples())), features.num_mels, 1};
     if (elements(clip_shape) > kMaxElements)

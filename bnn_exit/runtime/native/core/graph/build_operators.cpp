@@ -63,6 +63,16 @@ bool Network::absorb(Instance& instance, Build& build) {
   return false;
 }
 
+// A fusion that only brings the layer's input into a range becomes a part of the layer; its names, for the plan.
+std::string Network::dissolve(Instance& instance, Build& build, Layer& layer) {
+  size_t number = build.op.inputs[0] < 0 ? 0 : instance.fusion_of[static_cast<size_t>(build.op.inputs[0])];
+  if (!number) return "";
+  Fusion& before = instance.fusions[number - 1];
+  if (before.current != build.in[0] || !before.dissolve(layer)) return "";
+  build.in[0] = before.source;
+  return before.names + " + ";
+}
+
 bool Network::build_fused(Instance& instance, Build& build) {
   const OperatorInfo& op = build.op;
   if (absorb(instance, build)) return true;
@@ -71,6 +81,7 @@ bool Network::build_fused(Instance& instance, Build& build) {
     fusion.layer = builder(build);
     fusion.current = &build.output();
     fusion.epilogue.steps = std::move(fusion.layer->steps);
+    fusion.names = dissolve(instance, build, *fusion.layer);
     for (Value* value : build.in) {
       if (value && !value->constant) fusion.reads.push_back(value);
     }
@@ -78,7 +89,7 @@ bool Network::build_fused(Instance& instance, Build& build) {
     return false;
   }
   fusion.node = nodes_.size() - 1;
-  fusion.names = op.name;
+  fusion.names += op.name;
   fusion.scratch = build.scratch;
   if (fusion.epilogue.bits) {
     // Only signs are stored: there is no float result that later operators could be fused to.

@@ -69,6 +69,7 @@ std::unique_ptr<Network::Instance> Network::start_subgraph(size_t subgraph, cons
 
 std::vector<Value*> Network::end_subgraph(Instance& instance) {
   for (Fusion& fusion : instance.fusions) {
+    if (!fusion.layer) continue;
     Node& node = nodes_[fusion.node];
     node.reads = std::move(fusion.reads);
     node.scratch = std::move(fusion.scratch);

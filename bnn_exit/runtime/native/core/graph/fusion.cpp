@@ -118,10 +118,13 @@ bool Fusion::absorb_one(Build& build) {
   if (name == "LceQuantize") return absorb_signs(build);
   if (uses != 1) return false;
   for (const Clamp& clamp : kClamps) {
-    if (name == clamp.name) return absorb_clamp(build, clamp.low, clamp.high);
+    if (name == clamp.name) return build.in.size() == 1 && absorb_clamp(build, clamp.low, clamp.high);
   }
   if (build.in.size() != 2 || !build.in[0] || !build.in[1] || build.in[0] == build.in[1]) return false;
-  return absorb_operand(build, build.in[0] == current ? 0 : 1);
+  size_t side = build.in[0] == current ? 0 : 1;
+  if (name == "MAXIMUM" || name == "MINIMUM") return absorb_limit(build, *build.in[1 - side]);
+  if (name == "SUB" && side == 0 && absorb_value(build, *build.in[1])) return true;
+  return absorb_operand(build, side);
 }
 
 bool Fusion::absorb_signs(Build& build) {
@@ -136,8 +139,32 @@ bool Fusion::absorb_signs(Build& build) {
 }
 
 bool Fusion::absorb_clamp(Build& build, float low, float high) {
-  if (!fits(1) || build.in.size() != 1) return false;
+  if (!fits(1)) return false;
   epilogue.steps.push_back(Epilogue::Step::clamp(low, high));
+  current = &build.result(Type::float32, current->shape);
+  return true;
+}
+
+// The larger or smaller of each value and one constant. Zeros have signs, and NaN goes its own way: neither is a clamp.
+bool Fusion::absorb_limit(Build& build, const Value& limit) {
+  if (limit.type != Type::float32 || !limit.constant || limit.count() != 1 || !repeats(limit.shape, current->shape))
+    return false;
+  float value = *limit.as<const float>();
+  if (std::isnan(value) || value == 0) return false;
+  bool least = build.op.name == "MAXIMUM";
+  return absorb_clamp(build, least ? value : -INFINITY, least ? INFINITY : value);
+}
+
+// Subtracts one value that is no constant.
+bool Fusion::absorb_value(Build& build, Value& value) {
+  if (value.type != Type::float32 || value.constant || value.count() != 1 || !repeats(value.shape, current->shape) ||
+      !fits(build.activates() ? 2 : 1))
+    return false;
+  Epilogue::Step step(StepKind::kSubValue);
+  step.tensor = &value;
+  reads.push_back(&value);
+  epilogue.steps.push_back(std::move(step));
+  if (build.activates()) epilogue.steps.push_back(Epilogue::Step::clamp(build.low(), build.high()));
   current = &build.result(Type::float32, current->shape);
   return true;
 }
@@ -172,6 +199,15 @@ bool Fusion::absorb_operand(Build& build, size_t side) {
   return true;
 }
 
+bool Fusion::dissolve(Layer& next) {
+  if (!source || uses != 1 || epilogue.bits || epilogue.steps.size() != 1) return false;
+  const Epilogue::Step& step = epilogue.steps[0];
+  if (step.kind != StepKind::kClamp || !next.absorb_clamp(*source, step.low, step.high)) return false;
+  layer = nullptr;
+  current = nullptr;
+  return true;
+}
+
 std::unique_ptr<Operation> Fusion::make() {
   if (layer->fusible) epilogue.values = uses > 0 || !epilogue.bits ? current : nullptr;
   return layer->with_epilogue(std::move(epilogue));
@@ -193,7 +229,7 @@ bool start_pointwise(Build& build, Fusion& fusion) {
       period = build.in[1 - side]->count();
       if (main->count() % period) continue;
     }
-    fusion.current = main;
+    fusion.current = fusion.source = main;
     fusion.uses = 1;
     fusion.reads = {main};
     fusion.layer = std::make_unique<PointwiseLayer>(build.context, *main, period);

@@ -74,6 +74,7 @@ class Network {
   Node& append(Kind kind);
   void connect(Instance& instance, Build& build);
   void build_operator(Instance& instance);
+  std::string dissolve(Instance& instance, Build& build, Layer& layer);
   bool build_fused(Instance& instance, Build& build);
   bool absorb(Instance& instance, Build& build);
   void build_alone(Build& build, bool fold);

@@ -50,7 +50,7 @@ struct Epilogue {
     }
 
     StepKind kind;
-    Value* tensor = nullptr;       // of the tensor steps, of the shape of the result
+    Value* tensor = nullptr;       // of the tensor steps, of the shape of the result; of kSubValue, one value
     const float* table = nullptr;  // of the tensor steps, in place of `tensor`: the same for every clip of a batch
     std::vector<float> channels;   // of the channel steps, padded to kLanes
     float low = 0, high = 0;       // of kClamp
@@ -141,6 +141,12 @@ class Layer {
  public:
   virtual ~Layer() = default;
   virtual std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) = 0;
+
+  // Whether it reads `source` in place of its input, which is `source` brought into [low, high].
+  virtual bool absorb_clamp(Value& source, float low, float high) {
+    (void)source, (void)low, (void)high;
+    return false;
+  }
 
   std::vector<Epilogue::Step> steps;  // the layer's own: bias and fused activation
   Image pixels = {};  // of its result, as its kernel writes it: the shape of the result, or another with as many values

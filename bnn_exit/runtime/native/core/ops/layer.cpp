@@ -124,7 +124,8 @@ Output BoundEpilogue::output(int64_t clip) const {
   if (output.values) output.values += clip * floats_;
   if (output.bits) output.bits += clip * epilogue_.bits->bits->image();
   for (size_t i = 0; i < epilogue_.steps.size(); ++i) {
-    if (epilogue_.steps[i].tensor) output.steps[i].data += clip * floats_;
+    bool moves = epilogue_.steps[i].tensor && epilogue_.steps[i].kind != StepKind::kSubValue;
+    if (moves) output.steps[i].data += clip * floats_;
   }
   return output;
 }

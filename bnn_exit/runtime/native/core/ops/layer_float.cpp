@@ -172,16 +172,16 @@ std::unique_ptr<Layer> fully_connected(Build& build) {
 class PoolLayer : public Layer {
  public:
   PoolLayer(Build& build, bool average)
-      : kernel_(average ? build.context.kernels.average_pool : build.context.kernels.max_pool),
-        in_(build.input(0, Type::float32)), split_(build.context.workers, 1, 0) {
-    Image in = image(build, in_);
+      : average_(average), kernel_(average ? build.context.kernels.average_pool : build.context.kernels.max_pool),
+        in_(&build.input(0, Type::float32)), split_(build.context.workers, 1, 0) {
+    Image in = image(build, *in_);
     Window rows = window(build, "height", in.height, build.op.options.integer("filter_height"));
     Window columns = window(build, "width", in.width, build.op.options.integer("filter_width"));
     build.result(Type::float32, {in.batch, rows.out, columns.out, in.channels});
     batch_ = in.batch;
     pixels = {in.batch, rows.out, columns.out, in.channels};
-    pool_ = {in.height,      in.width,    in.channels,    in.channels, rows.out,       columns.out, rows.kernel,
-             columns.kernel, rows.stride, columns.stride, rows.before, columns.before, nullptr,     {}};
+    pool_ = {in.height,   in.width,       in.channels, in.channels,    rows.out,    columns.out,    rows.kernel, columns.kernel,
+             rows.stride, columns.stride, rows.before, columns.before, -INFINITY,   INFINITY,       nullptr,     {}};
     add_activation(build, *this);
     // Windows at an edge are narrower, and none is wider than the image.
     int64_t taps = int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in);
@@ -192,9 +192,18 @@ class PoolLayer : public Layer {
 
   std::unique_ptr<Operation> with_epilogue(Epilogue epilogue) override;
 
+  bool absorb_clamp(Value& source, float low, float high) override {
+    if (!average_) return false;
+    in_ = &source;
+    pool_.low = low;
+    pool_.high = high;
+    return true;
+  }
+
  private:
+  bool average_;
   decltype(Kernels::average_pool) kernel_;
-  Value& in_;
+  Value* in_;
   RowSplit split_;
   Pool pool_;
   int64_t batch_;
@@ -227,7 +236,7 @@ class PoolOperation : public Operation {
 
 std::unique_ptr<Operation> PoolLayer::with_epilogue(Epilogue epilogue) {
   BoundEpilogue bound(std::move(epilogue), pixels);
-  return std::make_unique<PoolOperation>(kernel_, pool_, batch_, in_, split_, std::move(bound));
+  return std::make_unique<PoolOperation>(kernel_, pool_, batch_, *in_, split_, std::move(bound));
 }
 
 std::unique_ptr<Layer> average_pool_2d(Build& build) { return std::make_unique<PoolLayer>(build, true); }

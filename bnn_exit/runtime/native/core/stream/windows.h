@@ -38,7 +38,7 @@ class Windows {
   size_t needed_;
   SlidingBuffer samples_;     // from the next frame on; without a front end, from the next window on
   SlidingBuffer frames_;      // from the next window on
-  std::vector<float> block_;  // [kRows][mels]: the newest frames
+  std::vector<float> block_;  // [frames_at_once][mels]: the newest frames
 };
 
 }  // namespace bnn_exit

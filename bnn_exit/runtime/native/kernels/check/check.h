@@ -83,6 +83,7 @@ Result check_average_pool(const Kernels& kernels, std::uint64_t seed, int cases)
 Result check_max_pool(const Kernels& kernels, std::uint64_t seed, int cases);
 Result check_binary_max_pool(const Kernels& kernels, std::uint64_t seed, int cases);
 Result check_elementwise(const Kernels& kernels, std::uint64_t seed, int cases);
+Result check_log_mel(const Kernels& kernels, std::uint64_t seed, int cases);
 Result check_unpack_signs(const Kernels& kernels, std::uint64_t seed, int cases);
 
 inline void note(Result& result, const std::string& problem, const std::string& what) {

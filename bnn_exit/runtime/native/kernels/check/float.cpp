@@ -136,6 +136,7 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
     }
     const int channels = random.of({1, 1, 3, 16, 17, 31, 64, 65}), pitch = channels + random.of({0, 0, 2});
     const auto input = reals(random, static_cast<std::size_t>(s.in_h * s.in_w - 1) * pitch + channels);
+    const float low = average && random.below(2) ? 0.0f : -INFINITY, high = average && random.below(2) ? 1.0f : INFINITY;
     std::vector<float> expected;
     for (int i = 0; i < s.out_h * s.out_w * channels; ++i) {
       const int c = i % channels, x = i / channels % s.out_w, y = i / channels / s.out_w;
@@ -145,7 +146,7 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
         const int iy = y * s.stride_h - s.pad_top + t / s.kernel_w, ix = x * s.stride_w - s.pad_left + t % s.kernel_w;
         if (iy < 0 || iy >= s.in_h || ix < 0 || ix >= s.in_w) continue;
         const double v = input[static_cast<std::size_t>(iy * s.in_w + ix) * pitch + c];
-        sum += v, ++count, most = std::fmax(most, v);
+        sum += std::fmin(std::fmax(v, low), high), ++count, most = std::fmax(most, v);
       }
       expected.push_back(static_cast<float>(average ? sum / count : most));
     }
@@ -154,7 +155,7 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
     steps.add(random, target.output, s.out_h * s.out_w, channels);
     apply_steps(target.output, s.out_h * s.out_w, channels, expected);
     const Pool layer{s.in_h,     s.in_w,     channels,   pitch,     s.out_h,    s.out_w,      s.kernel_h,
-                     s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, input.data(), target.output};
+                     s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, low, high, input.data(), target.output};
     (average ? kernels.average_pool : kernels.max_pool)(layer, 0, s.out_h);
     note(result, target.compare(expected, kTolerance), name(kernels, average ? "average_pool" : "max_pool", s));
   }

@@ -18,6 +18,7 @@ constexpr auto check_binary_weights_bytes = no_check, check_binary_scratch_bytes
 constexpr auto check_binary_pack = no_check;
 constexpr auto check_conv_weights_bytes = no_check, check_conv_pack = no_check, check_conv_scratch_bytes = no_check;
 constexpr auto check_depthwise_weights_bytes = no_check, check_depthwise_pack = no_check;
+constexpr auto check_log_mel_frames = no_check, check_log_mel_scratch_bytes = no_check;
 const Check kChecks[] = {
 #define BNN_EXIT_KERNEL(result, name, arguments) {#name, check_##name},
 #include "../kernels.inc"

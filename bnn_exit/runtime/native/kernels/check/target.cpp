@@ -13,14 +13,16 @@ void apply_steps(const Output& output, int pixels, int channels, std::vector<flo
     for (int p = 0; p < pixels; ++p) {
       for (int c = 0; c < channels; ++c) {
         float& x = v[static_cast<std::size_t>(p) * channels + c];
-        const float t = step.kind == StepKind::kClamp ? 0.0f
-                        : step.pitch                  ? step.data[static_cast<std::size_t>(p) * step.pitch + c]
-                                                      : step.data[c];
+        const float t = step.kind == StepKind::kClamp      ? 0.0f
+                        : step.kind == StepKind::kSubValue ? *step.data
+                        : step.pitch                       ? step.data[static_cast<std::size_t>(p) * step.pitch + c]
+                                                           : step.data[c];
         switch (step.kind) {
           case StepKind::kMulChannel:
           case StepKind::kMulTensor: x = x * t; break;
           case StepKind::kAddChannel:
           case StepKind::kAddTensor: x = x + t; break;
+          case StepKind::kSubValue: x = x - t; break;
           case StepKind::kPreluChannel: x = x >= 0 ? x : x * t; break;
           case StepKind::kClamp:
             if (x < step.low) x = step.low;
@@ -37,7 +39,7 @@ void Steps::add(Random& random, Output& output, int pixels, int channels) {
   for (int i = 0; i < count && output.step_count < kMaxSteps; ++i) {
     Step& step = output.steps[output.step_count++];
     step = {};
-    step.kind = static_cast<StepKind>(random.below(6));
+    step.kind = static_cast<StepKind>(random.below(7));
     if (step.kind == StepKind::kClamp) {
       step.low = random.below(2) ? 0.0f : -INFINITY;
       step.high = random.below(2) ? 6.0f : INFINITY;
