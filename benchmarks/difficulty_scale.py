@@ -2,9 +2,9 @@
 
     python benchmarks/difficulty_scale.py RUN --data-dir DIR [--clips 1000 10000 100000]
 
-Runs the command on lists that repeat the test clips, with --csv, --html and labels from folders, each in a process of
-its own, and measures its peak memory and its time. Writes results/difficulty_scale.json and exits with 1 if the memory
-grows by more than the bar.
+Runs the command on lists that repeat the test clips, with --csv, --html, labels from folders and one worker, each in a
+process of its own, and measures its peak memory and its time. Writes results/difficulty_scale.json and exits with 1 if
+the memory grows by more than the bar.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def measured(model, paths, clips):
         with listed.open("w") as file:
             file.writelines(f"{path}\n" for path in itertools.islice(itertools.cycle(paths), clips))
         csv, html = Path(folder, "difficulty.csv"), Path(folder, "difficulty.html")
-        command = [sys.executable, "-c", CHILD, str(model), str(listed), "--labels", "folders"]
+        command = [sys.executable, "-c", CHILD, str(model), str(listed), "--labels", "folders", "--workers", "1"]
         begin = time.perf_counter()
         done = subprocess.run(
             [*command, "--csv", str(csv), "--html", str(html)],

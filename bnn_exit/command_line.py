@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bnn_exit import files
+from bnn_exit import files, workers
 from bnn_exit.display import escape_streams, show
 from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error
 
@@ -101,3 +101,21 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return value
+
+
+def add_workers_option(arguments: Any, *, of: str = "") -> None:
+    """Add `--workers` to a parser or a group: how many processes run the clips; `of` says whose clips."""
+    arguments.add_argument(
+        "--workers",
+        type=_worker_count,
+        metavar="N",
+        help=f"processes that run many clips{of}: more is faster and takes more memory, results do not change; 1 is "
+        "this process alone (default: all cores)",
+    )
+
+
+def _worker_count(text: str) -> int:
+    try:
+        return workers.check("workers", int(text))
+    except ValueError:  # ArgumentError is one
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {workers.MOST}") from None

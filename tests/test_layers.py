@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 
 GROUND = {
     *("command_line", "cost", "display", "errors", "files", "machine", "metrics", "pairs", "pretrained", "progress"),
-    *("registry", "strict_json", "text", "_keras"),
+    *("registry", "strict_json", "text", "workers", "_keras"),
 }
 """Modules and folders that every layer may use; among themselves only without a circle."""
 

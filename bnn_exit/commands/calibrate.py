@@ -16,7 +16,7 @@ from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.objective import check_standard_errors
 from bnn_exit.calibration.operating_points import STANDARD_ERRORS, operating_points, problem
 from bnn_exit.calibration.select import CHOOSE, Selection, select
-from bnn_exit.command_line import Parser, run_command
+from bnn_exit.command_line import Parser, add_workers_option, run_command
 from bnn_exit.commands import calibration_tables as tables
 from bnn_exit.commands.calibrate_stream import add_stream_options, calibrate_stream, check_stream_options
 from bnn_exit.commands.field_logits import field_exit_logits
@@ -32,6 +32,7 @@ from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runs.selection import store_selection
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.workers import cores
 
 DEFAULT_OPERATING_POINT = "balanced"
 
@@ -130,6 +131,7 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"whose thresholds --drift takes (default: {DEFAULT_OPERATING_POINT})",
     )
+    add_workers_option(more, of=" of --drift")
     add_stream_options(arguments)
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     arguments.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
@@ -215,6 +217,8 @@ def _check(options: argparse.Namespace, run: RunFolder) -> None:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
     if options.operating_point is not None and options.drift is None:
         raise ArgumentError(f"--operating-point is {options.operating_point!r}, but goes with --drift alone")
+    if options.workers is not None and options.drift is None:
+        raise ArgumentError(f"--workers is {options.workers}, but goes with --drift alone")
     if options.drift is not None and options.policy != (own := run.policy()["name"]):
         raise ArgumentError(f"--policy is {options.policy!r}, but the thresholds of {options.run} are for {own!r}")
     if options.name is not None:
@@ -299,7 +303,7 @@ def _drift(
     asked = DEFAULT_OPERATING_POINT if options.operating_point is None else options.operating_point
     name = one_of("--operating-point", asked, points)
     policy = policies.from_dict(own) if len(own) > 1 else policies.fit(own["name"], exit_logits)
-    field = field_exit_logits(run.model, options.drift, counts=counts)
+    field = field_exit_logits(run.model, options.drift, counts=counts, workers=options.workers or cores())
     found = drift(exit_logits, field, points[name].thresholds, policy=policy)
     return {**dataclasses.asdict(found), "found": found.found}, found.sentence()
 

@@ -97,7 +97,9 @@ def check_stream_options(options: argparse.Namespace) -> None:
         raise ArgumentError("--stream needs --max-false-accepts-per-hour, such as 0.5")
     others = [f"--{name.replace('_', '-')}" for name in options.limits]
     others += [
-        _flag(name) for name in ("minimise", "policy", "exits", "name", "drift", "device") if getattr(options, name)
+        _flag(name)
+        for name in ("minimise", "policy", "exits", "name", "drift", "device", "workers")
+        if getattr(options, name)
     ]
     others += ["--curve"] * options.curve
     if others:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_exit import files
-from bnn_exit.command_line import Parser, numbers, positive_int, run_command
+from bnn_exit.command_line import Parser, add_workers_option, numbers, positive_int, run_command
 from bnn_exit.difficulty import page, sources
 from bnn_exit.difficulty.clips import tables
 from bnn_exit.difficulty.progress import Progress
@@ -22,6 +22,7 @@ from bnn_exit.display import show, shown, to_cell
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.workers import cores
 
 DEFAULT_OPERATING_POINT = "balanced"
 SHOWN = 10
@@ -34,9 +35,9 @@ examples:
   find /corpus -name '*.wav' | python -m bnn_exit.difficulty NAME - --csv difficulty.csv
 
 CLIPS are audio files, folders, .txt files with one path a line, or - for such lines on standard input, any number of
-them: they are read one after another. A clip that cannot be used gives one line on stderr; the others are
-still scored, and the exit status is 1. The first clip far below the level of speech gives a warning; a count follows
-at the end.
+them: they are read as they are needed, on all cores, and memory does not grow. A clip that cannot be used gives one
+line on stderr; the others are still scored, and the exit status is 1. The first clip far below the level of speech
+gives a warning; a count follows at the end, and for many clips how fast they were scored.
 
 difficulty: entropy of the mean probabilities of the exits (exit k weighs 1/k) divided by ln(classes), from
 0 (easy) to 1 (hard). It is the sum of uncertainty (exits are not sure) and disagreement (they are sure of different
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
         default="auto",
         help="native, lce, reference, or auto: the first of these that is installed (default)",
     )
+    add_workers_option(arguments)
     return arguments
 
 
@@ -101,6 +103,7 @@ def _main(argv: list[str] | None) -> int:
             thresholds=thresholds,
             counts=counts,
             report=clips.log,
+            workers=options.workers or cores(),
             label_of=labels or (lambda name: UNKNOWN),
         ):
             summary.add(table)

@@ -15,7 +15,7 @@ from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.scoring import ClipCounts, score_clips
 
 
-def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts) -> ExitLogits:
+def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts, workers: int = 1) -> ExitLogits:
     """Logits of every exit for clips without labels.
 
     A clip that cannot be used is reported on stderr and left out; one of another sample rate is resampled, which is
@@ -26,6 +26,7 @@ def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts) 
         clips: audio files, folders, .txt files with one path a line, "-" for such lines on standard input; or a single
             .npz file that `ExitLogits.save` wrote.
         counts: updated for each clip.
+        workers: processes that run the clips.
 
     Raises:
         ArgumentError: a file whose policy changes the probabilities of the exits.
@@ -41,7 +42,7 @@ def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts) 
             "compared with those of calibration: give an .npz file of the network's own logits"
         )
     progress, names, probabilities = Progress(clips), [], []
-    for clip in score_clips(session, progress, counts=counts, report=progress.log):
+    for clip in score_clips(session, progress, counts=counts, report=progress.log, workers=workers):
         names.append(clip.name)
         probabilities.append(clip.probabilities)
     if not probabilities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from bnn_exit.difficulty.table import UNKNOWN, Table, from_probabilities
 from bnn_exit.errors import ArgumentError, BnnExitError, one_of
 from bnn_exit.runtime.scoring import Clip, ClipCounts, ScoredClip, score_clip, score_clips
 from bnn_exit.runtime.session import Session
+from bnn_exit.workers import OrderedMap
 
 BATCH = 64
 """Clips in a table of `tables`: what is held in memory at once, beside one waveform."""
@@ -26,6 +28,7 @@ def estimate(
     operating_point: str = "balanced",
     thresholds: npt.ArrayLike | None = None,
     labels: Sequence[str | None] | None = None,
+    workers: int = 1,
 ) -> Table:
     """How hard each clip is, in one table; `tables` is for more clips than fit in memory as rows.
 
@@ -38,11 +41,19 @@ def estimate(
         operating_point: decides where a clip leaves.
         thresholds: [exits - 1], in place of an operating point.
         labels: for each clip the name of its true class, None where it is not known.
+        workers: processes that run many clips: more is faster and takes more memory, the table is the same. With 1 it
+            is this process alone. More are started as by `multiprocessing`, each of which imports the script: what
+            begins its work must stand below `if __name__ == "__main__":`.
 
     Raises:
-        ArgumentError: an unknown operating point or label, no list of clips or none in it, or a waveform that is empty
-            or holds NaN.
+        ArgumentError: an unknown operating point or label, no list of clips or none in it, a waveform that is empty or
+            holds NaN, or no possible number of workers.
         DataError: an audio file that cannot be used.
+        BnnExitError: a worker was killed.
+
+    Example:
+        >>> if __name__ == "__main__":
+        ...     table = estimate(session, paths, workers=os.cpu_count())
     """
     if isinstance(clips, (str, os.PathLike)) or (isinstance(clips, np.ndarray) and clips.ndim < 2):
         given = f"one array of shape {clips.shape}" if isinstance(clips, np.ndarray) else repr(os.fspath(clips))
@@ -55,8 +66,10 @@ def estimate(
     known = None if labels is None else [_class_of(session, label) for label in labels]
     limits = session.model_file.thresholds(operating_point=operating_point, thresholds=thresholds)
     counts, rows = ClipCounts(), []
-    for clip in listed:
-        rows.append(score_clip(session, clip))
+    for _, row in OrderedMap(functools.partial(score_clip, session), listed, workers=workers):
+        if isinstance(row, (BnnExitError, OSError)):
+            raise row
+        rows.append(row)
         counts.add(rows[-1], own_rate_hz=session.metadata.features.sample_rate_hz)
     if notes := list(counts.notes()):
         warnings.warn("; ".join(notes), stacklevel=2)
@@ -78,6 +91,7 @@ def tables(
     thresholds: npt.ArrayLike,
     counts: ClipCounts,
     report: Callable[[str], None],
+    workers: int = 1,
     label_of: Callable[[str], int] = lambda name: UNKNOWN,
 ) -> Iterator[Table]:
     """Tables of up to BATCH clips each; arguments as of `scoring.score_clips`, and:
@@ -87,7 +101,7 @@ def tables(
         label_of: from a clip's name to its class, -1 if not known.
     """
     batch: list[ScoredClip] = []
-    for row in score_clips(session, clips, counts=counts, report=report):
+    for row in score_clips(session, clips, counts=counts, report=report, workers=workers):
         batch.append(row)
         if len(batch) == BATCH:
             yield table_of(session, batch, thresholds, [label_of(each.name) for each in batch])

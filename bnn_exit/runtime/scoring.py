@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import Union
 
@@ -14,9 +16,13 @@ from bnn_exit.audio import wav
 from bnn_exit.audio.level import quietness
 from bnn_exit.errors import BnnExitError, ModelFileError, memory_for
 from bnn_exit.runtime.session import Session
+from bnn_exit.workers import OrderedMap, speed
 
 Clip = Union[str, "os.PathLike[str]", tuple[str, npt.ArrayLike], BnnExitError]
 """A path; a name and a waveform [samples] at the model's sample rate; or why there is no clip in this place."""
+
+MANY = 20
+"""Clips from which on commands print how fast they were."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,19 +46,23 @@ class ScoredClip:
 
 @dataclasses.dataclass
 class ClipCounts:
-    """How many clips were scored, failed, were resampled or are quiet.
+    """How many clips were scored, failed, were resampled or are quiet, and how long it took.
 
     Attributes:
         scored: clips with a row.
         failed: clips that could not be used.
         resampled: sample rate in Hz other than the model's -> scored clips of this rate.
         quiet: scored clips far below the level of speech.
+        seconds: from the first clip on.
+        workers: processes that scored them.
     """
 
     scored: int = 0
     failed: int = 0
     resampled: dict[int, int] = dataclasses.field(default_factory=dict)
     quiet: int = 0
+    seconds: float = 0.0
+    workers: int = 1
 
     def add(self, row: ScoredClip, *, own_rate_hz: int) -> bool:
         """Count a scored clip; whether it is the first of a sample rate that is not the model's."""
@@ -76,28 +86,39 @@ class ClipCounts:
             yield f"note: {note}"
         if self.failed:
             yield f"error: {self.failed} of {self.failed + self.scored} clips could not be used"
+        if self.scored > MANY:
+            yield speed(self.scored, "clip", seconds=self.seconds, workers=self.workers)
 
 
 def score_clips(
-    session: Session, clips: Iterable[Clip], *, counts: ClipCounts, report: Callable[[str], None]
+    session: Session,
+    clips: Iterable[Clip],
+    *,
+    counts: ClipCounts,
+    report: Callable[[str], None],
+    workers: int = 1,
 ) -> Iterator[ScoredClip]:
-    """Score clips one after another. A clip that cannot be used is reported in one line and left out.
+    """Score clips, in their order. A clip that cannot be used is reported in one line and left out.
 
     Args:
         session: from `bnn_exit.load`.
-        clips: read one by one, so the iterator may be endless.
+        clips: read as they are needed, so the iterator may be endless.
         counts: updated for each clip.
         report: gets a line for each clip that failed, for the first of each other sample rate and for the first quiet
             one.
+        workers: processes, as for `OrderedMap`.
     """
     own_rate = session.metadata.features.sample_rate_hz
-    for clip in clips:
-        try:
-            row = score_clip(session, clip)
-        except BnnExitError as error:
+    rows = OrderedMap(functools.partial(score_clip, session), clips, workers=workers)
+    begin = time.perf_counter()
+    for clip, row in rows:
+        counts.seconds, counts.workers = time.perf_counter() - begin, rows.workers
+        if isinstance(row, BnnExitError):
             counts.failed += 1
-            report(f"error: {error_line(error, clip)}")
+            report(f"error: {error_line(row, clip)}")
             continue
+        if isinstance(row, OSError):
+            raise row
         if counts.add(row, own_rate_hz=own_rate):
             report(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
         if row.quiet and counts.quiet == 1:

@@ -24,6 +24,7 @@ from bnn_exit.model_file import reader, rewrite
 from bnn_exit.model_file.metadata import METADATA_NAME
 from bnn_exit.policies import rule
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.workers import OrderedMap
 
 COSTS = ExitCosts(
     (Cost(64_000, 1000), Cost(256_000, 3000), Cost(640_000, 6000)), (Cost(0, 500), Cost(0, 900), Cost(0, 700))
@@ -236,6 +237,11 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, m
             wav.write(tmp_path / folder / f"{number}.wav", 0.1 * sound, sample_rate_hz=16000)
     monkeypatch.setitem(sys.modules, "tqdm", None)  # Only a progress bar.
     here = field_exit_logits(run / "model.tflite", [str(tmp_path / "here")], counts=ClipCounts())
+    monkeypatch.setattr(OrderedMap, "alone", 5)
+    monkeypatch.setattr(OrderedMap, "_wait_s", None)  # For workers, however long they take to start.
+    counts = ClipCounts()
+    same = field_exit_logits(run / "model.tflite", [str(tmp_path / "here")], counts=counts, workers=2)
+    assert (counts.workers, same.names, same.logits.tobytes()) == (2, here.names, here.logits.tobytes())
     dataclasses.replace(here, split="validation", labels=np.arange(30)).save(run / "exit_logits" / "validation.npz")
     costs = ExitCosts(COSTS.exits[:2], COSTS.heads[:2])
     costs.save(run / "costs.json")
@@ -252,10 +258,12 @@ def test_drift_of_clips_that_the_model_file_hears(run, call, tmp_path, capsys, m
     (tmp_path / "alike" / "0.wav").write_bytes(b"damaged")
     wav.write(tmp_path / "alike" / "1.wav", 0.1 * random.normal(size=8000), sample_rate_hz=8000)
     wav.write(tmp_path / "alike" / "10.wav", 0.1 * random.normal(size=8000), sample_rate_hz=8000)
-    assert command.main([str(run), "--drift", str(tmp_path / "alike")]) == 1
+    assert command.main([str(run), "--drift", str(tmp_path / "alike"), "--workers", "2"]) == 1
     told = capsys.readouterr()
     assert "drift" in told.out and told.err.splitlines()[0].startswith(f"error: {tmp_path / 'alike' / '0.wav'}")
-    assert told.err.splitlines()[1:] == [
+    *lines, speed = told.err.splitlines()[1:]
+    assert re.fullmatch(r"29 clips in [\d.]+ s: [\d.]+ clips a second, 2 workers", speed)
+    assert lines == [
         f"note: {tmp_path / 'alike' / '1.wav'}: 8000 Hz, resampled to the model's 16000 Hz",
         "note: 2 of 29 clips were resampled from 8000 Hz",
         "error: 1 of 30 clips could not be used",
@@ -335,6 +343,8 @@ def test_a_name_is_stored_in_the_run_and_its_file(run, call):
         (["--standard-errors", "1", "--curve"], 2, "--standard-errors is given with --curve, but goes with operating"),
         (["--operating-point", "fast"], 2, "--operating-point is 'fast', but goes with --drift alone"),
         (["--curve", "--operating-point", ""], 2, "--operating-point is '', but goes with --drift alone"),
+        (["--workers", "2"], 2, "--workers is 2, but goes with --drift alone"),
+        (["--drift", "a.wav", "--workers", "0"], 2, "argument --workers: '0' is not a whole number from 1 to 256"),
         (["--device", "gone.json", "--max-mean-us", "9"], 1, "no such file: 'gone.json'"),
         (
             ["--max-accuracy-drop", "0.01", "--confidence", "95"],

@@ -246,6 +246,7 @@ def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, 
         (["--stream", "{n}", "{r}", "--max-accuracy-drop", "0.1"], 2, "error: --max-accuracy-drop is of clips"),
         (["--stream", "{n}", "{r}", "--curve"], 2, "error: --curve is of clips, and does not go with --stream"),
         (["--stream", "{n}", "{r}", "--policy", "margin"], 2, "error: --policy is of clips"),
+        (["--stream", "{n}", "{r}", "--workers", "2"], 2, "error: --workers is of clips"),
         (["--stream", "{n}", "{r}", "--events", "x"], 2, "error: --positives and --events go together"),
         (
             ["--stream", "{n}", "{r}", "--snr-db", "5"], 2,
