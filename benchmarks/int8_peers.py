@@ -30,8 +30,8 @@ from result_file import report
 
 import audio_tasks
 from bnn_exit import machine
-from bnn_exit.evaluation import passes as measure
 from bnn_exit.evaluation import plots
+from bnn_exit.evaluation.times import time_us
 from bnn_exit.files import read_json, replacing, write_bytes, write_json
 from bnn_exit.model_file import reader
 from bnn_exit.runtime import native_backend
@@ -191,7 +191,7 @@ class Tests:
                 native.log_mel(waveform)
                 times.append(time.perf_counter() - begin)
             seconds.append(np.median(times))
-        return {"features": features.to_dict(), "native": measure.time_us(seconds)}
+        return {"features": features.to_dict(), "native": time_us(seconds)}
 
 
 def bars(ours: dict[str, dict], int8: dict[str, dict]) -> list[dict]:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnn_exit.evaluation import passes as measure
+from bnn_exit.evaluation.times import time_us
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
 from bnn_exit.runtime import lce
@@ -197,8 +197,8 @@ def measure_runners(
     return {
         key: {
             "labels": answers[key],
-            "network": measure.time_us(np.median(seconds[key][0], axis=0)),
-            "call": measure.time_us(np.median(seconds[key][1], axis=0)),
+            "network": time_us(np.median(seconds[key][0], axis=0)),
+            "call": time_us(np.median(seconds[key][1], axis=0)),
         }
         for key in runners
     }

@@ -17,7 +17,8 @@ from bnn_exit.audio import wav
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.display import json_line, show
 from bnn_exit.errors import INSTALL, ArgumentError
-from bnn_exit.evaluation.passes import WARM_UP_CALLS, difference_us, spread_us, time_us
+from bnn_exit.evaluation.passes import WARM_UP_CALLS
+from bnn_exit.evaluation.times import difference_us, spread_us, time_us
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities

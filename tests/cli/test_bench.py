@@ -71,8 +71,8 @@ def test_a_file_that_takes_waveforms_has_no_front_end_apart(tmp_path):
 
 
 def test_a_stage_is_what_an_exit_takes_beyond_the_one_before():
-    first, second = np.array([2.0, 3, 4]), np.array([5.0, 7, 7])
-    figures = bench._figures({"front end": np.ones(3), "exit 1": first, "exit 2": second}, exits=2)
+    first, second = np.array([2.0, 3, 4, 2, 3, 4]), np.array([5.0, 7, 7, 5, 7, 7])
+    figures = bench._figures({"front end": np.ones(6), "exit 1": first, "exit 2": second}, exits=2)
     assert list(figures) == ["front end", "stage 1", "stage 2", "exit 1", "exit 2"]
     assert figures["stage 1"] == figures["exit 1"]
     assert figures["stage 2"]["median"] == pytest.approx(3e6)  # of 3, 4 and 3
