@@ -22,7 +22,7 @@ Floats = npt.NDArray[np.float32]
 FrontEnd = Callable[[Any], Any]
 """A clip to what the network takes."""
 
-Infer = Callable[[Any, Any], "tuple[Any, int, float]"]
+Infer = Callable[[Any, Any], tuple[Any, int, float]]
 """What the network takes, and thresholds, to probabilities [classes], exit index and score."""
 
 

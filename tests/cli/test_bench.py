@@ -214,6 +214,14 @@ def test_with_warm_caches_a_backend_keeps_its_turn():
     assert called == ["displaced", ("one", 7, first), "displaced", ("two", 7, first)] * 2
 
 
+def test_the_help_says_which_times_are_warm_and_which_cold(capsys):
+    with pytest.raises(SystemExit):
+        bench.main(["--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Times are of WARM caches, as those of bnn_exit.evaluate" in text
+    assert "`times` are warm and `cold_times` cold" in text
+
+
 def test_what_empties_the_caches_is_larger_than_they_are(monkeypatch):
     monkeypatch.setattr(machine, "cache_bytes", lambda: 1 << 20)
     walk, size = caches.displacer()

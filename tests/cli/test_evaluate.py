@@ -442,4 +442,6 @@ def test_help_has_examples(capsys):
     with pytest.raises(SystemExit) as left:
         evaluate.main(["--help"])
     assert left.value.code == 0
-    assert "python -m bnn_exit.evaluate runs/words --split validation --json" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "python -m bnn_exit.evaluate runs/words --split validation --json" in text
+    assert "Times are of warm caches" in text
