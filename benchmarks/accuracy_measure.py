@@ -26,10 +26,11 @@ from bnn_exit.settings.run import RunTask
 
 TIMED_CLIPS, ROUNDS = 100, 5
 TIME = (
-    "microseconds of processor time for the network of one clip, one thread, without the front end, with every clip "
-    f"made to leave at this exit; median over {TIMED_CLIPS} clips of the median of {ROUNDS} rounds, all exits and "
-    "runtimes in turn; a forced exit takes the same time for any clip. LCE: its default kernels, the only ones that "
-    "are right in files with branches; its authors do not call them optimised on x86-64"
+    "microseconds of processor time for one clip, one thread, with every clip made to leave at this exit: time_us of "
+    "the network alone, whole_us of our native front end (front_end_us) and the network right after it; median over "
+    f"{TIMED_CLIPS} clips of the median of {ROUNDS} rounds, all exits and runtimes in turn; a forced exit takes the "
+    "same time for any clip. LCE: its default kernels, the only ones that are right in files with branches; its "
+    "authors do not call them optimised on x86-64"
 )
 LOCAL = ("data_dir", "cache_dir", "negatives")
 """Settings of a task that say nothing but where things were."""
@@ -75,13 +76,16 @@ def _file(path: Path, task: Any) -> dict[str, Any]:
     session = runtime.load(path, backend="native")
     _, _, report = measure_split(session, task)
     clips = report.sample_count
-    times = exit_times(session.model_file, np.asarray(task.log_mel("test")))
+    times = exit_times(session.model_file, task)
     exits = []
     for figures in report.exits:
         index = figures.exit_index
         exits.append(
             _exit(index, figures.accuracy, clips, session.metadata.exits)
-            | {"time_us": {backend: taken[index] for backend, taken in times.items()}}
+            | {
+                name: {backend: taken[index] for backend, taken in times[part].items()}
+                for name, part in (("time_us", "network"), ("whole_us", "whole"))
+            }
         )
     points = {}
     for name, figures in report.operating_points.items():
@@ -96,7 +100,8 @@ def _file(path: Path, task: Any) -> dict[str, Any]:
             "exits_as_the_rule_says": agreement,
             "mean_cost": figures.mean_cost,
             "relative_cost": figures.relative_cost,
-            "relative_time": {backend: relative_time(shares, taken) for backend, taken in times.items()},
+            "relative_time": {backend: relative_time(shares, taken) for backend, taken in times["network"].items()},
+            "relative_whole_time": {backend: relative_time(shares, taken) for backend, taken in times["whole"].items()},
             "validation": session.operating_points[name].to_dict(),
         }
     data = session.model_file.data
@@ -106,21 +111,32 @@ def _file(path: Path, task: Any) -> dict[str, Any]:
         "threads": 1,
         "time": TIME,
         "load_average": round(os.getloadavg()[0], 1),
+        "front_end_us": times["front_end"]["native"][-1],
         "file": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
         "exits": exits,
         "operating_points": points,
     }
 
 
-def exit_times(file: ModelFile, log_mel: np.ndarray) -> dict[str, list[float]]:
-    """Runtime -> microseconds of leaving at each exit; see TIME."""
+def exit_times(file: ModelFile, task: Any) -> dict[str, dict[str, list[float]]]:
+    """`network`, `front_end` and `whole` -> runtime -> microseconds of leaving at each exit; see TIME."""
+    log_mel = np.asarray(task.log_mel("test"))
     chosen = np.linspace(0, len(log_mel) - 1, min(TIMED_CLIPS, len(log_mel))).astype(int)
     runners = peer_timing.exit_runners(file, log_mel[chosen])
+    waveforms = np.stack([task.test.waveform(int(clip)) for clip in chosen])
+    front_end = peer_timing.our_front_end(file.metadata.features, waveforms)
     # Processor time, so that a training beside this does not count.
-    found = peer_timing.measure_runners(runners, clips=len(chosen), rounds=ROUNDS, clock=time.process_time)
-    times: dict[str, list[float]] = {}
+    found = peer_timing.measure_runners(
+        runners,
+        clips=len(chosen),
+        rounds=ROUNDS,
+        front_ends=dict.fromkeys(runners, front_end),
+        clock=time.process_time,
+    )
+    times: dict[str, dict[str, list[float]]] = {"network": {}, "front_end": {}, "whole": {}}
     for (backend, _), figures in found.items():
-        times.setdefault(backend, []).append(round(figures["network"]["median"], 2))
+        for part, of_part in times.items():
+            of_part.setdefault(backend, []).append(round(figures[part]["median"], 2))
     return times
 
 

@@ -17,8 +17,8 @@ Result = dict[str, Any]
 
 HEAD = (
     "| network | accuracy of each exit % | ops of each exit, M | file KB | `balanced` % | loses pp | its ops % "
-    "| its time % | native us | LCE us |",
-    "|---|---|---|---:|---:|---:|---:|---:|---|---|",
+    "| its time % | with the front end % | front end us | native us | both us | LCE us | both us |",
+    "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|---|---|",
 )
 BLANKS = HEAD[0].count("|") - 2
 """Cells beside the first."""
@@ -36,11 +36,16 @@ def line(row: Row, result: Result) -> str:
     if point:
         shares = point["relative_cost"]["ops"], point["relative_time"]["native"]
         cells += [f"{100 * point['accuracy']:.2f}", f"{100 * point['drop']:.2f}", *(f"{100 * s:.1f}" for s in shares)]
+        # Results of earlier versions have the network alone.
+        whole = point.get("relative_whole_time", {}).get("native")
+        cells.append("-" if whole is None else f"{100 * whole:.1f}")
     else:
-        cells += ["-"] * 4
+        cells += ["-"] * 5
+    cells.append(f"{result['front_end_us']:.0f}" if "front_end_us" in result else "-")
     for backend in ("native", "lce"):
-        times = [figures["time_us"][backend] for figures in exits if backend in figures.get("time_us", {})]
-        cells.append(" / ".join(f"{time:.0f}" for time in times) or "-")
+        for name in ("time_us", "whole_us"):
+            times = [figures[name][backend] for figures in exits if backend in figures.get(name, {})]
+            cells.append(" / ".join(f"{time:.0f}" for time in times) or "-")
     return f"| {' | '.join(cells)} |"
 
 
@@ -110,14 +115,14 @@ def summary(results: Mapping[str, Result]) -> dict[str, Any]:
 
 def _short(row: Row, result: Result) -> dict[str, Any]:
     points = result.get("operating_points", {})
-    kept = ("accuracy", "drop", "exit_shares", "relative_cost", "relative_time")
+    kept = ("accuracy", "drop", "exit_shares", "relative_cost", "relative_time", "relative_whole_time")
     return {
         "title": row.title,
         "seed": result["seed"],
         "sample_count": result["sample_counts"]["test"],
         "bytes": result.get("file", {}).get("bytes"),
         "exits": result["exits"],
-        "operating_points": {name: {key: point[key] for key in kept} for name, point in points.items()},
+        "operating_points": {name: {key: point[key] for key in kept if key in point} for name, point in points.items()},
         "result": f"accuracy/{row.name}.json",
     }
 

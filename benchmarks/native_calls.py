@@ -3,12 +3,11 @@
     python benchmarks/native_calls.py MODEL
 
 Front end: a second of noise with the settings of the file, without the check of the waveform (the bare function of
-the library) and with it, and as a share of the whole for each exit. The front end has no kernels for each instruction
-set: it uses AVX2 where the processor has it and nothing beyond. Calls: `NativeNetwork.run()` of a file with one
-    addition of
-one value, and what `NativeBackend.infer` adds to `NativeNetwork.run()`, by a file of a few dense layers for twelve
-values; the copy of a clip of MODEL's size comes on top. One thread; processor time; medians and minima over the rounds.
-Writes results/native_calls.json and exits with 1 if a bar is missed.
+the library) and with it. For each exit the network alone, and the front end of a clip with the network right after it.
+Calls: `NativeNetwork.run()` of a file with one addition of one value, and what `NativeBackend.infer` adds to
+`NativeNetwork.run()`, by a file of a few dense layers for twelve values; the copy of a clip of MODEL's size comes on
+top. One thread; processor time; medians and minima over the rounds. Writes results/native_calls.json and exits with 1
+if a bar is missed.
 """
 
 from __future__ import annotations
@@ -27,6 +26,7 @@ from result_file import called, report
 from bnn_exit import machine
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
+from bnn_exit.policies import rule
 from bnn_exit.runtime.native_backend import FrontEnd, NativeBackend, NativeNetwork, capabilities
 
 HERE = Path(__file__).parent
@@ -54,11 +54,24 @@ def tiny_backend() -> NativeBackend:
         return NativeBackend(reader.read(path))
 
 
-def exit_call(backend: NativeBackend, index: int) -> Callable[[], object]:
-    """A call that leaves at an exit: 2 is above every score and 0 below."""
+def exit_call(backend: NativeBackend, index: int, *, exits: int) -> Callable[[], object]:
+    """A call that leaves at an exit."""
     clip = np.random.default_rng(1).normal(size=backend._clip.shape).astype(np.float32)
-    thresholds = np.array([2.0 if k == index else 0.0 for k in range(backend._exits - 1)], np.float32)
+    thresholds = rule.forcing_thresholds(index, exits=exits)
     return lambda: backend.infer(clip, thresholds)
+
+
+def path_calls(file: reader.ModelFile, backend: NativeBackend) -> dict[str, Callable[[], object]]:
+    """The front end of a clip of noise, and for each exit front end and network."""
+    exits, front_end = len(file.metadata.exits), FrontEnd(file.metadata.features)
+    waveform = np.random.default_rng(0).normal(scale=0.1, size=file.metadata.clip_samples).astype(np.float32)
+
+    def path(index: int) -> Callable[[], object]:
+        thresholds = rule.forcing_thresholds(index, exits=exits)
+        return lambda: backend.infer(front_end.log_mel(waveform), thresholds)
+
+    calls = {f"front end + exit {k + 1}": path(k) for k in range(exits)}
+    return {"front end of a clip, FrontEnd.log_mel": lambda: front_end.log_mel(waveform), **calls}
 
 
 def front_end_calls(file: reader.ModelFile) -> dict[str, Callable[[], object]]:
@@ -98,20 +111,19 @@ def main() -> int:
     exits = range(len(file.metadata.exits))
     clip = np.zeros(backend._clip.shape, np.float32)
     copy = np.empty_like(clip)
-    calls = {f"exit {k + 1}, NativeBackend.run": (exit_call(backend, k), 5) for k in exits}
-    calls |= {name: (call, 5) for name, call in front_end_calls(file).items()}
+    calls = {f"exit {k + 1}, NativeBackend.run": (exit_call(backend, k, exits=len(exits)), 5) for k in exits}
+    calls |= {name: (call, 5) for name, call in (front_end_calls(file) | path_calls(file, backend)).items()}
     calls |= {
         "one addition, Network.run": (tiny_network().run, 1000),
-        "small file, NativeBackend.run": (exit_call(small, 0), 1000),
+        "small file, NativeBackend.run": (exit_call(small, 0, exits=3), 1000),
         "small file, Network.run": (small.network.run, 1000),
         "copy of a clip": (lambda: np.copyto(copy, clip), 1000),
         "a call of nothing": (lambda: None, 1000),
     }
     found = microseconds(calls, options.rounds)
     front_end = found["front end, one second"][0]
-    shares = {
-        f"exit {k + 1}": round(front_end / (front_end + found[f"exit {k + 1}, NativeBackend.run"][0]), 3) for k in exits
-    }
+    of_a_clip = found["front end of a clip, FrontEnd.log_mel"][0]
+    shares = {f"exit {k + 1}": round(of_a_clip / found[f"front end + exit {k + 1}"][0], 3) for k in exits}
     added = round(found["small file, NativeBackend.run"][0] - found["small file, Network.run"][0], 3)
     figures = (
         ("front end, one second of audio, us", front_end, FRONT_END_BAR),

@@ -8,6 +8,8 @@ run: each exit forced, and the operating point `balanced`. For every clip each c
 three times timed, one contestant after the other; the median of the three is the clip's time. Time is that of the
 processor, not of the clock on the wall: where other programs wait for the processor they interrupt long runs, not
 short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is wrong.
+Beside the network alone, the front end of the clip and the network right after it are timed in the same way. Our front
+end runs on the instruction set of the contestant, and before LCE on the best one.
 Writes results/network_speed.json and exits with 1 if a bar is missed.
 """
 
@@ -31,7 +33,8 @@ from bnn_exit.audio.logmel import log_mel
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
 from bnn_exit.runtime import lce
-from bnn_exit.runtime.native_backend import NativeNetwork, capabilities
+from bnn_exit.runtime.native_backend import FrontEnd, NativeNetwork, capabilities
+from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.run import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "network_speed.json"
@@ -46,6 +49,8 @@ MODES = {
 TIMED = 3
 
 Run = Callable[[np.ndarray], np.ndarray]
+Times = dict[str, list[float]]
+"""Microseconds of each clip: of the `network` alone, the `front_end` before it, and the `whole` of both."""
 
 
 def native(data: bytes, isa: str, *, others: tuple[np.ndarray, ...] = (), output: int = 0) -> Run:
@@ -72,32 +77,69 @@ def larq(data: bytes, mode: str, *, others: tuple[np.ndarray, ...] = (), output:
     return lambda features: interpreter.predict([features, *others])[output]
 
 
-def race(runs: dict[str, Run], clips: np.ndarray) -> tuple[dict[str, list[float]], dict[str, list[np.ndarray]]]:
+class Clips:
+    """Some clips: waveforms, their log-mels as a network takes them, and our front end of each instruction set."""
+
+    def __init__(self, waveforms: list[np.ndarray], features: FeatureConfig, isas: list[str]) -> None:
+        self.waveforms = waveforms
+        log_mels = np.stack([log_mel(waveform, features) for waveform in waveforms])[:, None, ..., None]
+        self.log_mels = np.ascontiguousarray(log_mels, np.float32)
+        self._front_ends = {}
+        for isa in isas:
+            os.environ["BNN_EXIT_ISA"] = isa  # read when a front end is made
+            self._front_ends[isa] = FrontEnd(features)
+            del os.environ["BNN_EXIT_ISA"]
+        self._best = self._front_ends[isas[0]]
+
+    def front_end(self, contestant: str) -> Run:
+        """From a waveform to what the network of a contestant takes."""
+        chosen = self._front_ends.get(contestant, self._best)
+        return lambda waveform: chosen.log_mel(waveform)[None, ..., None]
+
+
+def race(
+    runs: dict[str, Run], clips: Clips, *, clock: Callable[[], float] = time.process_time
+) -> tuple[dict[str, Times], dict[str, list[np.ndarray]]]:
     """Microseconds of each clip, and results, by contestant."""
-    times: dict[str, list[float]] = {name: [] for name in runs}
+    times: dict[str, Times] = {name: {"network": [], "front_end": [], "whole": []} for name in runs}
     results: dict[str, list[np.ndarray]] = {name: [] for name in runs}
-    for clip in clips:
+    front_ends = {name: clips.front_end(name) for name in runs}
+    for waveform, clip in zip(clips.waveforms, clips.log_mels, strict=True):
         for name, run in runs.items():
             results[name].append(np.array(run(clip)))
-            took = []
+            took: Times = {"network": [], "front_end": [], "whole": []}
             for _ in range(TIMED):
-                start = time.process_time()
+                start = clock()
                 run(clip)
-                took.append((time.process_time() - start) * 1e6)
-            times[name].append(statistics.median(took))
+                took["network"].append((clock() - start) * 1e6)
+            run(front_ends[name](waveform))
+            for _ in range(TIMED):
+                start = clock()
+                features = front_ends[name](waveform)
+                between = clock()
+                run(features)
+                took["whole"].append((clock() - start) * 1e6)
+                took["front_end"].append((between - start) * 1e6)
+            for part, values in took.items():
+                times[name][part].append(statistics.median(values))
     return times, results
 
 
-def figures(times: list[float]) -> dict[str, float]:
-    return {
-        "median_us": round(statistics.median(times), 1),
-        "mean_us": round(statistics.mean(times), 1),
-        "p95_us": round(float(np.quantile(times, 0.95)), 1),
-        "min_us": round(min(times), 1),
+def figures(times: Times) -> dict:
+    """Of the network alone, and below `front_end` and `whole` of these."""
+    found = {
+        part: {
+            "median_us": round(statistics.median(values), 1),
+            "mean_us": round(statistics.mean(values), 1),
+            "p95_us": round(float(np.quantile(values, 0.95)), 1),
+            "min_us": round(min(values), 1),
+        }
+        for part, values in times.items()
     }
+    return {**found.pop("network"), **found}
 
 
-def plain(name: str, data: bytes, isas: list[str], clips: np.ndarray, bars: list[dict]) -> dict:
+def plain(name: str, data: bytes, isas: list[str], clips: Clips, bars: list[dict]) -> dict:
     runs = {mode: larq(data, mode) for mode in MODES} | {isa: native(data, isa) for isa in isas}
     times, results = race(runs, clips)
     rows = {contestant: figures(taken) for contestant, taken in times.items()}
@@ -116,7 +158,7 @@ def plain(name: str, data: bytes, isas: list[str], clips: np.ndarray, bars: list
     return {"bytes": len(data), "contestants": rows, "plan": plan}
 
 
-def adaptive(path: Path, isas: list[str], clips: np.ndarray) -> dict:
+def adaptive(path: Path, isas: list[str], clips: Clips) -> dict:
     """The file with exits: where each exit is forced, and at the operating point `balanced`, by the mean over clips."""
     file = reader.read(path)
     exits = len(file.metadata.exits)
@@ -157,15 +199,14 @@ def main() -> int:
     config = RunConfig.load(options.run)
     task = audio_tasks.load_again(config.task, data_dir=options.data_dir)
     chosen = np.linspace(0, len(task.test) - 1, min(options.clips, len(task.test))).astype(int)
-    clips = np.stack([log_mel(task.test.waveform(int(i)), task.features) for i in chosen])[:, None, ..., None]
-    clips = np.ascontiguousarray(clips, np.float32)
     isas = capabilities()["isas"]
+    clips = Clips([task.test.waveform(int(i)) for i in chosen], task.features, isas)
     bars: list[dict] = []
     networks = {
         f"{config.model.backbone} {config.model.size}": plain_networks.trained(
-            options.run, input_shape=clips.shape[2:]
+            options.run, input_shape=clips.log_mels.shape[2:]
         ),
-        "residual, random weights": plain_networks.residual(input_shape=clips.shape[2:]),
+        "residual, random weights": plain_networks.residual(input_shape=clips.log_mels.shape[2:]),
     }
     graphs = {}
     for name, model in networks.items():
@@ -180,7 +221,7 @@ def main() -> int:
         "load_average": round(os.getloadavg()[0], 1),
         "task": task.name,
         "split": "test, evenly spaced clips",
-        "sample_count": len(clips),
+        "sample_count": len(clips.waveforms),
         "timed_runs_of_a_clip": TIMED,
         "plain_graphs": graphs,
         "adaptive_file": adaptive(options.run / "model.tflite", isas, clips),

@@ -10,11 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnn_exit.evaluation import passes as measure
+from bnn_exit.evaluation.times import time_us
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule
-from bnn_exit.runtime import lce
+from bnn_exit.runtime import lce, native_backend
 from bnn_exit.runtime.native_backend import NativeNetwork
+from bnn_exit.settings.features import FeatureConfig
 
 INTERPRETERS = {"LiteRT": ("ai_edge_litert.interpreter", "ai-edge-litert"), "TFLite": ("bnn_exit._keras", "tensorflow")}
 """Name -> where its Interpreter is, the package that it comes in. Both use XNNPACK unless told otherwise."""
@@ -50,6 +51,21 @@ class Ours:
 
     def label(self) -> int:
         return int(self.outputs["probabilities"].argmax())
+
+
+class FrontEnd:
+    """A front end that makes the log-mel of one clip after another, by the settings of a network."""
+
+    def __init__(self, log_mel: Callable[[np.ndarray], object], waveforms: np.ndarray) -> None:
+        self.log_mel, self.waveforms = log_mel, waveforms
+        self.samples = np.empty_like(waveforms[0])
+
+    def put(self, clip: int) -> None:
+        """Hand over the samples, as a recorder does: they are in the caches then."""
+        self.samples[:] = self.waveforms[clip]
+
+    def invoke(self) -> None:
+        self.log_mel(self.samples)
 
 
 class Larq:
@@ -133,6 +149,11 @@ def our_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[str, Ours]:
     return {name: Ours(network, file, log_mel, thresholds) for name, thresholds in settings.items()}
 
 
+def our_front_end(features: FeatureConfig, waveforms: np.ndarray) -> FrontEnd:
+    """Our native front end with the settings of a network, ours or another one."""
+    return FrontEnd(native_backend.FrontEnd(features).log_mel, waveforms)
+
+
 def exit_runners(file: reader.ModelFile, log_mel: np.ndarray) -> dict[tuple[str, int], Runner]:
     """(backend, exit index) -> a runner of this exit, forced, in our library and, if it is installed, in LCE."""
     exits = len(file.metadata.exits)
@@ -162,10 +183,15 @@ def measure_runners(
     *,
     clips: int,
     rounds: int,
+    front_ends: Mapping[Any, FrontEnd] | None = None,
     block: int = 50,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[Any, dict]:
     """Labels and times of each runner on clips 0 to `clips` - 1.
+
+    A runner with a front end runs each block twice: the network alone, and then the front end of each clip followed by
+    the network on it. What the network's input needs beside the log-mel (of int8 files: columns and rounding) is made
+    before, and handed over between the two, untimed.
 
     All runners take turns on blocks of clips, each with its caches warm, as a device that does nothing else has them.
     Of the `rounds` times of a clip the median counts, so that a moment in which the machine was busy does not; the mean
@@ -174,9 +200,12 @@ def measure_runners(
 
     Returns:
         For each runner `labels` [clips], and in microseconds `network` (the runtime's own call) and `call` (with the
-        clip handed over and the label read, through Python), each with minimum, median, mean and p95 over clips.
+        clip handed over and the label read, through Python), each with minimum, median, mean and p95 over clips. With
+        a front end also `front_end` and `whole`, of both on the same clip.
     """
+    front_ends = front_ends or {}
     seconds = {key: np.empty((2, rounds, clips)) for key in runners}
+    paths = {key: np.empty((2, rounds, clips)) for key in front_ends}
     answers = {key: np.empty(clips, np.int64) for key in runners}
     for turn in range(rounds):
         for start in range(0, clips, block):
@@ -194,11 +223,34 @@ def measure_runners(
                     after = clock()
                     found[clip] = runner.label()
                     times[:, turn, clip] = after - before, clock() - begin
-    return {
-        key: {
-            "labels": answers[key],
-            "network": measure.time_us(np.median(seconds[key][0], axis=0)),
-            "call": measure.time_us(np.median(seconds[key][1], axis=0)),
-        }
-        for key in runners
-    }
+                if key in front_ends:
+                    _time_paths(front_ends[key], runner, range(start, stop), clock, paths[key][:, turn])
+    found = {}
+    for key in runners:
+        parts = dict(zip(("network", "call"), seconds[key], strict=True))
+        if key in front_ends:
+            parts |= dict(zip(("front_end", "whole"), paths[key], strict=True))
+        times = {name: time_us(np.median(values, axis=0)) for name, values in parts.items()}
+        found[key] = {"labels": answers[key], **times}
+    return found
+
+
+def _time_paths(
+    front_end: FrontEnd, runner: Runner, clips: range, clock: Callable[[], float], seconds: np.ndarray
+) -> None:
+    """Fill `seconds` [front end and whole, clips]: the front end of each clip, and the network right after it."""
+
+    def run(clip: int) -> tuple[float, float]:
+        front_end.put(clip)
+        begin = clock()
+        front_end.invoke()
+        front_end_s = clock() - begin
+        runner.put(clip)
+        begin = clock()
+        runner.invoke()
+        return front_end_s, front_end_s + clock() - begin
+
+    for clip in clips[:WARM_UP_CLIPS]:
+        run(clip)
+    for clip in clips:
+        seconds[:, clip] = run(clip)

@@ -34,6 +34,8 @@ from bnn_exit.model_file.reader import ModelFile
 
 STREAM = ("split", "words", "recall", "recall_last_exit", "false_accepts", "relative_ops")
 POINT = ("accuracy", "correct", "drop", "exit_shares", "relative_cost")
+TIMES = ("time_us", "whole_us")
+"""Of an exit: times of one machine, which is not the user's."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -133,7 +135,7 @@ def ship_file(file: ModelFile, result: dict[str, Any]) -> bytes:
 def entry(data: bytes, result: dict[str, Any], *, row: Row, listening: dict[str, Any]) -> dict[str, Any]:
     """What index.json says about a file: a `pretrained.Pretrained` as JSON values."""
     task, environment = result["training"]["settings"]["task"], result["training"]["environment"]
-    exits = [{name: value for name, value in figures.items() if name != "time_us"} for figures in result["exits"]]
+    exits = [{name: value for name, value in figures.items() if name not in TIMES} for figures in result["exits"]]
     points = {name: {key: point[key] for key in POINT} for name, point in result["operating_points"].items()}
     made = pretrained.Pretrained(
         sha256=hashlib.sha256(data).hexdigest(),

@@ -18,7 +18,7 @@ import numpy as np
 from result_file import called
 
 from bnn_exit import machine
-from bnn_exit.evaluation.passes import time_us
+from bnn_exit.evaluation.times import time_us
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
 from bnn_exit.policies import rule

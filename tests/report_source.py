@@ -25,6 +25,7 @@ def made_source(
     labels: tuple[str, ...] | None = None,
     name: str = "clip",
     seed: int = 0,
+    has_front_end: bool = True,
 ) -> Source:
     """Clips whose exits grow more certain and more right with depth."""
     rng = np.random.default_rng(seed)
@@ -41,7 +42,9 @@ def made_source(
         left = rule.exit_indices(scores, limits)
         rows = np.arange(clips)
         seconds = 1e-4 * (1 + left) * rng.uniform(0.9, 1.1, clips)
-        return Passes(limits.astype(np.float32), probabilities[rows, left], left, scores[rows, left], seconds)
+        front_end = 5e-5 * rng.uniform(0.9, 1.1, clips) if has_front_end else None
+        outputs = (probabilities[rows, left], left, scores[rows, left])
+        return Passes(limits.astype(np.float32), *outputs, seconds, front_end)
 
     measurement = Measurement(
         forced=[passes(rule.forcing_thresholds(k, exits=exits)) for k in range(exits)],

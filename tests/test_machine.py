@@ -49,6 +49,16 @@ def test_the_kind_of_core_is_told_by_its_numbers(tmp_path, cpuinfo, core):
     assert machine.cpu_core(tmp_path / "nothing") is None
 
 
+def test_the_size_of_the_last_cache(tmp_path):
+    assert machine.cache_bytes(tmp_path) is None
+    for index, size in enumerate(["32K", "1024K", "32768K", "unknown", ""]):
+        (tmp_path / f"index{index}").mkdir()
+        (tmp_path / f"index{index}" / "size").write_text(size + "\n")
+    assert machine.cache_bytes(tmp_path) == 32 << 20
+    (tmp_path / "index1" / "size").write_text("96M\n")
+    assert machine.cache_bytes(tmp_path) == 96 << 20
+
+
 def test_describe_is_json_and_names_no_host():
     text = json.dumps(machine.describe())
     assert set(json.loads(text)) == {"cpu", "cpu_core", "architecture", "userland_bits", "cores", "platform"}

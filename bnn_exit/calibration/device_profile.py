@@ -22,7 +22,7 @@ class DeviceProfile:
     Attributes:
         name: what the device is called.
         mean_us: average microseconds of clips that leave at each exit.
-        worst_us: the 95th percentile of the same, plus that of the front end.
+        worst_us: the 95th percentile of the same.
         backend: what ran the network, such as "native".
         threads: for one clip.
         machine: as `bnn_exit.machine.describe` returns it.
@@ -60,17 +60,18 @@ class DeviceProfile:
 
         Raises:
             ArgumentError: a backend that was not timed.
-            DataError: the report lacks something.
+            DataError: the report lacks something, or an exit was not measurable.
         """
         try:
             chosen = next(iter(report["times"])) if backend is None else one_of("backend", backend, report["times"])
             times = report["times"][chosen]
-            front = times.get("front end", {"mean": 0.0, "p95": 0.0})
-            rows = [times[f"exit {k + 1}"] for k in range(report["exits"])]  # timed themselves, so never None
+            mean_us, worst_us = (
+                [_whole(times, k, figure) for k in range(report["exits"])] for figure in ("mean", "p95")
+            )
             return cls(
                 name=name or str(report["machine"]["cpu"]),
-                mean_us=tuple(front["mean"] + row["mean"] for row in rows),
-                worst_us=tuple(front["p95"] + row["p95"] for row in rows),
+                mean_us=tuple(mean_us),
+                worst_us=tuple(worst_us),
                 backend=chosen,
                 threads=int(report["threads"]),
                 machine=dict(report["machine"]),
@@ -105,3 +106,16 @@ class DeviceProfile:
                 f"{str(Path(path))!r} does not hold times of a device ({error}): "
                 "python -m bnn_exit.bench MODEL clips --json > FILE makes one"
             ) from error
+
+
+def _whole(times: Mapping[str, Any], exit_index: int, figure: str) -> float:
+    """Front end and network of an exit, in a table of `bench`; DataError if they were not measurable.
+
+    Reports of earlier versions have the two apart, so there they are added. A file with the front end inside has none.
+    """
+    row = f"exit {exit_index + 1}"
+    together = times.get(f"front end + {row}")
+    parts = [together] if together else [times[row], *([times["front end"]] if "front end" in times else [])]
+    if any(part[figure] is None for part in parts):
+        raise DataError(f"the time of {row} was not measurable: time it again with more --repeats")
+    return float(sum(part[figure] for part in parts))

@@ -6,8 +6,7 @@ import argparse
 import math
 import shlex
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,19 +14,22 @@ import numpy as np
 from bnn_exit import machine
 from bnn_exit.audio import wav
 from bnn_exit.command_line import Parser, positive_int, run_command
+from bnn_exit.commands.bench_table import text
 from bnn_exit.display import json_line, show
 from bnn_exit.errors import INSTALL, ArgumentError
-from bnn_exit.evaluation.passes import WARM_UP_CALLS, difference_us, spread_us, time_us
-from bnn_exit.pairs import zip_strict
+from bnn_exit.evaluation.caches import FRONT_END, Seconds, displacer, path_times, whole
+from bnn_exit.evaluation.split import spread
+from bnn_exit.evaluation.times import Figures, clock_of, clock_step_s, difference_us, figures_us
 from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.backends import BACKENDS, installed
 
-STATISTICS = ("minimum", "median", "p95")
 DEFAULT_REPEATS = 200
 """Calls of each setting in all, shared among the clips."""
-NOT_MEASURABLE = "-"
+COLD_CALLS = 50
+"""The most calls with cold caches: emptying them takes longer than a call."""
+COARSE_STEP_US = 1.0
 
 EPILOG = """\
 examples:
@@ -37,10 +39,17 @@ examples:
   BNN_EXIT_ISA=scalar python -m bnn_exit.bench model.tflite --markdown
 
 Times are in microseconds, for one clip: processor time with one thread, so that other programs do not count, and wall
-time with several. An exit is timed with every clip forced to leave there. A stage, with its head, is the difference
-between an exit and the one before it, and "-" where that is less than the noise of this machine. Without clips, noise
-is used: exits and stages take the same time for any sound. Operating points need real clips.
-Backends alternate within one run. LCE runs its default kernels: its faster ones are wrong in files with branches.
+time with several. An exit is the network alone, with every clip forced to leave there. "front end + ..." is the whole
+path, from samples to probabilities, measured clip by clip. "predict" is Session.predict, with its checks, from Python.
+A stage, with its head, is the difference between an exit and the one before it. "-" stands where noise, or the step of
+the clock, is larger than the figure.
+
+Times are of WARM caches, as those of bnn_exit.evaluate: a backend runs clip after clip, each once untimed just before.
+The column COLD is of caches that were emptied before each call, by a walk over more memory than they hold: a clip now
+and then, on a machine that did something else. In the JSON, `times` are warm and `cold_times` cold.
+
+Without clips, noise is used: exits and stages take the same time for any sound. Operating points need real clips.
+Backends take turns. LCE runs its default kernels: its faster ones are wrong in files with branches.
 """
 
 
@@ -48,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     """The command's arguments."""
     arguments = Parser(
         prog="python -m bnn_exit.bench",
-        description="Time of the front end, each stage, each exit and whole clips, beside other backends.",
+        description="Time of the front end, each stage, each exit and the whole path, beside other backends.",
         epilog=EPILOG,
     )
     arguments.add_argument("model", help="the model file, such as RUN/model.tflite, or a name of bnn_exit.models")
@@ -105,7 +114,7 @@ def bench(
     threads: int = 1,
     repeats: int = DEFAULT_REPEATS,
 ) -> dict[str, Any]:
-    """Time a model file on alternating backends; the figures as JSON values.
+    """Time a model file on backends that take turns; the figures as JSON values.
 
     Args:
         model: the file, or the name of a model that comes with the package.
@@ -129,21 +138,28 @@ def bench(
     rounds = -(-repeats // len(waveforms))
 
     points = {name: point.thresholds for name, point in first.operating_points.items()} if clips else {}
-    rows: dict[str, Callable[[runtime.Session, Any, Any], object]] = {}
-    if first.metadata.input == "log_mel":
-        rows["front end"] = lambda session, waveform, inputs: session.log_mel(waveform)
-    for k in range(first.exits):
-        rows[f"exit {k + 1}"] = _caller(rule.forcing_thresholds(k, exits=first.exits))
-    for name, thresholds in points.items():
-        rows[name] = _caller(rule.check_thresholds(thresholds, exits=first.exits))
-    # From samples to a prediction, checks included; on noise no clip leaves early.
-    whole = next((name for name in ("balanced", *points) if name in points), "full")
-    limits = points.get(whole, (0.0,) * (first.exits - 1))
-    rows[f"whole clip, {whole}"] = lambda session, waveform, inputs: session.predict(waveform, thresholds=limits)
-    timers = {name: _timer(name, threads=threads) for name in sessions}
+    settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=first.exits) for k in range(first.exits)}
+    rows = _rows_of(points, taken=settings)
+    settings |= {
+        rows[name]: rule.check_thresholds(thresholds, exits=first.exits) for name, thresholds in points.items()
+    }
+    usual = next((name for name in ("balanced", *points) if name in points), "full")
+    limits = points.get(usual, (0.0,) * (first.exits - 1))
+    calls = {f"predict, {usual}": lambda session, waveform: session.predict(waveform, thresholds=limits)}
+
+    timers = {name: clock_of(name, threads=threads) for name in sessions}
+    steps_s = {name: clock_step_s(timer) for name, timer in timers.items()}
     clocks = [machine.clock()]
-    seconds = _take_turns(sessions, waveforms, rows, rounds=rounds, timers=timers)
+    warm = path_times(sessions, waveforms, settings, rounds=rounds, clocks=timers, calls=calls)
+    displace, displaced_bytes = displacer()
+    few = [waveforms[place] for place in spread(len(waveforms), COLD_CALLS)]
+    cold_rounds = min(rounds, max(1, COLD_CALLS // len(few)))
+    cold = path_times(sessions, few, settings, rounds=cold_rounds, clocks=timers, calls=calls, displace=displace)
     clocks.append(machine.clock())
+
+    def figures(found: Mapping[str, Seconds]) -> dict[str, dict[str, Figures]]:
+        return {name: _figures(table, exits=first.exits, step_s=steps_s[name]) for name, table in found.items()}
+
     return {
         "model": first.model_file.path.name,
         "model_bytes": len(first.model_file.data),
@@ -151,17 +167,37 @@ def bench(
         "clips": len(waveforms),
         "sound": "files" if clips else "noise",
         "calls": rounds * len(waveforms),
+        "cold_calls": cold_rounds * len(few),
         "threads": threads,
         "unit": "microseconds for one clip",
         "clock": {name: timer.__name__ for name, timer in timers.items()},
+        "clock_step_us": {name: None if math.isinf(step) else 1e6 * step for name, step in steps_s.items()},
         "measured": True,
-        "times": {name: _figures(table, exits=first.exits) for name, table in seconds.items()},
+        "caches": {
+            "times": "warm: clip after clip on one backend, each once untimed before, as bnn_exit.evaluate does it",
+            "cold_times": f"cold: a walk over {displaced_bytes} bytes before every call, which displaces what the "
+            "caches of this core and the shared ones hold",
+        },
+        "times": figures(warm),
+        "cold_times": figures(cold),
         "exit_shares": {name: _shares(first, waveforms, thresholds) for name, thresholds in points.items()},
         "isa": capabilities()["isa"] if "native" in names else None,
-        "warnings": _warnings(names, clocks[1]),
+        "warnings": _warnings(names, clocks[1], step_us=1e6 * max(steps_s.values())),
         "clock_before_and_after": clocks,
         **machine.provenance(),
     }
+
+
+def _rows_of(points: Iterable[str], *, taken: Iterable[str]) -> dict[str, str]:
+    """Operating point -> its row. A point may be called as a row of another kind is."""
+    used, rows = {FRONT_END, *taken}, {}
+    for name in points:
+        row = name
+        while row in used or row.startswith(("stage ", "predict, ", whole(""))):
+            row = f"point {row}"
+        rows[name] = row
+        used.add(row)
+    return rows
 
 
 def _waveforms(clips: Sequence[str], session: runtime.Session) -> list[np.ndarray]:
@@ -172,58 +208,18 @@ def _waveforms(clips: Sequence[str], session: runtime.Session) -> list[np.ndarra
     return [wav.fit_length(waveform, samples) for waveform in read]
 
 
-def _caller(thresholds: np.ndarray) -> Callable[[runtime.Session, Any, Any], object]:
-    return lambda session, waveform, inputs: session.infer(inputs, thresholds)
-
-
-def _timer(backend: str, *, threads: int) -> Callable[[], float]:
-    """The clock, in seconds: processor time for one thread, wall time for several.
-
-    NumPy may compute on threads of its own, so those of the reference count too.
-    """
-    if threads > 1:
-        return time.perf_counter
-    return time.process_time if backend == "reference" else time.thread_time
-
-
-def _take_turns(
-    sessions: dict[str, runtime.Session],
-    waveforms: Sequence[np.ndarray],
-    rows: dict[str, Callable[[runtime.Session, Any, Any], object]],
-    *,
-    rounds: int,
-    timers: Mapping[str, Callable[[], float]],
-) -> dict[str, dict[str, np.ndarray]]:
-    """Seconds of every call: backend -> row -> [rounds * clips]. A slow moment of the machine affects all alike."""
-    seconds: dict[str, dict[str, list[float]]] = {name: {row: [] for row in rows} for name in sessions}
-    inputs = [next(iter(sessions.values())).inputs(waveform) for waveform in waveforms]
-    for round_ in range(-1, rounds):
-        for waveform, data in zip_strict(waveforms, inputs):
-            for row, call in rows.items():
-                for name, session in sessions.items():
-                    now = timers[name]
-                    for _ in range(WARM_UP_CALLS if round_ < 0 else 1):
-                        begin = now()
-                        call(session, waveform, data)
-                        spent = now() - begin
-                    if round_ >= 0:
-                        seconds[name][row].append(spent)
-            if round_ < 0:
-                break  # one clip is enough to warm up
-    return {name: {row: np.array(values) for row, values in table.items()} for name, table in seconds.items()}
-
-
-def _figures(seconds: dict[str, np.ndarray], *, exits: int) -> dict[str, dict[str, float | None]]:
+def _figures(seconds: Seconds, *, exits: int, step_s: float = 0.0) -> dict[str, Figures]:
     """Minimum, median, mean, p95 and spread of each row, stages included; None where it cannot be measured."""
-    figures: dict[str, dict[str, float | None]] = {}
-    for row, values in seconds.items():
-        spread = spread_us(values)
-        figures[row] = {**time_us(values), "spread": spread if math.isfinite(spread) else None}
+    figures = {row: figures_us(values, step_s=step_s) for row, values in seconds.items()}
     for k in range(1, exits + 1):
         row, before = f"exit {k}", f"exit {k - 1}"
         # Differences of two calls on the same clip, one right after the other.
-        figures[f"stage {k}"] = figures[row] if k == 1 else difference_us(seconds[row], seconds[before])
-    order = ["front end", *(f"stage {k}" for k in range(1, exits + 1)), *(row for row in seconds if row != "front end")]
+        figures[f"stage {k}"] = figures[row] if k == 1 else difference_us(seconds[row], seconds[before], step_s=step_s)
+    sums = [whole(row) for row in seconds if whole(row) in seconds]
+    others = [row for row in seconds if row not in (FRONT_END, *sums)]
+    calls = [row for row in others if row.startswith("predict, ")]
+    stages = [f"stage {k}" for k in range(1, exits + 1)]
+    order = [FRONT_END, *stages, *(row for row in others if row not in calls), *sums, *calls]
     return {row: figures[row] for row in order if row in figures}
 
 
@@ -233,7 +229,7 @@ def _shares(session: runtime.Session, waveforms: Sequence[np.ndarray], threshold
     return [left.count(k) / len(left) for k in range(session.exits)]
 
 
-def _warnings(backends: Sequence[str], clock: dict[str, Any]) -> list[str]:
+def _warnings(backends: Sequence[str], clock: dict[str, Any], *, step_us: float = 0.0) -> list[str]:
     found = []
     can = capabilities()
     if "native" not in backends:
@@ -246,54 +242,6 @@ def _warnings(backends: Sequence[str], clock: dict[str, Any]) -> list[str]:
         found.append("the userland is 32-bit, which has no optimised kernels: install a 64-bit system")
     if clock["governor"] in ("powersave", "ondemand", "conservative"):
         found.append(f"the processor's clock varies (governor {clock['governor']}): compare ratios, not times")
+    if step_us > COARSE_STEP_US:
+        found.append(f"the clock of this system has steps of {step_us:.3g} us: shorter times cannot be measured")
     return found
-
-
-def text(report: dict[str, Any], *, markdown: bool = False) -> str:
-    """The figures of `report` as lines for a terminal, or in Markdown."""
-    times = report["times"]
-    names = list(times)
-    head = ["us"]
-    for name in names:
-        head += [f"{name} {statistic}" for statistic in STATISTICS]
-        if name != names[0]:
-            head.append(f"times {names[0]}")
-    body = []
-    for row in times[names[0]]:
-        cells = [row]
-        for name in names:
-            cells += [_cell(times[name][row][statistic]) for statistic in STATISTICS]
-            if name != names[0]:
-                own, first = times[name][row]["median"], times[names[0]][row]["median"]
-                cells.append(_cell(own / first if own and first else None))
-        body.append(cells)
-    clock = report["clock_before_and_after"][1]
-    mhz = "clock unknown" if clock["mhz"] is None else f"{clock['mhz']:.0f} MHz"
-    governor = "" if clock["governor"] is None else f" ({clock['governor']})"
-    host = report["machine"]
-    lines = [
-        f"{report['model']}: {report['model_bytes'] / 1000:.0f} KB, {report['exits']} exits; {report['calls']} calls "
-        f"on {report['clips']} {'clips' if report['sound'] == 'files' else 'clip of noise'}",
-        f"{host['cpu']}, {host['architecture']}, {host['userland_bits']}-bit userland, {mhz}{governor}, "
-        f"{report['threads']} thread{'s' if report['threads'] > 1 else ''}"
-        + (f", native kernels: {report['isa']}" if report["isa"] else ""),
-        "",
-    ]
-    if markdown:
-        lines += ["| " + " | ".join(cells) + " |" for cells in (head, ["---"] + ["---:"] * (len(head) - 1), *body)]
-    else:
-        widths = [max(len(cells[column]) for cells in (head, *body)) for column in range(len(head))]
-        for cells in (head, *body):
-            rest = (cell.rjust(width) for cell, width in zip_strict(cells[1:], widths[1:]))
-            lines.append("  ".join([cells[0].ljust(widths[0]), *rest]).rstrip())
-    if any(NOT_MEASURABLE in cells for cells in body):
-        lines += ["", f"{NOT_MEASURABLE}: not measurable here, less than the noise; more --repeats help"]
-    if report["exit_shares"]:
-        lines.append("")
-        for name, shares in report["exit_shares"].items():
-            lines.append(f"{name}: " + ", ".join(f"{100 * s:.0f} % at exit {k + 1}" for k, s in enumerate(shares)))
-    return "\n".join(lines)
-
-
-def _cell(figure: float | None) -> str:
-    return NOT_MEASURABLE if figure is None else f"{figure:.1f}"

@@ -38,7 +38,8 @@ examples:
 RUN is a folder that `python -m bnn_exit.train --out RUN` wrote. Every clip goes through RUN/model.tflite once for each
 exit and once for each operating point; the figures go to RUN/metrics.json, the plots to RUN/plots/; those of
 RUN/model_NAME.tflite to RUN/metrics_NAME.json and RUN/plots_NAME/. Those of a model that comes with the package are
-only printed.
+only printed. Each clip is timed from samples to probabilities: the front end, the network right after it, and both.
+Times are of warm caches, because every clip goes through both once just before.
 
 --stream counts events, not windows: misses, false accepts an hour with their bounds, delays, exits and cost; the
 figures go to RUN/stream_metrics.json, the DET curve to RUN/stream_det.png. An event is a hit if its label is right and

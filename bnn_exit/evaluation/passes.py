@@ -1,9 +1,8 @@
-"""Run clips through a model file: once for each forced exit and once for each operating point, and time every call."""
+"""Run clips through a front end and a model file: once for each forced exit and operating point, every time timed."""
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -11,14 +10,20 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.evaluation.times import Clock
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import Backend, check_forced
 
 WARM_UP_CALLS = 3
-"""Calls before the first timed one, for each setting: first calls allocate and fill caches."""
+"""Untimed runs before the first timed one: first calls allocate, and a processor raises its clock."""
 
 Floats = npt.NDArray[np.float32]
+FrontEnd = Callable[[Any], Any]
+"""A clip to what the network takes."""
+
+Infer = Callable[[Any, Any], tuple[Any, int, float]]
+"""What the network takes, and thresholds, to probabilities [classes], exit index and score."""
 
 
 @dataclasses.dataclass
@@ -30,7 +35,8 @@ class Passes:
         probabilities: float32 [clips, classes].
         exit_indices: int64 [clips], where the file left.
         scores: float32 [clips], at that exit.
-        seconds: float64 [clips], of the backend's call alone.
+        seconds: float64 [clips], of the network: the backend's call.
+        front_end_seconds: float64 [clips], of the front end, right before that call; None if it is in the file.
     """
 
     thresholds: Floats
@@ -38,6 +44,12 @@ class Passes:
     exit_indices: npt.NDArray[np.int64]
     scores: Floats
     seconds: npt.NDArray[np.float64]
+    front_end_seconds: npt.NDArray[np.float64] | None = None
+
+    @property
+    def whole_seconds(self) -> npt.NDArray[np.float64]:
+        """Front end and network of each clip."""
+        return self.seconds if self.front_end_seconds is None else self.front_end_seconds + self.seconds
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -74,42 +86,64 @@ class Measurement:
         return float(np.mean(passes.exit_indices == expected))
 
 
+def timed_path(
+    clip: Any, thresholds: npt.ArrayLike, *, front_end: FrontEnd | None, infer: Infer, now: Clock
+) -> tuple[tuple[Any, int, float], float, float]:
+    """One clip from samples to prediction: the output, and the seconds of the front end and of the network.
+
+    One comes right after the other, so that their sum is that of the whole path. The one place that times it.
+    """
+    begin = now()
+    inputs = clip if front_end is None else front_end(clip)
+    between = now()
+    output = infer(inputs, thresholds)
+    end = now()
+    return output, between - begin, end - between
+
+
 def measure(
     backend: Backend,
-    inputs: Sequence[Any],
+    clips: Sequence[Any],
     thresholds: Mapping[str, npt.ArrayLike],
     *,
     exits: int,
+    front_end: FrontEnd | None = None,
+    now: Clock = time.perf_counter,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
 ) -> Measurement:
     """Run every clip with every setting; clips are the outer loop, so that a slow moment affects all settings.
 
+    Each clip goes through front end and network once untimed before, so that all times are of warm caches.
+
     Args:
         backend: runs one clip.
-        inputs: the clips in the form that the model takes; indexable by clip.
+        clips: waveforms, or without `front_end` what the model takes; indexable by clip.
         thresholds: operating point -> thresholds [exits - 1].
         exits: exits of the model.
+        front_end: makes of a clip what the model takes; None where it is in the file.
+        now: the clock.
         progress: wraps the range of clips, such as `tqdm.tqdm`.
 
     Raises:
         ModelFileError: a clip does not leave at the forced exit.
     """
     settings = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    deepest = settings[-1]
     settings += [rule.check_thresholds(values, exits=exits) for values in thresholds.values()]
-    clips = len(inputs)
-    for values in settings:
-        for _ in range(WARM_UP_CALLS):
-            backend.infer(inputs[0], values)
+
+    def run(clip: Any, values: Floats) -> tuple[tuple[Any, int, float], float, float]:
+        return timed_path(clip, values, front_end=front_end, infer=backend.infer, now=now)
 
     outputs: list[list[tuple[Any, int, float]]] = [[] for _ in settings]
-    seconds = np.empty((len(settings), clips))
-    for clip in progress(range(clips)):
-        data = inputs[clip]
+    seconds = np.empty((2, len(settings), len(clips)))
+    for number in progress(range(len(clips))):
+        clip = clips[number]
+        for _ in range(1 if number else WARM_UP_CALLS):
+            run(clip, deepest)
         for index, values in enumerate(settings):
-            begin = time.perf_counter()
-            output = backend.infer(data, values)
-            seconds[index, clip] = time.perf_counter() - begin
+            output, front_end_s, network_s = run(clip, values)
             outputs[index].append(output)
+            seconds[:, index, number] = front_end_s, network_s
 
     done = [
         Passes(
@@ -117,67 +151,12 @@ def measure(
             probabilities=np.array([output[0] for output in found], np.float32),
             exit_indices=np.array([output[1] for output in found], np.int64),
             scores=np.array([output[2] for output in found], np.float32),
-            seconds=seconds[index],
+            seconds=seconds[1, index],
+            front_end_seconds=None if front_end is None else seconds[0, index],
         )
         for index, (values, found) in enumerate(zip_strict(settings, outputs))
     ]
     for k, passes in enumerate(done[:exits]):
-        for clip, (left_at, score) in enumerate(zip_strict(passes.exit_indices.tolist(), passes.scores.tolist())):
-            check_forced(k, left_at, score, clip=f"clip {clip}: ")
+        for number, (left_at, score) in enumerate(zip_strict(passes.exit_indices.tolist(), passes.scores.tolist())):
+            check_forced(k, left_at, score, clip=f"clip {number}: ")
     return Measurement(forced=done[:exits], points=dict(zip_strict(thresholds, done[exits:])))
-
-
-@dataclasses.dataclass(frozen=True)
-class Times:
-    """Times of some calls, in microseconds.
-
-    Attributes:
-        minimum, median, mean: of the calls.
-        p95: their 95th percentile.
-    """
-
-    minimum: float
-    median: float
-    mean: float
-    p95: float
-
-    @classmethod
-    def of(cls, seconds: npt.ArrayLike) -> Times:
-        """Of calls that took these seconds [calls]."""
-        values = np.asarray(seconds, np.float64) * 1e6
-        return cls(
-            float(values.min()), float(np.median(values)), float(values.mean()), float(np.percentile(values, 95))
-        )
-
-
-def time_us(seconds: npt.ArrayLike) -> dict[str, float]:
-    """The same as JSON values."""
-    return dataclasses.asdict(Times.of(seconds))
-
-
-def spread_us(seconds: npt.ArrayLike) -> float:
-    """How far the median of seconds [calls] may be off: half of its 95 % confidence interval, in microseconds.
-
-    From the ranks of the values, which holds for any distribution; infinite for one call.
-    """
-    values = np.sort(np.asarray(seconds, np.float64)) * 1e6
-    if len(values) < 2:
-        return math.inf
-    first = max(0, math.floor(len(values) / 2 - 0.98 * math.sqrt(len(values))))
-    return float(values[-1 - first] - values[first]) / 2
-
-
-def difference_us(seconds: npt.ArrayLike, earlier: npt.ArrayLike) -> dict[str, float | None]:
-    """`time_us` of what calls take beyond the calls that they are paired with, and its `spread`.
-
-    A figure is None where it cannot be measured: all of them if the median is not beyond twice its spread, or one that
-    is not above 0.
-    """
-    longer, shorter = np.asarray(seconds, np.float64), np.asarray(earlier, np.float64)
-    spread = spread_us(longer - shorter)
-    found: dict[str, float | None] = {**time_us(longer - shorter)}
-    # The smallest difference belongs to an earlier call that was disturbed; that of the smallest times to none.
-    found["minimum"] = 1e6 * float(longer.min() - shorter.min())
-    measurable = (found["median"] or 0.0) > 2 * spread
-    figures = {name: value if measurable and value is not None and value > 0 else None for name, value in found.items()}
-    return {**figures, "spread": spread if math.isfinite(spread) else None}

@@ -11,7 +11,8 @@ import numpy.typing as npt
 
 from bnn_exit import metrics
 from bnn_exit.cost import Cost
-from bnn_exit.evaluation.passes import Measurement, Passes, Times
+from bnn_exit.evaluation.passes import Measurement, Passes
+from bnn_exit.evaluation.times import Times
 from bnn_exit.pairs import zip_strict
 
 
@@ -24,7 +25,9 @@ class ExitFigures:
         accuracy: share of correct predictions, in [0, 1].
         cost: of leaving there.
         relative_cost: binary_macs, float_macs and ops as shares of the last exit's.
-        time_us: of one call.
+        time_us: of the network.
+        front_end_us: of the front end, right before the network; None if it is in the file.
+        whole_us: of both; of the network where the front end is in the file. None in reports of earlier versions.
     """
 
     exit_index: int
@@ -32,6 +35,8 @@ class ExitFigures:
     cost: Cost
     relative_cost: dict[str, float]
     time_us: Times
+    front_end_us: Times | None = None
+    whole_us: Times | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -48,7 +53,7 @@ class PointFigures:
         exit_shares: share of the clips that leave at each exit; sums to 1.
         mean_cost: binary_macs, float_macs and ops of the average clip.
         relative_cost: the same as shares of the last exit's.
-        time_us: of one call.
+        time_us, front_end_us, whole_us: as of an exit.
         per_class: figures of each class, as `metrics.per_class` gives them.
         confusion_matrix: clips by true and predicted class.
         accuracy_drop: accuracy lost against the last exit; below 0 if some is gained.
@@ -65,6 +70,8 @@ class PointFigures:
     confusion_matrix: list[list[int]]
     accuracy_drop: float
     exit_agreement: float
+    front_end_us: Times | None = None
+    whole_us: Times | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,13 +85,14 @@ class Report:
         sample_count, split_count: clips that were measured, and clips of the split.
         skipped_files: how many files of the data could not be used, by reason.
         backend, threads: what ran the model.
-        time_of: what `time_us` of exits and points measures.
-        front_end_us: times of the front end, or None if it is in the file.
+        time_of: what the times are of.
+        front_end_us: times of the front end in all passes, or None if it is in the file.
         exits: figures of each exit.
         operating_points: figures of each operating point, by name.
         provenance: date, revision, machine and versions, as `machine.provenance` gives them.
         seed: of the training; None if it is not known.
         command: command line that made the report.
+        caches: "warm": every clip went through front end and network just before.
     """
 
     task: str
@@ -102,6 +110,7 @@ class Report:
     provenance: dict[str, Any]
     seed: int | None = None
     command: str = ""
+    caches: str = "warm"
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values, the content of metrics.json."""
@@ -133,7 +142,7 @@ def exit_figures(measurement: Measurement, labels: npt.ArrayLike, *, costs: Sequ
             relative_cost=metrics.relative_cost(
                 {"binary_macs": cost.binary_macs, "float_macs": cost.float_macs, "ops": cost.ops}, costs[-1]
             ),
-            time_us=Times.of(passes.seconds),
+            **_times(passes),
         )
         for k, (passes, cost) in enumerate(zip_strict(measurement.forced, costs))
     ]
@@ -168,9 +177,19 @@ def _point(
         exit_shares=metrics.exit_shares(passes.exit_indices, exits=len(costs)).tolist(),
         mean_cost=mean,
         relative_cost=metrics.relative_cost(mean, costs[-1]),
-        time_us=Times.of(passes.seconds),
+        **_times(passes),
         per_class=metrics.per_class(passes.predictions, labels, names=names, exit_indices=passes.exit_indices),
         confusion_matrix=metrics.confusion_matrix(passes.predictions, labels, num_classes=len(names)).tolist(),
         accuracy_drop=full - accuracy,
         exit_agreement=agreement,
     )
+
+
+def _times(passes: Passes) -> dict[str, Any]:
+    """The times of network, front end and both, by the names of their fields."""
+    front_end = passes.front_end_seconds
+    return {
+        "time_us": Times.of(passes.seconds),
+        "front_end_us": None if front_end is None else Times.of(front_end),
+        "whole_us": Times.of(passes.whole_seconds),
+    }

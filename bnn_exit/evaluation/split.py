@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from bnn_exit import machine
-from bnn_exit.audio import logmel
 from bnn_exit.errors import DataError, ModelFileError
-from bnn_exit.evaluation.passes import Measurement, Times, measure
+from bnn_exit.evaluation.passes import Measurement, measure
 from bnn_exit.evaluation.report import Report, exit_figures, point_figures
+from bnn_exit.evaluation.times import Times, clock_of
 from bnn_exit.progress import progress_bar
 from bnn_exit.runtime.backends import BACKENDS
 from bnn_exit.runtime.session import Session
 from bnn_exit.task import Split, Task
 
-FRONT_END_CLIPS = 100
-"""Clips that the front end is timed on, apart from the model."""
+TIME_OF = (
+    "a clip in memory, with warm caches, in processor time of one thread: the front end, the network right after it, "
+    "and both"
+)
 
 
 def measure_split(
@@ -29,7 +30,7 @@ def measure_split(
     """Run a split of `task` through a loaded model: the measured passes, the labels, and the report.
 
     Args:
-        session: the model, on the backend that is measured.
+        session: the model, on the backend that is measured; its own front end makes the features.
         task: the data, with the labels and features of the model.
         split: "train", "validation" or "test".
         limit: measure only this many clips, evenly spread over the split.
@@ -44,11 +45,14 @@ def measure_split(
         raise DataError(f"the {split} split of {task.name} is empty: choose another with --split")
     indices = spread(len(chosen), limit)
     points = {name: point.thresholds for name, point in session.operating_points.items()}
+    has_front_end = session.metadata.input == "waveform"
     measurement = measure(
         BACKENDS[session.backend](session.model_file, threads=1),
-        _Clips(task, split, indices, waveform=session.metadata.input == "waveform"),
+        _Clips(chosen, indices),
         points or {"full": (0.0,) * (session.exits - 1)},
         exits=session.exits,
+        front_end=None if has_front_end else session.inputs,
+        now=clock_of(session.backend, threads=1),
         progress=functools.partial(progress_bar, desc="clips", unit="clip"),
     )
     labels = np.asarray(chosen.labels, np.int64)[indices]
@@ -61,8 +65,8 @@ def measure_split(
         skipped_files=task.skipped,
         backend=session.backend,
         threads=1,
-        time_of="one call of the backend on one clip, without reading the file and without the front end",
-        front_end_us=None if session.metadata.input == "waveform" else _front_end_us(task, chosen, indices),
+        time_of=TIME_OF,
+        front_end_us=None if has_front_end else _front_end_us(measurement),
         exits=exit_figures(measurement, labels, costs=session.metadata.exits),
         operating_points=point_figures(measurement, labels, names=session.labels, costs=session.metadata.exits),
         provenance=machine.provenance(),
@@ -71,19 +75,16 @@ def measure_split(
 
 
 class _Clips(Sequence[Any]):
-    """The clips of a split in the form that the model takes, read one at a time."""
+    """The waveforms of a split, read one at a time."""
 
-    def __init__(self, task: Task, split: str, indices: np.ndarray, *, waveform: bool) -> None:
-        self._indices = indices
-        self._split = task.split(split)
-        self._features = None if waveform else task.log_mel(split)
+    def __init__(self, split: Split, indices: np.ndarray) -> None:
+        self._split, self._indices = split, indices
 
     def __len__(self) -> int:
         return len(self._indices)
 
     def __getitem__(self, place: Any) -> Any:
-        index = int(self._indices[place])
-        return self._split.waveform(index) if self._features is None else np.asarray(self._features[index])
+        return self._split.waveform(int(self._indices[place]))
 
 
 def _check_fit(session: Session, task: Task) -> None:
@@ -114,11 +115,7 @@ def spread(count: int, limit: int | None) -> np.ndarray:
     return np.linspace(0, count - 1, limit).round().astype(np.int64)
 
 
-def _front_end_us(task: Task, split: Split, indices: np.ndarray) -> Times:
-    seconds = []
-    for place in spread(len(indices), FRONT_END_CLIPS):
-        waveform = split.waveform(int(indices[place]))
-        begin = time.perf_counter()
-        logmel.log_mel(waveform, task.features)
-        seconds.append(time.perf_counter() - begin)
-    return Times.of(seconds)
+def _front_end_us(measurement: Measurement) -> Times:
+    """Of every clip in every pass."""
+    passes = [*measurement.forced, *measurement.points.values()]
+    return Times.of(np.concatenate([each.front_end_seconds for each in passes if each.front_end_seconds is not None]))

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import metrics
+from bnn_exit.evaluation.report import ExitFigures, PointFigures
 from bnn_exit.pairs import zip_strict
 from bnn_exit.report import hard_clips
 from bnn_exit.report.gallery import gallery
@@ -39,7 +40,7 @@ def contents(source: Source, *, budget: int) -> dict[str, Any]:
                 "binary_macs": cost.binary_macs,
                 "float_macs": cost.float_macs,
                 "ops": cost.ops,
-                "time_us": figures.time_us.mean,
+                **_times(figures),
             }
             for figures, cost in zip_strict(source.report.exits, source.costs)
         ],
@@ -48,7 +49,7 @@ def contents(source: Source, *, budget: int) -> dict[str, Any]:
                 "thresholds": point.thresholds,
                 "accuracy": point.accuracy,
                 "ops": point.mean_cost["ops"],
-                "time_us": point.time_us.mean,
+                **_times(point),
             }
             for name, point in source.report.operating_points.items()
         },
@@ -91,6 +92,12 @@ def classes(source: Source, difficulty: npt.NDArray[np.float64]) -> list[dict[st
                 }
             )
     return sorted(rows, key=lambda row: -row["difficulty"])
+
+
+def _times(figures: ExitFigures | PointFigures) -> dict[str, float | None]:
+    """Mean times of the front end, of the network and of both; None for what was not measured apart."""
+    parts = {"front_end_us": figures.front_end_us, "time_us": figures.time_us, "whole_us": figures.whole_us}
+    return {name: None if times is None else times.mean for name, times in parts.items()}
 
 
 def _packed(values: npt.ArrayLike, kind: str) -> str:

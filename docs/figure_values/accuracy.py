@@ -9,7 +9,8 @@ from typing import Any
 
 from figure_values.common import Figure, link, percent, result, sentence, table, value
 
-HEAD = ("accuracy of each exit %", "`balanced` %", "its ops, M", "its ops, % of all", "its time, %", "file KB")
+HEAD = ("accuracy of each exit %", "`balanced` %", "its ops, M", "its ops, % of all", "its network time, %", "file KB")
+WITH_FRONT_END = "with the front end, %"
 
 NETWORKS = {
     "words-large": "`large`, teacher, 30 epochs",
@@ -57,19 +58,37 @@ def row(name: str) -> list[str]:
 
 
 def networks(folder: Path, described: dict[str, str], what: str) -> str:
-    """A row for each network."""
-    rows = [(link(folder, f"accuracy/{name}"), about, *row(name)) for name, about in described.items()]
-    return table(("result", what, *HEAD), rows)
+    """A row for each network; the share of the whole path's time too, where all of them have it."""
+    whole = {
+        name: result(f"accuracy/{name}")["operating_points"]["balanced"].get("relative_whole_time")
+        for name in described
+    }
+    rows = [[link(folder, f"accuracy/{name}"), about, *row(name)] for name, about in described.items()]
+    head = ["result", what, *HEAD]
+    if all(whole.values()):
+        head.insert(-1, WITH_FRONT_END)
+        for cells, share in zip(rows, whole.values(), strict=True):
+            cells.insert(-1, percent(share["native"], 1))
+    return table(head, rows)
 
 
 def backbones() -> str:
-    """What each backbone costs at each exit."""
+    """What each backbone costs at each exit, network alone and with the front end where it was timed."""
+    results = {title: result(f"accuracy/words-{name}") for name, title in BACKBONES.items()}
+    parts = [("time_us", "network us of each exit, {}"), ("whole_us", "front end + network us, {}")]
+    if not all("front_end_us" in found for found in results.values()):
+        parts = parts[:1]
+    runtimes = {"native": "native", "lce": "LCE"}
+    head = ["backbone", "ops of each exit, M", *(["front end us"] if len(parts) > 1 else [])]
+    head += [title.format(shown) for shown in runtimes.values() for _, title in parts]
     rows = []
-    for name, title in BACKBONES.items():
-        exits = result(f"accuracy/words-{name}")["exits"]
-        times = [" / ".join(f"{each['time_us'][runtime]:.0f}" for each in exits) for runtime in ("native", "lce")]
-        rows.append((title, " / ".join(f"{each['ops'] / 1e6:.2f}" for each in exits), *times))
-    return table(("backbone", "ops of each exit, M", "us of each exit, native", "us, LCE"), rows)
+    for title, found in results.items():
+        cells = [title, " / ".join(f"{each['ops'] / 1e6:.2f}" for each in found["exits"])]
+        cells += [f"{found['front_end_us']:.0f}"] if len(parts) > 1 else []
+        for runtime in runtimes:
+            cells += [" / ".join(f"{each[part][runtime]:.0f}" for each in found["exits"]) for part, _ in parts]
+        rows.append(cells)
+    return table(head, rows)
 
 
 def spread(group: str) -> str:

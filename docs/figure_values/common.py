@@ -38,6 +38,10 @@ def link(folder: Path, name: str, *, text: str = "") -> str:
     return f"[{text or name.rpartition('/')[2]}]({Path(path).as_posix()})"
 
 
+NOT_YET = "not measured yet"
+"""What stands for a figure that the present result files lack; the benchmark's next run has it."""
+
+
 def percent(share: float, digits: int = 2) -> str:
     """0.985 as 98.50."""
     return f"{100 * share:.{digits}f}"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from figure_values.common import Figure, percent, result, table, value
+from figure_values.common import NOT_YET, Figure, percent, result, table, value
 
 ISAS = {"avx512_vpopcnt": "AVX-512 VPOPCNT", "avx2": "AVX2", "scalar": "no vectors"}
 LCE_FASTEST = "lce indirect, xnnpack"
@@ -35,32 +35,53 @@ SHORT = (4, 1, 3, 6, 7, 8)
 
 
 def networks() -> str:
-    """Microseconds of whole networks on each instruction set, beside LCE."""
+    """Microseconds of whole networks on each instruction set, beside LCE; with the front end where that was timed."""
     speed, rows = result("network_speed"), []
-    for name, title in PLAIN.items():
-        times = speed["plain_graphs"][name]["contestants"]
-        rows.append((title, *(f"{times[each]['median_us']:.1f}" for each in (*ISAS, LCE_FASTEST))))
-    for name, title in ADAPTIVE.items():
-        times = speed["adaptive_file"][name]
-        rows.append((title, *(f"{times[each]['mean_us']:.1f}" for each in (*ISAS, "lce default"))))
+    kinds = (
+        (
+            PLAIN,
+            "median_us",
+            LCE_FASTEST,
+            {name: graph["contestants"] for name, graph in speed["plain_graphs"].items()},
+        ),
+        (ADAPTIVE, "mean_us", "lce default", speed["adaptive_file"]),
+    )
+    for titles, statistic, lce, tables in kinds:
+        for name, title in titles.items():
+            found = [tables[name][each] for each in (*ISAS, lce)]
+            rows.append((title, *(f"{each[statistic]:.1f}" for each in found)))
+            if all("whole" in each for each in found):
+                for part, what in (("front_end", "its front end"), ("whole", "front end + network")):
+                    rows.append((f"- {what}", *(f"{each[part][statistic]:.1f}" for each in found)))
     return table(("network, us", *ISAS.values(), "LCE"), rows)
 
 
 def peers(chosen: tuple[int, ...] = tuple(range(len(PEERS)))) -> str:
-    """Size, accuracy and time beside int8 networks."""
+    """Size, accuracy and time beside int8 networks; front end and network together where they were timed so."""
     rows = []
+    head = ["network", "file KB", "test accuracy %", "front end, mean us", "network, mean us", "both, mean us"]
     for title, side, network, setting in (PEERS[index] for index in chosen):
         file = result("int8_peers")[side][network]
         figures = file["settings"][setting]
-        rows.append(
-            (title, f"{file['bytes'] / 1000:.0f}", percent(figures["accuracy"]), f"{figures['network']['mean']:.1f}")
-        )
-    return table(("network", "file KB", "test accuracy %", "mean us"), rows)
+        times = [_front_end(file, figures), figures["network"]]
+        times += [figures["whole"]] if "whole" in figures else []
+        cells = (f"{file['bytes'] / 1000:.0f}", percent(figures["accuracy"]))
+        rows.append([title, *cells, *(f"{each['mean']:.1f}" for each in times)])
+    width = min(map(len, rows))
+    return table(head[:width], [row[:width] for row in rows])
 
 
-def peer_shares() -> str:
-    """The least and the most of a peer's time that one of our files as accurate takes."""
-    found = (re.search(r"(\d\.\d+) of the time", bar["figure"]) for bar in result("int8_peers")["bars"])
+def _front_end(file: dict[str, Any], figures: dict[str, Any]) -> dict[str, float]:
+    """Times of the front end right before a network; in results of earlier versions apart from it."""
+    found: dict[str, float] = figures.get("front_end", file["front_end"]["native"])
+    return found
+
+
+def peer_shares(by: str = "bars") -> str:
+    """The least and the most of a peer's time that one of our files as accurate takes; of `whole_path`, of both."""
+    if by not in result("int8_peers"):
+        return NOT_YET
+    found = (re.search(r"(\d\.\d+) of the time", bar["figure"]) for bar in result("int8_peers")[by])
     shares = [float(each[1]) for each in found if each]
     return f"{min(shares):.2f} to {max(shares):.2f}"
 
@@ -68,7 +89,12 @@ def peer_shares() -> str:
 def front_ends() -> str:
     """Times of the front ends of all networks that are compared."""
     values = result("int8_peers")
-    times = [each["front_end"]["native"]["mean"] for side in ("ours", "int8") for each in values[side].values()]
+    times = [
+        _front_end(each, figures)["mean"]
+        for side in ("ours", "int8")
+        for each in values[side].values()
+        for figures in each["settings"].values()
+    ]
     return f"{min(times):.0f} to {max(times):.0f} us"
 
 
@@ -100,6 +126,7 @@ FIGURES: dict[str, Figure] = {
     "peers": value(peers),
     "peers_short": value(lambda: peers(SHORT)),
     "peer_shares": value(peer_shares),
+    "peer_whole_shares": value(lambda: peer_shares("whole_path")),
     "peer_front_ends": value(front_ends),
     "layer_shares": value(layer_shares),
     "inner_loops": value(inner_loops),

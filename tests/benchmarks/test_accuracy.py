@@ -264,7 +264,8 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
         assert [figures[name] for name in ("binary_macs", "float_macs", "ops")] == [
             *(cost.binary_macs, cost.float_macs, cost.ops)
         ]
-        assert figures["time_us"]["native"] > 0
+        assert figures["time_us"]["native"] > 0 and figures["whole_us"]["native"] > 0
+    assert found["front_end_us"] > 0
     for name, point in found["operating_points"].items():
         exits = rule.exit_indices(Entropy.of(outputs), model.operating_points[name].thresholds)
         shares = np.bincount(exits, minlength=model.exits) / CLIPS
@@ -273,6 +274,8 @@ def test_a_measurement_is_what_the_file_says_about_the_test_split(
         assert point["drop"] == pytest.approx(found["exits"][-1]["accuracy"] - point["accuracy"])
         times = [figures["time_us"]["native"] for figures in found["exits"]]
         assert point["relative_time"]["native"] == pytest.approx((shares * times).sum() / times[-1])
+        whole = [figures["whole_us"]["native"] for figures in found["exits"]]
+        assert point["relative_whole_time"]["native"] == pytest.approx((shares * whole).sum() / whole[-1])
     assert found["file"]["bytes"] == (run / "model.tflite").stat().st_size
     assert (found["split"], found["thresholds_from"], found["seed"]) == ("test", "validation", 5)
     assert found["sample_counts"] == {"train": CLIPS, "validation": CLIPS, "test": CLIPS}

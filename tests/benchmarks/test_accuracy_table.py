@@ -46,6 +46,14 @@ def result(*accuracies: float, drop: float = 0.001, ops: float = 0.25, time: flo
     return found | {"file": {"bytes": size}, "operating_points": {"balanced": point}}
 
 
+def with_front_end(found: dict) -> dict:
+    """The result with a front end of 40 us before each network."""
+    for figures in found["exits"]:
+        figures["whole_us"] = {backend: 40 + taken for backend, taken in figures["time_us"].items()}
+    found["operating_points"]["balanced"]["relative_whole_time"] = {"native": 0.444, "lce": 0.5}
+    return found | {"front_end_us": 40.2}
+
+
 def bar(judged: list[dict], what: str) -> dict:
     (found,) = (entry for entry in judged if entry["what"] == what)
     return found
@@ -88,12 +96,23 @@ def test_bars_over_rows_need_all_of_them() -> None:
 
 def test_a_line_of_a_table() -> None:
     row = ROWS["words-small"]
-    assert accuracy_table.line(row, result(0.91234, 0.98)) == (
-        "| QuickNet small | 91.23 / 98.00 | 1.00 / 2.00 | 140 | 97.90 | 0.10 | 25.0 | 28.0 | 50 / 100 | 1000 / 2000 |"
-    )
+    start = "| QuickNet small | 91.23 / 98.00 | 1.00 / 2.00 | 140 | 97.90 | 0.10 | 25.0 | 28.0 |"
+    found = with_front_end(result(0.91234, 0.98))
+    assert accuracy_table.line(row, found) == (f"{start} 44.4 | 40 | 50 / 100 | 90 / 140 | 1000 / 2000 | 1040 / 2040 |")
+    # A result of an earlier version has the network alone.
+    assert accuracy_table.line(row, result(0.91234, 0.98)) == f"{start} - | - | 50 / 100 | - | 1000 / 2000 | - |"
     without = accuracy_table.line(row, result(0.99, size=0))
-    assert without == "| QuickNet small | 99.00 | 1.00 | - | - | - | - | - | - | - |"
-    assert {line.count("|") for line in (*accuracy_table.HEAD, without)} == {11}
+    assert without == f"| QuickNet small | 99.00 | 1.00 |{' - |' * 11}"
+    assert {line.count("|") for line in (*accuracy_table.HEAD, without)} == {15}
+
+
+def test_the_summary_keeps_the_share_with_the_front_end_where_it_is_known() -> None:
+    old, new = result(0.9, 0.98), with_front_end(result(0.9, 0.98))
+    rows = accuracy_table.summary({"words-small": new, "words-large": old})["groups"]
+    assert rows["small"]["rows"]["words-small"]["operating_points"]["balanced"]["relative_whole_time"] == {
+        "native": 0.444, "lce": 0.5
+    }  # fmt: skip
+    assert "relative_whole_time" not in rows["best"]["rows"]["words-large"]["operating_points"]["balanced"]
 
 
 def test_the_tables_have_means_the_gap_and_what_is_not_measured() -> None:
@@ -113,7 +132,7 @@ def test_the_tables_have_means_the_gap_and_what_is_not_measured() -> None:
     ) in text
     assert "fold 1 | not measured" not in text
     rows = [line for line in text.splitlines() if line.startswith("|")]
-    assert {line.count("|") for line in rows} == {11}
+    assert {line.count("|") for line in rows} == {15}
     del results["esc10-fold5"]
     assert accuracy_table.statistics_of("esc10", results) == {}
 

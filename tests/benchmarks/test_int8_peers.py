@@ -107,8 +107,56 @@ def test_runners_take_turns_on_blocks_of_clips() -> None:
     assert measured["a"]["network"]["minimum"] <= measured["a"]["call"]["mean"]
 
 
+class Clockwork:
+    """A network of 30 us and a front end of 10 us a clip and one, by a clock that nothing else moves."""
+
+    def __init__(self) -> None:
+        self.seconds, self.steps = 0.0, []
+        self.front_end = peer_timing.FrontEnd(self._log_mel, np.arange(5, dtype=np.float32)[:, None])
+
+    def _log_mel(self, samples: np.ndarray) -> None:
+        self.steps.append(("front end", int(samples[0])))
+        self.seconds += 1e-6 * (10 + samples[0])
+
+    def put(self, clip: int) -> None:
+        self.steps.append(("put", clip))
+        self.seconds += 5e-6  # outside of both times
+
+    def invoke(self) -> None:
+        self.steps.append(("network", self.steps[-1][1]))
+        self.seconds += 30e-6
+
+    def label(self) -> int:
+        return 0
+
+
+def test_front_end_and_network_are_timed_on_the_same_clip_in_the_same_run() -> None:
+    clockwork, other = Clockwork(), Fake(0)
+    measured = peer_timing.measure_runners(
+        {"a": clockwork, "b": other},
+        clips=5,
+        rounds=2,
+        block=4,
+        front_ends={"a": clockwork.front_end},
+        clock=lambda: clockwork.seconds,
+    )
+    assert measured["a"]["network"]["mean"] == pytest.approx(30)
+    assert measured["a"]["call"]["mean"] == pytest.approx(35)
+    assert [measured["a"]["front_end"][name] for name in ("minimum", "mean")] == pytest.approx([10, 12])
+    assert [measured["a"]["whole"][name] for name in ("minimum", "mean")] == pytest.approx([40, 42])
+    assert set(measured["b"]) == {"labels", "network", "call"}
+    # In each block the network alone, then the path: the front end, and the network on the same clip.
+    alone = [(step, clip) for clip in (0, 1, 2, 0, 1, 2, 3) for step in ("put", "network")]
+    path = [(step, clip) for clip in (0, 1, 2, 0, 1, 2, 3) for step in ("front end", "put", "network")]
+    assert clockwork.steps[: len(alone) + len(path)] == alone + path
+
+
 def settings(**figures: tuple[float, float]) -> dict:
-    return {"settings": {name: {"accuracy": a, "network": {"mean": t}} for name, (a, t) in figures.items()}}
+    return {
+        "settings": {
+            name: {"accuracy": a, "network": {"mean": t}, "whole": {"mean": t + 40}} for name, (a, t) in figures.items()
+        }
+    }
 
 
 def test_the_goal_compares_the_fastest_setting_that_is_as_accurate() -> None:
@@ -123,3 +171,24 @@ def test_the_goal_compares_the_fastest_setting_that_is_as_accurate() -> None:
     assert (medium["met"], medium["figure"]) == (True, "150.0 us, run last, 0.94 of the time")
     assert medium["what"] == "M (98.00 %) in TFLite: mean time of ours at equal or better accuracy"
     assert (large["met"], large["figure"]) == (False, "none of ours is as accurate")
+    small, medium, large = int8_peers.bars(ours, int8, by="whole")
+    assert (small["figure"], small["bar"]) == ("100.0 us, run first, 1.11 of the time", "< 90.0 us")
+    assert medium["figure"] == "190.0 us, run last, 0.95 of the time"
+    assert medium["what"] == (
+        "M (98.00 %) in TFLite: mean time of front end and network of ours at equal or better accuracy"
+    )
+
+
+def test_the_table_and_the_picture_show_the_network_and_the_whole_path(tmp_path: Path) -> None:
+    def entry(**figures: tuple[float, float]) -> dict:
+        values = settings(**figures)
+        for each in values["settings"].values():
+            each |= {"front_end": {"mean": 40.0}, "call": {"mean": each["network"]["mean"] + 2}}
+        return {"bytes": 400_000, **values}
+
+    ours, int8 = {"run": entry(**{"exit 1": (0.95, 60.0), "fast": (0.96, 70.0)})}, {"S": entry(LiteRT=(0.94, 50.0))}
+    rows = int8_peers.table(ours, int8).splitlines()
+    assert rows[2].split() == ["run", "exit", "1", "400", "95.00", "40.0", "60.0", "100.0", "62.0"]
+    assert rows[4].split() == ["S", "LiteRT", "400", "94.00", "40.0", "50.0", "90.0", "52.0"]
+    int8_peers.plot(tmp_path / "peers.png", ours, int8, title="made up")
+    assert (tmp_path / "peers.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"

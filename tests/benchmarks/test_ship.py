@@ -48,7 +48,10 @@ def record(folder: Path, data: bytes, **changes: Any) -> None:
     result = {
         **{"row": ROW, "labels": 3, "split": "test", "sample_counts": {"test": 100}, "seed": 7, **RIGHTS},
         "file": {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()},
-        "exits": [{"exit_index": k, "accuracy": 0.9, "ops": 1.0, "time_us": {"native": 3}} for k in range(3)],
+        "exits": [
+            {"exit_index": k, "accuracy": 0.9, "ops": 1.0, "time_us": {"native": 3}, "whole_us": {"native": 5}}
+            for k in range(3)
+        ],
         "operating_points": {"balanced": point},
         "training": {
             "environment": {"command": "python -m bnn_exit.train --seed 7", "git_revision": "abc"},

@@ -31,6 +31,25 @@ def test_a_report_of_bench_becomes_times_from_sound_to_answer():
     assert profile.select_exits((1,)).mean_us == (100.0,)
 
 
+def test_front_end_and_network_are_taken_together_where_they_were_measured_so():
+    times = dict(REPORT["times"]["native"])
+    times |= {"front end + exit 1": {"mean": 58.0, "p95": 66.0}, "front end + exit 2": {"mean": 97.0, "p95": 107.0}}
+    report = {**REPORT, "times": {"native": times}, "cold_times": {"native": {}}}
+    profile = DeviceProfile.from_bench(report)
+    assert (profile.mean_us, profile.worst_us) == ((58.0, 97.0), (66.0, 107.0))
+
+
+def test_an_exit_that_was_not_measurable_is_refused(tmp_path):
+    nothing = {"mean": None, "p95": None}
+    for row in ("front end + exit 2", "exit 2"):
+        times = {**REPORT["times"]["native"], row: nothing}
+        (tmp_path / "noisy.json").write_text(json.dumps({**REPORT, "times": {"native": times}}))
+        with pytest.raises(
+            DataError, match=r"the time of exit 2 was not measurable: time it again with more --repeats"
+        ):
+            DeviceProfile.load(tmp_path / "noisy.json")
+
+
 def test_it_is_saved_and_read_again_and_a_report_is_read_as_it_is(tmp_path):
     profile = DeviceProfile.from_bench(REPORT, name="pi")
     profile.save(tmp_path / "pi.json")

@@ -140,6 +140,97 @@ def test_the_pair_and_the_scale_of_difficulty_are_what_the_guide_says():
         assert result("difficulty")["networks"][network]["test"]["changed_labels"]["changed"] == 48
 
 
+def cells(text):
+    """The rows of a table, each as its cells."""
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in text.strip().splitlines()]
+
+
+def peers_result(*, whole):
+    """A result file of int8_peers.py, of today or of an earlier version."""
+
+    def entry(start, *settings):
+        times = {
+            "network": {"mean": start},
+            **({"front_end": {"mean": 30.5}, "whole": {"mean": 31 + start}} if whole else {}),
+        }
+        figures = {name: {"accuracy": 0.98, **times} for name in settings}
+        return {"bytes": 400_000, "front_end": {"native": {"mean": 29.25}}, "settings": figures}
+
+    of_side = {"ours": {}, "int8": {}}
+    for _, side, network, setting in speed.PEERS:
+        known = of_side[side].get(network, {"settings": {}})["settings"]
+        of_side[side][network] = entry(40.0, *known, setting)
+    bars = [{"figure": "60.0 us, run first, 0.42 of the time"}, {"figure": "70.0 us, run last, 0.90 of the time"}]
+    more = {"whole_path": [{"figure": "80.0 us, run last, 1.05 of the time"}, *bars[:1]]} if whole else {}
+    return {**of_side, "bars": bars, **more}
+
+
+def test_front_end_and_network_stand_beside_their_sum_once_they_are_measured(monkeypatch):
+    monkeypatch.setattr(speed, "result", lambda name: peers_result(whole=True))
+    head, _, *rows = cells(speed.peers())
+    assert head[3:] == ["front end, mean us", "network, mean us", "both, mean us"]
+    assert len(rows) == len(speed.PEERS) and {tuple(row[3:]) for row in rows} == {("30.5", "40.0", "71.0")}
+    assert (speed.peer_shares(), speed.peer_shares("whole_path")) == ("0.42 to 0.90", "0.42 to 1.05")
+    assert speed.front_ends() == "30 to 30 us"
+
+    monkeypatch.setattr(speed, "result", lambda name: peers_result(whole=False))
+    head, _, *rows = cells(speed.peers())
+    assert head[3:] == ["front end, mean us", "network, mean us"]
+    assert {tuple(row[3:]) for row in rows} == {("29.2", "40.0")}
+    assert (speed.peer_shares(), speed.peer_shares("whole_path")) == ("0.42 to 0.90", "not measured yet")
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_networks_have_rows_for_the_front_end_once_it_is_measured(monkeypatch, whole):
+    def times(start):
+        found = {"median_us": start, "mean_us": start + 1}
+        parts = {
+            "front_end": {"median_us": 30, "mean_us": 31},
+            "whole": {"median_us": 30 + start, "mean_us": 32 + start},
+        }
+        return {**found, **(parts if whole else {})}
+
+    contestants = {name: times(10.0 * k) for k, name in enumerate([*speed.ISAS, speed.LCE_FASTEST, "lce default"], 1)}
+    made = {
+        "plain_graphs": {name: {"contestants": contestants} for name in speed.PLAIN},
+        "adaptive_file": dict.fromkeys(speed.ADAPTIVE, contestants),
+    }
+    monkeypatch.setattr(speed, "result", lambda name: made)
+    rows = cells(speed.networks())[2:]
+    titles = [*speed.PLAIN.values(), *speed.ADAPTIVE.values()]
+    assert rows[0] == [titles[0], "10.0", "20.0", "30.0", "40.0"]
+    assert [row[0] for row in rows if not row[0].startswith("- ")] == titles
+    assert len(rows) == (3 if whole else 1) * len(titles)
+    if whole:
+        assert rows[1] == ["- its front end", "30.0", "30.0", "30.0", "30.0"]
+        assert rows[2] == ["- front end + network", "40.0", "50.0", "60.0", "70.0"]
+        assert rows[-1] == ["- front end + network", "42.0", "52.0", "62.0", "82.0"]
+
+
+def test_accuracy_rows_have_the_share_of_the_whole_time_once_all_are_measured(monkeypatch):
+    def measured(name):
+        values = json.loads(json.dumps(result(name)))
+        for figures in values["exits"]:
+            figures["whole_us"] = {runtime: 30 + taken for runtime, taken in figures["time_us"].items()}
+        values["operating_points"]["balanced"]["relative_whole_time"] = {"native": 0.625}
+        return values | {"front_end_us": 30.4}
+
+    monkeypatch.setattr(accuracy, "result", measured)
+    head, _, row, *_ = cells(accuracy.networks(ROOT / "docs", accuracy.CHOICES, "network"))
+    assert head[-3:] == ["its network time, %", "with the front end, %", "file KB"] and row[-2] == "62.5"
+    head, _, row, *_ = cells(accuracy.backbones())
+    assert head[2:] == ["front end us", "network us of each exit, native", "front end + network us, native",
+                        "network us of each exit, LCE", "front end + network us, LCE"]  # fmt: skip
+    native = [figures["time_us"]["native"] for figures in result("accuracy/words-quicknet")["exits"]]
+    assert row[2:5] == ["30", " / ".join(f"{us:.0f}" for us in native), " / ".join(f"{us + 30:.0f}" for us in native)]
+
+    # One row of an earlier version: a column with gaps would compare what was not measured alike.
+    monkeypatch.setattr(accuracy, "result", lambda name: result(name) if name.endswith("densenet") else measured(name))
+    head, *_ = cells(accuracy.networks(ROOT / "docs", accuracy.CHOICES, "network"))
+    assert "with the front end, %" not in head
+    assert "front end us" not in cells(accuracy.backbones())[0]
+
+
 def test_every_dscnn_has_a_file_as_accurate_and_faster():
     values = result("int8_peers")
     assert len(values["bars"]) == len(values["int8"]) == 3

@@ -1,7 +1,7 @@
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bnn_exit import policies
 from bnn_exit.errors import ArgumentError, ModelFileError
@@ -59,13 +59,53 @@ def test_a_file_that_decides_otherwise_is_noticed():
     assert measured.agreement("fast") == pytest.approx(1 - early)
 
 
-def test_clips_are_the_outer_loop_and_warm_up_calls_are_not_kept():
+def test_clips_are_the_outer_loop_and_each_goes_through_once_untimed_before():
     network = FakeBackend(table(clips=2))
     measured = measure.measure(network, range(2), {"full": (0.0, 0.0)}, exits=3)
-    settings = [(rule.ALWAYS, 0.0), (0.0, rule.ALWAYS), (0.0, 0.0), (0.0, 0.0)]
-    timed = network.calls[measure.WARM_UP_CALLS * len(settings) :]
-    assert timed == [(clip, setting) for clip in range(2) for setting in settings]
+    deepest = (0.0, 0.0)
+    settings = [(rule.ALWAYS, 0.0), (0.0, rule.ALWAYS), deepest, deepest]
+    untimed = [[deepest] * measure.WARM_UP_CALLS, [deepest]]
+    assert network.calls == [(clip, setting) for clip in range(2) for setting in untimed[clip] + settings]
     assert len(measured.forced[0].seconds) == 2
+
+
+class Clockwork:
+    """A clock that stands still but for the front end and the network, which take known times."""
+
+    def __init__(self, network):
+        self.seconds, self.network = 100.0, network
+
+    def now(self):
+        return self.seconds
+
+    def front_end(self, clip):
+        self.seconds += 0.01 * (clip + 1)
+        return clip
+
+    def infer(self, inputs, thresholds):
+        output = self.network.infer(inputs, thresholds)
+        self.seconds += 1.0 + output[1]
+        return output
+
+
+def test_front_end_and_network_of_a_clip_are_timed_one_after_the_other():
+    clockwork = Clockwork(FakeBackend(table(clips=4)))
+    points = {"fast": (0.7, 0.8)}
+    measured = measure.measure(clockwork, range(4), points, exits=3, front_end=clockwork.front_end, now=clockwork.now)
+    for left_at, passes in [*enumerate(measured.forced), (None, measured.points["fast"])]:
+        exits = passes.exit_indices if left_at is None else np.full(4, left_at)
+        assert passes.front_end_seconds == pytest.approx([0.01, 0.02, 0.03, 0.04])
+        assert passes.seconds == pytest.approx(1.0 + exits)
+        assert passes.whole_seconds == pytest.approx(passes.front_end_seconds + passes.seconds)
+    # The network is given what the front end made.
+    assert {clip for clip, _ in clockwork.network.calls} == {0, 1, 2, 3}
+
+
+def test_a_front_end_in_the_file_is_not_timed_apart():
+    ticks = itertools.count()
+    measured = measure.measure(FakeBackend(table(clips=4)), range(4), {}, exits=3, now=lambda: next(ticks))
+    assert measured.forced[0].front_end_seconds is None
+    assert measured.forced[0].whole_seconds.tolist() == measured.forced[0].seconds.tolist() == [1, 1, 1, 1]
 
 
 def test_one_exit_needs_no_thresholds():
@@ -93,16 +133,3 @@ def test_a_score_of_nan_at_a_forced_exit_is_an_error():
 def test_thresholds_of_the_wrong_number_are_refused():
     with pytest.raises(ArgumentError, match="thresholds has 1 value"):
         measure.measure(FakeBackend(table()), range(20), {"fast": (0.5,)}, exits=3)
-
-
-def test_time_us_of_known_seconds():
-    times = measure.time_us(np.arange(1, 102) * 1e-6)
-    assert times == {name: pytest.approx(value) for name, value in
-                     {"minimum": 1.0, "median": 51.0, "mean": 51.0, "p95": 96.0}.items()}  # fmt: skip
-
-
-@given(st.lists(st.floats(1e-9, 10), min_size=1, max_size=50))
-def test_times_are_in_order(seconds):
-    times = measure.time_us(seconds)
-    assert times["minimum"] <= times["median"] <= max(seconds) * 1e6 * (1 + 1e-12)
-    assert times["median"] * (1 - 1e-12) <= times["p95"]

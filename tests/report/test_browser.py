@@ -78,8 +78,12 @@ def check_figures(browser, source, thresholds):
     assert figure(browser, "ops-share") == pytest.approx(mean["ops"] / source.costs[-1].ops, rel=1e-12)
     assert figure(browser, "binary-macs") == pytest.approx(mean["binary_macs"], rel=1e-12)
     assert figure(browser, "float-macs") == pytest.approx(mean["float_macs"], rel=1e-12)
-    times = [figures.time_us.mean for figures in source.report.exits]
-    assert figure(browser, "time") == pytest.approx(shares @ times)
+    exits = source.report.exits
+    assert figure(browser, "time") == pytest.approx(shares @ [each.time_us.mean for each in exits])
+    assert figure(browser, "front-end-time") == pytest.approx(shares @ [each.front_end_us.mean for each in exits])
+    whole = shares @ [each.whole_us.mean for each in exits]
+    assert figure(browser, "whole-time") == pytest.approx(whole)
+    assert browser.find_element("id", "whole-time").text == f"{whole:.1f} µs"
     matrix = metrics.confusion_matrix(predicted, source.labels, num_classes=6)
     assert browser.execute_script("return confusionOf(state.left)") == matrix.tolist()
     names = source.report.labels
@@ -137,6 +141,32 @@ def test_an_operating_point_gives_its_measured_figures(shown, source, name):
     assert [button.text for button in pressed] == [name]
     move(shown, "slider-1", 0.123)
     assert not shown.find_elements("css selector", "#points [aria-pressed=true]")
+
+
+def test_the_table_shows_front_end_network_and_both_beside_each_other(shown, source):
+    head, *rows = shown.execute_script(
+        "return [...document.querySelectorAll('#trade-off-table tr')]"
+        ".map((row) => [...row.cells].map((cell) => cell.textContent))"
+    )
+    assert head[4:] == ["front end, mean µs", "network, mean µs", "both, mean µs"]
+    times = {row[0]: row[4:] for row in rows}
+    named = source.report.operating_points | {f"all at exit {k + 1}": row for k, row in enumerate(source.report.exits)}
+    for name, row in named.items():
+        assert times[name] == [f"{each.mean:.1f}" for each in (row.front_end_us, row.time_us, row.whole_us)]
+    # What the chart shows is the sum.
+    shown.execute_script("document.getElementById('time').scrollIntoView()")
+    settled(shown)
+    words = shown.find_element("css selector", "#time .chart").get_attribute("aria-label")
+    assert f"at {figure(shown, 'whole-time'):.1f} µs" in words
+
+
+def test_a_front_end_in_the_file_has_no_time_of_its_own(browser, tmp_path):
+    file = tmp_path / "inside.html"
+    file.write_text(page(made_source(clips=40, has_front_end=False)), encoding="utf-8")
+    opened(browser, file)
+    assert browser.find_element("id", "front-end-time").text == "\u2013"
+    assert browser.find_element("id", "whole-time").text == browser.find_element("id", "time").text != "\u2013"
+    assert errors(browser) == []
 
 
 def test_the_page_opens_at_the_balanced_point(shown, source):

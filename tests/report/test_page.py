@@ -51,6 +51,8 @@ def test_the_page_holds_the_measured_figures():
         measured = source.report.exits[k]
         assert (row["accuracy"], row["ops"]) == (measured.accuracy, source.costs[k].ops)
         assert row["time_us"] == measured.time_us.mean
+        assert row["front_end_us"] == measured.front_end_us.mean
+        assert row["whole_us"] == measured.whole_us.mean == pytest.approx(row["front_end_us"] + row["time_us"])
         assert found["reliability"][k]["error"] == reliability(source.probabilities[:, k], source.labels).error
         assert sum(found["reliability"][k]["counts"]) == 120
     for name, row in found["points"].items():
@@ -59,8 +61,25 @@ def test_the_page_holds_the_measured_figures():
             "thresholds": measured.thresholds,
             "accuracy": measured.accuracy,
             "ops": measured.mean_cost["ops"],
+            "front_end_us": measured.front_end_us.mean,
             "time_us": measured.time_us.mean,
+            "whole_us": measured.whole_us.mean,
         }
+
+
+def test_times_that_were_not_measured_apart_are_null():
+    inside = held(pages.page(made_source(has_front_end=False)))
+    for row in [*inside["exits"], *inside["points"].values()]:
+        assert row["front_end_us"] is None and row["whole_us"] == row["time_us"] > 0
+    # A report of an earlier version: the network alone was timed.
+    source = made_source()
+    report = dataclasses.replace(
+        source.report,
+        exits=[dataclasses.replace(row, front_end_us=None, whole_us=None) for row in source.report.exits],
+    )
+    earlier = held(pages.page(dataclasses.replace(source, report=report)))
+    assert [row["whole_us"] for row in earlier["exits"]] == [None] * 3
+    assert all(row["time_us"] > 0 for row in earlier["exits"])
 
 
 def test_classes_are_ordered_by_difficulty_with_what_they_are_taken_for():

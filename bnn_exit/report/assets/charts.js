@@ -56,12 +56,20 @@ function describe(id, summary) {
 
 const AGAINST = {
   cost: { x: (row) => (100 * row.ops) / full.ops, title: "mean cost (ops, % of the full network)", unit: "% of the ops" },
-  time: { x: (row) => row.time_us, title: "mean time (µs)", unit: "µs" },
+  time: {
+    x: (row) => row.whole_us ?? row.time_us,
+    title: full.whole_us === null ? "mean time of the network (µs)" : "mean time of front end + network (µs)",
+    unit: "µs",
+    parts: [["front end", "@front_end µs"], ["network", "@network µs"]],
+  },
 };
 
 function tradeOff(id) {
-  const { x, title, unit } = AGAINST[id];
-  const columns = (rows, names) => ({ x: rows.map(x), y: rows.map((row) => 100 * row.accuracy), name: names });
+  const { x, title, unit, parts = [] } = AGAINST[id];
+  const columns = (rows, names) => ({
+    x: rows.map(x), y: rows.map((row) => 100 * row.accuracy), name: names,
+    front_end: rows.map((row) => microseconds(row.front_end_us)), network: rows.map((row) => microseconds(row.time_us)),
+  });
   const source = (rows, names) => new Bokeh.ColumnDataSource({ data: columns(rows, names) });
   const plot = newPlot({ x_axis_label: title, y_axis_label: "accuracy (%)" });
   const scatter = (data, style) => plot.scatter(field("x"), field("y"), { source: data, ...style });
@@ -74,7 +82,7 @@ function tradeOff(id) {
   const points = Object.entries(report.points).map(([name, row], index) =>
     scatter(source([row], [name]), { marker: MARKS[index % 6], size: 11, fill_color: exitColour(index), line_color: colour("paper") }),
   );
-  const shown = new Bokeh.ColumnDataSource({ data: { x: [], y: [], name: [] } });
+  const shown = new Bokeh.ColumnDataSource({ data: columns([], []) });
   const now = scatter(shown, { marker: "circle", size: 22, fill_color: null, line_color: colour("mark"), line_width: 3 });
   addLegend(plot, [
     ["one threshold", line],
@@ -82,7 +90,7 @@ function tradeOff(id) {
     ...Object.keys(report.points).map((name, index) => [plain(name), points[index]]),
     ["now", now],
   ]);
-  addHover(plot, [line, ends, ...points, now], [["", "@name"], ["accuracy", "@y{0.00} %"], [id, `@x{0.0} ${unit}`]]);
+  addHover(plot, [line, ends, ...points, now], [["", "@name"], ["accuracy", "@y{0.00} %"], [id, `@x{0.0} ${unit}`], ...parts]);
   place(id, plot);
   const accuracies = curve.map((row) => row.accuracy);
   return () => {

@@ -32,8 +32,9 @@ function figuresOf(left) {
     counts[exit] += 1;
     if (clips.predicted[exit][clip] === clips.truth[clip]) right[exit] += 1;
   });
+  // null is what was not measured: the front end where it is in the file, and the sum in reports of earlier versions.
   const mean = (name) =>
-    report.exits.reduce((sum, exit, index) => sum + counts[index] * exit[name], 0) / left.length;
+    full[name] === null ? null : report.exits.reduce((sum, exit, index) => sum + counts[index] * exit[name], 0) / left.length;
   return {
     counts,
     right,
@@ -42,7 +43,9 @@ function figuresOf(left) {
     ops: mean("ops"),
     binary_macs: mean("binary_macs"),
     float_macs: mean("float_macs"),
+    front_end_us: mean("front_end_us"),
     time_us: mean("time_us"),
+    whole_us: mean("whole_us"),
   };
 }
 

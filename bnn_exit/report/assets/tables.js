@@ -3,6 +3,7 @@
 
 const percent = (share, digits = 2) => `${(100 * share).toFixed(digits)} %`;
 const count = (value) => Math.round(value).toLocaleString("en");
+const microseconds = (value, unit = "") => (value === null ? "–" : `${value.toFixed(1)}${unit}`);
 const total = (values) => values.reduce((sum, value) => sum + value, 0);
 const exitNames = report.exits.map((_, index) => `exit ${index + 1}`);
 const curve = sweep(200);
@@ -34,10 +35,11 @@ function confusions(matrix) {
 
 function fillTradeOff({ now }) {
   const row = (name, figures) => [
-    name, percent(figures.accuracy), percent(figures.ops / full.ops, 1), count(figures.ops), figures.time_us.toFixed(1),
+    name, percent(figures.accuracy), percent(figures.ops / full.ops, 1), count(figures.ops),
+    ...[figures.front_end_us, figures.time_us, figures.whole_us].map((value) => microseconds(value)),
   ];
   fillTable("trade-off-table", "Times of operating points and exits are measured, the others weighted means of these.",
-    ["thresholds", "accuracy", "ops, share", "ops", "mean µs"],
+    ["thresholds", "accuracy", "ops, share", "ops", "front end, mean µs", "network, mean µs", "both, mean µs"],
     [
       row("now", now),
       ...Object.entries(report.points).map(([name, figures]) => row(name, figures)),
@@ -88,7 +90,9 @@ function fillFigures({ now }) {
     ["ops", "Mean ops", now.ops, count(now.ops)],
     ["binary-macs", "Mean binary MACs", now.binary_macs, count(now.binary_macs)],
     ["float-macs", "Mean float MACs", now.float_macs, count(now.float_macs)],
-    ["time", "Mean time, from the exits' times", now.time_us, `${now.time_us.toFixed(1)} µs`],
+    ["front-end-time", "Mean time of the front end", now.front_end_us, microseconds(now.front_end_us, " µs")],
+    ["time", "Mean time of the network, from the exits' times", now.time_us, microseconds(now.time_us, " µs")],
+    ["whole-time", "Mean time of front end + network", now.whole_us, microseconds(now.whole_us, " µs")],
     ...now.shares.map((share, index) => [`share-${index + 1}`, `Leave at exit ${index + 1}`, share, percent(share, 1)]),
   ];
   document.getElementById("figures").replaceChildren(
