@@ -30,7 +30,8 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
     score = point.score.replace("_", " ").replace("against", "probability against")
     lines = [
         f"listening point {shown(point.name)}: threshold {choice.threshold:.6g} of the {score}, "
-        f"span {point.span_ms:g} ms, hop {point.hop_ms:g} ms; exits {', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
+        f"span {point.span_ms:g} ms, hop {point.hop_ms:g} ms; exits "
+        f"{', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
         f"{counted(test.events, 'false accept')} in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, "
         f"{bound} "
         f"({counted(choice.groups, choice.kind.removesuffix('s'))}, design effect {test.design_effect:.2f}); {meaning}",
