@@ -87,8 +87,8 @@ BNN_INLINE void log_mel_begin(const LogMel& plan, const float* const (&from)[kRo
     log_mel_samples(plan, from, i + quarter, c);
     log_mel_samples(plan, from, i + 3 * quarter, d);
     for (int j = 0; j < 2; ++j) {
-      log_mel_butterfly(work + plan.places[i / 2 + j] * kStep, kStep, {a[2 * j], a[2 * j + 1]}, {b[2 * j], b[2 * j + 1]},
-                        {c[2 * j], c[2 * j + 1]}, {d[2 * j], d[2 * j + 1]});
+      log_mel_butterfly(work + plan.places[i / 2 + j] * kStep, kStep, {a[2 * j], a[2 * j + 1]},
+                        {b[2 * j], b[2 * j + 1]}, {c[2 * j], c[2 * j + 1]}, {d[2 * j], d[2 * j + 1]});
     }
   }
 }
@@ -121,7 +121,8 @@ BNN_INLINE void log_mel_transform(const LogMel& plan, float* work) {
   std::ptrdiff_t part = 4;
   while (4 * part <= plan.half && 4 * part <= kPart) part *= 4;
   const float* turns = plan.turns;
-  for (std::ptrdiff_t at = 0; at < plan.half; at += part) turns = log_mel_stages(work + at * kStep, 4, part, plan.turns);
+  for (std::ptrdiff_t at = 0; at < plan.half; at += part)
+    turns = log_mel_stages(work + at * kStep, 4, part, plan.turns);
   log_mel_stages(work, part, plan.half, turns);
 }
 

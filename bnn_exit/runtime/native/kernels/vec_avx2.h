@@ -99,7 +99,9 @@ BNN_INLINE Row broadcast_row(float x) { return _mm256_set1_ps(x); }
 // The four floats, again and again.
 BNN_INLINE Row repeated_four(const float* p) { return _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p)); }
 template <class Bits>
-BNN_INLINE Row as_row(Bits v) { return _mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v)); }
+BNN_INLINE Row as_row(Bits v) {
+  return _mm256_cvtepi32_ps(reinterpret_cast<__m256i>(v));
+}
 BNN_INLINE Row multiply_add(Row x, Row y, Row z) { return _mm256_fmadd_ps(x, y, z); }
 // c - a * b
 BNN_INLINE Row minus_product(Row c, Row a, Row b) { return _mm256_fnmadd_ps(a, b, c); }
@@ -109,8 +111,10 @@ BNN_INLINE Row four_of_each(const float* const (&from)[8], int which, std::ptrdi
 }
 // Lane 4 j + k of v[i] becomes lane 4 j + i of v[k].
 BNN_INLINE void transpose_fours(Row (&v)[4]) {
-  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(v[0], v[1])), b = _mm256_castps_pd(_mm256_unpackhi_ps(v[0], v[1]));
-  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(v[2], v[3])), d = _mm256_castps_pd(_mm256_unpackhi_ps(v[2], v[3]));
+  const __m256d a = _mm256_castps_pd(_mm256_unpacklo_ps(v[0], v[1])),
+                b = _mm256_castps_pd(_mm256_unpackhi_ps(v[0], v[1]));
+  const __m256d c = _mm256_castps_pd(_mm256_unpacklo_ps(v[2], v[3])),
+                d = _mm256_castps_pd(_mm256_unpackhi_ps(v[2], v[3]));
   v[0] = _mm256_castpd_ps(_mm256_unpacklo_pd(a, c)), v[1] = _mm256_castpd_ps(_mm256_unpackhi_pd(a, c));
   v[2] = _mm256_castpd_ps(_mm256_unpacklo_pd(b, d)), v[3] = _mm256_castpd_ps(_mm256_unpackhi_pd(b, d));
 }

@@ -65,7 +65,9 @@ BNN_INLINE Row broadcast_row(float x) { return _mm512_set1_ps(x); }
 // The four floats, again and again.
 BNN_INLINE Row repeated_four(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
 template <class Bits>
-BNN_INLINE Row as_row(Bits v) { return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v)); }
+BNN_INLINE Row as_row(Bits v) {
+  return _mm512_cvtepi32_ps(reinterpret_cast<__m512i>(v));
+}
 // c - a * b
 BNN_INLINE Row minus_product(Row c, Row a, Row b) { return _mm512_fnmadd_ps(a, b, c); }
 // Lanes 4 j to 4 j + 3 are from[4 j + which][at] and the next three.
@@ -77,8 +79,10 @@ BNN_INLINE Row four_of_each(const float* const (&from)[16], int which, std::ptrd
 }
 // Lane 4 j + k of v[i] becomes lane 4 j + i of v[k].
 BNN_INLINE void transpose_fours(Row (&v)[4]) {
-  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[0], v[1])), b = _mm512_castps_pd(_mm512_unpackhi_ps(v[0], v[1]));
-  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(v[2], v[3])), d = _mm512_castps_pd(_mm512_unpackhi_ps(v[2], v[3]));
+  const __m512d a = _mm512_castps_pd(_mm512_unpacklo_ps(v[0], v[1])),
+                b = _mm512_castps_pd(_mm512_unpackhi_ps(v[0], v[1]));
+  const __m512d c = _mm512_castps_pd(_mm512_unpacklo_ps(v[2], v[3])),
+                d = _mm512_castps_pd(_mm512_unpackhi_ps(v[2], v[3]));
   v[0] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c)), v[1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
   v[2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d)), v[3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
 }

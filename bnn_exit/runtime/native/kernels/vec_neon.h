@@ -120,16 +120,22 @@ BNN_INLINE Row broadcast_row(float x) { return vdupq_n_f32(x); }
 // The four floats, again and again.
 BNN_INLINE Row repeated_four(const float* p) { return vld1q_f32(p); }
 template <class Bits>
-BNN_INLINE Row as_row(Bits v) { return vcvtq_f32_s32(reinterpret_cast<int32x4_t>(v)); }
+BNN_INLINE Row as_row(Bits v) {
+  return vcvtq_f32_s32(reinterpret_cast<int32x4_t>(v));
+}
 BNN_INLINE Row multiply_add(Row x, Row y, Row z) { return vfmaq_f32(z, x, y); }
 // c - a * b
 BNN_INLINE Row minus_product(Row c, Row a, Row b) { return vfmsq_f32(c, a, b); }
 // from[which][at] and the next three.
-BNN_INLINE Row four_of_each(const float* const (&from)[4], int which, std::ptrdiff_t at) { return vld1q_f32(from[which] + at); }
+BNN_INLINE Row four_of_each(const float* const (&from)[4], int which, std::ptrdiff_t at) {
+  return vld1q_f32(from[which] + at);
+}
 // Lane k of v[i] becomes lane i of v[k].
 BNN_INLINE void transpose_fours(Row (&v)[4]) {
-  const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(v[0], v[1])), b = vreinterpretq_f64_f32(vtrn2q_f32(v[0], v[1]));
-  const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(v[2], v[3])), d = vreinterpretq_f64_f32(vtrn2q_f32(v[2], v[3]));
+  const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(v[0], v[1])),
+                    b = vreinterpretq_f64_f32(vtrn2q_f32(v[0], v[1]));
+  const float64x2_t c = vreinterpretq_f64_f32(vtrn1q_f32(v[2], v[3])),
+                    d = vreinterpretq_f64_f32(vtrn2q_f32(v[2], v[3]));
   v[0] = vreinterpretq_f32_f64(vtrn1q_f64(a, c)), v[1] = vreinterpretq_f32_f64(vtrn1q_f64(b, d));
   v[2] = vreinterpretq_f32_f64(vtrn2q_f64(a, c)), v[3] = vreinterpretq_f32_f64(vtrn2q_f64(b, d));
 }

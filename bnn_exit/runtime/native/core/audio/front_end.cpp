@@ -53,7 +53,8 @@ uint64_t FrontEnd::bytes(const bnn_exit_features& features) {
 }
 
 uint64_t FrontEnd::operations(size_t samples) const {
-  uint64_t frame = static_cast<uint64_t>(features_.window_samples) + static_cast<uint64_t>(features_.num_mels) + weights_;
+  uint64_t frame =
+      static_cast<uint64_t>(features_.window_samples) + static_cast<uint64_t>(features_.num_mels) + weights_;
   uint64_t steps = 1;
   while (1 << steps < features_.fft_size) ++steps;
   return (frames(samples) + block_->most()) * (frame + static_cast<uint64_t>(features_.fft_size) * steps);

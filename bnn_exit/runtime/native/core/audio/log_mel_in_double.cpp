@@ -21,7 +21,8 @@ BNN_EXIT_MULTIVERSION void powers(const double* spectrum, int bins, double* out)
 }
 
 // Adds the powers of a segment to the band that rises there and to the one that falls.
-BNN_EXIT_MULTIVERSION void weigh(const double* power, const float* weights, int count, double* rising, double* falling) {
+BNN_EXIT_MULTIVERSION void weigh(const double* power, const float* weights, int count, double* rising,
+                                 double* falling) {
   auto* from = reinterpret_cast<const Row*>(power);
   Row up = {}, down = {};
   for (int bin = 0; bin < count; ++bin) {

@@ -180,8 +180,9 @@ class PoolLayer : public Layer {
     build.result(Type::float32, {in.batch, rows.out, columns.out, in.channels});
     batch_ = in.batch;
     pixels = {in.batch, rows.out, columns.out, in.channels};
-    pool_ = {in.height,   in.width,       in.channels, in.channels,    rows.out,    columns.out,    rows.kernel, columns.kernel,
-             rows.stride, columns.stride, rows.before, columns.before, -INFINITY,   INFINITY,       nullptr,     {}};
+    pool_ = {in.height,      in.width,    in.channels,    in.channels, rows.out,       columns.out, rows.kernel,
+             columns.kernel, rows.stride, columns.stride, rows.before, columns.before, -INFINITY,   INFINITY,
+             nullptr,        {}};
     add_activation(build, *this);
     // Windows at an edge are narrower, and none is wider than the image.
     int64_t taps = int64_t{std::min(rows.kernel, rows.in)} * std::min(columns.kernel, columns.in);

@@ -43,8 +43,7 @@ uint64_t Detector::bytes(const ListeningPoint& point, double hop_ms, size_t clas
 }
 
 uint64_t Detector::operations(const ListeningPoint& point, double hop_ms, size_t classes) {
-  return (span_windows(point, hop_ms) + 8) * (point.labels.size() + 1) +
-         (point.against_background ? 4 * classes : 0);
+  return (span_windows(point, hop_ms) + 8) * (point.labels.size() + 1) + (point.against_background ? 4 * classes : 0);
 }
 
 void Detector::reset() {

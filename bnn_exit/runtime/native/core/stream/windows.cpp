@@ -15,7 +15,8 @@ size_t mels_of(const FrontEnd* front_end) {
 size_t kept_samples(const FrontEnd* front_end, size_t clip_samples) {
   if (!front_end) return clip_samples;
   const bnn_exit_features& features = front_end->features();
-  return static_cast<size_t>(features.window_samples) + (frames_at_once(front_end) - 1) * static_cast<size_t>(features.hop_samples);
+  return static_cast<size_t>(features.window_samples) +
+         (frames_at_once(front_end) - 1) * static_cast<size_t>(features.hop_samples);
 }
 
 size_t kept_frames(const FrontEnd* front_end, size_t clip_samples) {
@@ -27,7 +28,8 @@ size_t kept_frames(const FrontEnd* front_end, size_t clip_samples) {
 Windows::Windows(FrontEnd* front_end, size_t clip_samples, size_t hop)
     : front_end_(front_end), clip_samples_(clip_samples), hop_(hop), needed_(clip_samples),
       samples_(1, kept_samples(front_end, clip_samples)),
-      frames_(mels_of(front_end), kept_frames(front_end, clip_samples)), block_(frames_at_once(front_end) * mels_of(front_end)) {}
+      frames_(mels_of(front_end), kept_frames(front_end, clip_samples)),
+      block_(frames_at_once(front_end) * mels_of(front_end)) {}
 
 uint64_t Windows::bytes(const FrontEnd* front_end, size_t clip_samples) {
   size_t mels = mels_of(front_end);

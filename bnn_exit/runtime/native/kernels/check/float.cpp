@@ -136,7 +136,8 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
     }
     const int channels = random.of({1, 1, 3, 16, 17, 31, 64, 65}), pitch = channels + random.of({0, 0, 2});
     const auto input = reals(random, static_cast<std::size_t>(s.in_h * s.in_w - 1) * pitch + channels);
-    const float low = average && random.below(2) ? 0.0f : -INFINITY, high = average && random.below(2) ? 1.0f : INFINITY;
+    const float low = average && random.below(2) ? 0.0f : -INFINITY,
+                high = average && random.below(2) ? 1.0f : INFINITY;
     std::vector<float> expected;
     for (int i = 0; i < s.out_h * s.out_w * channels; ++i) {
       const int c = i % channels, x = i / channels % s.out_w, y = i / channels / s.out_w;
@@ -154,8 +155,8 @@ Result check_pool(const Kernels& kernels, std::uint64_t seed, int cases, bool av
     Steps steps;
     steps.add(random, target.output, s.out_h * s.out_w, channels);
     apply_steps(target.output, s.out_h * s.out_w, channels, expected);
-    const Pool layer{s.in_h,     s.in_w,     channels,   pitch,     s.out_h,    s.out_w,      s.kernel_h,
-                     s.kernel_w, s.stride_h, s.stride_w, s.pad_top, s.pad_left, low, high, input.data(), target.output};
+    const Pool layer{s.in_h,     s.in_w,     channels,  pitch,      s.out_h, s.out_w, s.kernel_h,   s.kernel_w,
+                     s.stride_h, s.stride_w, s.pad_top, s.pad_left, low,     high,    input.data(), target.output};
     (average ? kernels.average_pool : kernels.max_pool)(layer, 0, s.out_h);
     note(result, target.compare(expected, kTolerance), name(kernels, average ? "average_pool" : "max_pool", s));
   }

@@ -67,7 +67,8 @@ Result check_log_mel(const Kernels& kernels, std::uint64_t seed, int cases) {
       double loudest = 0;
       const std::vector<double> expected = defined(f, samples.data + frame * f.hop_samples, &loudest);
       for (std::size_t band = 0; band < mels; ++band) {
-        const double power = std::exp(expected[band]), found = std::exp(out[static_cast<std::size_t>(frame) * mels + band]);
+        const double power = std::exp(expected[band]),
+                     found = std::exp(out[static_cast<std::size_t>(frame) * mels + band]);
         if (!(std::fabs(found - power) <= 2e-5 * power + 1e-10 * loudest))
           problem = "frame " + std::to_string(frame) + " band " + std::to_string(band);
       }
