@@ -142,7 +142,7 @@ struct LogMel {
   std::int32_t window, hop, half, mels;  // half: of the transform's size, a power of two and at least 8
   const float* weights_of_window;        // [window], times 1/2
   const std::int32_t* places;            // [half]: where the complex number i goes, bit-reversed
-  const float* turns;                    // factors of the stages after the first two, in the order of their use
+  const float* twiddles;                 // twiddle factors after the first two stages, in the order of their use
   const float* unpack;                   // [half / 2 + 1][2]: exp(-2 pi i k / size)
   const MelSegment* segments;            // [mels + 1]
   const float* bin_weights;              // [bins of all segments][2]: of the band that rises, of the one that falls

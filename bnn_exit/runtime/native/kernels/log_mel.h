@@ -23,7 +23,7 @@ BNN_INLINE void keep(float* p, ComplexRow v) {
 BNN_INLINE ComplexRow sum(ComplexRow a, ComplexRow b) { return {a.re + b.re, a.im + b.im}; }
 BNN_INLINE ComplexRow difference(ComplexRow a, ComplexRow b) { return {a.re - b.re, a.im - b.im}; }
 // v times the number (w[0], w[1])
-BNN_INLINE ComplexRow turned(ComplexRow v, const float* w) {
+BNN_INLINE ComplexRow rotated(ComplexRow v, const float* w) {
   const Row re = broadcast_row(w[0]), im = broadcast_row(w[1]);
   return {minus_product(v.re * re, v.im, im), multiply_add(v.re, im, v.im * re)};
 }
@@ -93,26 +93,27 @@ BNN_INLINE void log_mel_begin(const LogMel& plan, const float* const (&from)[kRo
   }
 }
 
-// The stages from those of `length` to those of `size` on `size` numbers; returns the factors of what follows.
-BNN_INLINE const float* log_mel_stages(float* work, std::ptrdiff_t length, std::ptrdiff_t size, const float* turns) {
+// The stages from those of `length` to those of `size` on `size` numbers; returns the twiddle factors of what follows.
+BNN_INLINE const float* log_mel_stages(float* work, std::ptrdiff_t length, std::ptrdiff_t size, const float* twiddles) {
   constexpr std::ptrdiff_t kStep = 2 * kRowLanes;
   for (; 2 * length < size; length *= 4) {
     const std::ptrdiff_t apart = length * kStep;
-    for (std::ptrdiff_t k = 0; k < length; ++k, turns += 6) {
+    for (std::ptrdiff_t k = 0; k < length; ++k, twiddles += 6) {
       for (std::ptrdiff_t at = k; at < size; at += 4 * length) {
         float* p = work + at * kStep;
-        log_mel_butterfly(p, apart, complex_at(p), turned(complex_at(p + apart), turns),
-                          turned(complex_at(p + 2 * apart), turns + 2), turned(complex_at(p + 3 * apart), turns + 4));
+        log_mel_butterfly(p, apart, complex_at(p), rotated(complex_at(p + apart), twiddles),
+                          rotated(complex_at(p + 2 * apart), twiddles + 2),
+                          rotated(complex_at(p + 3 * apart), twiddles + 4));
       }
     }
   }
-  for (std::ptrdiff_t k = 0; length < size && k < length; ++k, turns += 2) {
+  for (std::ptrdiff_t k = 0; length < size && k < length; ++k, twiddles += 2) {
     float *p = work + k * kStep, *q = p + length * kStep;
-    const ComplexRow a = complex_at(p), b = turned(complex_at(q), turns);
+    const ComplexRow a = complex_at(p), b = rotated(complex_at(q), twiddles);
     keep(p, sum(a, b));
     keep(q, difference(a, b));
   }
-  return turns;
+  return twiddles;
 }
 
 BNN_INLINE void log_mel_transform(const LogMel& plan, float* work) {
@@ -120,14 +121,14 @@ BNN_INLINE void log_mel_transform(const LogMel& plan, float* work) {
   // A part that fits the first level of the cache goes through all of its stages before the next one.
   std::ptrdiff_t part = 4;
   while (4 * part <= plan.half && 4 * part <= kPart) part *= 4;
-  const float* turns = plan.turns;
+  const float* twiddles = plan.twiddles;
   for (std::ptrdiff_t at = 0; at < plan.half; at += part)
-    turns = log_mel_stages(work + at * kStep, 4, part, plan.turns);
-  log_mel_stages(work, part, plan.half, turns);
+    twiddles = log_mel_stages(work + at * kStep, 4, part, plan.twiddles);
+  log_mel_stages(work, part, plan.half, twiddles);
 }
 
-// Even samples were the real parts and odd ones the imaginary: X[k] = E[k] + turn[k] O[k]. Only powers are kept, that
-// of bin k where its real part was. The window brought the factor of 1/2.
+// Even samples were the real parts and odd ones the imaginary: X[k] = E[k] + twiddle[k] O[k]. Only powers are kept,
+// that of bin k where its real part was. The window brought the factor of 1/2.
 BNN_INLINE void log_mel_powers(const LogMel& plan, float* work) {
   constexpr std::ptrdiff_t kStep = 2 * kRowLanes;
   const ComplexRow first = complex_at(work);
@@ -138,8 +139,8 @@ BNN_INLINE void log_mel_powers(const LogMel& plan, float* work) {
     float *low = work + k * kStep, *high = work + (plan.half - k) * kStep;
     const ComplexRow a = complex_at(low), b = complex_at(high);
     const ComplexRow even = {a.re + b.re, a.im - b.im}, odd = {a.im + b.im, b.re - a.re};
-    const ComplexRow turned_odd = turned(odd, plan.unpack + 2 * k);
-    const ComplexRow x = sum(even, turned_odd), y = difference(even, turned_odd);
+    const ComplexRow rotated_odd = rotated(odd, plan.unpack + 2 * k);
+    const ComplexRow x = sum(even, rotated_odd), y = difference(even, rotated_odd);
     keep(high, multiply_add(y.re, y.re, y.im * y.im));
     keep(low, multiply_add(x.re, x.re, x.im * x.im));
   }

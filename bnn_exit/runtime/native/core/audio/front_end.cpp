@@ -38,8 +38,7 @@ const bnn_exit_features& checked(const bnn_exit_features& f) {
 }  // namespace
 
 FrontEnd::FrontEnd(const bnn_exit_features& features, const Kernels& kernels)
-    : features_(checked(features)), weights_(MelBands(features).weights.size()),
-      block_(log_mel_in_float(features, kernels)) {
+    : features_(checked(features)), block_(log_mel_in_float(features, kernels)) {
   if (!block_) block_ = log_mel_in_double(features);
 }
 
@@ -53,8 +52,10 @@ uint64_t FrontEnd::bytes(const bnn_exit_features& features) {
 }
 
 uint64_t FrontEnd::operations(size_t samples) const {
+  // Each bin has two weights.
+  uint64_t bins = static_cast<uint64_t>(features_.fft_size) / 2 + 1;
   uint64_t frame =
-      static_cast<uint64_t>(features_.window_samples) + static_cast<uint64_t>(features_.num_mels) + weights_;
+      static_cast<uint64_t>(features_.window_samples) + static_cast<uint64_t>(features_.num_mels) + 2 * bins;
   uint64_t steps = 1;
   while (1 << steps < features_.fft_size) ++steps;
   return (frames(samples) + block_->most()) * (frame + static_cast<uint64_t>(features_.fft_size) * steps);

@@ -30,7 +30,6 @@ class FrontEnd {
 
  private:
   bnn_exit_features features_;
-  size_t weights_;  // of all bands
   std::unique_ptr<LogMelBlock> block_;
   BusyFlag busy_;
 };

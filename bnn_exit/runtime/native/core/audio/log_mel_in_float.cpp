@@ -20,23 +20,23 @@ class InFloat final : public LogMelBlock {
     for (int k = 0; k <= half / 2; ++k) add(&unpack_, k, features.fft_size);
     RealFft fft(features.fft_size);
     for (int i = 0; i < half; ++i) places_.push_back(fft.place(i));
-    // Of two stages at once: the factors of the first, of the second, and both. The first two stages have none.
+    // Of two stages at once: the twiddle factors of the first, of the second, and both. The first two stages have none.
     int length = 4;
     for (; 2 * length < half; length *= 4) {
       for (int k = 0; k < length; ++k) {
-        add(&turns_, k, 2 * length);
-        add(&turns_, k, 4 * length);
-        add(&turns_, 3 * k, 4 * length);
+        add(&twiddles_, k, 2 * length);
+        add(&twiddles_, k, 4 * length);
+        add(&twiddles_, 3 * k, 4 * length);
       }
     }
-    for (int k = 0; length < half && k < length; ++k) add(&turns_, k, 2 * length);
+    for (int k = 0; length < half && k < length; ++k) add(&twiddles_, k, 2 * length);
     plan_ = {features.window_samples,
              features.hop_samples,
              half,
              features.num_mels,
              window_.data(),
              places_.data(),
-             turns_.data(),
+             twiddles_.data(),
              unpack_.data(),
              bands_.segments.data(),
              bands_.weights.data(),
@@ -62,7 +62,7 @@ class InFloat final : public LogMelBlock {
 
   const Kernels& kernels_;
   MelBands bands_;
-  std::vector<float> window_, turns_, unpack_, memory_;
+  std::vector<float> window_, twiddles_, unpack_, memory_;
   std::vector<int32_t> places_;
   LogMel plan_;
   void* scratch_;
