@@ -177,7 +177,7 @@ def _variants(session: Session, options: argparse.Namespace, point: ListeningPoi
         for span_ms in options.span_ms or [point.span_ms]
     ]
     for each in found:
-        each.check(labels=session.labels, operating_points=[point.operating_point])
+        each.check(labels=session.labels)
     return found
 
 

@@ -12,7 +12,7 @@ from bnn_exit.commands.measured_model import is_shipped, model_of
 from bnn_exit.display import counted, shown
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_bytes
-from bnn_exit.model_file.listening_points import ListeningPoint
+from bnn_exit.model_file.listening_points import SCORES, ListeningPoint
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.model_file.rewrite import with_points
 from bnn_exit.pairs import zip_strict
@@ -27,9 +27,8 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
     bound = f"at most {test.bound_per_hour:.2f} with confidence {CONFIDENCE if confidence is None else confidence:g}"
     meaning = "for new audio of the same kind" if choice.guaranteed else "not tested: --confidence makes it a guarantee"
     shares = ", ".join(f"exit {index + 1} {100 * share:.1f}" for index, share in enumerate(choice.exit_shares))
-    score = point.score.replace("_", " ").replace("against", "probability against")
     lines = [
-        f"listening point {shown(point.name)}: threshold {choice.threshold:.6g} of the {score}, "
+        f"listening point {shown(point.name)}: threshold {choice.threshold:.6g} of the {SCORES[point.score]}, "
         f"span {point.span_ms:g} ms, hop {point.hop_ms:g} ms; exits "
         f"{', '.join(f'{value:.4g}' for value in choice.exit_thresholds)}",
         f"{counted(test.events, 'false accept')} in {test.hours:.2f} hours, {test.events / test.hours:.2f} an hour, "

@@ -21,9 +21,12 @@ MAX_MS = 60_000.0
 MAX_REFRACTORY_MS = 3_600_000.0
 MAX_WINDOWS = 1000
 """Windows that a detector looks back on."""
-SCORES = ("probability", "against_background")
-"""What of a label is averaged. probability: its own. against_background: that which it has among itself and all labels
-without a threshold; it finds more words at few false accepts, for the words need not be sure which of them was said."""
+SCORES = {"probability": "probability", "against_background": "probability against background"}
+"""What of a label is averaged, and in words. probability: its own. against_background: that which it has among itself
+and all labels without a threshold; it can find more words at few false accepts, because the network need not be sure
+which of the words was said."""
+USUAL_SCORE = "probability"
+"""Of files of earlier versions."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +102,7 @@ class ListeningPoint:
     of_count: int = 1
     refractory_ms: float | Mapping[str, float] = 1000.0
     gate: GateSettings | None = None
-    score: str = SCORES[0]
+    score: str = USUAL_SCORE
     figures: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -171,8 +174,13 @@ class ListeningPoint:
         times = self.refractory_ms
         return max(1, rounded((times[label] if isinstance(times, Mapping) else times) / self.hop_ms))
 
-    def check(self, *, labels: Sequence[str], operating_points: Sequence[str]) -> None:
-        """ArgumentError, naming the nearest, unless the point is of a model with these labels and operating points."""
+    def check(self, *, labels: Sequence[str], operating_points: Sequence[str] | None = None) -> None:
+        """ArgumentError, naming the nearest, unless the point is of a model with these labels and operating points.
+
+        Args:
+            labels: of the model.
+            operating_points: of the model; None leaves them unchecked.
+        """
         for label in self.thresholds:
             one_of(f"label of listening point {self.name!r}", label, labels)
         if self.score == "against_background" and set(self.thresholds) >= set(labels):
@@ -180,12 +188,13 @@ class ListeningPoint:
                 f"score of listening point {self.name!r} is 'against_background', but every label has a threshold: "
                 "leave out those that are background"
             )
-        one_of(f"operating point of listening point {self.name!r}", self.operating_point, operating_points)
+        if operating_points is not None:
+            one_of(f"operating point of listening point {self.name!r}", self.operating_point, operating_points)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; without a score that is the usual one, as in files of earlier versions."""
         values = dataclasses.asdict(self)
-        return {name: value for name, value in values.items() if name != "score" or value != SCORES[0]}
+        return {name: value for name, value in values.items() if name != "score" or value != USUAL_SCORE}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> ListeningPoint:
@@ -194,7 +203,7 @@ class ListeningPoint:
         Raises:
             ArgumentError: an unknown or missing name, or a value that breaks a rule.
         """
-        given = {"score": SCORES[0], **values} if isinstance(values, Mapping) else values
+        given = {"score": USUAL_SCORE, **values} if isinstance(values, Mapping) else values
         read = dict(_all_of(cls, given, "a listening point"))
         if read["gate"] is not None:
             read["gate"] = GateSettings(**_all_of(GateSettings, read["gate"], "a gate"))

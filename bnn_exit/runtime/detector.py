@@ -87,7 +87,7 @@ class Detector:
     """
 
     def __init__(self, point: ListeningPoint, labels: Sequence[str]) -> None:
-        point.check(labels=labels, operating_points=[point.operating_point])
+        point.check(labels=labels)
         self.point, self.labels = point, tuple(labels)
         self._scores = LabelScores(point, labels)
         self._indices = self._scores.indices

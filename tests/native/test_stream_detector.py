@@ -8,7 +8,7 @@ from native.native_stream import Classifier, Stream, echo
 from tiny_files import FEATURES, FRAMES, adaptive_file, metadata
 
 from bnn_exit.audio.waveform import fit_length
-from bnn_exit.model_file.listening_points import SCORES, GateSettings, ListeningPoint
+from bnn_exit.model_file.listening_points import SCORES, USUAL_SCORE, GateSettings, ListeningPoint
 from bnn_exit.runtime.detector import Detector
 from bnn_exit.runtime.gate import Gate
 from bnn_exit.runtime.native_backend import FrontEnd
@@ -36,7 +36,7 @@ def listening_points(draw):
         min_count=draw(st.integers(1, of_count)),
         of_count=of_count,
         refractory_ms=draw(st.one_of(times, st.fixed_dictionaries({label: times for label in labels}))),
-        score=draw(st.sampled_from(SCORES)) if len(labels) < CLASSES else SCORES[0],
+        score=draw(st.sampled_from(list(SCORES))) if len(labels) < CLASSES else USUAL_SCORE,
     )
 
 

@@ -61,7 +61,7 @@ POINTS = st.builds(
     st.tuples(st.integers(1, 5), st.integers(1, 5)),
     st.sampled_from([0.0, 0.5, 0.9, 1.0]),
     st.sampled_from([0.0, 200.0, 1000.0, {"up": 100.0, "yes": 1500.0, "no": 300.0}]),
-    st.sampled_from(SCORES),
+    st.sampled_from(list(SCORES)),
 )
 
 
