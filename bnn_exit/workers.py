@@ -24,7 +24,7 @@ MOST = 256
 """Worker processes at most."""
 
 _GIVEN = 2
-"""Chunks that a worker has at once: it goes on with the second while the first is on its way back."""
+"""Chunks that a worker has at once: it computes the second while the results of the first are sent."""
 _AHEAD = 4
 """Chunks for each worker that are read before their results are taken: a slow one holds back those after it."""
 
@@ -67,7 +67,7 @@ class OrderedMap(Generic[Item, Result]):
     iteration in its place. Results and order do not depend on the number of workers.
 
     The first items are computed by the calling process, so that a few never start another one. Then processes start
-    (by the method spawn), and until the first is ready the calling process goes on. Items are read a bounded number
+    (by the method spawn), and the calling process computes until the first is ready. Items are read a bounded number
     ahead of the results that were taken, so the iterable may be endless. The processes end with the iteration.
 
     Args:

@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def mapped(function, items, *, count=2, alone=3, chunk=2):
-    """A map that waits for its workers before it goes on, so that they compute whatever the machine does."""
+    """A map that waits until its workers are ready, so that they compute however busy the machine is."""
     found = OrderedMap(function, items, workers=count)
     found.alone, found.chunk, found._wait_s = alone, chunk, None
     return found

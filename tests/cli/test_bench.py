@@ -209,7 +209,10 @@ def test_with_warm_caches_a_backend_keeps_its_turn():
     assert called == expected
 
     called.clear()
-    displaced = lambda: called.append("displaced")  # noqa: E731
+
+    def displaced():
+        called.append("displaced")
+
     caches.path_times(sessions, [7], {"exit 1": first}, rounds=2, clocks=clocks, displace=displaced)
     assert called == ["displaced", ("one", 7, first), "displaced", ("two", 7, first)] * 2
 
