@@ -67,7 +67,10 @@ def parser() -> argparse.ArgumentParser:
     network = arguments.add_argument_group("network")
     network.add_argument("--backbone", metavar="NAME", help=f"{_choices(BACKBONES)} ({RECIPE})")
     network.add_argument(
-        "--size", metavar="NAME", help=f"small, base or large: larger is more accurate, slower ({RECIPE})"
+        "--size",
+        metavar="NAME",
+        help=f"small, base or large, or medium, which quicknet has between small and base: larger is more accurate, "
+        f"slower ({RECIPE})",
     )
     network.add_argument("--head", metavar="NAME", help=f"exit head: {_choices(HEADS)} ({RECIPE})")
     network.add_argument(

@@ -10,6 +10,7 @@ from bnn_exit.errors import ExportError
 from bnn_exit.model_file import flatbuffer, header
 
 BINARY_CONVOLUTION = "LceBconv2d"
+_FLOATS = {"float32": 32, "float16": 16}
 _RESHAPES = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
 
@@ -20,7 +21,8 @@ class AuditedOperator:
     Attributes:
         subgraph: 0 is the main graph; each branch of an `IF` is another.
         name: TFLite's or LCE's name.
-        bits: of its weights: 1 for a packed binary convolution, 32 for floats; 0 where it has no constants.
+        bits: of its weights: 1 for a packed binary convolution, 32 for floats, 16 for those in half precision (of
+            DEQUANTIZE); 0 where it has no constants.
         bytes: of its constants.
         binary_macs: multiply-accumulates of a binary convolution, else 0.
         output_shape: of its first output.
@@ -147,4 +149,4 @@ def audit(model: flatbuffer.Model, *, size: int) -> Audit:
 def _bits(binary: bool, constants: list[header.Tensor]) -> int:
     if binary:
         return 1
-    return 32 if any(tensor.dtype == "float32" for tensor in constants) else 0
+    return max((_FLOATS.get(tensor.dtype, 0) for tensor in constants), default=0)

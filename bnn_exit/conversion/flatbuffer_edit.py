@@ -1,13 +1,23 @@
 """Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata.
 
-It removes the names of inner tensors: nothing reads them, and they take kilobytes.
+It removes the names of inner tensors: nothing reads them, and they take kilobytes. It stores kernels of dense layers in
+half precision where that holds them exactly.
 """
 
 from __future__ import annotations
 
 import flatbuffers
+import numpy as np
 
 from bnn_exit._keras import tflite_schema as schema
+from bnn_exit.models.half_precision import is_half
+
+_KERNEL = 1
+"""Position of the kernel among the inputs of a dense layer."""
+_DEQUANTIZE_VERSION = 3
+"""The first version of the operator that takes half precision."""
+_WORTH_IT = 256
+"""Values; the operator itself takes about a hundred bytes."""
 
 
 def add_signature(
@@ -27,6 +37,8 @@ def add_signature(
             subgraph.name = f"subgraph_{index}"
         for tensor in subgraph.tensors:
             tensor.name = None
+    for subgraph in model.subgraphs:
+        _store_kernels_in_half(model, subgraph)
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
     signature.inputs = _name_tensors(main, main.inputs, inputs)
@@ -34,6 +46,57 @@ def add_signature(
     model.signatureDefs = [signature]
     model.metadata = [*(model.metadata or []), *(_entry(model, name, value) for name, value in metadata.items())]
     return _pack(model, size=len(data))
+
+
+def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
+    """Put DEQUANTIZE between a constant kernel and its dense layer. TensorFlow Lite executes it once, before the first
+    inference, and the native runtime when it loads the file."""
+    dense = schema.BuiltinOperator.FULLY_CONNECTED
+    for operator in list(subgraph.operators):
+        if _code(model.operatorCodes[operator.opcodeIndex]) != dense:
+            continue
+        kernel = operator.inputs[_KERNEL]
+        tensor = subgraph.tensors[kernel]
+        data = model.buffers[tensor.buffer].data
+        if tensor.type != schema.TensorType.FLOAT32 or data is None:
+            continue
+        values = np.frombuffer(bytes(data), "<f4")
+        if len(values) < _WORTH_IT or not is_half(values):
+            continue
+        half = schema.TensorT()
+        half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, len(model.buffers)
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(values.astype("<f2").tobytes(), np.uint8)
+        model.buffers.append(buffer)
+        subgraph.tensors.append(half)
+        _release(model, tensor)
+        subgraph.operators.insert(0, _dequantize(model, len(subgraph.tensors) - 1, kernel))
+
+
+def _release(model: schema.ModelT, tensor: schema.TensorT) -> None:
+    """Make a constant a result, and empty its buffer if no other constant has it."""
+    buffer, tensor.buffer = tensor.buffer, 0  # the buffer 0 is that of all results
+    if all(other.buffer != buffer for subgraph in model.subgraphs for other in subgraph.tensors):
+        model.buffers[buffer].data = None
+
+
+def _dequantize(model: schema.ModelT, source: int, result: int) -> schema.OperatorT:
+    wanted = schema.BuiltinOperator.DEQUANTIZE
+    codes = [_code(code) for code in model.operatorCodes]
+    if wanted not in codes:
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = wanted
+        code.version = _DEQUANTIZE_VERSION
+        model.operatorCodes.append(code)
+        codes.append(wanted)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = codes.index(wanted)
+    operator.inputs, operator.outputs = [source], [result]
+    return operator
+
+
+def _code(code: schema.OperatorCodeT) -> int:
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
 
 
 def with_metadata(data: bytes, name: str, value: bytes) -> bytes:

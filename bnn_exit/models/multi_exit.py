@@ -8,7 +8,7 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
-from bnn_exit.models import profile, registry
+from bnn_exit.models import half_precision, profile, registry
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.foreign_layers import count_binary
 from bnn_exit.models.level import with_levels
@@ -94,6 +94,15 @@ class MultiExitModel(Network):
             stages, [self.heads[index] for index in chosen], config=self.config, foreign=self._foreign
         )
 
+    def round_for_file(self) -> None:
+        """Round the dense kernels of the heads to half precision, as the file holds them.
+
+        Only a binary network becomes a file; another one keeps its weights.
+        """
+        if self.precision == "binary":
+            for head in self.heads:
+                half_precision.round_dense_kernels(head)
+
     def costs(self) -> tuple[Cost, ...]:
         """The cost of leaving at each exit: its stages so far and every head that was run."""
         total, costs = Cost(0, 0), []
@@ -137,7 +146,8 @@ def build(
         backbone: a name in BACKBONES.
         num_classes: at least 2.
         input_shape: (frames, mels, 1), as `task.input_shape`; at least 32 frames and 32 mels.
-        size: "small", "base" or "large"; larger is more accurate and slower.
+        size: "small", "base" or "large", of QuickNet also "medium", which lies between small and base; larger is more
+            accurate and slower.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one

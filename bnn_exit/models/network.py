@@ -49,6 +49,9 @@ class Network:
         for layer in self._layers(Standardise):
             layer.adapt(log_mel, before=level)
 
+    def round_for_file(self) -> None:
+        """Round what a file holds in less than 32 bits; a network that becomes no file keeps its weights."""
+
     @property
     def normalises_level(self) -> bool:
         """Whether the network itself brings every clip to one level."""

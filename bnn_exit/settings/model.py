@@ -17,7 +17,10 @@ BACKBONES = {
 `bnn_exit.models.backbones`."""
 
 SIZES = ("small", "base", "large")
-"""Of every backbone."""
+"""Of every backbone and teacher."""
+
+MORE_SIZES = {"quicknet": ("medium",)}
+"""Backbone -> the sizes that it has beside those; `medium` lies between `small` and `base`."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",
@@ -42,7 +45,7 @@ class ModelConfig(Config):
 
     Attributes:
         backbone: a name in BACKBONES.
-        size: "small", "base" or "large"; larger is more accurate and slower.
+        size: a name in SIZES, or one in MORE_SIZES of the backbone; larger is more accurate and slower.
         head: a name in HEADS.
         precision: a name in PRECISIONS; only a binary network becomes a file for a device.
         levels: a name in LEVELS: what becomes of clips that are quieter or louder than those of the training split.
@@ -56,7 +59,12 @@ class ModelConfig(Config):
 
     def __post_init__(self) -> None:
         one_of("backbone", self.backbone, BACKBONES)
-        one_of("size", self.size, SIZES)
+        one_of("size", self.size, sizes(self.backbone))
         one_of("head", self.head, HEADS)
         one_of("precision", self.precision, PRECISIONS)
         one_of("levels", self.levels, LEVELS)
+
+
+def sizes(backbone: str) -> tuple[str, ...]:
+    """The names of the sizes that a backbone has."""
+    return (*SIZES, *MORE_SIZES.get(backbone, ()))

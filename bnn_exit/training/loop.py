@@ -146,9 +146,12 @@ class _Fit:
             self._report(record)
         if self.folder is not None:
             self.distribution.wait()
-            checkpoint.load(self.folder / BEST, variables=self.model.keras_model.weights)
+            state = checkpoint.load(self.folder / BEST, variables=self.model.keras_model.weights)
         else:
             self.model.keras_model.set_weights(self.best_weights)
+        self.model.round_for_file()
+        if self.output is not None:
+            self._save_best(state)
         return self.history
 
     def _make_step(self) -> Any:
@@ -209,11 +212,15 @@ class _Fit:
         if score > self.best_score:
             self.best_score, self.best_weights = score, self._weights()
             if self.output is not None:
-                weights = self.distribution.local(self.model.keras_model.weights)
-                checkpoint.save(self.output / BEST, variables=weights, state={"history": self.history})
+                self._save_best({"history": self.history})
         if self.output is not None:
             state = {"history": self.history, "best_score": self.best_score}
             checkpoint.save(self.output / LAST, variables=self.distribution.local(self._state()), state=state)
+
+    def _save_best(self, state: dict[str, Any]) -> None:
+        assert self.output is not None
+        weights = self.distribution.local(self.model.keras_model.weights)
+        checkpoint.save(self.output / BEST, variables=weights, state=state)
 
     def _weights(self) -> list[np.ndarray]:
         return [variable.numpy() for variable in self.distribution.local(self.model.keras_model.weights)]

@@ -178,3 +178,51 @@ def test_nan_is_no_agreement(model, tone_task):
 def test_parity_refuses_a_backend_that_changes_its_mind():
     with pytest.raises(ExportError, match="the lce backend gives other outputs for the same clip the second time"):
         parity.require({"backend": "lce", "repeatable": False, "clips": 1, "exits": []})
+
+
+def _dense_kernels(data):
+    """Of each dense layer, by subgraph: the element types of its kernel's source and the bytes of it."""
+    found = []
+    for subgraph in flatbuffer.read(data).subgraphs:
+        made_by = {output: operator for operator in subgraph.operators for output in operator.outputs}
+        for operator in subgraph.operators:
+            if operator.name == "FULLY_CONNECTED":
+                kernel = operator.inputs[1]
+                before = made_by.get(kernel)
+                source = subgraph.tensors[before.inputs[0] if before else kernel]
+                found.append((before.name if before else None, source.dtype, len(source.data)))
+    return found
+
+
+def test_a_file_holds_kernels_in_half_precision_where_that_is_exact(tone_task):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, channels=(64, 16, 64))
+    before = to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel")
+    cost_before = model.costs()
+    kernels = [head.layers[-1].kernel for head in model.heads]
+    assert _dense_kernels(before) == [(None, "float32", 4 * kernel.numpy().size) for kernel in kernels]
+    exact = [np.float16(kernel.numpy()).astype(np.float32) for kernel in kernels]
+    model.round_for_file()
+    for kernel, values in zip(kernels, exact, strict=True):
+        np.testing.assert_array_equal(kernel.numpy(), values)
+    made = to_lce.make(model, "m.tflite", task=tone_task, operating_points={})
+    worth = [values.size >= 256 for values in exact]
+    assert worth == [True, False, True]
+    assert _dense_kernels(made.data) == [
+        ("DEQUANTIZE", "float16", 2 * values.size) if half else (None, "float32", 4 * values.size)
+        for half, values in zip(worth, exact, strict=True)
+    ]
+    saved = sum(2 * values.size for half, values in zip(worth, exact, strict=True) if half)
+    assert len(made.data) < len(before) - saved + 120 * len(exact)
+    assert cost_before[-1].bytes - model.costs()[-1].bytes == sum(2 * values.size for values in exact)
+    assert {report["backend"] for report in made.parity.reports} == set(installed())
+    assert [item.bits for item in made.audit.operators if item.name == "DEQUANTIZE"] == [16] * sum(worth)
+
+
+def test_a_kernel_beyond_half_precision_stays(tone_task):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+    kernel = model.heads[0].layers[-1].kernel
+    kernel.assign(kernel.numpy() + np.float32(1e5))
+    values = kernel.numpy()
+    model.round_for_file()
+    np.testing.assert_array_equal(kernel.numpy(), values)
+    assert _dense_kernels(to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel"))[0][1] == "float32"

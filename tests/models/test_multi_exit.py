@@ -10,7 +10,7 @@ from bnn_exit.errors import ArgumentError
 from bnn_exit.models import multi_exit, profile
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.settings.model import BACKBONES, HEADS, SIZES
+from bnn_exit.settings.model import BACKBONES, HEADS, SIZES, sizes
 
 SHAPE = (98, 64, 1)
 
@@ -25,9 +25,13 @@ def exit_costs(backbone, size):
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
-@pytest.mark.parametrize("size", ["small", "base", "large"])
+def test_every_backbone_has_the_sizes_that_its_settings_name(backbone):
+    assert set(importlib.import_module(f"bnn_exit.models.backbones.{backbone}").SIZES) == set(sizes(backbone))
+    assert set(SIZES) <= set(sizes(backbone))
+
+
+@pytest.mark.parametrize("backbone, size", [(backbone, size) for backbone in BACKBONES for size in sizes(backbone)])
 def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
-    assert set(importlib.import_module(f"bnn_exit.models.backbones.{backbone}").SIZES) == set(SIZES)
     costs = exit_costs(backbone, size)
     # Each exit after the first has its bytes; the smallest network can pay for one.
     assert len(costs) >= (2 if (backbone, size) == ("quicknet", "small") else 3)
@@ -39,9 +43,10 @@ def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_sizes_grow(backbone):
-    costs = [exit_costs(backbone, size)[-1] for size in ("small", "base", "large")]
-    assert costs[0].ops < costs[1].ops < costs[2].ops
-    assert costs[0].bytes < costs[1].bytes < costs[2].bytes
+    rising = [size for size in ("small", "medium", "base", "large") if size in sizes(backbone)]
+    costs = [exit_costs(backbone, size)[-1] for size in rising]
+    assert all(a.ops < b.ops for a, b in itertools.pairwise(costs))
+    assert all(a.bytes < b.bytes for a, b in itertools.pairwise(costs))
 
 
 @pytest.mark.parametrize("head", HEADS)
@@ -103,7 +108,7 @@ def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_t
     ("options", "message"),
     [
         ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of .*; did you mean 'quicknet'"),
-        ({"size": "bas"}, "size is 'bas', but must be one of base, large, small; did you mean 'base'"),
+        ({"size": "bas"}, "size is 'bas', but must be one of base, large, medium, small; did you mean 'base'"),
         ({"head": "gird"}, "head is 'gird', but must be one of .*; did you mean 'grid'"),
         ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),
         ({"input_shape": (20, 64, 1)}, r"input_shape is \(20, 64, 1\), but must be \(frames, mels, 1\)"),

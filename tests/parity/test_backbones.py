@@ -15,6 +15,7 @@ NETWORKS = [
     # Of the others, `base` is `large` with fewer of the same blocks.
     *((name, "grid", size, "kept") for name in BACKBONES for size in ("small", "large")),
     ("quicknet", "grid", "base", "kept"),
+    ("quicknet", "grid", "medium", "kept"),
     *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
     ("quicknet", "grid", "small", "normalised"),
 ]

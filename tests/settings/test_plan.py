@@ -8,7 +8,7 @@ import pytest
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models import registry
 from bnn_exit.settings.distillation import Pair
-from bnn_exit.settings.model import SIZES
+from bnn_exit.settings.model import sizes
 from bnn_exit.settings.plan import Plan, Step, read_plan, shipped_plans
 from distill.teachers.residual import SIZES as TEACHER_SIZES
 from distill.teachers.residual import residual
@@ -36,7 +36,7 @@ def smallest_teacher():
     return residual((98, 64, 1), 2, size="small")
 
 
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", sizes("quicknet"))
 def test_the_features_plan_fits_every_size_of_network_and_teacher(smallest_teacher, size):
     # Stages of the other backbones have the shapes of QuickNet's base.
     student = {stage.name: stage.output_shape for stage in registry.backbone("quicknet")((98, 64, 1), size=size)}

@@ -14,6 +14,7 @@ from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, p
 
 SIZES = {
     "small": Stages(blocks=(2, 6), channels=(64, 64)),
+    "medium": Stages(blocks=(2, 3, 3), channels=(64, 128, 128)),
     "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
     # Four exits: the long middle part is cut in two, so that clips which the first exit leaves do not all go far.
     "large": Stages(blocks=(2, 3, 5, 6), channels=(64, 128, 128, 128), halving=(False, True, False, False)),
