@@ -54,7 +54,11 @@ def log_mel(waveform: Any, features: FeatureConfig) -> NDArray[np.float32]:
     Raises:
         ArgumentError: as `waveform.check`, or shorter than one window.
     """
-    samples = check(waveform)
+    return of_samples(check(waveform), features)
+
+
+def of_samples(samples: NDArray[np.float32], features: FeatureConfig) -> NDArray[np.float32]:
+    """`log_mel` of samples that `waveform.check` gave."""
     if samples.size < features.window_samples:
         raise ArgumentError(
             f"waveform has {samples.size} samples, but must have at least the window of {features.window_samples}: "

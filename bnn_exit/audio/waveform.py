@@ -55,7 +55,7 @@ def check(waveform: Any) -> NDArray[np.float32]:
 
 def fault(samples: NDArray[np.floating[Any]]) -> str | None:
     """What makes float `samples` unusable, worded to follow the name of a waveform or a file; None if nothing does."""
-    peak = float(np.max(np.abs(samples)))  # NaN and infinity survive both, so one pass finds them too
+    peak = max(-float(samples.min()), float(samples.max()))  # NaN and infinity survive both; no copy is made
     if not np.isfinite(peak):
         bad = int(np.count_nonzero(~np.isfinite(samples)))
         return f"has {bad} NaN or infinite samples, but all must be finite: record or export it again"

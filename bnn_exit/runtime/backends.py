@@ -81,14 +81,16 @@ def best_installed() -> str:
     return next(name for name in BACKENDS if BACKENDS[name].is_installed())
 
 
-def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.ArrayLike], npt.NDArray[np.float32]]:
-    """The front end of a backend, from a waveform [samples] to a log-mel [frames, mels]: in the native library for the
-    native backend, else in NumPy, with values that agree to 1e-4 relative.
+def front_end(
+    backend: str, features: FeatureConfig
+) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+    """The front end of a backend, from samples that `waveform.check` gave to a log-mel [frames, mels]: in the native
+    library for the native backend, else in NumPy, with values that differ by rounding alone.
     """
     if backend == "native":
         from bnn_exit.runtime.native_backend import FrontEnd
 
-        return FrontEnd(features).log_mel
+        return FrontEnd(features).of_samples
     from bnn_exit.audio import logmel
 
-    return functools.partial(logmel.log_mel, features=features)
+    return functools.partial(logmel.of_samples, features=features)

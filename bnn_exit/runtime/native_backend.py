@@ -305,7 +305,11 @@ class FrontEnd(_Locked):
         """
         from bnn_exit.audio.waveform import check  # loading a file needs no module for sound
 
-        samples = np.ascontiguousarray(check(waveform))
+        return self.of_samples(check(waveform))
+
+    def of_samples(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """`log_mel` of samples that `waveform.check` gave."""
+        samples = np.ascontiguousarray(samples)
         if samples.size < self._features.window_samples:
             raise ArgumentError(
                 f"waveform has {samples.size} samples, but must have at least the window of "
