@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import itertools
+import math
 import os
 import pickle
 import queue
@@ -12,6 +13,7 @@ import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bnn_exit.errors import ArgumentError, BnnExitError
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 
 MOST = 256
 """Worker processes at most."""
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""What `docker run --cpus` sets, as a container sees it."""
 
 _GIVEN = 2
 """Chunks that a worker has at once: it computes the second while the results of the first are sent."""
@@ -37,7 +42,16 @@ Result = TypeVar("Result")
 def cores() -> int:
     """How many cores this process may use, at most MOST: what taskset or a container leaves it."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux has it
-    return min(MOST, len(affinity(0)) if affinity else os.cpu_count() or 1)
+    return min(MOST, len(affinity(0)) if affinity else os.cpu_count() or 1, _quota())
+
+
+def _quota() -> int:
+    """The cores whose time a container may take, rounded up (cgroup v2: microseconds of a period); MOST for no limit."""
+    try:
+        taken, period = QUOTA.read_text().split()
+        return MOST if taken == "max" else max(1, math.ceil(int(taken) / int(period)))
+    except (OSError, ValueError, ZeroDivisionError):
+        return MOST
 
 
 def check(name: str, workers: Any) -> int:

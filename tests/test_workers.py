@@ -273,6 +273,18 @@ def test_cores_of_other_systems(monkeypatch, found, cores):
 
 
 @pytest.mark.parametrize(
+    ("text", "expected"),
+    [("max 100000", 6), ("150000 100000", 2), ("50000 100000", 1), ("800000 100000", 6), ("", 6), ("1 0", 6), (None, 6)],
+)
+def test_cores_whose_time_a_container_may_take(monkeypatch, tmp_path, text, expected):
+    if text is not None:
+        (tmp_path / "cpu.max").write_text(text + "\n")
+    monkeypatch.setattr(workers, "QUOTA", tmp_path / "cpu.max")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)), raising=False)
+    assert workers.cores() == expected
+
+
+@pytest.mark.parametrize(
     ("items", "seconds", "count", "line"),
     [
         (2400, 1.204, 2, "2400 clips in 1.2 s: 1993 clips a second, 2 workers"),

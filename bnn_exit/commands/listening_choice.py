@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from bnn_exit import pretrained
 from bnn_exit.calibration.listening import CONFIDENCE, Limits, ListeningChoice
 from bnn_exit.calibration.rates import METHOD
 from bnn_exit.commands.measured_model import is_shipped, model_of
@@ -115,9 +116,10 @@ def place_of(run: str) -> Path:
     Raises:
         ArgumentError: such a copy is here already.
     """
-    if not is_shipped(run):
-        return model_of(run)
-    copy = Path(f"{run}.tflite")
+    model = model_of(run)
+    if not is_shipped(run) and model.absolute().parent.resolve() != pretrained.FOLDER.resolve():
+        return model
+    copy = Path(f"{Path(run).name.removesuffix('.tflite')}.tflite")
     if copy.exists():
         raise ArgumentError(f"{copy} is here already, a copy of {run}: calibrate it, or move it away")
     return copy

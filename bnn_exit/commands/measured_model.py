@@ -16,7 +16,7 @@ from audio_tasks.base import Task
 from audio_tasks.split import SPLITS
 from bnn_exit import pretrained
 from bnn_exit.command_line import positive_int
-from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.errors import ArgumentError, DataError, nearest, one_of
 from bnn_exit.evaluation.passes import Measurement
 from bnn_exit.evaluation.report import Report
 from bnn_exit.evaluation.split import measure_split
@@ -134,6 +134,11 @@ def beside_model(run: str, name: str) -> Path:
 
 def _open_of_run(options: SplitOptions) -> tuple[runtime.Session, Task, int | None]:
     run, model = RunFolder(model_of(options.run).parent), model_of(options.run)
+    try:
+        run.require_folder()
+    except ArgumentError as error:
+        # It may be a name of the package that was mistyped.
+        raise ArgumentError(f"{error}{nearest(options.run, pretrained.models())}") from None
     config = run.config
     if config.model.precision != "binary":
         raise DataError(

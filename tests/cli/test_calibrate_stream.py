@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import os
 
 import numpy as np
@@ -14,7 +15,7 @@ from stream_cases import recording, table
 import audio_tasks
 from audio_tasks.base import Task
 from audio_tasks.split import Split
-from bnn_exit import Stream
+from bnn_exit import Stream, pretrained
 from bnn_exit.audio import wav
 from bnn_exit.calibration.listening import LEVELS
 from bnn_exit.commands import calibrate
@@ -224,6 +225,20 @@ def test_a_model_of_the_package_is_calibrated_in_a_copy(tmp_path, monkeypatch, c
         f"error: {name}.tflite is here already, a copy of {name}: calibrate it, or move it away\n"
     )
     assert calibrate.main([f"{name}.tflite", *arguments[1:]]) == 0
+
+
+def test_a_model_of_the_package_that_is_given_by_its_path_is_calibrated_in_a_copy_too(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    recording("negatives.wav", seconds=3, seed=0, rate=16000)
+    own = tmp_path / "installed"
+    shutil.copytree(pretrained.FOLDER, own)
+    monkeypatch.setattr(pretrained, "FOLDER", own)
+    name = "arabic-speech-commands-small.tflite"
+    before = (own / name).read_bytes()
+    arguments = ["--stream", "negatives.wav", "--max-false-accepts-per-hour", "3600"]
+    assert calibrate.main([f"installed/{name}", *arguments]) == 0
+    assert capsys.readouterr().out.endswith(f"\nwrote {name}\n")
+    assert (own / name).read_bytes() == before and reader.read(name).metadata.listening_points
 
 
 def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, positives, capsys):

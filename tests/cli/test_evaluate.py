@@ -445,3 +445,11 @@ def test_help_has_examples(capsys):
     text = capsys.readouterr().out
     assert "python -m bnn_exit.evaluate runs/words --split validation --json" in text
     assert "Times are of warm caches" in text
+
+
+def test_a_mistyped_name_of_the_package_gets_the_nearest(capsys):
+    assert evaluate.main(["arabic-speech-comands-small"]) == 2
+    assert capsys.readouterr().err == (
+        "error: 'arabic-speech-comands-small' is no run: there is no such folder (bnn_exit.train makes runs); "
+        "did you mean 'arabic-speech-commands-small'?\n"
+    )
