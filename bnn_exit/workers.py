@@ -46,7 +46,7 @@ def cores() -> int:
 
 
 def _quota() -> int:
-    """The cores whose time a container may take, rounded up (cgroup v2: microseconds of a period); MOST for no limit."""
+    """The cores whose time a container may take, rounded up (cgroup v2: of a period); MOST for no limit."""
     try:
         taken, period = QUOTA.read_text().split()
         return MOST if taken == "max" else max(1, math.ceil(int(taken) / int(period)))

@@ -274,7 +274,15 @@ def test_cores_of_other_systems(monkeypatch, found, cores):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("max 100000", 6), ("150000 100000", 2), ("50000 100000", 1), ("800000 100000", 6), ("", 6), ("1 0", 6), (None, 6)],
+    [
+        ("max 100000", 6),
+        ("150000 100000", 2),
+        ("50000 100000", 1),
+        ("800000 100000", 6),
+        ("", 6),
+        ("1 0", 6),
+        (None, 6),
+    ],
 )
 def test_cores_whose_time_a_container_may_take(monkeypatch, tmp_path, text, expected):
     if text is not None:

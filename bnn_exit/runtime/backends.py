@@ -81,9 +81,7 @@ def best_installed() -> str:
     return next(name for name in BACKENDS if BACKENDS[name].is_installed())
 
 
-def front_end(
-    backend: str, features: FeatureConfig
-) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
+def front_end(backend: str, features: FeatureConfig) -> Callable[[npt.NDArray[np.float32]], npt.NDArray[np.float32]]:
     """The front end of a backend, from samples that `waveform.check` gave to a log-mel [frames, mels]: in the native
     library for the native backend, else in NumPy, with values that differ by rounding alone.
     """

@@ -225,4 +225,6 @@ def test_a_kernel_beyond_half_precision_stays(tone_task):
     values = kernel.numpy()
     model.round_for_file()
     np.testing.assert_array_equal(kernel.numpy(), values)
-    assert _dense_kernels(to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel"))[0][1] == "float32"
+    assert (
+        _dense_kernels(to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel"))[0][1] == "float32"
+    )
