@@ -149,19 +149,20 @@ std::unique_ptr<Operation> softmax(Build& build) {
   Value& out = build.result(Type::float32, in.shape);
   build.claim(product({in.count(), 64}));
   double beta = logarithmic ? 1 : build.op.options.real("beta");
-  return make_operation([&in, &out, beta] {
+  Value& terms = *build.temporary(static_cast<size_t>(in.shape.back()) * sizeof(double));
+  return make_operation([&in, &out, &terms, beta] {
     int64_t size = in.shape.back(), rows = in.count() / size;
+    double* term = terms.as<double>();
     for (int64_t row = 0; row < rows; ++row) {
       const float* from = in.as<const float>() + row * size;
       float* to = out.as<float>() + row * size;
       double largest = from[0] * beta, total = 0;
       for (int64_t i = 1; i < size; ++i)
         largest = from[i] * beta > largest || from[i] != from[i] ? from[i] * beta : largest;
-      for (int64_t i = 0; i < size; ++i) total += std::exp(from[i] * beta - largest);
-      for (int64_t i = 0; i < size; ++i) {
-        double value = from[i] * beta - largest;
-        to[i] = static_cast<float>(logarithmic ? value - std::log(total) : std::exp(value) / total);
-      }
+      for (int64_t i = 0; i < size; ++i) total += term[i] = std::exp(from[i] * beta - largest);
+      const double log_total = logarithmic ? std::log(total) : 0;
+      for (int64_t i = 0; i < size; ++i)
+        to[i] = static_cast<float>(logarithmic ? from[i] * beta - largest - log_total : term[i] / total);
     }
   });
 }
