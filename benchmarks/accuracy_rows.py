@@ -195,15 +195,24 @@ _ROWS = [
                 "Google Speech Commands, a part, ten words, `unknown` and silence",
                 "speech_commands_en",
                 "12",
-                {"small": 40, "base": 40},
+                {"small": 40, "medium": 40, "base": 40},
             ),
-            ("arabic", "Arabic Speech Commands, 40 words and `unknown`", ARABIC, "all", {"small": 38, "base": 100}),
+            (
+                "arabic",
+                "Arabic Speech Commands, 40 words and `unknown`",
+                ARABIC,
+                "all",
+                {"small": 38, "medium": 70, "base": 100},
+            ),
         )
         for name, options in (
             (f"listening-{language}", {"words": words, "size": "small", "epochs": epochs["small"]}),
-            (
-                f"listening-{language}-base",
-                {"words": words, "size": "base", "epochs": epochs["base"], "bfloat16": True},
+            *(
+                (
+                    f"listening-{language}-{size}",
+                    {"words": words, "size": size, "epochs": epochs[size], "bfloat16": True},
+                )
+                for size in ("medium", "base")
             ),
         )
     ),

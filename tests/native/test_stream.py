@@ -240,6 +240,18 @@ def test_a_sample_that_is_not_finite_is_refused_and_nothing_taken(classifiers, b
     assert_same(made, Stream(classifiers["log_mel"], hop_ms=10).windows(samples))
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 15, 16, 17, 37])
+def test_the_first_sample_that_is_not_finite_is_named_wherever_it_is(classifiers, count):
+    # The largest and smallest floats are finite, and differ from the others by one bit.
+    fine = np.resize(np.float32([3.4028235e38, -3.4028235e38, 1e-45, -0.0, 1.17549435e-38]), count)
+    Stream(classifiers["log_mel"], hop_ms=10).push(fine)
+    for place in range(count):
+        for bad in (math.nan, -math.inf):
+            broken = np.where(np.arange(count) < place, fine, np.float32(bad))
+            with pytest.raises(ArgumentError, match=f"sample {place} is NaN or infinite"):
+                Stream(classifiers["log_mel"], hop_ms=10).push(broken)
+
+
 def test_settings_come_from_the_listening_point_unless_given(classifiers):
     classifier, samples = classifiers["log_mel"], noise(3000)
     assert classifier.listening_points() == ["balanced", "gated"]

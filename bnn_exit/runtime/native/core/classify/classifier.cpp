@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "audio/finite.h"
 #include "error.h"
 
 namespace bnn_exit {
@@ -134,10 +135,8 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
                           bnn_exit_prediction* prediction) {
   BusyGuard guard(busy_, "classifier");
   check_thresholds(thresholds);
-  for (size_t i = 0; i < samples; ++i) {
-    if (!std::isfinite(waveform[i]))
-      bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
-  }
+  if (const size_t i = first_not_finite(waveform, samples); i < samples)
+    bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
   if (samples >= clip_samples()) {
     std::copy_n(waveform + (samples - clip_samples()) / 2, clip_samples(), clip_.begin());
   } else {

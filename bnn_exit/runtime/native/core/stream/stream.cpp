@@ -1,9 +1,9 @@
 #include "stream/stream.h"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
 
+#include "audio/finite.h"
 #include "error.h"
 
 namespace bnn_exit {
@@ -42,9 +42,8 @@ float full_scale(int16_t sample) { return static_cast<float>(sample) / 32768; }
 
 void check_finite(const int16_t*, size_t) {}
 void check_finite(const float* samples, size_t count) {
-  for (size_t i = 0; i < count; ++i) {
-    if (!std::isfinite(samples[i])) bad_argument("sample %zu is NaN or infinite, but all must be finite", i);
-  }
+  if (const size_t i = first_not_finite(samples, count); i < count)
+    bad_argument("sample %zu is NaN or infinite, but all must be finite", i);
 }
 
 }  // namespace
