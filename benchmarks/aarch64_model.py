@@ -14,22 +14,19 @@ they do, LCE's and our loads of four registers too. Needs Debian's g++-aarch64-l
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
+from arm_tools import COMPILER, EMULATOR, MCA, NATIVE, version
 from result_file import report
 
 from bnn_exit import machine
 from bnn_exit.files import write_json
 
 HERE = Path(__file__).parent
-NATIVE = HERE.parent / "bnn_exit" / "runtime" / "native"
-EMULATOR = "qemu-aarch64-static"
-MCA = next((tool for tool in ("llvm-mca-19", "llvm-mca") if shutil.which(tool)), "llvm-mca")
 MODES = {"bitpacked": 0, "float": 1, "residual": 2}
 LCE_INSTRUCTIONS = {
     (25, 16, 64, 64, 3, 1): {
@@ -84,12 +81,7 @@ def main() -> int:
     return report(result["bars"])
 
 
-TOOLS = {"compiler": "aarch64-linux-gnu-g++", "emulator": EMULATOR, "llvm-mca": MCA}
-
-
-def version(tool: str) -> str:
-    text = subprocess.run([tool, "--version"], check=True, capture_output=True, text=True).stdout
-    return next(line.strip() for line in text.splitlines() if re.search(r"\d+\.\d+", line))
+TOOLS = {"compiler": COMPILER, "emulator": EMULATOR, "llvm-mca": MCA}
 
 
 def build(folder: Path) -> tuple[Path, Path]:

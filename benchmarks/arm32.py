@@ -17,7 +17,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from aarch64_model import executed, version
+from aarch64_model import executed
+from arm_tools import version
 
 from bnn_exit import machine, pretrained
 from bnn_exit.files import write_json

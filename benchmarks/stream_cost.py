@@ -20,7 +20,6 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -28,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from aarch64_model import EMULATOR, TOOLS, version
+from arm_tools import COMPILER, EMULATOR, NATIVE, PROCESSOR, Counter, build, version
 from result_file import called, report
 
 import bnn_exit
@@ -39,10 +38,7 @@ from bnn_exit.model_file import rewrite
 from bnn_exit.model_file.operating_points import OperatingPoint
 
 HERE = Path(__file__).parent
-NATIVE = HERE.parent / "bnn_exit" / "runtime" / "native"
 RESULT = HERE / "results" / "stream_cost.json"
-PROCESSOR = "cortex-a72"
-"""That of a Raspberry Pi 4, so that the C library takes no instructions that boards lack."""
 HOP_MS = 100
 LEAD_S, COUNTED_S = 2, 2
 """Seconds that are left out, and that are counted."""
@@ -61,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
     rate = session.metadata.features.sample_rate_hz
     speech = [wav.read(path, sample_rate_hz=rate) for path in given.speech]
     with tempfile.TemporaryDirectory() as scratch:
-        counter = Counter(Path(scratch), session, name, rate)
+        counter = Listening(Path(scratch), session, name, rate)
         noise = np.random.default_rng(0).normal(0, 3e-4, rate * (LEAD_S + COUNTED_S))
         by_exit = [counter.second(noise, f"exit{index}")[0] for index in range(session.exits)]
         quiet, gated = counter.second(noise, "gated")
@@ -98,7 +94,7 @@ def write(entry: Mapping[str, Any], command: str) -> None:
     rows = json.loads(RESULT.read_text())["rows"] if RESULT.exists() else []
     same = ("model", "operating_point")
     rows = [row for row in rows if any(row[key] != entry[key] for key in same)]
-    tools = {tool: version(TOOLS[tool]) for tool in ("compiler", "emulator")}
+    tools = {"compiler": version(COMPILER), "emulator": version(EMULATOR)}
     result = {
         "question": "instructions for a second of audio on 64-bit Arm, front end and network at 10 windows a second",
         "kind": f"counted in an emulator ({PROCESSOR}), not measured on a board",
@@ -121,7 +117,7 @@ class Tally:
         self.shares = found / self.count
 
 
-class Counter:
+class Listening:
     """Counts the instructions of `listen` for seconds of audio.
 
     Args:
@@ -131,7 +127,8 @@ class Counter:
 
     def __init__(self, folder: Path, session: bnn_exit.Session, name: str, rate: int) -> None:
         self._folder, self._rate = folder, rate
-        self._listen, self._count = build(folder)
+        (self._listen,) = build(folder, NATIVE / "examples" / "listen.c")
+        self._counter = Counter(folder)
         self._model = folder / "model.tflite"
         points = {f"exit{index}": forced(session, index) for index in range(session.exits)}
         listening = {
@@ -159,19 +156,10 @@ class Counter:
     def _run(self, samples: Any, point: str) -> tuple[int, list[int]]:
         audio = self._folder / "audio.raw"
         audio.write_bytes(np.round(np.clip(samples, -1, 1) * 32767).astype("<i2").tobytes())
-        with subprocess.Popen([self._count], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as counter:
-            assert counter.stdin is not None and counter.stdout is not None
-            log = counter.stdin.fileno()
-            command = [EMULATOR, "-cpu", PROCESSOR, "-d", "in_asm,exec,nochain", "-D", f"/dev/fd/{log}"]
-            command += [str(self._listen), str(self._model), "--listening-point", point]
-            with audio.open("rb") as source:
-                done = subprocess.run(command, stdin=source, capture_output=True, text=True, pass_fds=[log])
-            counter.stdin.close()
-            last = counter.stdout.read().split("\n")[-2]
-        if done.returncode or counter.returncode:
-            raise SystemExit(f"error: {' '.join(command)} failed: {done.stderr}")
+        command = [self._listen, self._model, "--listening-point", point]
+        count, done = self._counter.total(command, source=audio)
         exits = re.findall(r"(?:exit \d+|gate closed): (\d+)", done.stderr.splitlines()[-1])
-        return int(last.removeprefix("total ")), [int(number) for number in exits]
+        return count, [int(number) for number in exits]
 
 
 def forced(session: bnn_exit.Session, index: int) -> OperatingPoint:
@@ -189,23 +177,6 @@ def forced(session: bnn_exit.Session, index: int) -> OperatingPoint:
         mean_cost={"binary_macs": 0.0, "float_macs": 0.0, "ops": 0.0},
         sample_count=1,
     )
-
-
-def build(folder: Path) -> tuple[Path, Path]:
-    """`listen` for 64-bit Arm, without shared libraries, and the program that counts."""
-    toolchain = f"-DCMAKE_TOOLCHAIN_FILE={NATIVE / 'cmake' / 'aarch64.cmake'}"
-    command = ["cmake", "-S", str(NATIVE), "-B", str(folder / "build"), toolchain]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    command = ["cmake", "--build", str(folder / "build"), "--parallel", "2"]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    objects = map(str, sorted((folder / "build" / "CMakeFiles" / "bnn_exit_native.dir").rglob("*.o")))
-    listen, count, example = folder / "listen", folder / "count", folder / "listen.o"
-    source = [str(NATIVE / "examples" / "listen.c"), "-I", str(NATIVE / "include")]
-    subprocess.run(["aarch64-linux-gnu-gcc", "-O2", "-c", *source, "-o", str(example)], check=True)
-    command = ["aarch64-linux-gnu-g++", "-static", "-o", str(listen), str(example), *objects, "-lpthread"]
-    subprocess.run(command, check=True)
-    subprocess.run(["cc", "-O2", "-o", str(count), str(HERE / "count_instructions.c")], check=True)
-    return listen, count
 
 
 if __name__ == "__main__":

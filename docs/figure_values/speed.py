@@ -113,6 +113,26 @@ def inner_loops() -> str:
     return table(("core", "MACs per cycle, as a share of LCE's"), rows)
 
 
+def arm_paths() -> str:
+    """Instructions and modelled cycles of front end and network on Arm cores, ours and int8."""
+    values, rows = result("arm_path"), []
+    cores = tuple(values["models_of_cores"])
+    own = [row for row in values["rows"] if row["model"] == values["rows"][0]["model"]]
+    for row in own:
+        counts = dict.fromkeys(cores, row["instructions"])
+        rows.append((f"bnn_exit, exit {row['exit']} of {row['exits']}", *_millions(counts, row["cycles"])))
+    for peer in dict.fromkeys(row["peer"] for row in values["peers"]):
+        runs = [row for row in values["peers"] if row["peer"] == peer]
+        counts = {row["emulator"]: row["instructions"] for row in runs}
+        cycles = {core: figure for row in runs for core, figure in row["cycles"].items()}
+        rows.append((peer, *_millions(counts, cycles)))
+    return table(("instructions / cycles, millions", *(core.title() for core in cores)), rows)
+
+
+def _millions(counts: dict[str, int], cycles: dict[str, int]) -> list[str]:
+    return [f"{counts[core] / 1e6:.2f} / {cycles[core] / 1e6:.2f}" for core in counts]
+
+
 def _bars(name: str) -> Iterator[dict[str, Any]]:
     return (bar for bar in result("native_calls")["bars"] if bar["what"].startswith(name))
 
@@ -130,5 +150,6 @@ FIGURES: dict[str, Figure] = {
     "peer_front_ends": value(front_ends),
     "layer_shares": value(layer_shares),
     "inner_loops": value(inner_loops),
+    "arm_paths": value(arm_paths),
     "arm32_times": value(lambda: f"{result('arm32')['times_the_least']['32-bit, portable']:.2f}"),
 }

@@ -236,3 +236,20 @@ def test_every_dscnn_has_a_file_as_accurate_and_faster():
     assert len(values["bars"]) == len(values["int8"]) == 3
     low, high = (float(share) for share in speed.peer_shares().split(" to "))
     assert 0 < low < high < 1
+
+
+def test_a_path_on_arm_has_the_counts_and_cycles_of_each_core(monkeypatch):
+    cycles = {"cortex-a53": 3e6, "cortex-a72": 2e6}
+    own = {"model": "a", "exit": 1, "exits": 2, "instructions": 1234000, "cycles": cycles}
+    peers = [
+        {"peer": "P", "emulator": core, "instructions": count, "cycles": {core: cycles[core]}}
+        for core, count in (("cortex-a53", 5e5), ("cortex-a72", 7e5))
+    ]
+    made = {"models_of_cores": cycles, "rows": [own, own | {"model": "b"}], "peers": peers}
+    monkeypatch.setattr(speed, "result", lambda name: made)
+    head, *rows = cells(speed.arm_paths())
+    assert head[1:] == ["Cortex-A53", "Cortex-A72"]
+    assert rows[1:] == [
+        ["bnn_exit, exit 1 of 2", "1.23 / 3.00", "1.23 / 2.00"],
+        ["P", "0.50 / 3.00", "0.70 / 2.00"],
+    ]
