@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -24,6 +25,9 @@ LEVELS = tuple(float(value) for value in 1 / (1 + np.exp(-np.arange(8.0, -1.6, -
 _COARSE = LEVELS[4::8]
 """Of these, the ones at which exits are compared."""
 EXIT_STEPS = 16
+"""Thresholds of an exit that are tried, from a thousandth of the highest score up."""
+EXIT_HALVINGS = 4
+"""How often the way from the best of them to the next one is halved."""
 CONFIDENCE = 0.95
 """Of a bound that is shown where none was asked for."""
 
@@ -122,21 +126,33 @@ def choose_exits(
     words = sum(len(truth.words) for truth in positives.truths)
 
     def hits(thresholds: Thresholds) -> np.ndarray:
-        found = [counts_at(positives, thresholds, point=point, labels=labels, levels=_COARSE, tolerance_s=tolerance_s)][
-            0
-        ]
+        found = counts_at(positives, thresholds, point=point, labels=labels, levels=_COARSE, tolerance_s=tolerance_s)
         return np.array([sum(each.hits.values()) for each in found])
 
-    chosen = [0.0] * (exits - 1)
-    least = hits(tuple(chosen)) - recall_loss * words - 1e-9
-    steps = highest * np.geomspace(1e-3, 1.0, EXIT_STEPS)[::-1]
+    chosen = (0.0,) * (exits - 1)
+    least = hits(chosen) - recall_loss * words - 1e-9
     for index in range(exits - 1):
-        for threshold in steps:
-            bold = [*chosen[:index], float(np.float32(threshold)), *chosen[index + 1 :]]
-            if (hits(tuple(bold)) >= least).all():
-                chosen = bold
-                break
-    return tuple(chosen)
+        chosen = _boldest(chosen, index, lambda bold: bool((hits(bold) >= least).all()), highest=highest)
+    return chosen
+
+
+def _boldest(thresholds: Thresholds, index: int, keeps: Callable[[Thresholds], bool], *, highest: float) -> Thresholds:
+    """`thresholds` with the largest one of exit `index` that keeps the words: of some steps, then up to the next."""
+
+    def with_own(value: float) -> Thresholds:
+        return (*thresholds[:index], float(np.float32(value)), *thresholds[index + 1 :])
+
+    steps = [float(step) for step in highest * np.geomspace(1e-3, 1.0, EXIT_STEPS)]
+    kept = next((number for number in reversed(range(EXIT_STEPS)) if keeps(with_own(steps[number]))), None)
+    if kept is None:
+        return thresholds
+    bold = steps[kept]
+    if kept + 1 < EXIT_STEPS:
+        above = steps[kept + 1]
+        for _ in range(EXIT_HALVINGS):
+            middle = math.sqrt(bold * above)
+            bold, above = (middle, above) if keeps(with_own(middle)) else (bold, middle)
+    return with_own(bold)
 
 
 def check_enough(groups: Groups, limits: Limits) -> None:
