@@ -2,7 +2,7 @@
 
     python benchmarks/ship.py words-small arabic-speech-commands-small
     python benchmarks/ship.py esc10-fold1 esc10-small --run FOLDER
-    python benchmarks/ship.py listening-english english-words-listening-small --run FOLDER
+    python benchmarks/ship.py listening-english-medium english-words-listening-medium --run FOLDER
 
 Takes the file of the run (default: runs/accuracy/ROW) that results/accuracy/ROW.json is about, and writes
 bnn_exit/pretrained/NAME.tflite and its entry in index.json. No figure is typed by hand. The licence and the attribution

@@ -14,6 +14,8 @@ from figure_values.common import RESULTS, Figure, link, percent, result, table, 
 NETWORKS = {
     "listening-english-base": "ten English words, base",
     "listening-arabic-base": "40 Arabic words, base",
+    "listening-english-medium": "ten English words, medium",
+    "listening-arabic-medium": "40 Arabic words, medium",
     "listening-english": "ten English words, small",
     "listening-arabic": "40 Arabic words, small",
 }

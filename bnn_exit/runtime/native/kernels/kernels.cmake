@@ -2,8 +2,8 @@
 set(directory ${CMAKE_CURRENT_LIST_DIR})
 # No contraction: a multiplication and an addition of a binary layer are rounded one by one, as everywhere else.
 set(common -O3 -ffp-contract=off -fno-exceptions -fno-rtti)
-set(BNN_EXIT_KERNEL_SOURCES ${directory}/cpu.cpp ${directory}/load_time.cpp ${directory}/portable.cpp)
-set_source_files_properties(${BNN_EXIT_KERNEL_SOURCES} PROPERTIES COMPILE_OPTIONS "${common}")
+set(BNN_EXIT_KERNEL_SOURCES ${directory}/cpu.cpp ${directory}/load_time.cpp)
+set_source_files_properties(${BNN_EXIT_KERNEL_SOURCES} ${directory}/portable.cpp PROPERTIES COMPILE_OPTIONS "${common}")
 
 function(bnn_exit_isa name)
   set_source_files_properties(${directory}/${name}.cpp PROPERTIES COMPILE_OPTIONS "${common};${ARGN}")
@@ -26,8 +26,13 @@ if(BNN_EXIT_FOR_x86_64)
   bnn_exit_isa(avx512 ${avx512_flags})
   bnn_exit_isa(avx512_vpopcnt ${avx512_flags} -mavx512vpopcntdq)
 elseif(BNN_EXIT_FOR_aarch64)
-  # Every such processor has NEON: the portable kernels only run where a test asks for them, and are made small.
-  set_source_files_properties(${directory}/portable.cpp PROPERTIES COMPILE_OPTIONS "${common};-Os")
+  # Every such processor has NEON: the portable kernels only run where a test asks for them. A wheel leaves them out.
   # Scheduling before registers are allotted makes gcc spill the sums.
   bnn_exit_isa(neon -fno-schedule-insns)
+endif()
+option(BNN_EXIT_WITH_PORTABLE "Kernels without vectors, beside those of 64-bit Arm" ON)
+if(BNN_EXIT_WITH_PORTABLE OR NOT BNN_EXIT_FOR_aarch64)
+  list(INSERT BNN_EXIT_KERNEL_SOURCES 0 ${directory}/portable.cpp)
+else()
+  add_compile_definitions(BNN_EXIT_NO_PORTABLE)
 endif()
