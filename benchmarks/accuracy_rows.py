@@ -19,6 +19,7 @@ from bnn_exit.errors import one_of
 GROUPS = {
     "best": "The best network on Arabic Speech Commands, each training of it",
     "small": "The best small network on Arabic Speech Commands",
+    "compact": "Half of the hops and fewer bands, on Arabic Speech Commands",
     "esc10": "ESC-10, each fold tested once",
     "backbones": "Four backbones on Arabic Speech Commands, from labels, fast recipe",
     "ablation": "What distillation and heads bring, on Arabic Speech Commands, fast recipe",
@@ -140,6 +141,15 @@ _ROWS = [
             f"words-standard-seed{seed}", f"QuickNet base, seed {seed}", "seeds", teacher=None, **STANDARD, seed=seed
         )
         for seed in range(3)
+    ),
+    _words(
+        "words-compact",
+        "20 ms hops and 40 bands, QuickNet deep",
+        "compact",
+        teacher=None,
+        **WORDS,
+        recipe="compact",
+        bfloat16=True,
     ),
     _words("words-large-labels", "QuickNet large, from labels", "longer", teacher=None, **STANDARD, size="large"),
     # With the teacher of the other rows: that of the recipe is larger.

@@ -69,8 +69,8 @@ def parser() -> argparse.ArgumentParser:
     network.add_argument(
         "--size",
         metavar="NAME",
-        help=f"small, base or large, or medium, which quicknet has between small and base: larger is more accurate, "
-        f"slower ({RECIPE})",
+        help="small, base or large: larger is more accurate, slower; quicknet also has medium, between small and base, "
+        f"and deep, base with more blocks ({RECIPE})",
     )
     network.add_argument("--head", metavar="NAME", help=f"exit head: {_choices(HEADS)} ({RECIPE})")
     network.add_argument(

@@ -146,8 +146,8 @@ def build(
         backbone: a name in BACKBONES.
         num_classes: at least 2.
         input_shape: (frames, mels, 1), as `task.input_shape`; at least 32 frames and 32 mels.
-        size: "small", "base" or "large", of QuickNet also "medium", which lies between small and base; larger is more
-            accurate and slower.
+        size: "small", "base" or "large"; larger is more accurate and slower. QuickNet also has "medium", between small
+            and base, and "deep", base with more blocks.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one

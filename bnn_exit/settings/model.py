@@ -19,8 +19,9 @@ BACKBONES = {
 SIZES = ("small", "base", "large")
 """Of every backbone and teacher."""
 
-MORE_SIZES = {"quicknet": ("medium",)}
-"""Backbone -> the sizes that it has beside those; `medium` lies between `small` and `base`."""
+MORE_SIZES = {"quicknet": ("medium", "deep")}
+"""Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`, and `deep` is `base` with more
+blocks in every stage, for coarse features."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",

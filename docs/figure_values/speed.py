@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from figure_values.common import NOT_YET, Figure, percent, result, table, value
@@ -133,13 +132,9 @@ def _millions(counts: dict[str, int], cycles: dict[str, int]) -> list[str]:
     return [f"{counts[core] / 1e6:.2f} / {cycles[core] / 1e6:.2f}" for core in counts]
 
 
-def _bars(name: str) -> Iterator[dict[str, Any]]:
-    return (bar for bar in result("native_calls")["bars"] if bar["what"].startswith(name))
-
-
 FIGURES: dict[str, Figure] = {
     "network_speed": value(networks),
-    "front_end_us": value(lambda: f"{next(_bars('front end, one second'))['figure']:.1f} us"),
+    "front_end_us": value(lambda: f"{result('native_calls')['times']['front end, one second'][0]:.1f} us"),
     "call_us": value(lambda: f"{result('native_calls')['backend_run_adds_us']:.1f} us"),
     "memory_python": value(lambda: f"{result('memory')['python_stages_mb']['run']:.0f} MB"),
     "memory_c": value(lambda: f"{result('memory')['c_example_mb']:.0f} MB"),

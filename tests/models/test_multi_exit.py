@@ -43,7 +43,7 @@ def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_sizes_grow(backbone):
-    rising = [size for size in ("small", "medium", "base", "large") if size in sizes(backbone)]
+    rising = [size for size in ("small", "medium", "base", "deep", "large") if size in sizes(backbone)]
     costs = [exit_costs(backbone, size)[-1] for size in rising]
     assert all(a.ops < b.ops for a, b in itertools.pairwise(costs))
     assert all(a.bytes < b.bytes for a, b in itertools.pairwise(costs))
@@ -108,7 +108,7 @@ def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_t
     ("options", "message"),
     [
         ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of .*; did you mean 'quicknet'"),
-        ({"size": "bas"}, "size is 'bas', but must be one of base, large, medium, small; did you mean 'base'"),
+        ({"size": "bas"}, "size is 'bas', but must be one of base, deep, large, medium, small; did you mean 'base'"),
         ({"head": "gird"}, "head is 'gird', but must be one of .*; did you mean 'grid'"),
         ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),
         ({"input_shape": (20, 64, 1)}, r"input_shape is \(20, 64, 1\), but must be \(frames, mels, 1\)"),

@@ -16,6 +16,7 @@ NETWORKS = [
     *((name, "grid", size, "kept") for name in BACKBONES for size in ("small", "large")),
     ("quicknet", "grid", "base", "kept"),
     ("quicknet", "grid", "medium", "kept"),
+    ("quicknet", "grid", "deep", "kept"),
     *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
     ("quicknet", "grid", "small", "normalised"),
 ]

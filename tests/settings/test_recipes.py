@@ -39,6 +39,18 @@ def test_longer_recipes_train_longer_and_larger():
     assert [recipe.teacher.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
 
 
+def test_the_compact_recipe_halves_the_frames_of_words_and_differs_in_nothing_else_from_standard():
+    compact, standard = (load(name, task="speech_commands") for name in ("compact", "standard"))
+    samples = 16000
+    assert (standard.features.num_frames(samples), standard.features.num_mels) == (98, 64)
+    assert (compact.features.num_frames(samples), compact.features.num_mels) == (49, 40)
+    assert compact.model == dataclasses.replace(standard.model, size="deep")
+    assert (compact.training, compact.augment, compact.teacher) == (standard.training, standard.augment, standard.teacher)
+    # The other tasks have sections of their own.
+    sounds = (load(name, task="esc10") for name in ("compact", "standard"))
+    assert len({(recipe.model, recipe.features.hop_ms, recipe.training) for recipe in sounds}) == 1
+
+
 @pytest.mark.parametrize("task", ["speech_commands", "esc10", "synthetic"])
 def test_longer_recipes_train_their_teachers_longer(task):
     found = [load(name, task=task) for name in ("fast", "standard", "best")]
