@@ -43,10 +43,15 @@ def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone
 
 @pytest.mark.parametrize("backbone", BACKBONES)
 def test_sizes_grow(backbone):
-    rising = [size for size in ("small", "medium", "base", "deep", "large") if size in sizes(backbone)]
+    rising = [size for size in ("small", "medium", "base", "large") if size in sizes(backbone)]
     costs = [exit_costs(backbone, size)[-1] for size in rising]
     assert all(a.ops < b.ops for a, b in itertools.pairwise(costs))
     assert all(a.bytes < b.bytes for a, b in itertools.pairwise(costs))
+
+
+def test_deep_is_base_with_more_blocks():
+    deep, base = exit_costs("quicknet", "deep"), exit_costs("quicknet", "base")
+    assert len(deep) == len(base) and all(a.ops > b.ops and a.bytes > b.bytes for a, b in zip(deep, base, strict=True))
 
 
 @pytest.mark.parametrize("head", HEADS)
