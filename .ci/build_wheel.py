@@ -68,7 +68,7 @@ def build(machine: str, folder: Path, build_folder: Path, defines: list[str]) ->
     compiler = prefix(machine) + "g++"
     if shutil.which(compiler) is None:
         raise SystemExit(f"error: {compiler} is not installed: on Debian, apt-get install g++-{machine}-linux-gnu")
-    # Only a test runs the portable kernels of a processor that always has vectors.
+    # Nobody needs portable kernels on a processor that always has vectors.
     defines = [*defines, "BNN_EXIT_OLD_GLIBC=ON", *(["BNN_EXIT_WITH_PORTABLE=OFF"] if machine == "aarch64" else [])]
     if prefix(machine):
         defines.append(f"CMAKE_TOOLCHAIN_FILE={NATIVE / 'cmake' / f'{machine}.cmake'}")

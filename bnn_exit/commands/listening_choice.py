@@ -117,9 +117,11 @@ def place_of(run: str) -> Path:
         ArgumentError: such a copy is here already.
     """
     model = model_of(run)
-    if not is_shipped(run) and model.absolute().parent.resolve() != pretrained.FOLDER.resolve():
+    if not is_shipped(run) and not pretrained.holds(model):
         return model
     copy = Path(f"{Path(run).name.removesuffix('.tflite')}.tflite")
+    if pretrained.holds(copy):
+        raise ArgumentError(f"{copy} is a model of the package, which stays as it is: go to another folder")
     if copy.exists():
         raise ArgumentError(f"{copy} is here already, a copy of {run}: calibrate it, or move it away")
     return copy

@@ -23,6 +23,7 @@ from bnn_exit.evaluation.split import measure_split
 from bnn_exit.runs.folder import MODEL, RunFolder
 from bnn_exit.runtime import session as runtime
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.run import CONFIG
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,11 +135,15 @@ def beside_model(run: str, name: str) -> Path:
 
 def _open_of_run(options: SplitOptions) -> tuple[runtime.Session, Task, int | None]:
     run, model = RunFolder(model_of(options.run).parent), model_of(options.run)
+    if pretrained.holds(model):
+        raise ArgumentError(f"{options.run} is a model of the package: give its name, {model.stem}")
     try:
         run.require_folder()
     except ArgumentError as error:
         # It may be a name of the package that was mistyped.
         raise ArgumentError(f"{error}{nearest(options.run, pretrained.models())}") from None
+    if options.run.endswith(".tflite") and not model.exists() and not (run.path / CONFIG).exists():
+        raise ArgumentError(f"there is no file {model}{nearest(model.stem, pretrained.models())}")
     config = run.config
     if config.model.precision != "binary":
         raise DataError(

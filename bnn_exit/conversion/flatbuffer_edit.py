@@ -10,14 +10,12 @@ import flatbuffers
 import numpy as np
 
 from bnn_exit._keras import tflite_schema as schema
-from bnn_exit.models.half_precision import is_half
+from bnn_exit.models.half_precision import is_stored_in_half
 
 _KERNEL = 1
 """Position of the kernel among the inputs of a dense layer."""
 _DEQUANTIZE_VERSION = 3
 """The first version of the operator that takes half precision."""
-_WORTH_IT = 256
-"""Values; the operator itself takes about a hundred bytes."""
 
 
 def add_signature(
@@ -37,8 +35,9 @@ def add_signature(
             subgraph.name = f"subgraph_{index}"
         for tensor in subgraph.tensors:
             tensor.name = None
+    halves: dict[int, int] = {}
     for subgraph in model.subgraphs:
-        _store_kernels_in_half(model, subgraph)
+        _store_kernels_in_half(model, subgraph, halves)
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
     signature.inputs = _name_tensors(main, main.inputs, inputs)
@@ -48,9 +47,15 @@ def add_signature(
     return _pack(model, size=len(data))
 
 
-def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT) -> None:
+def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT, halves: dict[int, int]) -> None:
     """Put DEQUANTIZE between a constant kernel and its dense layer. TensorFlow Lite executes it once, before the first
-    inference, and the native runtime when it loads the file."""
+    inference, and the native runtime when it loads the file.
+
+    Args:
+        model: changed in place.
+        subgraph: of it.
+        halves: buffer of floats -> that of the same values in half precision; so far, and added to.
+    """
     dense = schema.BuiltinOperator.FULLY_CONNECTED
     for operator in list(subgraph.operators):
         if _code(model.operatorCodes[operator.opcodeIndex]) != dense:
@@ -58,16 +63,19 @@ def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT) -> 
         kernel = operator.inputs[_KERNEL]
         tensor = subgraph.tensors[kernel]
         data = model.buffers[tensor.buffer].data
-        if tensor.type != schema.TensorType.FLOAT32 or data is None:
+        # A constant that is an output stays one: TensorFlow Lite does not copy such a result.
+        if tensor.type != schema.TensorType.FLOAT32 or data is None or kernel in subgraph.outputs:
             continue
         values = np.frombuffer(bytes(data), "<f4")
-        if len(values) < _WORTH_IT or not is_half(values):
+        if not is_stored_in_half(values):
             continue
+        if tensor.buffer not in halves:
+            buffer = schema.BufferT()
+            buffer.data = np.frombuffer(values.astype("<f2").tobytes(), np.uint8)
+            halves[tensor.buffer] = len(model.buffers)
+            model.buffers.append(buffer)
         half = schema.TensorT()
-        half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, len(model.buffers)
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(values.astype("<f2").tobytes(), np.uint8)
-        model.buffers.append(buffer)
+        half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, halves[tensor.buffer]
         subgraph.tensors.append(half)
         _release(model, tensor)
         subgraph.operators.insert(0, _dequantize(model, len(subgraph.tensors) - 1, kernel))

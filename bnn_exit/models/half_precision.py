@@ -1,6 +1,7 @@
 """Half precision for the kernels of dense layers, which hold most of a head's bytes.
 
-A kernel whose values are all numbers of half precision is stored in half of the bytes without a change of any output.
+A large kernel whose values are all numbers of half precision is stored in half of the bytes without a change of any
+output.
 So training rounds the kernels of the heads once, at its end, and a file is exactly the network that was calibrated.
 """
 
@@ -9,6 +10,9 @@ from __future__ import annotations
 import numpy as np
 
 from bnn_exit._keras import keras
+
+_WORTH_IT = 256
+"""Values; the operator that makes floats of them takes about a hundred bytes of a file."""
 
 
 def round_dense_kernels(model: keras.Model) -> None:
@@ -20,9 +24,9 @@ def round_dense_kernels(model: keras.Model) -> None:
                 layer.kernel.assign(rounded.astype(np.float32))
 
 
-def is_half(values: np.ndarray) -> bool:
-    """Whether half precision holds every value of the float32 `values` exactly."""
-    return bool(np.array_equal(_in_half(values), values))
+def is_stored_in_half(values: np.ndarray) -> bool:
+    """Whether a file holds the float32 `values` in half precision: it is exact for each, and they are enough."""
+    return values.size >= _WORTH_IT and bool(np.array_equal(_in_half(values), values))
 
 
 def _in_half(values: np.ndarray) -> np.ndarray:

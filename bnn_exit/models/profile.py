@@ -10,7 +10,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.calls import inner_calls
 from bnn_exit.models.foreign_layers import is_binary
-from bnn_exit.models.half_precision import is_half
+from bnn_exit.models.half_precision import is_stored_in_half
 
 layers = keras.layers
 
@@ -28,8 +28,8 @@ def cost(model: keras.Model) -> Cost:
 
     Counted are convolutions and dense layers; additions, activations, pooling and BatchNorm are not (the convention of
     the BNN literature). Bytes are those of the weights as converted: 1 bit for a binary weight, packed into 32-bit
-    words along the input channels, 2 bytes for one of a dense kernel that half precision holds exactly, 4 bytes for any
-    other.
+    words along the input channels, 2 bytes for one of a dense kernel that is stored in half precision,
+    4 bytes for any other.
 
     Raises:
         ArgumentError: a layer multiplies by weights in a way that is not counted here, as recurrent layers do.
@@ -72,7 +72,7 @@ def _bytes(layer: keras.layers.Layer) -> int:
     if is_binary(layer):
         height, width, channels, filters = layer.kernel.shape
         words -= height * width * (channels - math.ceil(channels / 32)) * filters
-    if isinstance(layer, layers.Dense) and is_half(layer.kernel.numpy()):
+    if isinstance(layer, layers.Dense) and is_stored_in_half(layer.kernel.numpy()):
         return 4 * words - 2 * math.prod(layer.kernel.shape)
     return 4 * words
 

@@ -116,3 +116,8 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     if digest != known[model].sha256:
         raise ModelFileError(f"the shipped model {model} is damaged (its SHA-256 is {digest[:12]}...): {AGAIN}")
     return path
+
+
+def holds(path: str | os.PathLike[str]) -> bool:
+    """Whether a file lies in the folder of the shipped models, which no command writes to."""
+    return Path(path).absolute().parent.resolve() == FOLDER.resolve()

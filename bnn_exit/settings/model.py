@@ -20,8 +20,8 @@ SIZES = ("small", "base", "large")
 """Of every backbone and teacher."""
 
 MORE_SIZES = {"quicknet": ("medium", "deep")}
-"""Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`, and `deep` is `base` with more
-blocks in every stage, for coarse features."""
+"""Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`, and `deep` is `base` with
+more blocks in every stage, for coarse features."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",

@@ -239,6 +239,11 @@ def test_a_model_of_the_package_that_is_given_by_its_path_is_calibrated_in_a_cop
     assert calibrate.main([f"installed/{name}", *arguments]) == 0
     assert capsys.readouterr().out.endswith(f"\nwrote {name}\n")
     assert (own / name).read_bytes() == before and reader.read(name).metadata.listening_points
+    monkeypatch.chdir(own)
+    shutil.copy(tmp_path / "negatives.wav", own)
+    assert calibrate.main([name, *arguments]) == 2
+    said = f"error: {name} is a model of the package, which stays as it is: go to another folder\n"
+    assert capsys.readouterr().err.endswith(said)
 
 
 def test_a_model_without_background_is_told_how_to_get_one(tmp_path, negatives, positives, capsys):

@@ -9,7 +9,7 @@ import pytest
 import audio_tasks
 from audio_tasks.base import Task
 from audio_tasks.split import Split
-from bnn_exit import metrics, policies
+from bnn_exit import metrics, policies, pretrained
 from bnn_exit.audio import logmel
 from bnn_exit.commands import evaluate, measured_model
 from bnn_exit.cost import Cost
@@ -445,6 +445,18 @@ def test_help_has_examples(capsys):
     text = capsys.readouterr().out
     assert "python -m bnn_exit.evaluate runs/words --split validation --json" in text
     assert "Times are of warm caches" in text
+
+
+def test_a_file_of_the_package_is_evaluated_by_its_name(capsys):
+    place = pretrained.FOLDER / "esc10-small.tflite"
+    assert evaluate.main([str(place)]) == 2
+    assert capsys.readouterr().err == f"error: {place} is a model of the package: give its name, esc10-small\n"
+
+
+def test_a_mistyped_file_gets_the_nearest_name(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert evaluate.main(["esc10-smal.tflite"]) == 2
+    assert capsys.readouterr().err == "error: there is no file esc10-smal.tflite; did you mean 'esc10-small'?\n"
 
 
 def test_a_mistyped_name_of_the_package_gets_the_nearest(capsys):

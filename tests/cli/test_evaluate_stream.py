@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import stream_cases
 from stream_cases import POINT, recording, table
 
-from bnn_exit import Stream
+from bnn_exit import Stream, pretrained
 from bnn_exit.audio import wav
 from bnn_exit.commands import evaluate, evaluate_stream
 from bnn_exit.commands.measured_model import beside_model
@@ -258,3 +259,14 @@ def test_a_recording_of_zeros_is_measured_with_a_warning(model, tmp_path, capsys
 def test_a_mistyped_model_of_the_package_is_told_with_the_nearest(capsys, tmp_path):
     assert evaluate.main(["arabic-words-listenin-small", "--stream", str(tmp_path / "a.wav")]) == 2
     assert "did you mean 'arabic-words-listening-medium'?" in capsys.readouterr().err
+
+
+def test_nothing_is_written_beside_a_model_of_the_package(tmp_path, capsys, monkeypatch):
+    own = tmp_path / "installed"
+    own.mkdir()
+    shutil.copy(pretrained.FOLDER / "english-words-listening-medium.tflite", own)
+    monkeypatch.setattr(pretrained, "FOLDER", own)
+    wav.write(tmp_path / "noise.wav", np.full(24000, 0.01, np.float32), sample_rate_hz=16000)
+    place = own / "english-words-listening-medium.tflite"
+    assert evaluate.main([str(place), "--stream", str(tmp_path / "noise.wav")]) == 0
+    assert [path.name for path in own.iterdir()] == [place.name]

@@ -45,7 +45,11 @@ def test_the_compact_recipe_halves_the_frames_of_words_and_differs_in_nothing_el
     assert (standard.features.num_frames(samples), standard.features.num_mels) == (98, 64)
     assert (compact.features.num_frames(samples), compact.features.num_mels) == (49, 40)
     assert compact.model == dataclasses.replace(standard.model, size="deep")
-    assert (compact.training, compact.augment, compact.teacher) == (standard.training, standard.augment, standard.teacher)
+    assert (compact.training, compact.augment, compact.teacher) == (
+        standard.training,
+        standard.augment,
+        standard.teacher,
+    )
     # The other tasks have sections of their own.
     sounds = (load(name, task="esc10") for name in ("compact", "standard"))
     assert len({(recipe.model, recipe.features.hop_ms, recipe.training) for recipe in sounds}) == 1

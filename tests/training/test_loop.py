@@ -148,6 +148,27 @@ def test_the_best_weights_by_validation_come_back(tone_task, tmp_path):
     assert accuracy.mean() == pytest.approx(best, abs=1e-4)
 
 
+@pytest.mark.parametrize("stored", [True, False])
+def test_training_ends_with_heads_in_half_precision(tone_task, tmp_path, stored):
+    model = new_model(tone_task)
+    folder = tmp_path if stored else None
+    fit(model, tone_task, config=CONFIG, epochs=2, folder=folder, progress=False)
+    kernels = [layer.kernel.numpy() for head in model.heads for layer in head.layers if hasattr(layer, "kernel")]
+    assert len(kernels) == model.num_exits
+    for kernel in kernels:
+        np.testing.assert_array_equal(kernel, kernel.astype(np.float16).astype(np.float32))
+    if not stored:
+        return
+    again = new_model(tone_task)
+    best = (tmp_path / "best.npz").read_bytes()
+    checkpoint.load(tmp_path / "best.npz", variables=again.keras_model.weights)
+    for found, expected in zip(again.keras_model.weights, model.keras_model.weights, strict=True):
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+    # To resume what is finished changes nothing.
+    fit(again, tone_task, config=CONFIG, epochs=2, folder=tmp_path, resume=True, progress=False)
+    assert (tmp_path / "best.npz").read_bytes() == best
+
+
 def test_fewer_clips_than_a_batch_make_one_smaller_batch(tone_task):
     config = dataclasses.replace(CONFIG, batch_size=4096, epochs=1)
     assert len(fit(new_model(tone_task), tone_task, config=config, progress=False)) == 1

@@ -26,7 +26,7 @@ if(BNN_EXIT_FOR_x86_64)
   bnn_exit_isa(avx512 ${avx512_flags})
   bnn_exit_isa(avx512_vpopcnt ${avx512_flags} -mavx512vpopcntdq)
 elseif(BNN_EXIT_FOR_aarch64)
-  # Every such processor has NEON: the portable kernels only run where a test asks for them. A wheel leaves them out.
+  # Every such processor has NEON: the portable kernels only run where somebody asks for them. A wheel leaves them out.
   # Scheduling before registers are allotted makes gcc spill the sums.
   bnn_exit_isa(neon -fno-schedule-insns)
 endif()

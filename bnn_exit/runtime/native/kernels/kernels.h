@@ -156,7 +156,7 @@ struct Kernels {
 #include "kernels.inc"
 };
 
-// Every instruction set that this library was built with: portable first, the fastest last.
+// Every instruction set that this library was built with, the fastest last.
 int isa_count();
 const Kernels& isa_kernels(int index);
 bool isa_runs_here(int index);  // does this processor (and its operating system) have it?
