@@ -16,9 +16,12 @@ _WORTH_IT = 256
 
 
 def round_dense_kernels(model: keras.Model) -> None:
-    """Round the kernels of the dense layers of `model` to half precision; one with a value beyond its range stays."""
+    """Round the kernels of the dense layers of `model` to half precision.
+
+    Those of layers that are not trained stay, and so do those with a value beyond the range.
+    """
     for layer in model._flatten_layers():
-        if isinstance(layer, keras.layers.Dense):
+        if isinstance(layer, keras.layers.Dense) and layer.trainable:
             rounded = _in_half(layer.kernel.numpy())
             if np.isfinite(rounded).all():
                 layer.kernel.assign(rounded.astype(np.float32))

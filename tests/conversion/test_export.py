@@ -218,6 +218,16 @@ def test_a_file_holds_kernels_in_half_precision_where_that_is_exact(tone_task):
     assert [item.bits for item in made.audit.operators if item.name == "DEQUANTIZE"] == [16] * sum(worth)
 
 
+def test_a_frozen_head_keeps_its_weights(tone_task):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+    model.heads[0].trainable = False
+    frozen, trained = (model.heads[index].layers[-1].kernel for index in (0, 1))
+    before = frozen.numpy(), trained.numpy()
+    model.round_for_file()
+    np.testing.assert_array_equal(frozen.numpy(), before[0])
+    assert not np.array_equal(trained.numpy(), before[1])
+
+
 def test_a_kernel_beyond_half_precision_stays(tone_task):
     model = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
     kernel = model.heads[0].layers[-1].kernel
