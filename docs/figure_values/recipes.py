@@ -12,11 +12,14 @@ RECIPES = Path(__file__).resolve().parents[2] / "bnn_exit" / "settings" / "recip
 
 
 def with_negatives() -> dict[str, Any]:
-    """The settings that negatives change, which every recipe shares."""
-    sections = [json.loads(path.read_text(encoding="utf-8"))["with_negatives"] for path in RECIPES.glob("*.json")]
-    if any(each != sections[0] for each in sections):
-        raise SystemExit("error: the section with_negatives differs between recipes, but the guide shows one")
-    return sections[0]
+    """The settings that negatives change, which every recipe has from `standard`."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in RECIPES.glob("*.json")}
+    own = [name for name, recipe in found.items() if "with_negatives" in recipe]
+    if own != ["standard"] or any(
+        recipe.get("like") != "standard" for name, recipe in found.items() if name not in own
+    ):
+        raise SystemExit("error: recipes differ in the section with_negatives, but the guide shows one")
+    return found["standard"]["with_negatives"]
 
 
 def augmentation() -> str:

@@ -119,7 +119,7 @@ def load(source: str, *, task: str, tasks: Collection[str], negatives: bool = Fa
 
     A section of the task's name changes single settings of the section `default`; text in its place names the section
     of another task. `tasks` are the names that sections may have. The section `with_negatives` changes settings of any
-    task that is trained with `negatives`.
+    task that is trained with `negatives`. A recipe whose `like` names one of the package changes single settings of it.
 
     Raises:
         ArgumentError: an unknown name of a recipe or section, or a setting that breaks a rule.
@@ -127,16 +127,29 @@ def load(source: str, *, task: str, tasks: Collection[str], negatives: bool = Fa
     """
     values = read_named("recipe", source, shipped())
     try:
+        values = _completed(values)
         return Recipe.from_dict(_section(values, task, tasks, negatives) | {"about": values.get("about", "")})
     except ArgumentError as error:
         raise ArgumentError(f"recipe {source!r}: {error}") from error
+
+
+def _completed(values: Any) -> Any:
+    """A recipe with everything that it leaves to the one that it is like."""
+    if not isinstance(values, dict) or "like" not in values:
+        return values
+    like = values["like"]
+    if not isinstance(like, str):
+        raise ArgumentError(f"like is {json.dumps(like)}, but must be the name of a recipe of the package")
+    base = read_json(shipped()[one_of("like", like, shipped())])
+    own = {"about": "", **{name: value for name, value in values.items() if name != "like"}}
+    return _merged(_completed(base), own)
 
 
 def _section(values: Any, task: str, tasks: Collection[str], negatives: bool) -> dict[str, Any]:
     if not isinstance(values, dict) or not isinstance(values.get("default"), dict):
         raise ArgumentError('it must be of the form {"default": {"training": {...}, ...}}')
     for name in values:
-        one_of("section", name, ["about", "default", _WITH_NEGATIVES, *tasks])
+        one_of("section", name, ["about", "like", "default", _WITH_NEGATIVES, *tasks])
     own = values.get(task, {})
     own = values.get(own) if isinstance(own, str) else own
     if not isinstance(own, dict):
