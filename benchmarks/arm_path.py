@@ -146,7 +146,9 @@ class OurPath:
 
 
 def path_to_exit(plan: str, index: int) -> list[str]:
-    """The lines of a plan on the way to an exit: at each IF "then" leaves and "else" goes on; a copy ends both."""
+    """The steps of an execution plan up to an exit. An IF executes its branch "then" at this exit and "else" before it,
+    and then copies the results of the branch.
+    """
     return _path(plan.splitlines(), index)
 
 

@@ -1,8 +1,8 @@
 """Half precision for the kernels of dense layers, which hold most of a head's bytes.
 
 A large kernel whose values are all numbers of half precision is stored in half of the bytes without a change of any
-output.
-So training rounds the kernels of the heads once, at its end, and a file is exactly the network that was calibrated.
+output. So training rounds the kernels of the heads once, at its end, and a file is exactly the network that was
+calibrated.
 """
 
 from __future__ import annotations
