@@ -7,7 +7,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bnn_exit import policies
+from bnn_exit import policies, pretrained
 from bnn_exit.calibration.constraints import LIMITS, MINIMISE, Constraints, check_device
 from bnn_exit.calibration.curves import anytime, budgeted
 from bnn_exit.calibration.device_profile import DeviceProfile
@@ -88,7 +88,12 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     arguments.set_defaults(limits={})
-    arguments.add_argument("run", metavar="RUN", help="folder of a training run")
+    arguments.add_argument(
+        "run",
+        type=pretrained.by_name,
+        metavar="RUN",
+        help="folder of a training run; with --stream also a model file or a name of bnn_exit.models",
+    )
     limits = arguments.add_argument_group("limits, the most important first")
     for name, meaning in LIMITS.items():
         limits.add_argument(

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bnn_exit import files, machine, pretrained
+from bnn_exit import files, machine
 from bnn_exit.audio.long_file import open_file
 from bnn_exit.commands import listening_points
 from bnn_exit.commands.measured_model import beside_model, is_shipped, model_of
@@ -233,7 +233,7 @@ def _targets(options: argparse.Namespace) -> tuple[Path, Path] | None:
         folder = files.expanded(options.out)
         folder.mkdir(parents=True, exist_ok=True)
         found = folder / METRICS, folder / PICTURE
-    elif is_shipped(options.run) or pretrained.holds(model_of(options.run)):
+    elif is_shipped(options.run):
         return None
     else:
         found = beside_model(options.run, METRICS), beside_model(options.run, PICTURE)

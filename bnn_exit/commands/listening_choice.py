@@ -116,11 +116,10 @@ def place_of(run: str) -> Path:
     Raises:
         ArgumentError: such a copy is here already.
     """
-    model = model_of(run)
-    if not is_shipped(run) and not pretrained.holds(model):
-        return model
-    copy = Path(f"{Path(run).name.removesuffix('.tflite')}.tflite")
-    if pretrained.holds(copy):
+    if not is_shipped(run):
+        return model_of(run)
+    copy = Path(f"{run}.tflite")
+    if pretrained.by_name(str(copy)) == run:
         raise ArgumentError(f"{copy} is a model of the package, which stays as it is: go to another folder")
     if copy.exists():
         raise ArgumentError(f"{copy} is here already, a copy of {run}: calibrate it, or move it away")

@@ -76,7 +76,10 @@ class MeasuredModel:
 def add_split_options(arguments: argparse.ArgumentParser) -> None:
     """Add the options of commands that run a model over a split."""
     arguments.add_argument(
-        "run", metavar="RUN", help="folder of a training run, a model file in one, or a name of bnn_exit.models"
+        "run",
+        type=pretrained.by_name,
+        metavar="RUN",
+        help="folder of a training run, a model file in one, or a name of bnn_exit.models",
     )
     arguments.add_argument("--split", default="test", help=f"{', '.join(SPLITS)} (default: test)")
     arguments.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
@@ -135,8 +138,6 @@ def beside_model(run: str, name: str) -> Path:
 
 def _open_of_run(options: SplitOptions) -> tuple[runtime.Session, Task, int | None]:
     run, model = RunFolder(model_of(options.run).parent), model_of(options.run)
-    if pretrained.holds(model):
-        raise ArgumentError(f"{options.run} is a model of the package: give its name, {model.stem}")
     try:
         run.require_folder()
     except ArgumentError as error:

@@ -118,6 +118,9 @@ def resolve(model: str | os.PathLike[str]) -> Path:
     return path
 
 
-def holds(path: str | os.PathLike[str]) -> bool:
-    """Whether a file lies in the folder of the shipped models, which no command writes to."""
-    return Path(path).absolute().parent.resolve() == FOLDER.resolve()
+def by_name(model: str) -> str:
+    """The name of a shipped model that is given as the path of its file, so that no command writes to it or beside it;
+    anything else as it is.
+    """
+    path = Path(model)
+    return path.stem if path.suffix == ".tflite" and path.absolute().parent.resolve() == FOLDER.resolve() else model

@@ -263,10 +263,10 @@ def test_a_mistyped_model_of_the_package_is_told_with_the_nearest(capsys, tmp_pa
 
 def test_nothing_is_written_beside_a_model_of_the_package(tmp_path, capsys, monkeypatch):
     own = tmp_path / "installed"
-    own.mkdir()
-    shutil.copy(pretrained.FOLDER / "english-words-listening-medium.tflite", own)
+    shutil.copytree(pretrained.FOLDER, own)
+    before = sorted(own.rglob("*"))
     monkeypatch.setattr(pretrained, "FOLDER", own)
     wav.write(tmp_path / "noise.wav", np.full(24000, 0.01, np.float32), sample_rate_hz=16000)
     place = own / "english-words-listening-medium.tflite"
     assert evaluate.main([str(place), "--stream", str(tmp_path / "noise.wav")]) == 0
-    assert [path.name for path in own.iterdir()] == [place.name]
+    assert sorted(own.rglob("*")) == before
