@@ -132,7 +132,18 @@ def _millions(counts: dict[str, int], cycles: dict[str, int]) -> list[str]:
     return [f"{counts[core] / 1e6:.2f} / {cycles[core] / 1e6:.2f}" for core in counts]
 
 
+def arm_exit_1() -> str:
+    """The bar of the path to exit 1, whether it is met, and what the parts of the path take, in millions."""
+    found = result("arm_path")
+    (bar,), row = found["bars"], found["rows"][0]
+    parts = "; ".join(f"{part['part']} {part['instructions'] / 1e6:.2f}" for part in row["parts"])
+    return (
+        f"{bar['figure'] / 1e6:.2f} (bar {bar['bar'] / 1e6:.1f}, {'met' if bar['met'] else 'missed'}), of which {parts}"
+    )
+
+
 FIGURES: dict[str, Figure] = {
+    "arm_exit_1": value(arm_exit_1),
     "network_speed": value(networks),
     "front_end_us": value(lambda: f"{result('native_calls')['times']['front end, one second'][0]:.1f} us"),
     "call_us": value(lambda: f"{result('native_calls')['backend_run_adds_us']:.1f} us"),

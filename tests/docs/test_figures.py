@@ -124,6 +124,13 @@ def test_lce_is_shown_at_its_best(network):
     assert all(best <= each["median_us"] for name, each in times.items() if name.startswith("lce"))
 
 
+def test_the_path_to_exit_1_on_arm_is_shown_with_its_bar_and_its_parts(monkeypatch):
+    parts = [{"part": "front end", "instructions": 700_000}, {"part": "stem", "instructions": 1_000_000}]
+    made = {"bars": [{"figure": 1.7e6, "bar": 1.6e6, "met": False}], "rows": [{"parts": parts}, {"parts": []}]}
+    monkeypatch.setattr(speed, "result", lambda name: {"arm_path": made}[name])
+    assert speed.arm_exit_1() == "1.70 (bar 1.6, missed), of which front end 0.70; stem 1.00"
+
+
 def test_no_label_and_no_exit_differs_from_lces():
     assert [row["labels_differ"] + row["exits_differ"] for row in result("agreement")["rows"]] == [0, 0]
 
