@@ -122,5 +122,5 @@ def by_name(model: str) -> str:
     """The name of a shipped model that is given as the path of its file, so that no command writes to it or beside it;
     anything else as it is.
     """
-    path = Path(model)
+    path = Path(os.path.expanduser(model))
     return path.stem if path.suffix == ".tflite" and path.absolute().parent.resolve() == FOLDER.resolve() else model

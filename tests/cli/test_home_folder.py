@@ -55,10 +55,11 @@ def test_every_value_of_a_command_has_its_home_folder(parser, home):
     assert isinstance(parser, Parser)
     given, expected = "~/given", (str(home / "given"), [str(home / "given")])
     takes = (argparse._StoreAction, argparse._AppendAction)
-    texts = [each for each in parser._actions if isinstance(each, takes) and each.type is None and not each.choices]
-    positional = [each for each in texts if not each.option_strings]
-    needed = [f"{each.option_strings[0]}={given}" for each in texts if each.option_strings and each.required]
-    for option in [each for each in texts if each.option_strings]:
+    taking = [each for each in parser._actions if isinstance(each, takes)]
+    positional = [each for each in taking if not each.option_strings and not each.choices]
+    texts = [each for each in taking if each.option_strings and each.type is None and not each.choices]
+    needed = [f"{each.option_strings[0]}={given}" for each in texts if each.required]
+    for option in texts:
         found = parser.parse_args([*needed, f"{option.option_strings[0]}={given}", *[given for _ in positional]])
         for action in (option, *positional):
             assert getattr(found, action.dest) in expected, action.dest
