@@ -87,7 +87,8 @@ def front_end_calls(file: reader.ModelFile) -> dict[str, Callable[[], object]]:
     def bare(front_end: FrontEnd) -> Callable[[], object]:
         arguments = front_end._handle, waveform.ctypes.data, waveform.size, out.ctypes.data
         compute = front_end._library.bnn_exit_log_mel
-        return lambda keep=front_end: compute(*arguments)
+        # The arguments are addresses: what lies there is kept.
+        return lambda keep=(front_end, waveform, out): compute(*arguments)
 
     own = FrontEnd(features)
     calls = {

@@ -4,6 +4,9 @@
 #include "kernels.h"
 
 namespace bnn_exit {
+#ifdef BNN_EXIT_HALF_ROWS
+extern const Kernels BNN_EXIT_HALF_ROWS;
+#endif
 namespace {
 
 typedef std::int32_t RowBits __attribute__((vector_size(sizeof(Row))));
@@ -167,6 +170,10 @@ std::size_t log_mel_scratch_bytes(const LogMel& plan) {
 }
 
 void log_mel(const LogMel& plan, const float* samples, int frames, float* out, void* scratch) {
+#ifdef BNN_EXIT_HALF_ROWS
+  // The last frames of a clip would leave most lanes idle. A frame is the same bits in a row of any width.
+  if (2 * frames <= kRowLanes) return BNN_EXIT_HALF_ROWS.log_mel(plan, samples, frames, out, scratch);
+#endif
   float* work = static_cast<float*>(scratch);
   const float* from[kRowLanes];
   for (int lane = 0; lane < kRowLanes; ++lane)

@@ -60,6 +60,7 @@ BNN_INLINE unsigned negative_bits(F16 v) { return _mm512_cmp_ps_mask(v, _mm512_s
 BNN_INLINE unsigned greater_bits(I16 counts, I16 thresholds) { return _mm512_cmpgt_epi32_mask(counts, thresholds); }
 
 // ---- Rows: as many floats as a register holds ----
+#define BNN_EXIT_HALF_ROWS avx2_kernels  // runs wherever this table does
 typedef __m512 Row;
 BNN_INLINE Row broadcast_row(float x) { return _mm512_set1_ps(x); }
 // The four floats, again and again.
