@@ -16,17 +16,17 @@ results/binary_kernels.json and exits with 1 if a bar is missed.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import ctypes
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
+import processor
+from processor import Bound, timing_library
 from result_file import called, report
 
 from bnn_exit import machine
@@ -34,7 +34,6 @@ from bnn_exit.files import write_json
 from bnn_exit.runtime import lce
 
 HERE = Path(__file__).parent
-KERNELS = HERE.parent / "bnn_exit" / "runtime" / "native" / "kernels"
 sys.path.insert(0, str(HERE.parent / "tests"))
 import tiny_files  # noqa: E402
 
@@ -58,28 +57,18 @@ FLOAT_LAYERS = {
 MODES = {"bitpacked": 0, "float": 1, "residual": 2}
 SETS = 9
 BARS = {"avx512_vpopcnt": 15.0, "avx2": 5.0, "scalar": 1.5}
-BOUNDS = {
-    ("AuthenticAMD", 25): {
-        # Zen 3 and 4: four 256-bit operations a cycle, of which two may be shuffles or population counts.
-        "avx512_vpopcnt": (410, "2.5 operations of 512 bits for 512 MACs, two a cycle; 341 with 3, in short layers"),
-        "avx512": (256, "one shuffle of 512 bits for 256 MACs, one a cycle"),
-        "avx2": (256, "one shuffle of 256 bits for 128 MACs, two a cycle"),
-        "scalar": (85, "3 operations for 64 MACs, four a cycle"),
-    }
-}
-"""MACs a cycle at most, with the reason: by vendor and family of the processor, and instruction set."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=30)
     options = parser.parse_args()
-    library = build()
+    library = timing_library()
     isas = [name for i in range(library.bench_isa_count()) if (name := library.bench_isa(i).decode())]
     clock = library.bench_clock()
     layers = [measure(library, isas, layer, rounds=options.rounds) for layer in LAYERS]
     clock = max(clock, library.bench_clock())
-    bounds = BOUNDS.get(machine_family(), {})
+    bounds = processor.bounds()
     for row in layers:
         add_shares(row, isas, clock, bounds)
     result = {
@@ -88,7 +77,7 @@ def main() -> int:
         **machine.provenance(),
         "compiler": subprocess.run(["c++", "--version"], capture_output=True, text=True).stdout.splitlines()[0],
         "clock_ghz": round(clock, 3),
-        "bounds_macs_per_cycle": {isa: {"bound": bound, "why": why} for isa, (bound, why) in bounds.items()},
+        "bounds_macs_per_cycle": {isa: {"bound": each.binary, "why": each.why} for isa, each in bounds.items()},
         "threads": 1,
         "rounds": options.rounds,
         "weight_sets": SETS,
@@ -103,41 +92,17 @@ def main() -> int:
     return report(result["bars"])
 
 
-def machine_family() -> tuple[str, int]:
-    """Vendor and family of an x86 processor."""
-    found: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    return found.get("vendor_id", ""), int(found.get("cpu family", 0))
-
-
-def add_shares(row: dict, isas: list[str], clock: float, bounds: dict) -> None:
+def add_shares(row: dict, isas: list[str], clock: float, bounds: dict[str, Bound]) -> None:
     """MACs a cycle of each kernel, by its median, and their share of the bound."""
     for isa in isas:
         for mode in MODES:
             rate = row["macs"] / row[isa][mode][0] / 1e3 / clock
             row[isa][f"{mode}_macs_per_cycle"] = round(rate, 1)
             if isa in bounds:
-                share = round(rate / bounds[isa][0], 3)
+                share = round(rate / bounds[isa].binary, 3)
                 row[isa][f"{mode}_share_of_bound"] = share
                 if mode != "residual":  # what no kernel of this kind can pass on this processor
                     row[isa][f"{mode}_times_lce_at_bound"] = round(row[isa][f"{mode}_times_lce"] / share, 2)
-
-
-def build() -> ctypes.CDLL:
-    """The kernels and the entries for timing them, as a library of their own."""
-    folder = tempfile.mkdtemp()
-    subprocess.run(["cmake", "-S", str(KERNELS / "check"), "-B", folder], check=True, stdout=subprocess.DEVNULL)
-    subprocess.run(["cmake", "--build", folder, "--target", "kernel_bench"], check=True, stdout=subprocess.DEVNULL)
-    library = ctypes.CDLL(str(Path(folder, "libkernel_bench.so")))
-    library.bench_isa.restype = ctypes.c_char_p
-    library.bench_clock.restype = ctypes.c_double
-    library.bench_open_binary.restype = library.bench_open_float.restype = ctypes.c_void_p
-    library.bench_run.argtypes, library.bench_run.restype = [ctypes.c_void_p, ctypes.c_int], ctypes.c_double
-    library.bench_close.argtypes, library.bench_close.restype = [ctypes.c_void_p], None
-    return library
 
 
 def lce_graph(layer: tuple[int, ...], *, count: int, bitpacked: bool) -> bytes:
@@ -251,7 +216,7 @@ def measure_float(library: ctypes.CDLL, isas: list[str], shape: tuple[int, ...])
     return {isa: [round(statistics.median(values), 2), round(min(values), 2)] for isa, values in times.items()}
 
 
-def bars(layers: list[dict], isas: list[str], clock: float, bounds: dict) -> list[dict]:
+def bars(layers: list[dict], isas: list[str], clock: float, bounds: dict[str, Bound]) -> list[dict]:
     found = []
 
     def judge(isa: str, key: str, what: str, bar: float, *, unit: float = 1.0) -> None:
@@ -261,7 +226,7 @@ def bars(layers: list[dict], isas: list[str], clock: float, bounds: dict) -> lis
         if f"{key}_at_bound" in worst[isa]:
             entry["at_bound"] = worst[isa][f"{key}_at_bound"]
         elif isa in bounds:
-            entry["at_bound"] = round(bounds[isa][0] * clock / 1e3, 2)
+            entry["at_bound"] = round(bounds[isa].binary * clock / 1e3, 2)
         found.append(entry)
 
     for isa, bar in BARS.items():

@@ -9,22 +9,27 @@ three times timed, one contestant after the other; the median of the three is th
 processor, not of the clock on the wall: where other programs wait for the processor they interrupt long runs, not
 short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is wrong.
 Beside the network alone, the front end of the clip and the network right after it are timed in the same way. Our front
-end runs on the instruction set of the contestant, and before LCE on the best one.
+end runs on the instruction set of the contestant, and before LCE on the best one. The time of a plain graph is also
+given as a multiple of what its multiply-accumulates take at least, by the ports of the processor (processor.py) and its
+clock, which is measured.
 Writes results/network_speed.json and exits with 1 if a bar is missed.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import plain_networks
+import processor
 from result_file import called, report
 
 import audio_tasks
@@ -32,6 +37,7 @@ from bnn_exit import machine
 from bnn_exit.audio.logmel import log_mel
 from bnn_exit.files import write_json
 from bnn_exit.model_file import reader
+from bnn_exit.models import profile
 from bnn_exit.runtime import lce
 from bnn_exit.runtime.native_backend import FrontEnd, NativeNetwork, capabilities
 from bnn_exit.settings.features import FeatureConfig
@@ -39,6 +45,8 @@ from bnn_exit.settings.run import RunConfig
 
 RESULT = Path(__file__).parent / "results" / "network_speed.json"
 BARS = {"avx512_vpopcnt": 10.0, "avx2": 4.0}
+BOUND_BAR = 1.6
+"""The time of a plain graph, at most, as a multiple of what the processor's ports need for its multiply-accumulates."""
 MODES = {
     "lce default": (False, False),
     "lce default, xnnpack": (False, True),
@@ -139,7 +147,8 @@ def figures(times: Times) -> dict:
     return {**found.pop("network"), **found}
 
 
-def plain(name: str, data: bytes, isas: list[str], clips: Clips, bars: list[dict]) -> dict:
+def plain(name: str, model: Any, isas: list[str], clips: Clips, bars: list[dict], *, clock_ghz: float) -> dict:
+    data, cost, bounds = plain_networks.convert(model), profile.cost(model), processor.bounds()
     runs = {mode: larq(data, mode) for mode in MODES} | {isa: native(data, isa) for isa in isas}
     times, results = race(runs, clips)
     rows = {contestant: figures(taken) for contestant, taken in times.items()}
@@ -154,8 +163,16 @@ def plain(name: str, data: bytes, isas: list[str], clips: Clips, bars: list[dict
         )
         if isa in BARS:
             judge(bars, f"{name}, {isa}: ratio to LCE's better mode", rows[isa]["times_lce_better_mode"], BARS[isa])
+        if isa in bounds:
+            bound = bounds[isa].microseconds(cost, clock_ghz=clock_ghz)
+            rows[isa] |= {"bound_us": round(bound, 1), "times_bound": round(rows[isa]["median_us"] / bound, 2)}
+    best_isa = isas[0]
+    if best_isa in bounds:
+        figure = rows[best_isa]["times_bound"]
+        what = f"{name}, {best_isa}: time as a multiple of the bound of the processor's ports"
+        bars.append({"what": what, "figure": figure, "bar": f"at most {BOUND_BAR}", "met": figure <= BOUND_BAR})
     plan = NativeNetwork(data).plan.splitlines()
-    return {"bytes": len(data), "contestants": rows, "plan": plan}
+    return {"bytes": len(data), **cost.to_dict(), "contestants": rows, "plan": plan}
 
 
 def adaptive(path: Path, isas: list[str], clips: Clips) -> dict:
@@ -209,13 +226,16 @@ def main() -> int:
         "residual, random weights": plain_networks.residual(input_shape=clips.log_mels.shape[2:]),
     }
     graphs = {}
+    clock_ghz = processor.timing_library().bench_clock()
     for name, model in networks.items():
-        graphs[name] = plain(name, plain_networks.convert(model), isas, clips, bars)
+        graphs[name] = plain(name, model, isas, clips, bars, clock_ghz=clock_ghz)
         show(name, graphs[name]["contestants"], "median_us")
     result = {
         "question": __doc__.splitlines()[0],
         "command": called(__file__, None),
         **machine.provenance(),
+        "clock_ghz": round(clock_ghz, 3),
+        "bounds_macs_per_cycle": {isa: dataclasses.asdict(each) for isa, each in processor.bounds().items()},
         "threads": 1,
         "time": "processor time of the process",
         "load_average": round(os.getloadavg()[0], 1),

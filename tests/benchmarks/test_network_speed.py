@@ -11,12 +11,14 @@ import pytest
 import tiny_files
 
 from bnn_exit.audio import logmel
+from bnn_exit.cost import Cost
 from bnn_exit.model_file import reader
 from bnn_exit.runtime import native_backend
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import native_calls
 import network_speed
+import processor
 
 native = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 
@@ -69,3 +71,9 @@ def test_a_path_goes_through_the_front_end_and_leaves_at_its_exit(tmp_path: Path
         assert calls[f"front end + exit {k + 1}"]()[1] == k
     found = native_calls.exit_call(native_backend.NativeBackend(file), 1, exits=3)()
     assert found[1] == 1
+
+
+def test_the_bound_is_the_cycles_of_both_kinds_of_multiplications_by_the_clock() -> None:
+    bound = processor.Bound(binary=400, floats=16, why="")
+    # 1,000,000 / 400 + 32,000 / 16 = 4,500 cycles, at 3 a nanosecond.
+    assert bound.microseconds(Cost(1_000_000, 32_000), clock_ghz=3.0) == pytest.approx(1.5)
