@@ -10,7 +10,6 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 2;
-  static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 1;
   static constexpr int kMaxBlocks = 4;  // of 16 channels
 
@@ -59,9 +58,12 @@ struct Micro {
     }
   }
 
+  static BNN_INLINE void prepare(std::uint64_t*, int) {}
+
   template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int pixels,
                              const Emit& emit) {
+    const int tiles = (pixels + kPixels - 1) / kPixels;
     const char* w = static_cast<const char*>(weights);
     for (int channel = 0; channel < channels; channel += 64, w += std::ptrdiff_t{64} * 16 * words) {
       const int blocks = channels - channel < 64 ? (channels - channel + 15) / 16 : kMaxBlocks;
@@ -87,9 +89,6 @@ struct Micro {
     }
   }
 };
-using ShortMicro = Micro;
-constexpr int kShortWords = 0;
-
 }  // namespace
 }  // namespace bnn_exit
 

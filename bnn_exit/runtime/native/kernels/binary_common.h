@@ -2,12 +2,14 @@
 //
 // A kernel ("Micro") gives:
 //   kPixels                            output pixels computed together, a tile
-//   kPrefixes, kCopies                 the panel holds prefixes (see gather); each word so many times
+//   kCopies                            how often the panel holds each word
 //   group_bytes(words, channels)       size of the packed weights of one group of channels
 //   pack(source, words, channels, to)  source(channel, k) is word k of a filter
-//   run(weights, words, channels, panels, tiles, emit)
+//   prepare(panel, words)              changes the words of a tile to what `run` wants
+//   run(weights, words, channels, panels, pixels, emit)
 //       panels[tile][k][kPixels][kCopies]; emit(tile, channel, counts[kPixels]) for every 16 channels of every tile.
 //       Tiles are its inner loop: a block of weights then comes from the nearest cache for all of them but the first.
+//       Of the last tile only the first of its pixels need counts, so that there are `pixels` in all.
 #pragma once
 
 #include "epilogue.h"
@@ -49,12 +51,8 @@ BNN_INLINE int popcount(std::uint64_t x) {
 #endif
 }
 
-// With prefixes, words of a panel come in pairs; an odd last one stays as it is.
-BNN_INLINE bool in_pair(int k, int words) { return k < words / 2 * 2; }
-
 // Gathers the words of all taps of a tile's pixels: panel[k][pixel]. Pixels past the end repeat the last one.
-// Prefixes: each word is replaced by the XOR of all up to it.
-template <int kPixels, bool kPrefixes, int kCopies>
+template <int kPixels, int kCopies>
 BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group, std::ptrdiff_t first, int count,
                        std::uint64_t* panel) {
   const BinaryConvShape& s = layer.shape;
@@ -67,7 +65,7 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
   const std::uint64_t* const corner =
       layer.input + y * s.stride_h * layer.input_row + x * step + std::ptrdiff_t{group} * z.group_words;
   // Pixels side by side, of one word each: word k of the next one is word k + 1 of this one.
-  if (!kPrefixes && step == 1 && x + kPixels <= s.out_w) {
+  if (step == 1 && x + kPixels <= s.out_w) {
     for (int i = 0; i < s.kernel_h; ++i) {
       for (int j = 0; j < runs; ++j) {
         const std::uint64_t* from = corner + i * down + j * right;
@@ -93,23 +91,17 @@ BNN_INLINE void gather(const BinaryConv& layer, const BinarySizes& z, int group,
       ++y;
     }
   }
-  std::uint64_t prefix[kPixels] = {};
   for (int i = 0; i < s.kernel_h; ++i) {
     for (int j = 0; j < runs; ++j) {
       const std::ptrdiff_t from = i * down + j * right;
       for (std::ptrdiff_t k = from; k < from + run; ++k, panel += kPixels * kCopies) {
         for (int p = 0; p < kPixels; ++p) {
           const std::uint64_t word = corners[p][k];
-          prefix[p] = kPrefixes ? prefix[p] ^ word : word;
-          for (int copy = 0; copy < kCopies; ++copy) panel[p * kCopies + copy] = prefix[p];
+          for (int copy = 0; copy < kCopies; ++copy) panel[p * kCopies + copy] = word;
         }
       }
     }
   }
-  // The odd last word as it was: what it changed.
-  constexpr int kLine = kPixels * kCopies;
-  if (kPrefixes && z.panel_words % 2 && z.panel_words > 1)
-    for (int i = 0; i < kLine; ++i) panel[i - kLine] ^= panel[i - 2 * kLine];
 }
 
 // Any shape: each output channel compares its own words, masked to the channels of its group.
@@ -233,10 +225,11 @@ BNN_INLINE void conv_plain(const BinaryConv& layer, int row_begin, int row_end, 
       int count = 0;
       for (; count < together && first < end; ++count, first += kPixels) {
         tiles[count] = Tile<kPixels>(layer.output, layer.shape.out_w, first, end);
-        gather<kPixels, Micro::kPrefixes, Micro::kCopies>(layer, z, group, first, tiles[count].count,
-                                                          panels + count * panel);
+        gather<kPixels, Micro::kCopies>(layer, z, group, first, tiles[count].count, panels + count * panel);
+        Micro::prepare(panels + count * panel, z.panel_words);
       }
-      Micro::run(weights, z.panel_words, z.group_out, panels, count,
+      const int pixels = (count - 1) * kPixels + tiles[count - 1].count;
+      Micro::run(weights, z.panel_words, z.group_out, panels, pixels,
                  [&](int tile, int channel, const I16(&counts)[kPixels]) __attribute__((always_inline)) {
                    apply_count_epilogue(layer, tiles[tile], counts, group * z.group_out + channel);
                  });

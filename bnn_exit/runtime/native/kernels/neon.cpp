@@ -11,7 +11,6 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 4;
-  static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 2;  // both halves of a register compare the same word
 
   static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
@@ -31,9 +30,12 @@ struct Micro {
     }
   }
 
+  static BNN_INLINE void prepare(std::uint64_t*, int) {}
+
   template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int pixels,
                              const Emit& emit) {
+    const int tiles = (pixels + kPixels - 1) / kPixels;
     const std::uint64_t* w = static_cast<const std::uint64_t*>(weights);
     const std::ptrdiff_t half = std::ptrdiff_t{8} * words;
     for (int channel = 0; channel < channels; channel += kLanes, w += 2 * half) {
@@ -54,9 +56,6 @@ struct Micro {
     }
   }
 };
-using ShortMicro = Micro;
-constexpr int kShortWords = 0;
-
 }  // namespace
 }  // namespace bnn_exit
 

@@ -12,7 +12,6 @@ namespace {
 
 struct Micro {
   static constexpr int kPixels = 2;
-  static constexpr bool kPrefixes = false;
   static constexpr int kCopies = 1;
 
   static std::size_t group_bytes(int words, int channels) { return block_bytes(words, channels); }
@@ -41,9 +40,12 @@ struct Micro {
       for (int i = 0; i < 4; ++i) counts[p][channel + i] = static_cast<std::int32_t>(found[p][i]);
   }
 
+  static BNN_INLINE void prepare(std::uint64_t*, int) {}
+
   template <class Emit>
-  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int tiles,
+  static BNN_INLINE void run(const void* weights, int words, int channels, const std::uint64_t* panels, int pixels,
                              const Emit& emit) {
+    const int tiles = (pixels + kPixels - 1) / kPixels;
     const std::uint64_t* w = static_cast<const std::uint64_t*>(weights);
     for (int channel = 0; channel < channels; channel += kLanes, w += std::ptrdiff_t{kLanes} * words) {
       for (int tile = 0; tile < tiles; ++tile) {
@@ -56,9 +58,6 @@ struct Micro {
     }
   }
 };
-using ShortMicro = Micro;
-constexpr int kShortWords = 0;
-
 }  // namespace
 }  // namespace bnn_exit
 
