@@ -19,9 +19,9 @@ BACKBONES = {
 SIZES = ("small", "base", "large")
 """Of every backbone and teacher."""
 
-MORE_SIZES = {"quicknet": ("medium", "deep")}
-"""Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`, and `deep` is `base` with
-more blocks in every stage, for coarse features."""
+MORE_SIZES = {"quicknet": ("tiny", "medium", "deep")}
+"""Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`; `tiny` and `deep` are for
+coarse features, `tiny` in the fewest bytes, `deep` as `base` with more blocks in every stage."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",

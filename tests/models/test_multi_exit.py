@@ -34,7 +34,7 @@ def test_every_backbone_has_the_sizes_that_its_settings_name(backbone):
 def test_every_backbone_has_exits_of_rising_cost_and_mostly_binary_work(backbone, size):
     costs = exit_costs(backbone, size)
     # Each exit after the first has its bytes; the smallest network can pay for one.
-    assert len(costs) >= (2 if (backbone, size) == ("quicknet", "small") else 3)
+    assert len(costs) >= (2 if backbone == "quicknet" and size in ("tiny", "small") else 3)
     assert all(a.ops < b.ops and a.bytes < b.bytes for a, b in itertools.pairwise(costs))
     # A cheap stem and no large float layer: even counted 64 to 1 the binary work is not dwarfed.
     # The published shortcuts of the others have float 1x1 convolutions, which QuickNet here does without.
@@ -47,6 +47,11 @@ def test_sizes_grow(backbone):
     costs = [exit_costs(backbone, size)[-1] for size in rising]
     assert all(a.ops < b.ops for a, b in itertools.pairwise(costs))
     assert all(a.bytes < b.bytes for a, b in itertools.pairwise(costs))
+
+
+def test_tiny_has_the_fewest_bytes_of_all_sizes():
+    others = [size for size in sizes("quicknet") if size != "tiny"]
+    assert exit_costs("quicknet", "tiny")[-1].bytes < min(exit_costs("quicknet", size)[-1].bytes for size in others)
 
 
 def test_deep_is_base_with_more_blocks():
@@ -113,7 +118,7 @@ def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_t
     ("options", "message"),
     [
         ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of .*; did you mean 'quicknet'"),
-        ({"size": "bas"}, "size is 'bas', but must be one of base, deep, large, medium, small; did you mean 'base'"),
+        ({"size": "bas"}, "size is 'bas', but must be one of base, deep, large, medium, small, tiny; did you mean 'base'"),
         ({"head": "gird"}, "head is 'gird', but must be one of .*; did you mean 'grid'"),
         ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),
         ({"input_shape": (20, 64, 1)}, r"input_shape is \(20, 64, 1\), but must be \(frames, mels, 1\)"),

@@ -8,15 +8,14 @@ from bnn_exit.conversion import to_lce
 from bnn_exit.models import multi_exit
 from bnn_exit.models.binary_ops import binary_layers
 from bnn_exit.runtime.backends import installed
-from bnn_exit.settings.model import BACKBONES, HEADS
+from bnn_exit.settings.model import BACKBONES, HEADS, MORE_SIZES
 
 OTHER_HEADS = [head for head in HEADS if head != "grid"]
 NETWORKS = [
     # Of the others, `base` is `large` with fewer of the same blocks.
     *((name, "grid", size, "kept") for name in BACKBONES for size in ("small", "large")),
     ("quicknet", "grid", "base", "kept"),
-    ("quicknet", "grid", "medium", "kept"),
-    ("quicknet", "grid", "deep", "kept"),
+    *(("quicknet", "grid", size, "kept") for size in MORE_SIZES["quicknet"]),
     *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
     ("quicknet", "grid", "small", "normalised"),
 ]
