@@ -20,6 +20,16 @@ struct Taps {
   }
 };
 
+// Whether sums are kept with output 4 i + j of a block of sixteen in lane 4 j + i: each input channel has four outputs,
+// and a load can put four inputs into all four places, but not each into four lanes side by side.
+BNN_INLINE bool keeps_tiled([[maybe_unused]] const ConvShape& s) {
+#ifdef BNN_EXIT_TILES_FOUR
+  return s.out_channels == 4 * s.in_channels && s.out_channels % kLanes == 0;
+#else
+  return false;
+#endif
+}
+
 // [tap][channel], channels padded.
 std::size_t depthwise_weights_bytes(const ConvShape& s) {
   return sizeof(float) * padded_channels(s.out_channels) * static_cast<std::size_t>(s.kernel_h * s.kernel_w);
@@ -27,9 +37,13 @@ std::size_t depthwise_weights_bytes(const ConvShape& s) {
 
 void depthwise_pack(const ConvShape& s, const float* filters, float* packed) {
   const std::ptrdiff_t taps = s.kernel_h * s.kernel_w, padded = padded_channels(s.out_channels);
-  for (std::ptrdiff_t tap = 0; tap < taps; ++tap)
-    for (std::ptrdiff_t c = 0; c < padded; ++c)
-      packed[tap * padded + c] = c < s.out_channels ? filters[tap * s.out_channels + c] : 0.0f;
+  const bool tiled = keeps_tiled(s);
+  for (std::ptrdiff_t tap = 0; tap < taps; ++tap) {
+    for (std::ptrdiff_t c = 0; c < padded; ++c) {
+      const std::ptrdiff_t channel = tiled ? c - c % kLanes + c % 4 * 4 + c % kLanes / 4 : c;
+      packed[tap * padded + c] = channel < s.out_channels ? filters[tap * s.out_channels + channel] : 0.0f;
+    }
+  }
 }
 
 // Loads the inputs of a pixel for the block of output channels from `channel` on, if every input channel has kTimes
@@ -44,13 +58,25 @@ BNN_INLINE F16 load_repeated(const float* pixel, int channel, int channels, int 
   return load(values);
 }
 
-// load_repeated<kTimes>(...) * w + sum
+// load_repeated<kTimes>(...) * w + sum, in the order in which sums are kept
 template <int kTimes, bool kWhole = false>
 BNN_INLINE F16 multiply_add_repeated(const float* pixel, int channel, int channels, int times, F16 w, F16 sum) {
 #ifdef BNN_EXIT_BY_ELEMENT
   if constexpr (kTimes == 4) return multiply_add_four(pixel + channel / 4, w, sum);
 #endif
+#ifdef BNN_EXIT_TILES_FOUR
+  if constexpr (kTimes == 4) return multiply_add(tiled_four(pixel + channel / 4), w, sum);
+#endif
   return multiply_add(load_repeated<kTimes, kWhole>(pixel, channel, channels, times), w, sum);
+}
+
+// A kept sum, channel by channel.
+template <int kTimes>
+BNN_INLINE F16 in_order(F16 sum) {
+#ifdef BNN_EXIT_TILES_FOUR
+  if constexpr (kTimes == 4) return transposed_four(sum);
+#endif
+  return sum;
 }
 
 // Pixels of one row whose windows lie wholly between the left and right edges, and the taps of `rows`.
@@ -74,6 +100,7 @@ BNN_INLINE void depthwise_block(const Conv& layer, const Tile<kPixels>& tile, co
       }
     }
   }
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p) sums[p] = in_order<kTimes>(sums[p]);
   apply_epilogue(layer.output, tile, sums, channel, s.out_channels);
 }
 
@@ -106,6 +133,7 @@ void depthwise_edge(const Conv& layer, std::ptrdiff_t y, std::ptrdiff_t x, const
         sum[0] = multiply_add_repeated<kTimes>(from, channel, s.out_channels, times, w, sum[0]);
       }
     }
+    sum[0] = in_order<kTimes>(sum[0]);
     apply_epilogue(layer.output, tile, sum, channel, s.out_channels);
   }
 }
@@ -129,7 +157,7 @@ void depthwise_rows(const Conv& layer, int row_begin, int row_end) {
       const auto corner = [&] { return layer.input + (top * s.in_w + x * s.stride_w - s.pad_left) * s.in_pitch; };
       for (; x + kWindowPixels <= end; x += kWindowPixels)
         depthwise_inside<kTimes, kWindowPixels>(layer, y, x, corner(), rows);
-      for (; x + 2 <= end; x += 2) depthwise_inside<kTimes, 2>(layer, y, x, corner(), rows);
+      for (; x < end; ++x) depthwise_inside<kTimes, 1>(layer, y, x, corner(), rows);
     }
     for (; x < s.out_w; ++x) depthwise_edge<kTimes>(layer, y, x, rows);
   }
@@ -162,39 +190,56 @@ BNN_INLINE float greatest_of(const float* values, std::ptrdiff_t count) {
   return lanes[0];
 }
 
+// Pixels of one row, whose windows have the same taps.
+template <bool kAverage, bool kClamps, int kPixels>
+BNN_INLINE void pool_pixels(const Pool& s, std::ptrdiff_t y, std::ptrdiff_t x, const Taps& rows, const Taps& columns) {
+  // One channel is one lane of a vector, but the values of a row then lie side by side.
+  const bool side_by_side = !kAverage && s.in_pitch == 1 && columns.end - columns.begin >= kLanes;
+  const F16 low = broadcast(s.low), high = broadcast(s.high);
+  const F16 share = broadcast(1.0f / static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin)));
+  const std::ptrdiff_t first = y * s.out_w + x, step = std::ptrdiff_t{s.stride_w} * s.in_pitch;
+  const std::ptrdiff_t top = y * s.stride_h - s.pad_top, left = x * s.stride_w - s.pad_left;
+  const Tile<kPixels> tile(s.output, s.out_w, first, first + kPixels);
+  for (int channel = 0; channel < s.channels; channel += kLanes) {
+    const int lanes = s.channels - channel;
+    const float* corner = s.input + (top * s.in_w + left) * s.in_pitch + channel;
+    const auto at = [&](int i, int j, int p) __attribute__((always_inline)) {
+      const F16 x = load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch + p * step, lanes);
+      return kClamps ? at_most(at_least(x, low), high) : x;
+    };
+    F16 v[kPixels];
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] = kAverage ? zero() : at(rows.begin, columns.begin, p);
+    for (int i = rows.begin; i < rows.end; ++i) {
+      if (side_by_side) {
+        BNN_UNROLL for (int p = 0; p < kPixels; ++p) {
+          const float* from = corner + std::ptrdiff_t{i} * s.in_w + columns.begin + p * step;
+          v[p] = greatest(broadcast(greatest_of(from, columns.end - columns.begin)), v[p]);
+        }
+        continue;
+      }
+      for (int j = columns.begin; j < columns.end; ++j)
+        BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] =
+            kAverage ? add(v[p], at(i, j, p)) : greatest(at(i, j, p), v[p]);
+    }
+    // A greatest value of 0 is +0, in whatever order the values come.
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) v[p] = kAverage ? mul(v[p], share) : add(v[p], zero());
+    apply_epilogue(s.output, tile, v, channel, s.channels);
+  }
+}
+
 template <bool kAverage, bool kClamps = false>
 BNN_INLINE void pool(const Pool& s, int row_begin, int row_end) {
-  // One channel is one lane of a vector, but the values of a row then lie side by side.
-  const bool side_by_side = s.in_pitch == 1;
-  const F16 low = broadcast(s.low), high = broadcast(s.high);
   for (std::ptrdiff_t y = row_begin; y < row_end; ++y) {
-    const std::ptrdiff_t top = y * s.stride_h - s.pad_top;
-    const Taps rows(top, s.kernel_h, 1, s.in_h);
-    for (std::ptrdiff_t x = 0; x < s.out_w; ++x) {
+    const Taps rows(y * s.stride_h - s.pad_top, s.kernel_h, 1, s.in_h);
+    for (std::ptrdiff_t x = 0; x < s.out_w;) {
       const std::ptrdiff_t left = x * s.stride_w - s.pad_left;
-      const Taps columns(left, s.kernel_w, 1, s.in_w);
-      const Tile<1> tile(s.output, s.out_w, y * s.out_w + x, y * s.out_w + x + 1);
-      const F16 share = broadcast(1.0f / static_cast<float>((rows.end - rows.begin) * (columns.end - columns.begin)));
-      for (int channel = 0; channel < s.channels; channel += kLanes) {
-        const int lanes = s.channels - channel;
-        const float* corner = s.input + (top * s.in_w + left) * s.in_pitch + channel;
-        const auto at = [&](int i, int j) __attribute__((always_inline)) {
-          const F16 x = load_n(corner + (std::ptrdiff_t{i} * s.in_w + j) * s.in_pitch, lanes);
-          return kClamps ? at_most(at_least(x, low), high) : x;
-        };
-        F16 v[1] = {kAverage ? zero() : at(rows.begin, columns.begin)};
-        for (int i = rows.begin; i < rows.end; ++i) {
-          if (!kAverage && side_by_side && columns.end - columns.begin >= kLanes) {
-            const float* first = corner + std::ptrdiff_t{i} * s.in_w + columns.begin;
-            v[0] = greatest(broadcast(greatest_of(first, columns.end - columns.begin)), v[0]);
-            continue;
-          }
-          for (int j = columns.begin; j < columns.end; ++j)
-            v[0] = kAverage ? add(v[0], at(i, j)) : greatest(at(i, j), v[0]);
-        }
-        // A greatest value of 0 is +0, in whatever order the values come.
-        v[0] = kAverage ? mul(v[0], share) : add(v[0], zero());
-        apply_epilogue(s.output, tile, v, channel, s.channels);
+      const std::ptrdiff_t last = left + std::ptrdiff_t{kWindowPixels - 1} * s.stride_w + s.kernel_w;
+      if (x + kWindowPixels <= s.out_w && left >= 0 && last <= s.in_w) {
+        pool_pixels<kAverage, kClamps, kWindowPixels>(s, y, x, rows, Taps(left, s.kernel_w, 1, s.in_w));
+        x += kWindowPixels;
+      } else {
+        pool_pixels<kAverage, kClamps, 1>(s, y, x, rows, Taps(left, s.kernel_w, 1, s.in_w));
+        ++x;
       }
     }
   }

@@ -41,6 +41,19 @@ BNN_INLINE F16 repeated(const float* p) {
   return {_mm256_permutevar8x32_ps(values, _mm256_srli_epi32(low, __builtin_ctz(kTimes))),
           _mm256_permutevar8x32_ps(values, _mm256_srli_epi32(high, __builtin_ctz(kTimes)))};
 }
+// Lane i is p[i % 4], which a load does for nothing.
+#define BNN_EXIT_TILES_FOUR
+BNN_INLINE F16 tiled_four(const float* p) {
+  const __m256 both = _mm256_broadcast_ps(reinterpret_cast<const __m128*>(p));
+  return {both, both};
+}
+// Lane 4 i + j is lane 4 j + i.
+BNN_INLINE F16 transposed_four(F16 v) {
+  const __m256 even = _mm256_unpacklo_ps(v.a, v.b), odd = _mm256_unpackhi_ps(v.a, v.b);
+  const __m256 a = _mm256_permute2f128_ps(even, odd, 0x20), b = _mm256_permute2f128_ps(even, odd, 0x31);
+  const __m256 low = _mm256_unpacklo_ps(a, b), high = _mm256_unpackhi_ps(a, b);
+  return {_mm256_permute2f128_ps(low, high, 0x20), _mm256_permute2f128_ps(low, high, 0x31)};
+}
 BNN_INLINE void store(float* p, F16 v) {
   _mm256_storeu_ps(p, v.a);
   _mm256_storeu_ps(p + 8, v.b);

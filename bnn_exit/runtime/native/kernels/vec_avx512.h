@@ -28,6 +28,13 @@ BNN_INLINE F16 repeated(const float* p) {
   const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   return _mm512_permutexvar_ps(_mm512_srli_epi32(lanes, __builtin_ctz(kTimes)), load_n(p, kLanes / kTimes));
 }
+// Lane i is p[i % 4], which a load does for nothing.
+#define BNN_EXIT_TILES_FOUR
+BNN_INLINE F16 tiled_four(const float* p) { return _mm512_broadcast_f32x4(_mm_loadu_ps(p)); }
+// Lane 4 i + j is lane 4 j + i.
+BNN_INLINE F16 transposed_four(F16 v) {
+  return _mm512_permutexvar_ps(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), v);
+}
 BNN_INLINE void store(float* p, F16 v) { _mm512_storeu_ps(p, v); }
 BNN_INLINE void store_n(float* p, F16 v, int n) {
   if (n >= kLanes) return store(p, v);
