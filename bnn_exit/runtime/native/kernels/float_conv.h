@@ -8,6 +8,7 @@ namespace {
 
 constexpr int kDenseBlocks = 2;
 constexpr int kDenseSums = 4;  // independent sums of a dense layer, which hide the latency of an addition
+constexpr int kSlack = 1;      // floats behind copied rows, so that four can be loaded where three are meant
 
 BNN_INLINE int conv_inputs(const ConvShape& s) { return s.kernel_h * s.kernel_w * (s.in_channels / s.groups); }
 
@@ -41,13 +42,15 @@ void conv_pack(const ConvShape& s, const float* filters, float* packed) {
 
 std::size_t conv_scratch_bytes(const ConvShape& s) {
   if (in_place(s) || s.groups > 1) return 0;
-  return sizeof(float) * s.in_channels * static_cast<std::size_t>(s.kernel_h * span(s));
+  return sizeof(float) * (s.in_channels * static_cast<std::size_t>(s.kernel_h * span(s)) + kSlack);
 }
 
-// The offsets of the inputs of a pixel, from its first one: `rows` x `runs` runs of `run` floats.
+// The offsets of the inputs of a pixel, from its first one: `rows` x `runs` runs of `run` floats. Slack: one float more
+// can be read behind the last.
 struct Window {
   int rows, runs, run;
   std::ptrdiff_t down, right;
+  bool slack;
 };
 
 #ifdef BNN_EXIT_BY_ELEMENT
@@ -58,10 +61,11 @@ BNN_INLINE void multiply_element(const F4 (&x)[kPixels], const float* weights, F
   BNN_UNROLL for (int p = 0; p < kPixels; ++p) sums[p] = multiply_add_element<kElement>(x[p], w, sums[p]);
 }
 
-// Adds the products of the first inputs of a run, four at a time and then two; returns how many.
+// Adds the products of the first inputs of a run, four at a time and then three or two; returns how many.
 template <int kPixels>
 BNN_INLINE std::ptrdiff_t multiply_several(const float* const (&inputs)[kPixels], std::ptrdiff_t from,
-                                           std::ptrdiff_t run, const float* weights, F16 (&sums)[kPixels]) {
+                                           const Window& window, const float* weights, F16 (&sums)[kPixels]) {
+  const std::ptrdiff_t run = window.run;
   std::ptrdiff_t k = 0;
   F4 x[kPixels];
   for (; k + 4 <= run; k += 4, weights += 4 * kLanes) {
@@ -71,7 +75,13 @@ BNN_INLINE std::ptrdiff_t multiply_several(const float* const (&inputs)[kPixels]
     multiply_element<2>(x, weights, sums);
     multiply_element<3>(x, weights, sums);
   }
-  if (k + 2 <= run) {
+  if (k + 3 == run && window.slack) {
+    BNN_UNROLL for (int p = 0; p < kPixels; ++p) x[p] = load_four(inputs[p] + from + k);
+    multiply_element<0>(x, weights, sums);
+    multiply_element<1>(x, weights, sums);
+    multiply_element<2>(x, weights, sums);
+    k += 3;
+  } else if (k + 2 <= run) {
     BNN_UNROLL for (int p = 0; p < kPixels; ++p) x[p] = load_two(inputs[p] + from + k);
     multiply_element<0>(x, weights, sums);
     multiply_element<1>(x, weights, sums);
@@ -94,7 +104,7 @@ BNN_INLINE void multiply(const Conv& layer, const Tile<kPixels>& tile, const Win
       std::ptrdiff_t k = from;
 #ifdef BNN_EXIT_BY_ELEMENT
       if constexpr (kBlocks == 1) {
-        const std::ptrdiff_t several = multiply_several(inputs, from, window.run, weights, sums[0]);
+        const std::ptrdiff_t several = multiply_several(inputs, from, window, weights, sums[0]);
         k += several;
         weights += several * kLanes;
       }
@@ -225,8 +235,12 @@ void conv(const Conv& layer, int row_begin, int row_end, void* scratch) {
   const std::ptrdiff_t step = s.stride_w * pitch;
   // Taps side by side make one run.
   const bool joined = s.kernel_w == 1 || (s.dilation_w == 1 && pitch == s.in_channels);
-  const Window window{s.kernel_h, joined ? 1 : s.kernel_w, joined ? s.kernel_w * s.in_channels : s.in_channels,
-                      (copied ? 1 : s.dilation_h) * width * pitch, s.dilation_w * pitch};
+  const Window window{s.kernel_h,
+                      joined ? 1 : s.kernel_w,
+                      joined ? s.kernel_w * s.in_channels : s.in_channels,
+                      (copied ? 1 : s.dilation_h) * width * pitch,
+                      s.dilation_w * pitch,
+                      copied};
   // So do rows of a 1x1 convolution without a stride: tiles may span them.
   if (!copied && s.stride_h == 1 && s.stride_w == 1 && s.out_w == s.in_w) {
     const std::ptrdiff_t first = std::ptrdiff_t{row_begin} * s.out_w, end = std::ptrdiff_t{row_end} * s.out_w;
