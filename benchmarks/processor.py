@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import dataclasses
 import subprocess
 import tempfile
 from pathlib import Path
 
+from bnn_exit import machine
 from bnn_exit.cost import Cost
 
 KERNELS = Path(__file__).parent.parent / "bnn_exit" / "runtime" / "native" / "kernels"
@@ -36,7 +36,7 @@ class Bound:
 BOUNDS = {
     # Zen 3 and 4: four 256-bit operations a cycle, of which two may be shuffles or population counts, and two may be
     # multiply-additions of floats. A 512-bit operation takes the place of two.
-    ("AuthenticAMD", 25): {
+    "AuthenticAMD family 25": {
         "avx512_vpopcnt": Bound(
             410, 16, "2.5 operations of 512 bits for 512 MACs, two a cycle; 341 with 3, in short layers"
         ),
@@ -45,27 +45,18 @@ BOUNDS = {
         "scalar": Bound(85, 8, "3 operations for 64 MACs, four a cycle"),
     },
     # Zen 5 in servers: the same with 512 bits in each place.
-    ("AuthenticAMD", 26): {
+    "AuthenticAMD family 26": {
         "avx512_vpopcnt": Bound(683, 32, "3 operations of 512 bits for 512 MACs, four a cycle"),
         "avx2": Bound(256, 16, "one shuffle of 256 bits for 128 MACs, two a cycle"),
     },
 }
-"""Vendor and family of a processor -> instruction set -> its bound."""
+"""Vendor and family of a processor, as `machine.cpu_core` has them -> instruction set -> its bound."""
 
 
 def bounds() -> dict[str, Bound]:
     """Instruction set -> its bound on this processor; empty for one that is not in BOUNDS."""
-    return BOUNDS.get(_vendor_and_family(), {})
-
-
-def _vendor_and_family() -> tuple[str, int]:
-    """Of an x86 processor."""
-    found: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            name, _, value = line.partition(":")
-            found.setdefault(name.strip(), value.strip())
-    return found.get("vendor_id", ""), int(found.get("cpu family", 0))
+    core = machine.cpu_core() or ""
+    return next((found for family, found in BOUNDS.items() if core.startswith(f"{family} ")), {})
 
 
 def timing_library() -> ctypes.CDLL:

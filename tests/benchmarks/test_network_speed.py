@@ -77,3 +77,17 @@ def test_the_bound_is_the_cycles_of_both_kinds_of_multiplications_by_the_clock()
     bound = processor.Bound(binary=400, floats=16, why="")
     # 1,000,000 / 400 + 32,000 / 16 = 4,500 cycles, at 3 a nanosecond.
     assert bound.microseconds(Cost(1_000_000, 32_000), clock_ghz=3.0) == pytest.approx(1.5)
+
+
+@pytest.mark.parametrize(
+    ("core", "expected"),
+    [
+        ("AuthenticAMD family 26 model 2", {"avx512_vpopcnt": (683, 32), "avx2": (256, 16)}),
+        ("AuthenticAMD family 2 model 6", {}),
+        ("implementer 0x41 part 0xd0b", {}),
+        (None, {}),
+    ],
+)
+def test_bounds_are_those_of_the_kind_of_core(monkeypatch, core, expected) -> None:
+    monkeypatch.setattr(processor.machine, "cpu_core", lambda: core)
+    assert {isa: (each.binary, each.floats) for isa, each in processor.bounds().items()} == expected
