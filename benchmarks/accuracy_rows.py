@@ -123,6 +123,8 @@ LARGE = WORDS | {"size": "large", "epochs": 30, "temperature": 2, "views": 30}
 # Many trainings: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
+COMPACT = WORDS | {"recipe": "compact", "bfloat16": True, "temperature": 2, "views": 30}
+COMPACT_TEACHER = "words-compact-teacher"
 NEGATIVES = "librispeech"
 
 
@@ -143,13 +145,21 @@ _ROWS = [
         for seed in range(3)
     ),
     _words(
-        "words-compact",
-        "20 ms hops and 40 bands, QuickNet deep",
-        "compact",
+        COMPACT_TEACHER,
+        "residual network base, 20 ms hops and 40 bands",
+        "teacher",
         teacher=None,
         **WORDS,
         recipe="compact",
-        bfloat16=True,
+    ),
+    Row("words-compact", "20 ms hops and 40 bands, QuickNet deep", ("compact",), ARABIC, COMPACT | {"teacher": "auto"}),
+    _words(
+        "words-tiny",
+        "20 ms hops and 40 bands, QuickNet tiny",
+        "compact",
+        teacher=COMPACT_TEACHER,
+        **COMPACT,
+        size="tiny",
     ),
     _words("words-large-labels", "QuickNet large, from labels", "longer", teacher=None, **STANDARD, size="large"),
     # With the teacher of the other rows: that of the recipe is larger.

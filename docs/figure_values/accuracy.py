@@ -22,7 +22,8 @@ NETWORKS = {
     "words-large-labels": "standard recipe, but `large`",
     "words-best": "recipe `best`: `large`, the same teacher, 120 epochs",
     "words-small": "`small`, from labels, 40 epochs",
-    "words-compact": "recipe `compact`: 20 ms hops, 40 bands, `deep`, from labels, 60 epochs",
+    "words-compact": "recipe `compact`: 20 ms hops, 40 bands, `deep`, teacher, 60 epochs",
+    "words-tiny": "recipe `compact`, but `tiny`",
 }
 CHOICES = {
     "words-quicknet": "QuickNet, grid heads, from labels",

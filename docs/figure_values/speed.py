@@ -11,7 +11,7 @@ ISAS = {"avx512_vpopcnt": "AVX-512 VPOPCNT", "avx2": "AVX2", "scalar": "no vecto
 LCE_FASTEST = "lce indirect, xnnpack"
 """Of LCE's settings, for files without branches."""
 PLAIN = {
-    "quicknet base": "QuickNet `base` without exits, median",
+    "quicknet deep": "QuickNet `deep` without exits, coarse features, median",
     "residual, random weights": "residual network of 170 M binary MACs, median",
 }
 ADAPTIVE = {
@@ -34,7 +34,8 @@ SHORT = (4, 1, 3, 6, 7, 8)
 
 
 def networks() -> str:
-    """Microseconds of whole networks on each instruction set, beside LCE; with the front end where that was timed."""
+    """Microseconds of whole networks on each instruction set, beside LCE; with the front end and the bound of the
+    processor's ports where these were taken."""
     speed, rows = result("network_speed"), []
     kinds = (
         (
@@ -52,6 +53,9 @@ def networks() -> str:
             if all("whole" in each for each in found):
                 for part, what in (("front_end", "its front end"), ("whole", "front end + network")):
                     rows.append((f"- {what}", *(f"{each[part][statistic]:.1f}" for each in found)))
+            if any("times_bound" in each for each in found):
+                shown = (f"{each['times_bound']:.2f}" if "times_bound" in each else "" for each in found)
+                rows.append(("- network, as a multiple of the bound", *shown))
     return table(("network, us", *ISAS.values(), "LCE"), rows)
 
 

@@ -213,6 +213,11 @@ def test_networks_have_rows_for_the_front_end_once_it_is_measured(monkeypatch, w
         assert rows[2] == ["- front end + network", "40.0", "50.0", "60.0", "70.0"]
         assert rows[-1] == ["- front end + network", "42.0", "52.0", "62.0", "82.0"]
 
+    contestants["avx2"]["times_bound"] = 1.9
+    bounded = cells(speed.networks())[2:]
+    assert ["- network, as a multiple of the bound", "", "1.90", "", ""] in bounded
+    assert len(bounded) == len(rows) + len(titles)
+
 
 def test_accuracy_rows_have_the_share_of_the_whole_time_once_all_are_measured(monkeypatch):
     def measured(name):
