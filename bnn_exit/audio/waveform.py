@@ -16,7 +16,7 @@ PEAK_LIMIT = 100.0
 
 
 def check(waveform: Any) -> NDArray[np.float32]:
-    """The waveform as float32 [samples], full scale 1.
+    """The waveform as float32 [samples], full scale 1: the given array itself if it is that already.
 
     Args:
         waveform: one-dimensional, float of any width, or int16 (scaled by 1/32768).
@@ -50,7 +50,7 @@ def check(waveform: Any) -> NDArray[np.float32]:
     problem = fault(samples)
     if problem:
         raise ArgumentError(f"waveform {problem}")
-    return samples.astype(np.float32)
+    return samples.astype(np.float32, copy=False)
 
 
 def fault(samples: NDArray[np.floating[Any]]) -> str | None:

@@ -74,6 +74,15 @@ std::unique_ptr<Operation> reduce(Build& build, Sum start, bool from_first, Comb
     // Adjacent results, such as the channels of an image, are computed several at a time.
     int outer = axes.kept_rank;
     int64_t across = outer && axes.kept_strides[outer - 1] == 1 ? axes.kept[--outer] : 1;
+    if (across == 1) {
+      each(axes.kept, axes.kept_strides, outer, 0, [&](int64_t offset) {
+        Sum total = from_first ? static_cast<Sum>(from[offset]) : start;
+        each(axes.gone, axes.gone_strides, axes.gone_rank, offset,
+             [&](int64_t at) { total = combine(total, from[at]); });
+        *to++ = finalize(total, axes.size);
+      });
+      return;
+    }
     each(axes.kept, axes.kept_strides, outer, 0, [&](int64_t offset) {
       for (int64_t first = 0; first < across; first += kTogether) {
         int64_t some = std::min(kTogether, across - first);
