@@ -70,7 +70,7 @@ def parser() -> argparse.ArgumentParser:
         "--size",
         metavar="NAME",
         help="small, base or large: larger is more accurate, slower; quicknet also has medium, between small and base, "
-        f"and for coarse features tiny, of the fewest bytes, and deep, base with more blocks ({RECIPE})",
+        f"and for coarse features tiny, of the fewest bytes, and deep, with more blocks than base ({RECIPE})",
     )
     network.add_argument("--head", metavar="NAME", help=f"exit head: {_choices(HEADS)} ({RECIPE})")
     network.add_argument(

@@ -147,7 +147,7 @@ def build(
         num_classes: at least 2.
         input_shape: (frames, mels, 1), as `task.input_shape`; at least 32 frames and 32 mels.
         size: "small", "base" or "large"; larger is more accurate and slower. QuickNet also has "medium", between small
-            and base, and for coarse features "tiny", of the fewest bytes, and "deep", base with more blocks.
+            and base, and for coarse features "tiny", of the fewest bytes, and "deep", with more blocks than base.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one

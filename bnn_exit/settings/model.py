@@ -21,7 +21,7 @@ SIZES = ("small", "base", "large")
 
 MORE_SIZES = {"quicknet": ("tiny", "medium", "deep")}
 """Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`; `tiny` and `deep` are for
-coarse features, `tiny` in the fewest bytes, `deep` as `base` with more blocks in every stage."""
+coarse features, `tiny` in the fewest bytes, `deep` with more blocks than `base` in every stage."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",

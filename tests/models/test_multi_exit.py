@@ -54,7 +54,7 @@ def test_tiny_has_the_fewest_bytes_of_all_sizes():
     assert exit_costs("quicknet", "tiny")[-1].bytes < min(exit_costs("quicknet", size)[-1].bytes for size in others)
 
 
-def test_deep_is_base_with_more_blocks():
+def test_deep_has_more_blocks_than_base():
     deep, base = exit_costs("quicknet", "deep"), exit_costs("quicknet", "base")
     assert len(deep) == len(base) and all(a.ops > b.ops and a.bytes > b.bytes for a, b in zip(deep, base, strict=True))
 

@@ -39,13 +39,15 @@ def test_longer_recipes_train_longer_and_larger():
     assert [recipe.teacher.size for recipe in (fast, standard, best)] == ["small", "base", "large"]
 
 
-def test_the_compact_recipe_halves_the_frames_of_words_and_differs_in_nothing_else_from_standard():
+def test_the_compact_recipe_halves_the_frames_of_words_and_has_a_teacher():
     compact, standard = (load(name, task="speech_commands") for name in ("compact", "standard"))
     samples = 16000
     assert (standard.features.num_frames(samples), standard.features.num_mels) == (98, 64)
     assert (compact.features.num_frames(samples), compact.features.num_mels) == (49, 40)
     assert compact.model == dataclasses.replace(standard.model, size="deep")
     assert (compact.training, compact.teacher) == (standard.training, standard.teacher)
+    assert standard.distillation is None
+    assert compact.distillation == {"teachers": ["auto"], "temperature": 2.0, "views": 30}
     # As long a time is masked.
     assert (standard.augment.time_mask_frames, standard.features.hop_ms) == (10, 10.0)
     assert (compact.augment.time_mask_frames, compact.features.hop_ms) == (5, 20.0)
@@ -53,7 +55,7 @@ def test_the_compact_recipe_halves_the_frames_of_words_and_differs_in_nothing_el
     # The other tasks have sections of their own, which say nothing of the bands.
     compact, standard = (load(name, task="esc10") for name in ("compact", "standard"))
     assert compact.features == dataclasses.replace(standard.features, num_mels=40)
-    assert (compact.model, compact.training) == (standard.model, standard.training)
+    assert (compact.model, compact.training, compact.distillation) == (standard.model, standard.training, None)
 
 
 def test_a_recipe_changes_single_settings_of_the_one_that_it_is_like(tmp_path):

@@ -18,8 +18,9 @@ SIZES = {
     "small": Stages(blocks=(2, 6), channels=(64, 64)),
     "medium": Stages(blocks=(2, 3, 3), channels=(64, 128, 128)),
     "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
-    # For coarse features, on which blocks are cheap: a deeper first stage makes the first exit accurate.
-    "deep": Stages(blocks=(3, 4, 4), channels=(64, 128, 256)),
+    # For coarse features, on which blocks are cheap: a deeper first stage makes the first exit accurate, and the second
+    # keeps the positions, which few clips have to pay for.
+    "deep": Stages(blocks=(3, 4, 4), channels=(64, 128, 256), halving=(False, False, True)),
     # Four exits: the long middle part is cut in two, so that clips which the first exit leaves do not all go far.
     "large": Stages(blocks=(2, 3, 5, 6), channels=(64, 128, 128, 128), halving=(False, True, False, False)),
 }
