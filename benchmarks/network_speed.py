@@ -3,15 +3,15 @@
     python benchmarks/network_speed.py RUN [--data-dir DIR] [--clips N]
 
 One process, one thread, on log-mel features of test clips. The plain graphs, without exits: the backbone of a run
-with its last head, and the residual network of `plain_networks.residual` (random weights). The adaptive file of the
-run: each exit forced, and the operating point `balanced`. For every clip each contestant runs once untimed and then
-three times timed, one contestant after the other; the median of the three is the clip's time. Time is that of the
-processor, not of the clock on the wall: where other programs wait for the processor they interrupt long runs, not
-short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is wrong.
-Beside the network alone, the front end of the clip and the network right after it are timed in the same way. Our front
-end runs on the instruction set of the contestant, and before LCE on the best one. The time of a plain graph is also
-given as a multiple of what its multiply-accumulates take at least, by the ports of the processor (processor.py) and its
-clock, which is measured.
+with its last head, and the residual network of `plain_networks.residual` (random weights, default features). The
+adaptive file of the run: each exit forced, and the operating point `balanced`. For every clip each contestant runs once
+untimed and then three times timed, one contestant after the other; the median of the three is the clip's time. Time is
+that of the processor, not of the clock on the wall: where other programs wait for the processor they interrupt long
+runs, not short ones. LCE runs in all its modes, and in its default mode for the adaptive file, where its faster one is
+wrong. Beside the network alone, the front end of the clip and the network right after it are timed in the same way. Our
+front end runs on the instruction set of the contestant, and before LCE on the best one. The time of a plain graph is
+also given as a multiple of what its multiply-accumulates take at least, by the ports of the processor (processor.py)
+and its clock, which is measured.
 Writes results/network_speed.json and exits with 1 if a bar is missed.
 """
 
@@ -217,18 +217,20 @@ def main() -> int:
     task = audio_tasks.load_again(config.task, data_dir=options.data_dir)
     chosen = np.linspace(0, len(task.test) - 1, min(options.clips, len(task.test))).astype(int)
     isas = capabilities()["isas"]
-    clips = Clips([task.test.waveform(int(i)) for i in chosen], task.features, isas)
+    waveforms = [task.test.waveform(int(i)) for i in chosen]
+    clips, usual = Clips(waveforms, task.features, isas), Clips(waveforms, FeatureConfig(), isas)
     bars: list[dict] = []
     networks = {
-        f"{config.model.backbone} {config.model.size}": plain_networks.trained(
-            options.run, input_shape=clips.log_mels.shape[2:]
+        f"{config.model.backbone} {config.model.size}": (
+            plain_networks.trained(options.run, input_shape=clips.log_mels.shape[2:]),
+            clips,
         ),
-        "residual, random weights": plain_networks.residual(input_shape=clips.log_mels.shape[2:]),
+        "residual, random weights": (plain_networks.residual(input_shape=usual.log_mels.shape[2:]), usual),
     }
     graphs = {}
     clock_ghz = processor.timing_library().bench_clock()
-    for name, model in networks.items():
-        graphs[name] = plain(name, model, isas, clips, bars, clock_ghz=clock_ghz)
+    for name, (model, own) in networks.items():
+        graphs[name] = plain(name, model, isas, own, bars, clock_ghz=clock_ghz)
         show(name, graphs[name]["contestants"], "median_us")
     result = {
         "question": __doc__.splitlines()[0],
