@@ -42,7 +42,10 @@ def test_the_features_plan_fits_every_size_of_network_and_teacher(smallest_teach
     student = {stage.name: stage.output_shape for stage in registry.backbone("quicknet")((98, 64, 1), size=size)}
     (step,) = read_plan("features").steps
     for pair in step.features:
-        assert smallest_teacher.get_layer(pair.teacher).output_shape[1:3] == student[pair.student][1:3]
+        taught, own = smallest_teacher.get_layer(pair.teacher).output_shape[1:3], student[pair.student][1:3]
+        # Larger maps are averaged to the size of the teacher's: those of the sizes that halve later.
+        larger = 2 if size in ("tiny", "deep") and pair.student == "stage_2" else 1
+        assert tuple(-(-places // larger) for places in own) == taught
 
 
 def test_a_plan_survives_json_and_a_file(tmp_path):
