@@ -34,6 +34,7 @@ _BLOCK_ELEMENTS = 1 << 20  # of the largest temporary, so that an hour of audio 
 def resample(waveform: Any, *, from_hz: int, to_hz: int) -> NDArray[np.float32]:
     """The waveform at another sample rate: float32 [ceil(samples * to_hz / from_hz)].
 
+    At its own rate it is what `check` gives.
     Output n is the band-limited signal at time n / to_hz, so nothing is delayed; outside the waveform there is silence.
     Any two whole rates work. Samples may overshoot full scale a little, as any band-limited copy does.
 

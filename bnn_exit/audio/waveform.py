@@ -65,7 +65,8 @@ def fault(samples: NDArray[np.floating[Any]]) -> str | None:
 
 
 def fit_length(waveform: Any, samples: int) -> NDArray[np.float32]:
-    """The waveform as exactly `samples` samples: a shorter one is centred between zeros, a longer one keeps its centre.
+    """The waveform as exactly `samples` samples: a shorter one is centred between zeros, a longer one keeps its centre,
+    as a view of the given array if it can be.
 
     Raises:
         ArgumentError: as `check`, or `samples` below 1.

@@ -281,8 +281,7 @@ class FrontEnd(_Locked):
 
     def __init__(self, features: FeatureConfig) -> None:
         self._library = _library()
-        # Of every call; the settings compute them anew each time.
-        self._window, self._hop, self._mels = features.window_samples, features.hop_samples, features.num_mels
+        self._features = features
         self._handle = ctypes.c_void_p()
         super().__init__()
         message = ctypes.create_string_buffer(_ERROR_BYTES)
@@ -311,12 +310,12 @@ class FrontEnd(_Locked):
     def of_samples(self, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """`log_mel` of samples that `waveform.check` gave."""
         samples = np.ascontiguousarray(samples)
-        if samples.size < self._window:
+        if samples.size < self._features.window_samples:
             raise ArgumentError(
-                f"waveform has {samples.size} samples, but must have at least the window of {self._window}: lengthen "
-                "it with fit_length"
+                f"waveform has {samples.size} samples, but must have at least the window of "
+                f"{self._features.window_samples}: lengthen it with fit_length"
             )
-        result = np.empty((1 + (samples.size - self._window) // self._hop, self._mels), np.float32)
+        result = np.empty((self._features.num_frames(samples.size), self._features.num_mels), np.float32)
         with self._lock:
             status = self._library.bnn_exit_log_mel(self._handle, samples.ctypes.data, samples.size, result.ctypes.data)
         if status != _OK:

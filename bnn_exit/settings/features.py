@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 from bnn_exit.settings.base import Config
 
@@ -68,12 +69,12 @@ class FeatureConfig(Config):
         )
         self._require(self.log_offset > 0, "log_offset", "above 0")
 
-    @property
+    @functools.cached_property
     def window_samples(self) -> int:
         """Samples in one frame."""
         return self._samples(self.window_ms)
 
-    @property
+    @functools.cached_property
     def hop_samples(self) -> int:
         """Samples from the start of one frame to the start of the next."""
         return self._samples(self.hop_ms)

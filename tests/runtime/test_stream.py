@@ -268,3 +268,25 @@ def test_counts_and_times_may_be_numbers_of_numpy(model):
 def test_lost_samples_are_a_count(model, lost):
     with pytest.raises(ArgumentError, match=r"lost_samples is .*, but must be a whole number of at least 0"):
         Stream(model).reset(lost_samples=lost)
+
+
+@pytest.mark.parametrize("kind", ["log_mel", "waveform"])
+@pytest.mark.parametrize("backend", INSTALLED)
+def test_given_samples_stay_as_they_are_and_may_change_afterwards(paths, backend, kind):
+    model = session.load(paths[kind], backend=backend)
+    samples = noise(3 * CLIP)
+    samples.setflags(write=False)  # so that to write into it is an error
+    whole = Stream(model, hop_ms=20).windows(samples)
+    for use in (model.predict, model.log_mel, model.inputs):
+        use(samples)
+    assert resample(samples, from_hz=16000, to_hz=16000) is samples
+
+    # A recorder fills one buffer again and again.
+    stream, buffer, found = Stream(model, hop_ms=20), np.empty(700, np.float32), []
+    for start in range(0, samples.size, buffer.size):
+        part = samples[start : start + buffer.size]
+        buffer[: part.size] = part
+        found += stream.windows(buffer[: part.size])
+        buffer[:] = np.nan
+    assert len(found) == len(whole) > 1
+    assert_same(found, whole)
