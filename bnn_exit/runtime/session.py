@@ -142,7 +142,7 @@ class Session:
         return np.stack([self.infer_exit(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
     def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """The network input for a clip: its log-mel [frames, mels], or the waveform [samples], as a view if it can be."""
+        """The network input for a clip: its log-mel [frames, mels], or a view of the waveform [samples]."""
         if self.metadata.input == "waveform":
             return self._waveform(waveform, sample_rate_hz)
         return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)

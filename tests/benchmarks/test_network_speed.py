@@ -1,4 +1,4 @@
-"""What network_speed.py and native_calls.py time: the network alone, and the front end with the network after it."""
+"""What network_speed.py, whole_path.py and native_calls.py time: networks alone, and after the front end."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_files
 
+import bnn_exit
 from bnn_exit.audio import logmel
 from bnn_exit.cost import Cost
 from bnn_exit.model_file import reader
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import native_calls
 import network_speed
 import processor
+import whole_path
 
 native = pytest.mark.skipif(not native_backend.is_installed(), reason="the native library is not built")
 
@@ -91,3 +93,31 @@ def test_the_bound_is_the_cycles_of_both_kinds_of_multiplications_by_the_clock()
 def test_bounds_are_those_of_the_kind_of_core(monkeypatch, core, expected) -> None:
     monkeypatch.setattr(processor.machine, "cpu_core", lambda: core)
     assert {isa: (each.binary, each.floats) for isa, each in processor.bounds().items()} == expected
+
+
+def test_whole_paths_have_the_mean_of_the_medians_and_the_accuracy_of_their_calls() -> None:
+    clock = types.SimpleNamespace(seconds=0.0)
+
+    def spend(microseconds: float, label: int) -> int:
+        clock.seconds += 1e-6 * microseconds
+        return label
+
+    # One says the label in the clip and takes 10, 20 and 60 us; the other always says 1.
+    runs = {
+        "right": lambda clip: spend(10 * clip[1], int(clip[0])),
+        "ones": lambda clip: spend(5, 1),
+    }
+    clips = [np.array(values) for values in ((0, 1), (1, 2), (2, 6))]
+    found = whole_path.race(runs, clips, np.array([0, 1, 2]), clock=lambda: clock.seconds)
+    assert found["right"] == {"mean_us": 30.0, "median_us": 20.0, "accuracy": 1.0}
+    assert found["ones"] == {"mean_us": 5.0, "median_us": 5.0, "accuracy": 1 / 3}
+
+
+@native
+def test_a_whole_path_says_what_predict_says(tmp_path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(tiny_files.adaptive_file())
+    session = bnn_exit.load(path, backend="native")
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, session.metadata.clip_samples).astype(np.float32)
+    run = whole_path.path(reader.read(path))
+    assert session.labels[run(samples)] == session.predict(samples, operating_point=whole_path.POINT).label
