@@ -68,12 +68,15 @@ def adaptive_graph(
         reads_features = policy.needs_features and stage < last
         values = flat_over_grid(reached) if reads_features else heads[stage](reached)
         output = scores.exit_output(policy, stage, values, memory, is_last=stage == last)
-        taken = (output.probabilities, tf.constant([stage], tf.int32), output.score)
+
+        def taken() -> tuple[tf.Tensor, ...]:
+            return tuple(map(tf.identity, (output.probabilities(), tf.constant([stage], tf.int32), output.score)))
+
         if stage == last:
-            return taken
+            return taken()
         return tf.cond(
             tf.reshape(output.score < thresholds[stage], []),
-            lambda: tuple(tf.identity(value) for value in taken),
+            taken,
             lambda: run_from(
                 stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, output.memory))
             ),

@@ -31,14 +31,20 @@ class ExitOutput:
     """The output of an exit in the graph.
 
     Attributes:
-        probabilities: `[1, classes]`.
+        probabilities: makes them, `[1, classes]`. Where the score does not need them, a clip that goes on does not
+            compute them.
         score: `[1]`.
         memory: state that the policy passes on to deeper exits.
     """
 
-    probabilities: tf.Tensor
+    probabilities: Callable[[], tf.Tensor]
     score: tf.Tensor
     memory: tuple[tf.Tensor, ...] = ()
+
+
+def _output(probabilities: tf.Tensor, score: tf.Tensor, memory: tuple[tf.Tensor, ...] = ()) -> ExitOutput:
+    """The output of an exit whose score was made of its probabilities."""
+    return ExitOutput(lambda: probabilities, score, memory)
 
 
 def exit_output(
@@ -61,7 +67,7 @@ def exit_output(
         raise ArgumentError(f"policy {policy.name} has no twin: conversion/scores.py has no function {policy.twin()}")
     if isinstance(policy, Uncertainty):
         probabilities = tf.nn.softmax(values)
-        return ExitOutput(probabilities, twin(probabilities))
+        return _output(probabilities, twin(probabilities))
     output: ExitOutput = twin(policy, exit_index, values, memory, is_last)
     return output
 
@@ -97,7 +103,7 @@ def margin(probabilities: tf.Tensor) -> tf.Tensor:
 def scaled(policy: Scaled, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
     """See `exit_output`."""
     probabilities = tf.nn.softmax(logits * float(1 / policy.temperatures[exit_index]))
-    return ExitOutput(probabilities, globals()[policy.uncertainty.twin()](probabilities))
+    return _output(probabilities, globals()[policy.uncertainty.twin()](probabilities))
 
 
 def rejection(policy: Rejection, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
@@ -108,7 +114,7 @@ def rejection(policy: Rejection, exit_index: int, logits: tf.Tensor, memory: tup
     of_background = probabilities * mask
     other = tf.reduce_max(probabilities * (1 - mask), axis=-1)
     rejects = tf.cast(other < tf.reduce_max(of_background, axis=-1), tf.float32)
-    return ExitOutput(probabilities, tf.maximum(1.0 - tf.reduce_sum(of_background, axis=-1) * rejects, 0.0))
+    return _output(probabilities, tf.maximum(1.0 - tf.reduce_sum(of_background, axis=-1) * rejects, 0.0))
 
 
 def patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
@@ -118,7 +124,7 @@ def patience(policy: Patience, exit_index: int, logits: tf.Tensor, memory: tuple
     if memory:
         earlier_label, earlier_count = memory
         in_a_row += tf.cast(tf.equal(label, earlier_label), tf.float32) * earlier_count
-    return ExitOutput(tf.nn.softmax(logits), 1.0 / in_a_row, (label, in_a_row))
+    return ExitOutput(lambda: tf.nn.softmax(logits), 1.0 / in_a_row, (label, in_a_row))
 
 
 def _log_softmax(logits: tf.Tensor) -> tf.Tensor:
@@ -131,14 +137,14 @@ def ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple
     """See `exit_output`."""
     own = tf.nn.softmax(logits)
     if is_last:
-        return ExitOutput(own, max_probability(own))
+        return _output(own, max_probability(own))
     log_probabilities = (*memory, _log_softmax(logits))
     weights, bias = policy.weights[exit_index], policy.biases[exit_index]
     together = tf.constant(np.asarray(bias, np.float32)[None])
     for each, weight in zip(log_probabilities, weights, strict=True):
         together += each * float(weight / len(weights))
     probabilities = tf.nn.softmax(together)
-    return ExitOutput(probabilities, max_probability(probabilities), log_probabilities)
+    return _output(probabilities, max_probability(probabilities), log_probabilities)
 
 
 def class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
@@ -162,7 +168,7 @@ def _nearest_mean(
 ) -> ExitOutput:
     if is_last:
         probabilities = tf.nn.softmax(values)
-        return ExitOutput(probabilities, max_probability(probabilities))
+        return _output(probabilities, max_probability(probabilities))
     means, size = np.asarray(policy.means[exit_index]), values.shape[-1]
     if means.shape[1] != size:
         raise ArgumentError(
@@ -170,7 +176,7 @@ def _nearest_mean(
             f"has {size}: fit it on exit logits of this one"
         )
     probabilities = tf.nn.softmax(distances(values, means) * (-1 / np.asarray(policy.spreads[exit_index], np.float32)))
-    return ExitOutput(probabilities, max_probability(probabilities))
+    return _output(probabilities, max_probability(probabilities))
 
 
 def _distances(features: tf.Tensor, means: np.ndarray) -> tf.Tensor:

@@ -6,6 +6,7 @@ import pytest
 from tiny import tiny_model
 
 import bnn_exit
+from bnn_exit import policies
 from bnn_exit._keras import keras, larq
 from bnn_exit.calibration.operating_points import operating_points
 from bnn_exit.conversion import parity, to_lce
@@ -48,6 +49,16 @@ def test_the_file_carries_what_a_device_needs(model, tone_task, points, tmp_path
 def test_the_same_network_gives_the_same_file(model, tone_task):
     first, second = (to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel") for _ in range(2))
     assert first == second
+
+
+def test_a_score_that_needs_no_probabilities_leaves_their_softmax_to_the_exit_that_is_taken(model, tone_task):
+    def first_subgraph(policy):
+        data = to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel", policy=policies.fit(policy))
+        return [each.name for each in audit(flatbuffer.read(data), size=len(data)).operators if each.subgraph == 0]
+
+    assert "SOFTMAX" in first_subgraph("margin")
+    assert "ARG_MAX" in first_subgraph("patience")
+    assert "SOFTMAX" not in first_subgraph("patience")
 
 
 def test_the_audit_counts_every_binary_layer_in_the_branch_where_it_runs(model, tone_task):

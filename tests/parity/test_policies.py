@@ -107,7 +107,7 @@ def test_the_graph_measures_distances_to_class_means(name):
             is_last = k == EXITS - 1
             outputs = exit_logits.logits[clip, k] if is_last else features[k][clip]
             answer = scores.exit_output(policy, k, tf.constant(outputs[None]), (), is_last=is_last)
-            assert answer.probabilities.numpy()[0] == pytest.approx(
+            assert answer.probabilities().numpy()[0] == pytest.approx(
                 policy.probabilities(exit_logits)[clip, k], abs=1e-5
             )
             assert answer.score.numpy() == pytest.approx([policy.scores(exit_logits)[clip, k]], abs=1e-5)
@@ -135,7 +135,7 @@ def test_the_graph_computes_the_score_of_sure_and_unsure_answers(name):
             memory = answer.memory
             assert answer.score.numpy() == pytest.approx([expected_scores[clip, k]], abs=2e-6)
             assert answer.score.numpy()[0] >= 0
-            assert answer.probabilities.numpy()[0] == pytest.approx(expected[clip, k], abs=2e-6)
+            assert answer.probabilities().numpy()[0] == pytest.approx(expected[clip, k], abs=2e-6)
 
 
 def test_a_policy_of_another_network_stays_out_of_files(network, tone_task, tmp_path):
