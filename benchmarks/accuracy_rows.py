@@ -153,6 +153,17 @@ _ROWS = [
         recipe="compact",
     ),
     Row("words-compact", "20 ms hops and 40 bands, QuickNet deep", ("compact",), ARABIC, COMPACT | {"teacher": "auto"}),
+    *(
+        _words(
+            f"words-compact-seed{seed}",
+            f"20 ms hops and 40 bands, QuickNet deep, seed {seed}",
+            "compact",
+            teacher=COMPACT_TEACHER,
+            **COMPACT,
+            seed=seed,
+        )
+        for seed in (1, 2)
+    ),
     _words(
         "words-tiny",
         "20 ms hops and 40 bands, QuickNet tiny",

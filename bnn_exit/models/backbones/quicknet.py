@@ -14,7 +14,7 @@ from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, p
 
 SIZES = {
     # For a file of 100 KB: few channels. All positions are kept, which costs operations but no bytes.
-    "tiny": Stages(blocks=(3, 4), channels=(64, 64), halving=(False, False)),
+    "tiny": Stages(blocks=(2, 3), channels=(64, 64), halving=(False, False)),
     "small": Stages(blocks=(2, 6), channels=(64, 64)),
     "medium": Stages(blocks=(2, 3, 3), channels=(64, 128, 128)),
     "base": Stages(blocks=(2, 3, 3), channels=(64, 128, 256)),
