@@ -16,6 +16,7 @@ from bnn_exit._keras import larq, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import Policy
 from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
+from bnn_exit.policies.commitment import Commitment
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
 from bnn_exit.policies.rejection import Rejection
@@ -145,6 +146,17 @@ def ensemble(policy: Ensemble, exit_index: int, logits: tf.Tensor, memory: tuple
         together += each * float(weight / len(weights))
     probabilities = tf.nn.softmax(together)
     return _output(probabilities, max_probability(probabilities), log_probabilities)
+
+
+def commitment(policy: Commitment, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
+    probabilities = tf.nn.softmax(logits)
+    if is_last:
+        return _output(probabilities, max_probability(probabilities))
+    *weights, of_margin = policy.weights[exit_index]
+    total = tf.reduce_sum(probabilities * np.asarray([weights], np.float32), axis=-1)
+    total += (1.0 - margin(probabilities)) * of_margin + policy.biases[exit_index]
+    return _output(probabilities, tf.sigmoid(-total))
 
 
 def class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:

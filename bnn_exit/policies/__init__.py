@@ -29,6 +29,7 @@ POLICIES: Registry[type[Policy]] = Registry(
         "rejection": "bnn_exit.policies.rejection:Rejection",
         "patience": "bnn_exit.policies.patience:Patience",
         "ensemble": "bnn_exit.policies.ensemble:Ensemble",
+        "commitment": "bnn_exit.policies.commitment:Commitment",
         "class_means": "bnn_exit.policies.class_means:ClassMeans",
         "class_means_1bit": "bnn_exit.policies.class_means:ClassMeans1Bit",
     }

@@ -14,6 +14,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import POLICIES, Sizes, log_softmax, rule, softmax
 from bnn_exit.policies.class_means import ClassMeans, ClassMeans1Bit
+from bnn_exit.policies.commitment import Commitment
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
 from bnn_exit.policies.temperature import ScaledEntropy, fit_temperature
@@ -149,13 +150,14 @@ def test_a_policy_knows_whether_exits_answer_for_themselves(name):
     assert POLICIES[name].keeps_probabilities() == own
 
 
-@pytest.mark.parametrize("name", ["scaled_margin", "ensemble"])
+@pytest.mark.parametrize("name", ["scaled_margin", "ensemble", "commitment"])
 def test_what_was_learned_fits_networks_of_as_many_exits_and_classes_alone(name):
     policy = policies.fit(name, sample_logits(exits=3, classes=4))
     assert policy.fits(exits=3, classes=4)
     assert not policy.fits(exits=2, classes=4) and not policy.fits(exits=4, classes=4)
     assert policy.fits(exits=3, classes=5) == (name == "scaled_margin")
     nested = {"scaled_margin": {"temperatures": [[1.0], 1.0, 1.0]}, "ensemble": {"weights": [1.0, 2.0], "biases": []}}
+    nested["commitment"] = {"weights": [[1.0] * 5] * 2, "biases": [[1.0], [1.0]]}
     assert not policies.from_dict({"name": name, **nested[name]}).fits(exits=3, classes=4)
 
 
@@ -239,6 +241,58 @@ def test_the_ensemble_learns_the_weights_of_least_cross_entropy():
     assert all(weight > 0 for weights in policy.weights for weight in weights)
 
 
+# --------------------------------------------------------------------------------------------------------- commitment
+
+
+def test_the_commitment_is_the_one_of_the_formula():
+    exit_logits = sample_logits(clips=5)
+    policy = Commitment(weights=((0.5, -1.0, 2.0, 0.0, 3.0), (0.0, 0.0, 0.0, 0.0, 1.0)), biases=(0.25, -2.0))
+    p = softmax(exit_logits.logits)
+    for clip in range(5):
+        high = np.sort(p[clip], axis=-1)[:, ::-1]
+        first = 0.5 * p[clip, 0, 0] - p[clip, 0, 1] + 2 * p[clip, 0, 2] + 3 * (high[0, 0] - high[0, 1]) + 0.25
+        second = high[1, 0] - high[1, 1] - 2
+        expected = [1 / (1 + np.exp(first)), 1 / (1 + np.exp(second)), 1 - high[2, 0]]
+        assert policy.scores(exit_logits)[clip] == pytest.approx(expected)
+
+
+def test_the_commitment_learns_the_weights_of_least_loss():
+    exit_logits = sample_logits(clips=400, seed=5)
+    policy = policies.fit("commitment", exit_logits)
+    p = softmax(exit_logits.logits)
+    for m in (0, 1):
+        two = np.sort(p[:, m], axis=-1)[:, -2:]
+        read = np.column_stack([p[:, m], two[:, 1] - two[:, 0], np.ones(400)])
+        right = p[:, m].argmax(-1) == exit_logits.labels
+
+        def loss(values, read=read, right=right):
+            likely = 1 / (1 + np.exp(-read @ values))
+            return -np.log(np.where(right, likely, 1 - likely)).mean() + 0.5e-3 * values @ values
+
+        best = optimize.minimize(loss, np.zeros(6), method="BFGS").fun
+        assert best - 1e-6 <= loss(np.array([*policy.weights[m], policy.biases[m]])) <= best + 1e-9
+
+
+def test_the_commitment_knows_a_class_that_is_taken_for_others():
+    """Surely wrong: what exit 1 calls class 0 is class 1, with the same probabilities as what it gets right."""
+    labels = np.tile([1, 2, 3], 60)
+    logits = np.zeros((180, 2, 4))
+    logits[np.arange(180), 0, np.where(labels == 1, 0, labels)] = 4
+    logits[np.arange(180), 1, labels] = 4
+    exit_logits = ExitLogits(logits, labels, "validation")
+    margins, scores = (policies.fit(name, exit_logits).scores(exit_logits) for name in ("margin", "commitment"))
+    assert np.ptp(margins[:, 0]) < 1e-9
+    assert scores[labels == 1, 0].min() > 0.9 and scores[labels != 1, 0].max() < 0.1
+
+
+def test_an_exit_that_is_always_right_has_finite_weights():
+    labels = np.tile([0, 1, 2, 3], 10)
+    exit_logits = ExitLogits(np.repeat(30 * np.eye(4)[labels][:, None], 2, axis=1), labels, "validation")
+    policy = policies.fit("commitment", exit_logits)
+    assert np.isfinite([*policy.weights[0], *policy.biases]).all()
+    assert policy.scores(exit_logits)[:, 0].max() < 0.1
+
+
 # -------------------------------------------------------------------------------------------------------- class means
 
 
@@ -283,6 +337,7 @@ COSTS = {
     "rejection": Cost(0, 12),
     "patience": Cost(0, 12),
     "ensemble": Cost(0, 40),
+    "commitment": Cost(0, 34),
     "class_means": Cost(0, 2030),
     "class_means_1bit": Cost(2000, 30),
 }
