@@ -13,6 +13,7 @@ from bnn_exit.calibration.curves import anytime, budgeted
 from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.calibration.drift import drift, scipy_stats
 from bnn_exit.calibration.exit_costs import ExitCosts
+from bnn_exit.calibration.modes import modes
 from bnn_exit.calibration.objective import check_standard_errors
 from bnn_exit.calibration.operating_points import STANDARD_ERRORS, operating_points, problem
 from bnn_exit.calibration.select import CHOOSE, Selection, select
@@ -292,9 +293,12 @@ def _curve(run: RunFolder, exit_logits: ExitLogits, costs: ExitCosts, policy_nam
     text = tables.curves(
         first, second, full=costs.exits[-1], held_out=exit_logits.split, split=shown.split, clips=len(shown)
     )
+    of_file = modes(exit_logits, shown, spent, policy=policy)
+    text += f"\n\n{tables.modes(of_file, full=costs.exits[-1], held_out=exit_logits.split, split=shown.split)}"
     values: dict[str, Sequence[Any]] = {
         "anytime": [dataclasses.asdict(point) for point in first],
         "budgeted": [dataclasses.asdict(point) for point in second],
+        "modes": [dataclasses.asdict(point) for point in of_file.points],
     }
     return {"thresholds_from": exit_logits.split, "figures_from": shown.split, **values}, text
 

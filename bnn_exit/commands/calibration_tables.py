@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bnn_exit.calibration.curves import CurvePoint
 from bnn_exit.calibration.device_profile import DeviceProfile
+from bnn_exit.calibration.modes import Modes
 from bnn_exit.calibration.select import Selection
 from bnn_exit.cost import Cost
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -76,6 +77,22 @@ def curves(
     for point in budgeted:
         shares = " ".join(f"{100 * share:5.1f}" for share in point.exit_shares)
         lines.append(f"{100 * point.ops / full.ops:6.1f} {100 * point.accuracy:10.2f}  {shares}")
+    return "\n".join(lines)
+
+
+def modes(found: Modes, *, full: Cost, held_out: str, split: str, most: int = 12) -> str:
+    """The operating modes of a file: how many, their span, and some of them."""
+    count, points = len(found.points), found.points
+    some = points if count <= most else [points[round(k * (count - 1) / (most - 1))] for k in range(most)]
+    lines = [
+        f"{count} operating modes (Pareto-optimal, of {found.tried:,} tried), thresholds from {held_out}, figures from "
+        f"{split}",
+        f"accuracy spans {100 * found.accuracy_span:.2f} points, ops a factor of {found.ops_ratio:.2f}",
+        f"{'ops %':>6} {'accuracy %':>10}  thresholds" + ("" if count <= most else f" ({most} of {count})"),
+    ]
+    for point in some:
+        thresholds = " ".join(f"{value:.4f}" for value in point.thresholds)
+        lines.append(f"{100 * point.ops / full.ops:6.1f} {100 * point.accuracy:10.2f}  {thresholds}")
     return "\n".join(lines)
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from bnn_exit import files
+from bnn_exit.calibration.modes import modes_of_clips
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands.measured_model import (
+    MeasuredModel,
     SplitOptions,
     add_split_options,
     beside_model,
@@ -91,10 +93,22 @@ def source_of(options: SplitOptions, *, command: str = "") -> Source:
         about={
             "Policy": session.metadata.policy,
             "Thresholds": chosen_on(session),
+            "Operating modes": _modes(measured),
             "Seed": "not known" if report.seed is None else str(report.seed),
             "Data": ", ".join(text for text in (task.attribution, task.licence) if text) or "unknown",
             "Command": command,
         },
+    )
+
+
+def _modes(measured: MeasuredModel) -> str:
+    """How many operating modes the file has on these clips."""
+    measurement = measured.measurement
+    right = measurement.exit_probabilities.argmax(axis=-1) == measured.labels[:, None]
+    found = modes_of_clips(measurement.exit_scores, right, measured.session.metadata.exits)
+    return (
+        f"{len(found.points)} Pareto-optimal, with thresholds chosen on these clips: accuracy spans "
+        f"{100 * found.accuracy_span:.2f} points, ops a factor of {found.ops_ratio:.2f}"
     )
 
 
