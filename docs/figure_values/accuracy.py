@@ -23,8 +23,11 @@ NETWORKS = {
     "words-best": "recipe `best`: `large`, the same teacher, 120 epochs",
     "words-small": "`small`, from labels, 40 epochs",
     "words-compact": "recipe `compact`: 20 ms hops, 40 bands, `deep`, teacher, 60 epochs",
+    "words-compact-seed1": "the same, second seed",
+    "words-compact-seed2": "the same, third seed",
     "words-tiny": "recipe `compact`, but `tiny`",
 }
+COMPACT = ("words-compact", "words-compact-seed1", "words-compact-seed2")
 CHOICES = {
     "words-quicknet": "QuickNet, grid heads, from labels",
     "words-birealnet": "Bi-Real Net",
@@ -98,6 +101,15 @@ def spread(group: str) -> str:
     values = result("accuracy")["groups"][group]
     pairs = zip(values["mean"], values["deviation"], strict=True)
     return " / ".join(f"{percent(middle)} ± {percent(each)}" for middle, each in pairs) + " %"
+
+
+def compact_balanced() -> str:
+    """Means of `balanced` over the three trainings of the compact recipe: accuracy and ops."""
+    rows = result("accuracy")["groups"]["compact"]["rows"]
+    found = [(rows[name]["operating_points"]["balanced"], rows[name]["exits"][-1]["ops"]) for name in COMPACT]
+    accuracy = sum(point["accuracy"] for point, _ in found) / len(found)
+    ops = sum(point["relative_cost"]["ops"] * full for point, full in found) / len(found)
+    return f"{percent(accuracy)} % at {ops / 1e6:.3f} M ops"
 
 
 def large_balanced() -> list[dict[str, Any]]:
@@ -205,6 +217,7 @@ FIGURES: dict[str, Figure] = {
     "backbones": value(backbones),
     "spread_large": value(lambda: spread("best")),
     "spread_standard": value(lambda: spread("seeds")),
+    "compact_balanced": value(compact_balanced),
     "large_balanced_changes": value(lambda: sentence([f"{-100 * each['drop']:+.2f}" for each in large_balanced()])),
     "large_balanced_ops": value(
         lambda: sentence([percent(each["relative_cost"]["ops"], 1) for each in large_balanced()])

@@ -19,17 +19,16 @@ ADAPTIVE = {
     "exit 3 of 3 forced": "the same file, every clip to the last exit, mean",
 }
 PEERS = (
-    ("bnn_exit, every clip at exit 1", "ours", "words-standard-seed0", "exit 1"),
-    ("bnn_exit, `balanced`", "ours", "words-standard-seed0", "balanced"),
-    ("bnn_exit, `accurate`", "ours", "words-standard-seed0", "accurate"),
-    ("bnn_exit `large`, `balanced`", "ours", "words-large", "balanced"),
-    ("bnn_exit, coarser features (49 x 40), `balanced`", "ours", "words-49x40", "balanced"),
-    ("bnn_exit, the same, every clip at exit 2", "ours", "words-49x40", "exit 2"),
+    ("bnn_exit `tiny`, every clip at exit 1", "ours", "words-tiny", "exit 1"),
+    ("bnn_exit `tiny`, `balanced`", "ours", "words-tiny", "balanced"),
+    ("bnn_exit, recipe `compact`, every clip at exit 1", "ours", "words-compact", "exit 1"),
+    ("bnn_exit, recipe `compact`, `balanced`", "ours", "words-compact", "balanced"),
+    ("bnn_exit, recipe `compact`, `accurate`", "ours", "words-compact", "accurate"),
     ("int8 DS-CNN S", "int8", "ds-cnn-S-mel10", "LiteRT"),
     ("int8 DS-CNN M", "int8", "ds-cnn-M-mel10", "LiteRT"),
     ("int8 DS-CNN L", "int8", "ds-cnn-L-mel10", "LiteRT"),
 )
-SHORT = (4, 1, 3, 6, 7, 8)
+SHORT = (1, 3, 5, 6, 7)
 """Rows of PEERS for the README."""
 
 
