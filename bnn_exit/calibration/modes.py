@@ -6,6 +6,7 @@ A count of modes and their span says how far one trained network adapts (Daghero
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -113,14 +114,7 @@ def _vectors(scores: npt.NDArray[np.floating], *, always: bool) -> Iterator[Thre
         above = np.nextafter(known[places], np.float32(np.inf))
         lists.append([0.0, *dict.fromkeys(map(float, above)), *([rule.ALWAYS] if always else [])])
 
-    def combined(begin: Thresholds, rest: list[list[float]]) -> Iterator[Thresholds]:
-        if not rest:
-            yield begin
-            return
-        for value in rest[0]:
-            yield from combined((*begin, value), rest[1:])
-
-    return combined((), lists)
+    return itertools.product(*lists)
 
 
 def _front(

@@ -32,8 +32,8 @@ class ExitOutput:
     """The output of an exit in the graph.
 
     Attributes:
-        probabilities: makes them, `[1, classes]`. Where the score does not need them, a clip that goes on does not
-            compute them.
+        probabilities: makes them, `[1, classes]`. Where the score does not need them, only a clip that leaves here
+            computes them.
         score: `[1]`.
         memory: state that the policy passes on to deeper exits.
     """

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bnn_exit.cost import Cost
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, softmax
+from bnn_exit.policies.uncertainty import Margin
 
 if TYPE_CHECKING:
     from bnn_exit.exit_logits import ExitLogits
@@ -66,8 +67,7 @@ class Commitment(Policy):
 
 def _read(probabilities: Floats) -> Floats:
     """The probabilities and their margin: [clips, exits, classes + 1]."""
-    two = np.sort(probabilities, axis=-1)[..., -2:]
-    return np.concatenate([probabilities, two[..., 1:] - two[..., :1]], axis=-1)
+    return np.concatenate([probabilities, 1 - Margin.of(probabilities)[..., None]], axis=-1)
 
 
 def _sigmoid(values: npt.NDArray[np.float64]) -> Floats:
