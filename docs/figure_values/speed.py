@@ -100,6 +100,12 @@ def front_ends() -> str:
     return f"{min(times):.0f} to {max(times):.0f} us"
 
 
+def whole_paths() -> str:
+    """Mean time from samples to label of the words files."""
+    rows = result("whole_path")["rows"]
+    return " and ".join(f"{rows[f'words-{name}']['mean_us']:.1f} us (`{name}`)" for name in ("tiny", "compact"))
+
+
 def layer_shares() -> str:
     """Instructions of our binary layers on aarch64, as a share of LCE's."""
     layers = result("aarch64_model")["instructions_per_layer"]
@@ -157,6 +163,7 @@ FIGURES: dict[str, Figure] = {
     "peer_shares": value(peer_shares),
     "peer_whole_shares": value(lambda: peer_shares("whole_path")),
     "peer_front_ends": value(front_ends),
+    "whole_path": value(whole_paths),
     "layer_shares": value(layer_shares),
     "inner_loops": value(inner_loops),
     "arm_paths": value(arm_paths),
