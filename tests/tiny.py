@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bnn_exit._keras import keras
-from bnn_exit.models import registry
 from bnn_exit.models.binary_ops import binary_conv
+from bnn_exit.models.exit_heads import exit_heads
 from bnn_exit.models.level import with_levels
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.models.precision import with_precision
@@ -20,7 +20,7 @@ def tiny_model(
     head: str = "pooled",
 ) -> MultiExitModel:
     """One binary residual block a stage, the first after a strided float stem; every stage has its own channels."""
-    stages, heads, shape = [], [], input_shape
+    stages, shape = [], input_shape
     for index, width in enumerate(channels):
         source = keras.Input(shape)
         features = source
@@ -34,10 +34,7 @@ def tiny_model(
             residual = keras.layers.Add()([features, residual])
         stages.append(keras.Model(source, residual, name=f"stage_{index + 1}"))
         shape = tuple(residual.shape[1:])
-        inputs = keras.Input(shape)
-        logits = registry.head(head)(inputs, num_classes, name=f"logits_{index + 1}")
-        heads.append(keras.Model(inputs, logits, name=f"head_{index + 1}"))
-    return MultiExitModel(stages, heads)
+    return MultiExitModel(stages, exit_heads(head, stages, num_classes, first_is_first=False))
 
 
 def tiny_build(

@@ -22,10 +22,13 @@ class ExitCosts:
     Attributes:
         exits: of leaving at each exit: its stages so far and every head that was run.
         heads: of each head alone.
+        chained: heads read the logits of the exit before, so that every earlier head is always executed: also where
+            the policy reads features in place of heads, and that of an exit which is left out.
     """
 
     exits: tuple[Cost, ...]
     heads: tuple[Cost, ...]
+    chained: bool = False
 
     def __post_init__(self) -> None:
         if len(self.exits) != len(self.heads) or not self.exits:
@@ -37,24 +40,28 @@ class ExitCosts:
         return [_less(_less(exit, past), head) for past, exit, head in zip(before, self.exits, self.heads)]
 
     def select_exits(self, subset: Sequence[int]) -> ExitCosts:
-        """Costs without the other exits, whose heads are not executed, and without stages after the last exit."""
+        """Costs without the other exits, whose heads are not executed, and without stages after the last exit.
+
+        In a chained network the heads of the others are executed all the same.
+        """
         total, exits = Cost(0, 0), []
         for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
             total = total + stage
-            if index in subset:
+            if self.chained or index in subset:
                 total = total + head
+            if index in subset:
                 exits.append(total)
-        return ExitCosts(tuple(exits), tuple(self.heads[index] for index in subset))
+        return ExitCosts(tuple(exits), tuple(self.heads[index] for index in subset), chained=self.chained)
 
     def with_policy(self, policy: Policy, sizes: Sizes) -> tuple[Cost, ...]:
         """Costs with the work of the policy included; the last exit needs no decision.
 
-        With a policy that reads features, the heads of earlier exits are not executed.
+        With a policy that reads features, the heads of earlier exits are not executed, unless they are chained.
         """
         total, costs, last = Cost(0, 0), [], len(self.exits) - 1
         for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
             total = total + stage
-            if index == last or not policy.needs_features:
+            if index == last or self.chained or not policy.needs_features:
                 total = total + head
             if index < last:
                 total = total + policy.cost(index, sizes)
@@ -64,7 +71,12 @@ class ExitCosts:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them as JSON."""
         write_json(
-            path, {"exits": [cost.to_dict() for cost in self.exits], "heads": [cost.to_dict() for cost in self.heads]}
+            path,
+            {
+                "exits": [cost.to_dict() for cost in self.exits],
+                "heads": [cost.to_dict() for cost in self.heads],
+                "chained": self.chained,
+            },
         )
 
     @classmethod
@@ -72,7 +84,11 @@ class ExitCosts:
         """The costs that `save` wrote; DataError if the file is missing or damaged."""
         try:
             values: Mapping[str, Any] = read_json_object(path)
-            return cls(*(tuple(Cost.from_dict(each) for each in values[name]) for name in ("exits", "heads")))
+            exits, heads = (tuple(Cost.from_dict(each) for each in values[name]) for name in ("exits", "heads"))
+            chained = values.get("chained", False)  # earlier versions had no chained networks
+            if not isinstance(chained, bool):
+                raise ValueError(f"chained is {chained!r}, but must be true or false")
+            return cls(exits, heads, chained=chained)
         except FileNotFoundError as error:
             raise DataError(f"no such file: {str(Path(path))!r}") from error
         except Exception as error:  # whatever nonsense in it runs into

@@ -50,7 +50,8 @@ def best_subsets(
     """Every set of at least two exits that satisfies the limits, the best first.
 
     All sets are tried on cached logits, as in MESS (Laskaridis et al. 2021). Accuracy lost is measured against
-    the full network, even if its last exit is dropped. Among equals fewer exits win.
+    the full network, even if its last exit is dropped. Among equals fewer exits win. Of a chained network, whose heads
+    read the logits of the exit before, only the first two exits, the first three and so on are sets.
 
     Args:
         exit_logits: of all exits to labelled clips.
@@ -70,7 +71,7 @@ def best_subsets(
             f"the network has {exit_logits.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}"
         )
     subsets, infeasible = [], []
-    for subset in _sets(exit_logits.exits):
+    for subset in _sets(exit_logits.exits, chained=costs.chained):
         try:
             subsets.append(best_of_subset(exit_logits, costs, constraints, subset, policy_name=policy_name))
         except InfeasibleError as error:
@@ -91,7 +92,7 @@ def best_of_subset(
     policy_name: str = policies.DEFAULT,
 ) -> ExitSubset:
     """The best thresholds with these exits alone; arguments and errors of `best_subsets`."""
-    check_subset(subset, exits=exit_logits.exits)
+    check_subset(subset, exits=exit_logits.exits, chained=costs.chained)
     check_device(constraints.device, exits=exit_logits.exits)
     part = exit_logits.select_exits(subset)
     policy = policies.fit(policy_name, part)
@@ -114,17 +115,20 @@ def best_of_subset(
     )
 
 
-def check_subset(subset: tuple[int, ...], *, exits: int) -> None:
-    """ArgumentError unless `subset` are at least two exits of the network, rising."""
+def check_subset(subset: tuple[int, ...], *, exits: int, chained: bool) -> None:
+    """ArgumentError unless `subset` are at least two exits of the network, rising; if it is chained, the first ones."""
     if exits == 1:
         raise ArgumentError(ONE_EXIT)
+    given = ",".join(str(index + 1) for index in subset) or "none"
     if len(subset) < 2 or list(subset) != sorted(set(subset)) or subset[0] < 0 or subset[-1] >= exits:
+        raise ArgumentError(f"exits is {given}, but must be at least two of 1 to {exits}, rising")
+    if chained and subset != (first := tuple(range(len(subset)))):
         raise ArgumentError(
-            f"exits is {','.join(str(index + 1) for index in subset) or 'none'}, but must be at least two of 1 to "
-            f"{exits}, rising"
+            f"exits is {given}, but heads of this network read the logits of the exit before, so they must be the "
+            f"first ones, such as {','.join(str(index + 1) for index in first)}"
         )
 
 
-def _sets(exits: int) -> Iterator[tuple[int, ...]]:
+def _sets(exits: int, *, chained: bool) -> Iterator[tuple[int, ...]]:
     for count in range(2, exits + 1):
-        yield from itertools.combinations(range(exits), count)
+        yield from [tuple(range(count))] if chained else itertools.combinations(range(exits), count)

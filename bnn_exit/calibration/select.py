@@ -125,7 +125,7 @@ def _with_guarantee(
         subset = subsets[0].exits
     else:
         subsets = []
-        subset = checked_subset(exits, exit_logits)
+        subset = checked_subset(exits, exit_logits, chained=costs.chained)
     policy = policies.fit(policy_name, chosen.select_exits(subset))
     part = tested.select_exits(subset)
     guaranteed = guarantee(
@@ -165,18 +165,17 @@ def _subsets(
 ) -> list[ExitSubset]:
     if exits == CHOOSE:
         return best_subsets(exit_logits, costs, constraints, policy_name=policy_name)
-    return [
-        best_of_subset(exit_logits, costs, constraints, checked_subset(exits, exit_logits), policy_name=policy_name)
-    ]
+    subset = checked_subset(exits, exit_logits, chained=costs.chained)
+    return [best_of_subset(exit_logits, costs, constraints, subset, policy_name=policy_name)]
 
 
-def checked_subset(exits: str | tuple[int, ...] | None, exit_logits: ExitLogits) -> tuple[int, ...]:
+def checked_subset(exits: str | tuple[int, ...] | None, exit_logits: ExitLogits, *, chained: bool) -> tuple[int, ...]:
     """The exit subset, all exits for None; ArgumentError if the network has no such exits, or for a word."""
     if isinstance(exits, str):
         raise ArgumentError(f"exits is {exits!r}, but must be {CHOOSE!r} or numbers of exits{nearest(exits, [CHOOSE])}")
     subset = tuple(range(exit_logits.exits)) if exits is None else tuple(exits)
     if exits is not None:
-        check_subset(subset, exits=exit_logits.exits)
+        check_subset(subset, exits=exit_logits.exits, chained=chained)
     return subset
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from bnn_exit._keras import convert_variables_to_constants_v2, keras, tf
 from bnn_exit.conversion import log_mel as tf_ops
 from bnn_exit.conversion import scores
+from bnn_exit.models.exit_heads import reads_logits
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy
@@ -25,21 +26,21 @@ class _Frozen:
     """A model as a graph whose weights are constants."""
 
     graph_def: tf.compat.v1.GraphDef
-    source: str
+    sources: tuple[str, ...]
     result: str
 
-    def __call__(self, features: tf.Tensor) -> tf.Tensor:
-        (result,) = tf.graph_util.import_graph_def(
-            self.graph_def, input_map={self.source: features}, return_elements=[self.result]
-        )
+    def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
+        input_map = dict(zip(self.sources, inputs, strict=True))
+        (result,) = tf.graph_util.import_graph_def(self.graph_def, input_map, return_elements=[self.result])
         return result
 
 
 def _freeze(model: keras.Model) -> _Frozen:
-    source = tf.TensorSpec([1, *model.input_shape[1:]], tf.float32)
-    concrete = tf.function(lambda features: model(features, training=False)).get_concrete_function(source)
+    specs = [tf.TensorSpec([1, *source.shape[1:]], tf.float32) for source in model.inputs]
+    concrete = tf.function(lambda *inputs: model([*inputs], training=False)).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete)
-    return _Frozen(frozen.graph.as_graph_def(), frozen.inputs[0].name, frozen.outputs[0].name)
+    sources = tuple(source.name for source in frozen.inputs)
+    return _Frozen(frozen.graph.as_graph_def(), sources, frozen.outputs[0].name)
 
 
 def adaptive_graph(
@@ -61,12 +62,19 @@ def adaptive_graph(
     last = model.num_exits - 1
 
     def run_from(
-        stage: int, source: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
+        stage: int,
+        source: tf.Tensor,
+        thresholds: tf.Tensor,
+        memory: tuple[tf.Tensor, ...],
+        before: tuple[tf.Tensor, ...],
     ) -> tuple[tf.Tensor, ...]:
         reached = stages[stage](source)
-        # A policy that reads features does not need the head.
         reads_features = policy.needs_features and stage < last
-        values = flat_over_grid(reached) if reads_features else heads[stage](reached)
+        logits: tuple[tf.Tensor, ...] = ()
+        # A policy that reads features does not need the head, but in a chained network the next head does.
+        if model.chained or not reads_features:
+            logits = (heads[stage](reached, *(before if reads_logits(model.heads[stage]) else ())),)
+        values = flat_over_grid(reached) if reads_features else logits[0]
         output = scores.exit_output(policy, stage, values, memory, is_last=stage == last)
 
         def taken() -> tuple[tf.Tensor, ...]:
@@ -78,13 +86,17 @@ def adaptive_graph(
             tf.reshape(output.score < thresholds[stage], []),
             taken,
             lambda: run_from(
-                stage + 1, tf.identity(reached), tf.identity(thresholds), tuple(map(tf.identity, output.memory))
+                stage + 1,
+                tf.identity(reached),
+                tf.identity(thresholds),
+                tuple(map(tf.identity, output.memory)),
+                tuple(map(tf.identity, logits if model.chained else ())),
             ),
         )
 
     def run(source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_mel = source if clip_samples is None else tf_ops.log_mel(source, features)[..., None]
-        return run_from(0, log_mel, thresholds, ())
+        return run_from(0, log_mel, thresholds, (), ())
 
     shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
     concrete = tf.function(run, autograph=False).get_concrete_function(

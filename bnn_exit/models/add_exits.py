@@ -12,6 +12,7 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models import profile, registry
 from bnn_exit.models.calls import calls
+from bnn_exit.models.exit_heads import exit_heads
 from bnn_exit.models.multi_exit import MultiExitModel
 
 
@@ -54,7 +55,7 @@ def add_exits(
         end = cuts[list(cuts)[-1]]
         classifier = keras.Model(end, model.outputs[0])
     stages = _stages([model.inputs[0], *(cuts[name] for name in names), end], ["its input", *names, "its classifier"])
-    heads = [_new_head(stage, classes, head, number=index + 1) for index, stage in enumerate(stages)]
+    heads = exit_heads(head, stages, classes, first_is_first=False)
     return MultiExitModel(stages, [*heads[:-1], classifier or heads[-1]], foreign=True)
 
 
@@ -215,8 +216,3 @@ def _stages(points: list[Any], names: list[str]) -> list[keras.Model]:
             )
         stages.append(stage)
     return stages
-
-
-def _new_head(stage: keras.Model, num_classes: int, head: str, *, number: int) -> keras.Model:
-    source = keras.Input(stage.output_shape[1:])
-    return keras.Model(source, registry.head(head)(source, num_classes, name=f"logits_{number}"), name=f"head_{number}")

@@ -10,6 +10,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models import half_precision, profile, registry
 from bnn_exit.models.binary_ops import check_binary
+from bnn_exit.models.exit_heads import exit_heads, reads_logits
 from bnn_exit.models.foreign_layers import count_binary
 from bnn_exit.models.level import with_levels
 from bnn_exit.models.network import Network
@@ -22,7 +23,9 @@ class MultiExitModel(Network):
 
     Attributes:
         stages: stage k maps the features of stage k-1 (the first: log-mel `[batch, frames, mels, 1]`) to its own.
-        heads: head k maps the features of stage k to logits `[batch, classes]`.
+        heads: head k maps the features of stage k to logits `[batch, classes]`. Any but the first may have a second
+            input: the logits of the exit before. Their gradient is stopped, so that no exit is trained for the next.
+        chained: whether a head reads the logits of the exit before. Then every earlier head is always executed.
         features: what each stage gives, as inner tensors of `keras_model`.
         config: how it was built, or None for a network made elsewhere.
         num_binary_layers: how many layers LCE will compute on bits.
@@ -45,14 +48,18 @@ class MultiExitModel(Network):
                 f"a network with exits needs at least two stages, each with a head; got {len(stages)} "
                 f"stages and {len(heads)} heads"
             )
+        _check_inputs(heads)
         self.stages, self.heads, self.config, self._foreign = stages, heads, config, foreign
+        self.chained = any(map(reads_logits, heads))
         source = keras.Input(stages[0].input_shape[1:], name="log_mel")
-        features, logits = source, []
+        features = source
+        logits: list[keras.KerasTensor] = []
         self.features: list[keras.KerasTensor] = []
         for stage, head in zip(stages, heads, strict=True):
             features = stage(features)
             self.features.append(features)
-            logits.append(head(features))
+            before = [tf.stop_gradient(logits[-1])] if reads_logits(head) else []
+            logits.append(head([features, *before] if before else features))
             # A tensor that three layers read gets its gradient as a sum of three, which TensorFlow adds in whatever
             # order they come; with the identity there are two sums of two, and a run can be repeated bit for bit.
             features = tf.identity(features)
@@ -77,18 +84,24 @@ class MultiExitModel(Network):
 
         Args:
             exit_indices: at least two exits, 0-based and rising. `bnn_exit.calibration.exit_subsets` finds the best.
+                Of a chained network only the first ones, because the next head reads the logits of each.
 
         Raises:
-            ArgumentError: fewer than two, not rising, or out of range.
+            ArgumentError: fewer than two, not rising, out of range, or others than the first of a chained network.
         """
         chosen = list(exit_indices)
         if len(chosen) < 2 or chosen != sorted(set(chosen)) or chosen[0] < 0 or chosen[-1] >= self.num_exits:
             raise ArgumentError(
                 f"exit_indices is {chosen}, but must be at least two of 0 to {self.num_exits - 1}, rising"
             )
+        if self.chained and chosen != list(range(len(chosen))):
+            raise ArgumentError(
+                f"exit_indices is {chosen}, but heads of this network read the logits of the exit before, so they must "
+                f"be the first ones, such as {list(range(len(chosen)))}"
+            )
         stages, begin = [], 0
         for index in chosen:
-            stages.append(_chained(self.stages[begin : index + 1], name=f"stages_{begin + 1}_to_{index + 1}"))
+            stages.append(_joined(self.stages[begin : index + 1], name=f"stages_{begin + 1}_to_{index + 1}"))
             begin = index + 1
         return MultiExitModel(
             stages, [self.heads[index] for index in chosen], config=self.config, foreign=self._foreign
@@ -113,14 +126,24 @@ class MultiExitModel(Network):
 
     def exit_costs(self) -> ExitCosts:
         """The costs of the exits and of their heads."""
-        return ExitCosts(self.costs(), self.head_costs())
+        return ExitCosts(self.costs(), self.head_costs(), chained=self.chained)
 
     def head_costs(self) -> tuple[Cost, ...]:
         """The cost of each head alone: what an exit adds, whether or not clips leave at it."""
         return tuple(profile.cost(head) for head in self.heads)
 
 
-def _chained(stages: Sequence[keras.Model], *, name: str) -> keras.Model:
+def _check_inputs(heads: Sequence[keras.Model]) -> None:
+    for index, head in enumerate(heads):
+        most = 2 if index else 1
+        if len(head.inputs) > most:
+            raise ArgumentError(
+                f"head {index + 1} has {len(head.inputs)} inputs, but must have the features of its stage and, unless "
+                "it is the first, at most the logits of the exit before"
+            )
+
+
+def _joined(stages: Sequence[keras.Model], *, name: str) -> keras.Model:
     """One model that runs them all."""
     if len(stages) == 1:
         return stages[0]
@@ -149,7 +172,8 @@ def build(
         size: "small", "base" or "large"; larger is more accurate and slower. QuickNet also has "medium", between small
             and base, and for coarse features "tiny", of the fewest bytes, and "deep", with more blocks than base.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
-            across channels, "auxiliary" does the most work.
+            across channels, "auxiliary" does the most work, "cascaded" is "grid" and also reads the logits of the exit
+            before.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one
             order and shape in all three; only a binary network can be exported.
         levels: "kept", or "normalised": the network brings every clip to one level first, and so recognises clips up
@@ -168,9 +192,4 @@ def build(
         )
     stages = [with_precision(stage, precision) for stage in registry.backbone(backbone)(tuple(input_shape), size=size)]
     stages[0] = with_levels(stages[0], levels)
-    heads = []
-    for index, stage in enumerate(stages):
-        source = keras.Input(stage.output_shape[1:])
-        logits = registry.head(head)(source, num_classes, name=f"logits_{index + 1}", first=index == 0)
-        heads.append(keras.Model(source, logits, name=f"head_{index + 1}"))
-    return MultiExitModel(stages, heads, config=config)
+    return MultiExitModel(stages, exit_heads(head, stages, num_classes), config=config)

@@ -88,7 +88,7 @@ def calibrate(
         selection = select(exit_logits, costs, constraints, policy_name=name, exits=wanted, confidence=confidence)
         subset, fitted, custom = selection.exits, selection.policy, {"custom": selection.point}
     else:
-        subset = checked_subset(wanted, exit_logits)
+        subset = checked_subset(wanted, exit_logits, chained=costs.chained)
         fitted = policy if isinstance(policy, Policy) else policies.fit(name, exit_logits.select_exits(subset))
     part = exit_logits.select_exits(subset)
     spent = costs.select_exits(subset).with_policy(fitted, Sizes.of(part))

@@ -66,9 +66,11 @@ def test_logits_of_every_exit_come_from_its_own_stage(head):
     logits = model.logits(log_mel, batch_size=2)
     assert logits.shape == (3, model.num_exits, 5)
     features = log_mel[..., None]
+    found = None
     for index, (stage, head_model) in enumerate(zip(model.stages, model.heads, strict=True)):
         features = stage(features)
-        np.testing.assert_allclose(head_model(features).numpy(), logits[:, index], rtol=1e-4, atol=1e-4)
+        found = head_model([features, found][: len(head_model.inputs)])
+        np.testing.assert_allclose(found.numpy(), logits[:, index], rtol=1e-4, atol=1e-4)
 
 
 def test_costs_are_those_counted_by_hand():
