@@ -1,6 +1,7 @@
 """Exit heads: from the features of a stage to the logits of an exit.
 
-`first` is true for the first exit, where most clips leave, with the simplest features.
+`first` is true for the first exit, where most clips leave, with the simplest features. A head may take more, which
+`exit_heads` then gives to it: `before`, the logits of the exit before, at every exit but the first.
 """
 
 from __future__ import annotations
@@ -19,12 +20,36 @@ def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first
     exit of a word recogniser tens of points of accuracy. The dense layer has most of a head's bytes: where there are
     many classes, later exits, whose features are richer, use half of the channels.
     """
+    return layers.Dense(num_classes, name=name)(_of_grid(features, num_classes, first=first))
+
+
+def cascaded_head(
+    features: keras.KerasTensor,
+    num_classes: int,
+    *,
+    name: str,
+    first: bool = False,
+    before: keras.KerasTensor | None = None,
+) -> keras.KerasTensor:
+    """The grid head, whose dense layer reads [its own features; logits of the exit before].
+
+    The cascade of Zero Time Waste (Wolczyk et al. 2021, section 3.1): an exit builds on what earlier exits found. The
+    network stops the gradient of `before`; the first exit has none. Batch normalisation brings logits, which grow in
+    training, to the scale of the features, which have the same; the paper's normalisation of each clip (for large data
+    alone) would need its statistics on the device, while this is one multiplication and addition for each class.
+    """
+    own = _of_grid(features, num_classes, first=first)
+    if before is not None:
+        own = layers.Concatenate()([own, layers.BatchNormalization(momentum=0.9)(before)])
+    return layers.Dense(num_classes, name=name)(own)
+
+
+def _of_grid(features: keras.KerasTensor, num_classes: int, *, first: bool) -> keras.KerasTensor:
     features = over_grid(layers.ReLU()(features))
     cells = features.shape[1] * features.shape[2]
     channels = 16 if first or 4 * cells * 16 * num_classes <= _DENSE_BYTES else 8
     features = layers.Conv2D(channels, 1, use_bias=False)(features)
-    features = layers.BatchNormalization(momentum=0.9)(features)
-    return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
+    return layers.Flatten()(layers.BatchNormalization(momentum=0.9)(features))
 
 
 def over_grid(features: keras.KerasTensor) -> keras.KerasTensor:

@@ -28,6 +28,7 @@ HEADS = {
     "pooled": "the smallest",
     "strided": "no convolution across channels",
     "auxiliary": "the most work",
+    "cascaded": "grid, and the logits of the exit before",
 }
 """Name -> its text in `--help`. Each is the function NAME_head in `bnn_exit.models.heads`."""
 
