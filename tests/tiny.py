@@ -18,6 +18,7 @@ def tiny_model(
     input_shape: tuple[int, int, int],
     channels: tuple[int, ...] = (16, 16, 16),
     head: str = "pooled",
+    boost: float = 0.0,
 ) -> MultiExitModel:
     """One binary residual block a stage, the first after a strided float stem; every stage has its own channels."""
     stages, shape = [], input_shape
@@ -34,7 +35,7 @@ def tiny_model(
             residual = keras.layers.Add()([features, residual])
         stages.append(keras.Model(source, residual, name=f"stage_{index + 1}"))
         shape = tuple(residual.shape[1:])
-    return MultiExitModel(stages, exit_heads(head, stages, num_classes, first_is_first=False))
+    return MultiExitModel(stages, exit_heads(head, stages, num_classes, boost=boost, first_is_first=False))
 
 
 def tiny_build(
@@ -46,11 +47,12 @@ def tiny_build(
     head: str = "pooled",
     precision: str = "binary",
     levels: str = "kept",
+    boost: float = 0.0,
     channels: tuple[int, ...] = (16, 16, 16),
 ) -> MultiExitModel:
     """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
-    model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, channels=channels)
+    model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, boost=boost, channels=channels)
     stages = [with_precision(stage, precision) for stage in model.stages]
     stages[0] = with_levels(stages[0], levels)
-    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels)
+    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost)
     return MultiExitModel(stages, model.heads, config=config)

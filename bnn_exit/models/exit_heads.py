@@ -10,7 +10,12 @@ from bnn_exit.models import registry
 
 
 def exit_heads(
-    head: str, stages: Sequence[keras.Model], num_classes: int, *, first_is_first: bool = True
+    head: str,
+    stages: Sequence[keras.Model],
+    num_classes: int,
+    *,
+    boost: float = 0.0,
+    first_is_first: bool = True,
 ) -> list[keras.Model]:
     """A new head for each stage, of the kind that is a name in HEADS.
 
@@ -18,6 +23,8 @@ def exit_heads(
         head: a name in HEADS.
         stages: of the network, in order of depth.
         num_classes: logits of each head.
+        boost: t, if above 0: exit m gives F_m = f_m + t F_(m-1), where f_m is what the layers of its head give and F_0
+            is 0 (Boosted Dynamic Neural Networks, Yu et al. 2023; theirs is 0.5).
         first_is_first: the first of them is told that it is (`first` of `bnn_exit.models.heads`); exits that are added
             to a network made elsewhere are all alike.
 
@@ -33,10 +40,13 @@ def exit_heads(
     heads = []
     for index, stage in enumerate(stages):
         inputs, more = [keras.Input(stage.output_shape[1:])], {}
-        if "before" in asked and index > 0:
+        if index > 0 and (boost or "before" in asked):
             inputs.append(keras.Input((num_classes,)))
+        if index > 0 and "before" in asked:
             more["before"] = inputs[1]
         logits = make(inputs[0], num_classes, name=f"logits_{index + 1}", first=first_is_first and index == 0, **more)
+        if index > 0 and boost:
+            logits = logits + boost * inputs[1]
         heads.append(keras.Model(inputs if len(inputs) > 1 else inputs[0], logits, name=f"head_{index + 1}"))
     return heads
 

@@ -12,6 +12,7 @@ from bnn_exit.models import half_precision, profile, registry
 from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.exit_heads import exit_heads, reads_logits
 from bnn_exit.models.foreign_layers import count_binary
+from bnn_exit.models.gradient_scale import shared_gradient
 from bnn_exit.models.level import with_levels
 from bnn_exit.models.network import Network
 from bnn_exit.models.precision import with_precision
@@ -55,14 +56,17 @@ class MultiExitModel(Network):
         features = source
         logits: list[keras.KerasTensor] = []
         self.features: list[keras.KerasTensor] = []
-        for stage, head in zip(stages, heads, strict=True):
-            features = stage(features)
-            self.features.append(features)
-            before = [tf.stop_gradient(logits[-1])] if reads_logits(head) else []
-            logits.append(head([features, *before] if before else features))
+        for index, (stage, head) in enumerate(zip(stages, heads, strict=True)):
+            reached = stage(features)
+            self.features.append(reached)
             # A tensor that three layers read gets its gradient as a sum of three, which TensorFlow adds in whatever
             # order they come; with the identity there are two sums of two, and a run can be repeated bit for bit.
-            features = tf.identity(features)
+            if config and config.boost:
+                for_head, features = shared_gradient(reached, deeper=len(stages) - 1 - index)
+            else:
+                for_head, features = reached, tf.identity(reached)
+            before = [tf.stop_gradient(logits[-1])] if reads_logits(head) else []
+            logits.append(head([for_head, *before] if before else for_head))
         super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
         if self.precision == "binary":
@@ -162,6 +166,7 @@ def build(
     head: str = "grid",
     precision: str = "binary",
     levels: str = "kept",
+    boost: float = 0.0,
 ) -> MultiExitModel:
     """A new network with an exit after every stage.
 
@@ -178,12 +183,15 @@ def build(
             order and shape in all three; only a binary network can be exported.
         levels: "kept", or "normalised": the network brings every clip to one level first, and so recognises clips up
             to 40 dB quieter than those of the training split. Features with a `log_offset` of 1e-10 suit it best.
+        boost: 0 is off; above it, up to 1, each exit adds this part of the logits of the exit before to its own, as in
+            boosting, and the gradient of each stage is a mean over later exits (Yu et al. 2023; 0.5 there). Larger
+            trusts earlier exits more. Any head can be boosted.
 
     Raises:
-        ArgumentError: an unknown name, too few classes, an input too small to halve in every stage, or a layer that
-            is declared binary and is not.
+        ArgumentError: an unknown name, a boost out of range, too few classes, an input too small to halve in every
+            stage, or a layer that is declared binary and is not.
     """
-    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels)
+    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost)
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
     if len(input_shape) != 3 or input_shape[2] != 1 or min(input_shape[:2]) < 32:
@@ -192,4 +200,4 @@ def build(
         )
     stages = [with_precision(stage, precision) for stage in registry.backbone(backbone)(tuple(input_shape), size=size)]
     stages[0] = with_levels(stages[0], levels)
-    return MultiExitModel(stages, exit_heads(head, stages, num_classes), config=config)
+    return MultiExitModel(stages, exit_heads(head, stages, num_classes, boost=boost), config=config)
