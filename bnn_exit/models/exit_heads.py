@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.models import registry
@@ -33,17 +34,20 @@ def exit_heads(
         of the exit before have them as a second input `[batch, classes]`.
 
     Raises:
-        ArgumentError: an unknown head.
+        ArgumentError: an unknown head, or one that these features do not suit.
     """
     make = registry.head(head)
     asked = inspect.signature(make).parameters
     heads = []
     for index, stage in enumerate(stages):
-        inputs, more = [keras.Input(stage.output_shape[1:])], {}
+        inputs: list[keras.KerasTensor] = [keras.Input(stage.output_shape[1:])]
+        more: dict[str, Any] = {}
         if index > 0 and (boost or "before" in asked):
             inputs.append(keras.Input((num_classes,)))
         if index > 0 and "before" in asked:
             more["before"] = inputs[1]
+        if "first_channels" in asked and index == len(stages) - 1:
+            more["first_channels"] = stages[0].output_shape[-1]
         logits = make(inputs[0], num_classes, name=f"logits_{index + 1}", first=first_is_first and index == 0, **more)
         if index > 0 and boost:
             logits = logits + boost * inputs[1]

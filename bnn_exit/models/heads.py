@@ -1,12 +1,15 @@
 """Exit heads: from the features of a stage to the logits of an exit.
 
 `first` is true for the first exit, where most clips leave, with the simplest features. A head may take more, which
-`exit_heads` then gives to it: `before`, the logits of the exit before, at every exit but the first.
+`exit_heads` then gives to it: `before`, the logits of the exit before, at every exit but the first; `first_channels`,
+how many channels the features of the first stage have, at the last exit alone.
 """
 
 from __future__ import annotations
 
 from bnn_exit._keras import keras
+from bnn_exit.errors import ArgumentError
+from bnn_exit.models.early_view import CLONE, SOURCE
 
 layers = keras.layers
 
@@ -74,11 +77,48 @@ def strided_head(features: keras.KerasTensor, num_classes: int, *, name: str, fi
 
     The early exit of T-RecX (Ghanathe and Wilton 2023, section 3), in the form of its published word recogniser.
     """
-    features = features[..., : features.shape[-1] // 2]
-    features = layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False)(features)
-    features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
-    features = layers.AveragePooling2D(2, padding="same")(features)
-    return layers.Dense(num_classes, name=name)(layers.Flatten()(features))
+    return layers.Dense(num_classes, name=name)(_strided(features))
+
+
+def early_view_head(
+    features: keras.KerasTensor,
+    num_classes: int,
+    *,
+    name: str,
+    first: bool = False,
+    first_channels: int | None = None,
+) -> keras.KerasTensor:
+    """The strided head; at the last exit, its features pooled and an early view of them, dense.
+
+    The early view of T-RecX (Ghanathe and Wilton 2023, EV-assist) is a clone of the first exit's depthwise 3x3, which
+    training can copy to it (`early_view.early_view_pairs`): the last exit then sees what made the first one right. Both
+    kernels are of one shape, because the clone reads as many of the last features as the first head reads of its own:
+    half of the channels of the first stage. At run time neither reads the other. As in the published word recogniser
+    the clone has stride 1; its map and the features are averaged over all positions.
+    """
+    if first_channels is None:
+        return layers.Dense(num_classes, name=name)(_strided(features, name=SOURCE))
+    width = first_channels // 2
+    if features.shape[-1] < width:
+        raise ArgumentError(
+            f"head is 'early_view', but the last stage has {features.shape[-1]} channels, fewer than the {width} that "
+            "the first head reads: choose another head"
+        )
+    view = _depthwise(features, width, strides=1, name=CLONE)
+    pooled = [layers.GlobalAveragePooling2D()(each) for each in (layers.ReLU()(features), view)]
+    return layers.Dense(num_classes, name=name)(layers.Concatenate()(pooled))
+
+
+def _strided(features: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
+    features = _depthwise(features, features.shape[-1] // 2, strides=2, name=name)
+    return layers.Flatten()(layers.AveragePooling2D(2, padding="same")(features))
+
+
+def _depthwise(features: keras.KerasTensor, channels: int, *, strides: int, name: str | None) -> keras.KerasTensor:
+    """Depthwise 3x3 over the first channels, BatchNorm, ReLU."""
+    features = features[..., :channels]
+    features = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=name)(features)
+    return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
 
 
 def auxiliary_head(

@@ -178,7 +178,7 @@ def build(
             and base, and for coarse features "tiny", of the fewest bytes, and "deep", with more blocks than base.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work, "cascaded" is "grid" and also reads the logits of the exit
-            before.
+            before, "early_view" is "strided" with a clone of the first exit's kernel in the last one.
         precision: "binary", "real_weights" (binary activations) or "float", the full-precision twin. Weights have one
             order and shape in all three; only a binary network can be exported.
         levels: "kept", or "normalised": the network brings every clip to one level first, and so recognises clips up

@@ -29,6 +29,7 @@ HEADS = {
     "strided": "no convolution across channels",
     "auxiliary": "the most work",
     "cascaded": "grid, and the logits of the exit before",
+    "early_view": "strided, and the last exit has a clone of the first one's kernel",
 }
 """Name -> its text in `--help`. Each is the function NAME_head in `bnn_exit.models.heads`."""
 
