@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from bnn_exit._keras import tf
 from bnn_exit.errors import ArgumentError
-
-if TYPE_CHECKING:
-    from bnn_exit.models.multi_exit import MultiExitModel
-
-SOURCE, CLONE = "early_view_source", "early_view_clone"
-"""Names of the depthwise layer in an early head and of its clone in the last."""
+from bnn_exit.models.heads import EARLY_VIEW_CLONE, EARLY_VIEW_SOURCE
+from bnn_exit.models.multi_exit import MultiExitModel
 
 
 def early_view_pairs(network: MultiExitModel) -> list[tuple[tf.Variable, tf.Variable]]:
@@ -34,8 +28,8 @@ def early_view_pairs(network: MultiExitModel) -> list[tuple[tf.Variable, tf.Vari
         ...     clone.assign(source)
     """
     first, last = ({layer.name: layer for layer in head.layers} for head in (network.heads[0], network.heads[-1]))
-    if SOURCE in first and CLONE in last:
-        source, clone = first[SOURCE].depthwise_kernel, last[CLONE].depthwise_kernel
+    if EARLY_VIEW_SOURCE in first and EARLY_VIEW_CLONE in last:
+        source, clone = first[EARLY_VIEW_SOURCE].depthwise_kernel, last[EARLY_VIEW_CLONE].depthwise_kernel
         if source.shape == clone.shape:
             return [(source, clone)]
     head = repr(network.config.head) if network.config else "unknown"

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError
-from bnn_exit.models.early_view import CLONE, SOURCE
 
 layers = keras.layers
 
 _DENSE_BYTES = 32 * 1024
+
+EARLY_VIEW_SOURCE, EARLY_VIEW_CLONE = "early_view_source", "early_view_clone"
+"""Names of the depthwise layer in an early head of the kind `early_view` and of its clone in the last one."""
 
 
 def grid_head(features: keras.KerasTensor, num_classes: int, *, name: str, first: bool = False) -> keras.KerasTensor:
@@ -97,14 +99,14 @@ def early_view_head(
     the clone has stride 1; its map and the features are averaged over all positions.
     """
     if first_channels is None:
-        return layers.Dense(num_classes, name=name)(_strided(features, name=SOURCE))
+        return layers.Dense(num_classes, name=name)(_strided(features, name=EARLY_VIEW_SOURCE))
     width = first_channels // 2
     if features.shape[-1] < width:
         raise ArgumentError(
             f"head is 'early_view', but the last stage has {features.shape[-1]} channels, fewer than the {width} that "
             "the first head reads: choose another head"
         )
-    view = _depthwise(features, width, strides=1, name=CLONE)
+    view = _depthwise(features, width, strides=1, name=EARLY_VIEW_CLONE)
     pooled = [layers.GlobalAveragePooling2D()(each) for each in (layers.ReLU()(features), view)]
     return layers.Dense(num_classes, name=name)(layers.Concatenate()(pooled))
 

@@ -1,5 +1,6 @@
 import dataclasses
 import itertools
+import json
 import re
 
 import numpy as np
@@ -13,7 +14,7 @@ from bnn_exit.calibration.exit_subsets import best_of_subset, best_subsets
 from bnn_exit.calibration.select import CHOOSE, select
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
-from bnn_exit.policies import Sizes, rule
+from bnn_exit.policies import POLICIES, Sizes, rule
 
 STAGES = [Cost(6400, 10, 5), Cost(12800, 20, 6), Cost(32000, 30, 7), Cost(64000, 40, 8)]
 HEADS = [Cost(0, 30, 1), Cost(0, 200, 2), Cost(0, 50, 3), Cost(0, 60, 4)]
@@ -35,6 +36,35 @@ def test_dropped_exits_save_their_heads_and_what_lies_behind_the_last():
     assert whole().select_exits((0, 1, 2, 3)) == whole()
 
 
+def test_chained_heads_are_executed_and_paid_for_whatever_reads_them():
+    chained = dataclasses.replace(whole(), chained=True)
+    kept = chained.select_exits((1, 2))
+    assert kept.chained and kept.heads == (HEADS[1], HEADS[2])
+    assert kept.exits[0] == STAGES[0] + HEADS[0] + STAGES[1] + HEADS[1]
+    assert kept.exits[1] == STAGES[0] + HEADS[0] + STAGES[1] + HEADS[1] + STAGES[2] + HEADS[2]
+    # Class means of 7, 8 and 9 features for 10 classes: they read no logits, but the next head does.
+    sizes, policy = Sizes(10, (7, 8, 9, 9)), POLICIES["class_means"]
+    work = [0, *itertools.accumulate(10 * (size + 3) for size in (7, 8, 9))]
+    heads = [sum(head.float_macs for head in HEADS[: k + 1]) for k in range(4)]
+    stages = [sum(stage.float_macs for stage in STAGES[: k + 1]) for k in range(4)]
+    with_heads = [cost.float_macs for cost in chained.with_policy(policy(), sizes)]
+    assert with_heads == [stages[k] + heads[k] + work[min(k + 1, 3)] for k in range(4)]
+    without = [cost.float_macs for cost in whole().with_policy(policy(), sizes)]
+    assert without == [stages[k] + (HEADS[3].float_macs if k == 3 else 0) + work[min(k + 1, 3)] for k in range(4)]
+
+
+def test_of_chained_exits_the_first_ones_are_tried():
+    exit_logits, chained = made_up(count=40, exits=4), dataclasses.replace(whole(), chained=True)
+    constraints = Constraints({"max_accuracy_drop": 1.0})
+    assert sorted(choice.exits for choice in best_subsets(exit_logits, chained, constraints)) == [
+        (0, 1),
+        (0, 1, 2),
+        (0, 1, 2, 3),
+    ]
+    with pytest.raises(ArgumentError, match=r"^exits is 1,2,4, but heads of this network read .* such as 1,2,3$"):
+        best_of_subset(exit_logits, chained, constraints, (0, 1, 3))
+
+
 def test_a_policy_works_at_every_exit_but_the_last():
     policy = policies.fit(policies.DEFAULT)
     costs = whole().with_policy(policy, Sizes(10))
@@ -44,6 +74,17 @@ def test_a_policy_works_at_every_exit_but_the_last():
 def test_costs_go_to_a_file_and_back(tmp_path):
     whole().save(tmp_path / "costs.json")
     assert ExitCosts.load(tmp_path / "costs.json") == whole()
+    chained = dataclasses.replace(whole(), chained=True)
+    chained.save(tmp_path / "costs.json")
+    assert ExitCosts.load(tmp_path / "costs.json") == chained
+    # Files of earlier versions do not say.
+    earlier = json.loads((tmp_path / "costs.json").read_text())
+    del earlier["chained"]
+    (tmp_path / "earlier.json").write_text(json.dumps(earlier))
+    assert ExitCosts.load(tmp_path / "earlier.json") == whole()
+    (tmp_path / "bad.json").write_text(json.dumps(earlier | {"chained": 1}))
+    with pytest.raises(DataError, match=r"does not hold costs of exits: chained is 1, but must be true or false"):
+        ExitCosts.load(tmp_path / "bad.json")
     for text in ("", "[]", '{"exits": []}', '{"exits": [], "heads": []}', '{"exits": [{"a": 1}], "heads": []}'):
         (tmp_path / "bad.json").write_text(text)
         with pytest.raises(DataError, match=r"'.*bad.json' does not hold costs of exits"):

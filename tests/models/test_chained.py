@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from tiny import tiny_build
 
+import bnn_exit
 from bnn_exit import policies
 from bnn_exit._keras import keras, make_repeatable, set_seed, tf
 from bnn_exit.calibration.constraints import Constraints
@@ -150,6 +151,9 @@ def test_calibration_offers_the_first_exits_alone(model, tone_task):
     for options in ({}, {"confidence": 0.5}):
         with pytest.raises(ArgumentError, match=message):
             select(exit_logits, costs, constraints, exits=(0, 2), **options)
+    with pytest.raises(ArgumentError, match=message):
+        bnn_exit.calibrate(model, tone_task, exits=[0, 2])
+    assert bnn_exit.calibrate(model, tone_task, exits=[0, 1]).exits == (0, 1)
 
 
 @pytest.mark.parametrize("policy_name", ["class_means", "ensemble"])
@@ -187,7 +191,7 @@ def test_training_is_repeatable_bit_for_bit(kind, tone_task):
         np.testing.assert_array_equal(first, second)
 
 
-@pytest.mark.parametrize("head, boost", CHAINED.values(), ids=CHAINED)
+@pytest.mark.parametrize("head, boost", [*CHAINED.values(), ("early_view", 0.0), ("early_view", 0.5)])
 def test_gradients_are_the_same_bits_every_time(head, boost):
     make_repeatable()
     # Large enough that both cores are at work and the order in which sums are ready varies.

@@ -18,6 +18,7 @@ NETWORKS = {
     "six exits": {"channels": (32, 32, 32, 32, 32, 32)},
     "odd channels": {"channels": (33, 65, 31)},
     "grid heads": {"channels": (64, 96, 64), "head": "grid"},
+    "cascaded and boosted": {"channels": (32, 64, 32, 32), "head": "cascaded", "boost": 0.5},
 }
 
 
