@@ -52,6 +52,16 @@ def cpu_core(cpuinfo: str | os.PathLike[str] = "/proc/cpuinfo") -> str | None:
     return None
 
 
+def peak_memory_bytes() -> int | None:
+    """The most memory that this process has had, or None where the system does not say."""
+    with contextlib.suppress(OSError, ValueError):
+        # VmHWM is of this process alone: ru_maxrss would begin with that of the one which started it.
+        for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return 1024 * int(line.split()[1])
+    return None
+
+
 def _first_processor(cpuinfo: str | os.PathLike[str]) -> dict[str, str]:
     """What the system reports about the first processor and the board."""
     found: dict[str, str] = {}

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from bnn_exit._keras import tf
+from bnn_exit.training.loss import soft_label_losses
 
 
 def soft_label_loss(student: tf.Tensor, teacher: tf.Tensor, *, temperature: float) -> tf.Tensor:
-    """T^2 KL(softmax(teacher / T) || softmax(student / T)), the mean over the batch (Hinton et al. 2015, section 2).
-
-    T^2 keeps the gradients of the same size whatever the temperature.
-
-    Args:
-        student, teacher: logits `[batch, classes]`. No gradient goes to the teacher.
-        temperature: T, above 0; higher gives unlikely classes more weight.
-    """
-    target = tf.nn.log_softmax(tf.stop_gradient(teacher) / temperature)
-    found = tf.nn.log_softmax(student / temperature)
-    return temperature**2 * tf.reduce_mean(tf.reduce_sum(tf.exp(target) * (target - found), axis=-1))
+    """The mean over the batch of `bnn_exit.training.loss.soft_label_losses`."""
+    return tf.reduce_mean(soft_label_losses(student, teacher, temperature=temperature))
 
 
 def embedding_loss(student: tf.Tensor, teacher: tf.Tensor) -> tf.Tensor:

@@ -60,7 +60,7 @@ class Distillation:
         self._matching: Matching | None = None
         if config.teacher_weight > 0:
             views = min(config.views, training.epochs)
-            self._outputs = TeacherOutputs(_of_logits(teacher, student), task, views=views, folder=folder)
+            self._outputs = TeacherOutputs(of_logits(teacher, student), task, views=views, folder=folder)
             self.views = self._outputs.views
         if config.features or config.attention:
             self._matching = Matching(
@@ -106,7 +106,8 @@ class Distillation:
         return loss, logits
 
 
-def _of_logits(teacher: Teacher | None, student: Network) -> Teacher:
+def of_logits(teacher: Teacher | None, student: Network) -> Teacher:
+    """The teacher; ArgumentError if there is none, or it gives no logits of the student's classes."""
     if teacher is None:
         raise ArgumentError("teacher_weight is above 0, but there is no teacher: add --teacher, or make it 0")
     if teacher.kind != "logits" or teacher.size != student.num_classes:

@@ -1,4 +1,4 @@
-"""Runs the steps of a plan in a run folder, each from the weights of the one before."""
+"""Runs the steps of a plan and the phases of a scheme in a run folder, each from the weights of the one before."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from audio_tasks.base import Task
 from bnn_exit._keras import set_seed
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
@@ -14,13 +16,18 @@ from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel, build
 from bnn_exit.settings.plan import Plan, Step
 from bnn_exit.settings.run import RunConfig
+from bnn_exit.settings.scheme import SchemeConfig
 from bnn_exit.settings.teacher import TeacherConfig
 from bnn_exit.settings.training import TrainConfig
-from bnn_exit.training import checkpoint
+from bnn_exit.training import checkpoint, schemes
 from bnn_exit.training.distribution import Distribution
+from bnn_exit.training.exit_loss import ExitLoss, LabelLoss
 from bnn_exit.training.loop import BEST, fit
 from bnn_exit.training.objective import Objective
+from bnn_exit.training.schemes.base import Phase, Scheme, epochs_of
+from bnn_exit.training.schemes.objective import SchemeObjective
 from distill.embedding import EmbeddingMatching
+from distill.exit_loss import TeacherLoss
 from distill.objective import Distillation
 from distill.teachers import MeanTeacher, NetworkTeacher, Teacher, load_teacher, runs
 
@@ -45,9 +52,9 @@ def teachers_of(config: RunConfig) -> list[str]:
 
 
 def check_settings(config: RunConfig, folder: Path) -> None:
-    """DataError if the distillation settings of a run folder are invalid: they may come from elsewhere."""
+    """DataError if the distillation settings or the scheme of a run folder are invalid: it may come from elsewhere."""
     try:
-        plan_of(config), teachers_of(config)
+        plan_of(config), teachers_of(config), schemes.make(config.scheme)
     except BnnExitError as error:
         raise DataError(f"{folder / 'config.json'} cannot be read: {error}") from error
 
@@ -89,16 +96,60 @@ def find_teacher(config: RunConfig, task: Task, *, trained: Path | None = None, 
     return MeanTeacher(teachers) if len(teachers) > 1 else next(iter(teachers), None)
 
 
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """What one folder of checkpoints holds: a step of the plan, or a phase of its last step by the scheme.
+
+    Attributes:
+        name: for people and folders.
+        step: of the plan.
+        phase: of the scheme; None for the steps before the last.
+        training: its settings.
+        folder: where its checkpoints are.
+    """
+
+    name: str
+    step: Step
+    phase: Phase | None
+    training: TrainConfig
+    folder: Path
+
+
+def parts_of(config: RunConfig, *, exits: int, folder: Path) -> list[Part]:
+    """The parts of a run's training, in order: the steps of its plan, of which the last goes by the scheme.
+
+    The last one's folder is the run's, as for a training in one part; the others are `steps/NUMBER_NAME` in it.
+
+    Raises:
+        ArgumentError: options of the scheme, or epochs, that do not fit the network.
+    """
+    *before, last = plan_of(config).steps
+    scheme = schemes.make(config.scheme)
+    phases = scheme.phases(exits)
+    found: list[tuple[str, Step, Phase | None, TrainConfig]]
+    found = [(step.name, step, None, _settings(config, step)) for step in before]
+    whole = _settings(config, last)
+    for phase, epochs in zip(phases, epochs_of(phases, whole.epochs, scheme=config.scheme.name), strict=True):
+        name = last.name if len(phases) == 1 else f"{last.name}_{phase.name}"
+        found.append((name, last, phase, dataclasses.replace(whole, epochs=epochs)))
+    folders = [folder / "steps" / f"{number}_{name}" for number, (name, *_) in enumerate(found, start=1)]
+    return [Part(*part, place) for part, place in zip(found, [*folders[:-1], folder], strict=True)]
+
+
 def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:
-    """ArgumentError if a step does not fit student, teacher or task; nothing is written."""
+    """ArgumentError if a step or phase does not fit student, teacher or task; nothing is written."""
     networks: dict[str, MultiExitModel] = {}
-    for number, step in enumerate(plan_of(config).steps, start=1):
+    steps = plan_of(config).steps
+    for number, step in enumerate(steps, start=1):
         if step.precision not in networks:
             networks[step.precision] = _network(config, step, task)
         network, training = networks[step.precision], _settings(config, step)
         training.weights_of(network.num_exits)
+        parts = parts_of(config, exits=network.num_exits, folder=Path())
         try:
-            _objective(step, network, teacher, task, training, folder=None)
+            for part in parts:
+                if part.step is step:
+                    _objective(config, part, network, teacher, task, folder=None)
         except ArgumentError as error:
             if "plan" not in (config.distillation or {}):
                 raise
@@ -116,57 +167,71 @@ def train_steps(
     tensorboard: bool = False,
     progress: bool = True,
 ) -> MultiExitModel:
-    """Train the steps of a run's plan and leave in each step's folder its checkpoints and history.json.
+    """Train the parts of a run (`parts_of`) and leave in each one's folder its checkpoints and history.json.
 
-    The last step's folder is the run's; the others are `steps/NUMBER_NAME` in it. The outputs of the
-    teacher are stored in the run's folder, for every step with the same clips.
+    The outputs of the teacher are stored in the run's folder, for every part with the same clips.
 
     Args:
-        config: of the run, with its plan.
+        config: of the run, with its plan and scheme.
         task: what is learned.
         teacher: from `find_teacher`.
         folder: of the run.
         distribution: over which devices; None is this process alone.
-        resume: continue an interrupted training; finished steps are not trained again. The weights end the same, as
+        resume: continue an interrupted training; finished parts are not trained again. The weights end the same, as
             with `bnn_exit.fit`.
         tensorboard, progress: as in `bnn_exit.fit`.
 
     Returns:
-        The network of the last step with its best weights.
+        The network of the last part with its best weights.
     """
-    plan, weights = plan_of(config), None
+    weights = None
     distribution = distribution or Distribution.start(None)
     progress = progress and distribution.writes
-    for number, (step, place) in enumerate(zip(plan.steps, plan.folders(folder), strict=True), start=1):
-        # The same seed gives every step the same start, whichever steps this process has run before.
+    scheme = schemes.make(config.scheme)
+    exits = _network(config, plan_of(config).steps[-1], task).num_exits
+    parts = parts_of(config, exits=exits, folder=folder)
+    first = next(part.phase for part in parts if part.phase)
+    for number, part in enumerate(parts, start=1):
+        # The same seed gives every part the same start, whichever parts this process has run before.
         set_seed(config.training.seed)
         with distribution.scope():
-            network = _network(config, step, task)
+            network = _network(config, part.step, task)
             if weights is not None:
                 network.keras_model.set_weights(weights)
-            objective = _objective(
-                step, network, teacher, task, _settings(config, step), folder=folder if distribution.writes else None
-            )
-        if resume and (place / HISTORY).is_file():
-            checkpoint.load(place / BEST, variables=network.keras_model.weights)
+            objective = _objective(config, part, network, teacher, task, folder=folder if distribution.writes else None)
+        if resume and (part.folder / HISTORY).is_file():
+            checkpoint.load(part.folder / BEST, variables=network.keras_model.weights)
         else:
-            if progress and len(plan.steps) > 1:
-                print(f"step {number} of {len(plan.steps)}: {step.name}, precision {step.precision}", file=sys.stderr)
+            if progress and len(parts) > 1:
+                print(
+                    f"step {number} of {len(parts)}: {part.name}, precision {part.step.precision}, "
+                    f"epochs {part.training.epochs}",
+                    file=sys.stderr,
+                )
             history = fit(
                 network,
                 task,
-                config=_settings(config, step),
+                config=part.training,
                 augment=config.augment,
                 objective=objective,
-                folder=place,
+                clips=_clips(scheme, part, network, task) if part.phase != first else None,
+                folder=part.folder,
                 resume=resume,
                 tensorboard=tensorboard,
                 progress=progress,
             )
             if distribution.writes:
-                write_json(place / HISTORY, history)
+                write_json(part.folder / HISTORY, history)
         weights = [variable.numpy() for variable in distribution.local(network.keras_model.weights)]
     return network
+
+
+def _clips(scheme: Scheme, part: Part, network: MultiExitModel, task: Task) -> np.ndarray | None:
+    """Numbers of the training clips of a phase that is not the first; None: all."""
+    if part.phase is None or not scheme.chooses_clips:
+        return None
+    correct = network.logits(task.log_mel("train")).argmax(axis=-1) == np.asarray(task.train.labels)[:, None]
+    return scheme.clips(part.phase, correct, seed=part.training.seed)
 
 
 def _network(config: RunConfig, step: Step, task: Task) -> MultiExitModel:
@@ -185,18 +250,56 @@ def _settings(config: RunConfig, step: Step) -> TrainConfig:
 
 
 def _objective(
-    step: Step,
+    config: RunConfig,
+    part: Part,
     network: MultiExitModel,
     teacher: Teacher | None,
     task: Task,
-    training: TrainConfig,
     *,
     folder: Path | None,
 ) -> Objective | None:
-    """What the step minimises; None means the labels alone."""
+    """What the part minimises; None means the labels alone."""
+    step, training = part.step, part.training
     if step.objective == "embedding":
         views = min(step.views, training.epochs)
         return EmbeddingMatching(network, teacher, task, views=views, seed=training.seed, folder=folder)
+    if part.phase is not None and config.scheme != SchemeConfig():
+        return _scheme_objective(config, part, network, teacher, task, folder=folder)
     if not (step.teacher_weight or step.deepest_weight or step.pairs):
         return None
     return Distillation(network, teacher, task, config=step, training=training, folder=folder)
+
+
+def _scheme_objective(
+    config: RunConfig,
+    part: Part,
+    network: MultiExitModel,
+    teacher: Teacher | None,
+    task: Task,
+    *,
+    folder: Path | None,
+) -> SchemeObjective:
+    step, name, scheme = part.step, config.scheme.name, schemes.make(config.scheme)
+    assert part.phase is not None
+    if step.trainable != "all":
+        raise ArgumentError(f"trainable is {step.trainable!r}, but the scheme {name} decides itself what learns when")
+    if step.deepest_weight or step.pairs:
+        found = "deepest_weight" if step.deepest_weight else "features and attention"
+        raise ArgumentError(
+            f"{found} goes with the scheme joint without options, but the scheme is {name}: the scheme self_distilled "
+            "has the last exit as a teacher"
+        )
+    if scheme.needs_teacher and not step.teacher_weight:
+        raise ArgumentError(f"the scheme {name} with teacher given needs a teacher: add --teacher PATH or auto")
+    exit_loss: ExitLoss = LabelLoss(label_smoothing=part.training.label_smoothing)
+    if step.teacher_weight:
+        phases = parts_of(config, exits=network.num_exits, folder=Path())
+        views = min(step.views, max(each.training.epochs for each in phases if each.phase))
+        exit_loss = TeacherLoss(network, teacher, task, config=step, training=part.training, views=views, folder=folder)
+    return SchemeObjective(
+        network,
+        scheme=scheme,
+        phase=part.phase,
+        exit_loss=exit_loss,
+        weights=part.training.weights_of(network.num_exits),
+    )

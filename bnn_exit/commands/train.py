@@ -17,7 +17,7 @@ from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import listening
 from bnn_exit.commands.policy_options import add_policy_options, background_labels, check_background
 from bnn_exit.display import show
-from bnn_exit.errors import one_of
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runs.lock import held, new_folder
 from bnn_exit.runs.options import (
@@ -28,11 +28,13 @@ from bnn_exit.runs.options import (
     data_options,
     feature_options,
     given,
+    pairs,
 )
 from bnn_exit.settings import recipes
 from bnn_exit.settings.features import INPUTS
 from bnn_exit.settings.model import BACKBONES, HEADS
 from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.scheme import SCHEMES, SchemeConfig
 from distill.options import add_teacher_options, check_distributed, distillation_settings
 
 EPILOG = """\
@@ -100,6 +102,19 @@ def parser() -> argparse.ArgumentParser:
         f"({RECIPE})",
     )
     training.add_argument(
+        "--scheme",
+        metavar="NAME",
+        help=f"how the exits are trained: {_choices(SCHEMES)} ({RECIPE})",
+    )
+    training.add_argument(
+        "--scheme-option",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="an option of the scheme, such as ramp=true or weights=[1,0.5,0.3]; repeatable (the guide on schemes "
+        "lists them)",
+    )
+    training.add_argument(
         "--distribute",
         metavar="NAME",
         help="mirrored: share each batch among all GPUs of this machine; multiworker: among machines that all run this "
@@ -161,7 +176,13 @@ def _new_run(
     model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision", "levels"))
     distillation, precision = distillation_settings(options, recipe.distillation)
     check_distributed(distillation, options.distribute)
-    model = dataclasses.replace(model, precision=precision or model.precision)
+    scheme = _scheme(options, recipe.scheme)
+    made = _checked_scheme(scheme, options.distribute)
+    if made.head and options.head not in (None, made.head):
+        raise ArgumentError(
+            f"--head is {options.head!r}, but the scheme {scheme.name} needs {made.head!r}: leave it out"
+        )
+    model = made.of_model(dataclasses.replace(model, precision=precision or model.precision))
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
         recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "bfloat16", "seed")
@@ -173,8 +194,9 @@ def _new_run(
         stack.enter_context(new_folder(folder))
     task = audio_tasks.load(name, features=features, **data_options(options, audio_tasks.flags()))
     distribution.check_batch(training.batch_size, clips=len(task.train))
-    background = background_labels(options.background, policy=options.policy)
-    check_background(task.labels, policy=options.policy, chosen=background)
+    policy = options.policy or made.policy
+    background = background_labels(options.background, policy=policy)
+    check_background(task.labels, policy=policy, chosen=background)
     augment = recipe.augment.scaled_to(features)
     config = RunConfig(
         RunTask.of(task),
@@ -184,10 +206,30 @@ def _new_run(
         distillation,
         recipe.teacher,
         options.input or INPUTS[0],
-        options.policy,
+        policy,
         background,
+        scheme,
     )
     return RunFolder(folder), task, config, distribution
+
+
+def _scheme(options: argparse.Namespace, usual: SchemeConfig) -> SchemeConfig:
+    """The recipe's scheme with the given options, or the one that was given."""
+    name = options.scheme or usual.name
+    kept = usual.options if name == usual.name else {}
+    return SchemeConfig(name, {**kept, **pairs("--scheme-option", options.scheme_option)})
+
+
+def _checked_scheme(config: SchemeConfig, distribute: str | None) -> Any:
+    """The scheme; ArgumentError if an option of it breaks a rule, or replicas cannot follow it."""
+    from bnn_exit.training import schemes
+
+    scheme = schemes.make(config)
+    if scheme.copies and distribute is not None:
+        raise ArgumentError(
+            f"the scheme {config.name} copies weights within a step, which --distribute cannot: leave one of them out"
+        )
+    return scheme
 
 
 def _checked_teacher(config: RunConfig, task: audio_tasks.Task, options: argparse.Namespace) -> Any:

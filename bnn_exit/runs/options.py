@@ -90,13 +90,13 @@ def data_options(options: argparse.Namespace, flags: Iterable[str]) -> dict[str,
         "data_dir": options.data_dir,
         "cache_dir": options.cache_dir,
         **given(options, "negatives", "negatives_share", *flags),
-        **_pairs("--option", options.option),
+        **pairs("--option", options.option),
     }
 
 
 def feature_options(options: argparse.Namespace, usual: FeatureConfig) -> FeatureConfig:
     """The log-mel settings: the defaults with the given changes."""
-    return FeatureConfig.from_dict({**usual.to_dict(), **_pairs("--feature", options.feature)})
+    return FeatureConfig.from_dict({**usual.to_dict(), **pairs("--feature", options.feature)})
 
 
 def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentPar
             raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a training that is resumed: leave it out")
 
 
-def _pairs(name: str, pairs: list[str]) -> dict[str, Any]:
+def pairs(name: str, pairs: list[str]) -> dict[str, Any]:
     """The values of a repeated NAME=VALUE option; what is no JSON is text."""
     values = {}
     for pair in pairs:

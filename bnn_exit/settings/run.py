@@ -13,6 +13,7 @@ from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.recipes import TeacherRecipe
+from bnn_exit.settings.scheme import SchemeConfig
 from bnn_exit.settings.training import TrainConfig
 
 CONFIG = "config.json"
@@ -82,6 +83,7 @@ class RunConfig:
         input: what model.tflite takes, "log_mel" or "waveform".
         policy: name of the policy that model.tflite is exported with; None is the default one.
         background: labels that are background to that policy; none are those called unknown and silence.
+        scheme: how the exits are trained; of a plan, the last step.
     """
 
     task: RunTask
@@ -93,6 +95,7 @@ class RunConfig:
     input: str = INPUTS[0]
     policy: str | None = None
     background: tuple[str, ...] = ()
+    scheme: SchemeConfig = dataclasses.field(default_factory=SchemeConfig)
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -108,6 +111,7 @@ class RunConfig:
                 "distillation": self.distillation,
                 "teacher": self.teacher.to_dict(),
                 "input": self.input,
+                "scheme": self.scheme.to_dict(),
                 **({} if self.policy is None else {"policy": self.policy, "background": list(self.background)}),
             },
         )
@@ -135,6 +139,7 @@ class RunConfig:
                 TeacherRecipe.from_dict(values.get("teacher", {})),
                 one_of("input", values.get("input", INPUTS[0]), INPUTS),
                 *_policy_of(values),
+                SchemeConfig.from_dict(values.get("scheme", {})),
             )
 
         return read_settings(path, made, advice=advice)

@@ -30,6 +30,7 @@ class Batches:
         mix_probability: share of clips that are mixed with another one of the batch (of its part, on a replica).
         distribution: splits a batch among replicas.
         background: reads the clips where some are cut from long recordings.
+        clips: numbers of the clips that an epoch has; None: all.
 
     Attributes:
         changes: identifies the augmentation: `Augmenter.identity`.
@@ -47,8 +48,10 @@ class Batches:
         mix_probability: float,
         distribution: Distribution,
         background: Background | None = None,
+        clips: np.ndarray | None = None,
     ) -> None:
         self._labels = np.eye(classes, dtype=np.float32)[labels]
+        self._clips = np.arange(len(labels)) if clips is None else np.asarray(clips)
         self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
         self._distribution, self.changes = distribution, augmenter.identity
         shape = log_mel.shape[1:]
@@ -79,7 +82,7 @@ class Batches:
     @property
     def steps(self) -> int:
         """Batches in an epoch."""
-        return len(self._labels) // self._batch_size
+        return len(self._clips) // self._batch_size
 
     def epoch(
         self, number: int, *, view: int | None = None, targets: np.ndarray | None = None
@@ -93,8 +96,8 @@ class Batches:
             view: decides how clips are changed; None means `number`.
             targets: values `[clips, ...]` that go with each clip; None gives `[batch, 0]`.
         """
-        order = np.random.default_rng([self._seed, number]).permutation(len(self._labels)).astype(np.int32)
-        values = np.zeros((len(order), 0), np.float32) if targets is None else targets
+        order = np.random.default_rng([self._seed, number]).permutation(self._clips).astype(np.int32)
+        values = np.zeros((len(self._labels), 0), np.float32) if targets is None else targets
         chosen = number if view is None else view
 
         def dataset(order: np.ndarray, batch_size: int) -> tf.data.Dataset:

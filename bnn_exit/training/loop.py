@@ -15,6 +15,7 @@ from bnn_exit._keras import bfloat16_convolutions, tf
 from bnn_exit.audio import logmel
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
+from bnn_exit.machine import peak_memory_bytes
 from bnn_exit.models.network import Network
 from bnn_exit.progress import progress_bar
 from bnn_exit.settings.augment import AugmentConfig
@@ -39,6 +40,7 @@ def fit(
     config: TrainConfig | None = None,
     augment: AugmentConfig | None = None,
     objective: Objective | None = None,
+    clips: np.ndarray | None = None,
     folder: str | Path | None = None,
     resume: bool = False,
     tensorboard: bool = False,
@@ -55,6 +57,7 @@ def fit(
         epochs: replaces `config.epochs`.
         config, augment: settings; None takes the defaults.
         objective: what is minimised; None means the labels alone, by `exit_weights` and `label_smoothing`.
+        clips: numbers of the training clips that are used, rising; None: all. The standardisation is fitted to all.
         folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
         resume: continue from the last checkpoint in `folder`. On the same machine the weights end the same as without
             the interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
@@ -64,7 +67,8 @@ def fit(
     Returns:
         A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (lists over exits),
         `seconds` of training, `waiting_share` (the part of them in which the network waited for data), `total_seconds`
-        with validation and `processor_seconds`, the same summed over cores.
+        with validation, `processor_seconds`, the same summed over cores, and `peak_memory_bytes`, the most memory that
+        the process has had.
     """
     config = config or TrainConfig()
     if epochs is not None:
@@ -78,7 +82,9 @@ def fit(
     if (resume or tensorboard) and folder is None:
         raise ArgumentError("folder is None, but resume and tensorboard need one")
     objective = objective or CrossEntropy(model, weights=weights, label_smoothing=config.label_smoothing)
-    return _Fit(model, task, config, augment or AugmentConfig(), objective, folder, tensorboard, progress).run(resume)
+    return _Fit(model, task, config, augment or AugmentConfig(), objective, clips, folder, tensorboard, progress).run(
+        resume
+    )
 
 
 class _Fit:
@@ -91,13 +97,15 @@ class _Fit:
         config: TrainConfig,
         augment: AugmentConfig,
         objective: Objective,
+        clips: np.ndarray | None,
         folder: str | Path | None,
         tensorboard: bool,
         progress: bool,
     ) -> None:
         self.model, self.config, self.objective = model, config, objective
         self.distribution = Distribution.of(model)
-        self.distribution.check_batch(config.batch_size, clips=len(task.train))
+        count = len(task.train) if clips is None else len(clips)
+        self.distribution.check_batch(config.batch_size, clips=count)
         self.progress = progress and self.distribution.writes
         self.folder = expanded(folder) if folder is not None else None
         self.output = self.folder if self.distribution.writes else None
@@ -111,14 +119,15 @@ class _Fit:
             classes=task.num_classes,
             augmenter=_augmenter(augment, task, seed=config.seed, background=background),
             mix_probability=augment.mix_probability,
-            batch_size=min(config.batch_size, len(train)),
+            batch_size=min(config.batch_size, count),
             seed=config.seed,
             distribution=self.distribution,
             background=background,
+            clips=clips,
         )
-        if self.progress and config.batch_size > len(train):
+        if self.progress and config.batch_size > count:
             print(
-                f"batch_size is {config.batch_size}, but there are {len(train)} training clips: every step takes all",
+                f"batch_size is {config.batch_size}, but there are {count} training clips: every step takes all",
                 file=sys.stderr,
             )
         objective.prepare(self.batches, folder=self.output)
@@ -141,6 +150,7 @@ class _Fit:
             self._validate(record)
             record["total_seconds"] = round(time.perf_counter() - start, 3)
             record["processor_seconds"] = round(time.process_time() - processor_start, 3)
+            record["peak_memory_bytes"] = peak_memory_bytes()
             self.history.append(record)
             self._save()
             self._report(record)
@@ -176,6 +186,9 @@ class _Fit:
         total_steps = self.config.epochs * self.batches.steps
         losses, accuracies, waiting, start = [], [], 0.0, time.perf_counter()
         view = epoch % self.objective.views if self.objective.views else epoch
+        begin = getattr(self.objective, "begin_epoch", None)  # an objective need not know of them
+        if begin is not None:
+            begin(epoch, epochs=self.config.epochs)
         batches = self.batches.epoch(epoch, view=view, targets=self.objective.targets(view))
         with self._bar(epoch) as bar:
             for index in range(self.batches.steps):

@@ -15,6 +15,7 @@ from bnn_exit.settings.base import Config
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.named_json import read_named, shipped_in
+from bnn_exit.settings.scheme import SchemeConfig
 from bnn_exit.settings.training import TrainConfig
 
 SHIPPED = Path(__file__).parent
@@ -49,6 +50,7 @@ class Recipe(Config):
         distillation: None to learn from the labels alone; else `teachers` and the settings of `distill.DistillConfig`,
             or `teachers` and the name of a `plan`.
         teacher: how the teacher "auto" is trained.
+        scheme: how the exits are trained.
     """
 
     about: str = ""
@@ -58,6 +60,7 @@ class Recipe(Config):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     distillation: dict[str, Any] | None = None
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
+    scheme: SchemeConfig = field(default_factory=SchemeConfig)
 
     def __post_init__(self) -> None:
         self._require(isinstance(self.about, str), "about", "text")
@@ -73,6 +76,7 @@ _SECTIONS: dict[str, type[Config]] = {
     "training": TrainConfig,
     "augment": AugmentConfig,
     "teacher": TeacherRecipe,
+    "scheme": SchemeConfig,
 }
 
 
