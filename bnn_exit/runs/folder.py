@@ -2,9 +2,9 @@
 
 config.json           task, features, model, augmentation and training settings
 environment.json      packages, Python, machine, git revision, date and command
-last.npz, best.npz    checkpoints, of a plan's last step
-history.json          loss and accuracy of each epoch, of a plan's last step
-steps/                the same of a plan's earlier steps
+last.npz, best.npz    checkpoints, of the last step of a plan and phase of a scheme
+history.json          loss and accuracy of each epoch, of that one
+steps/                the same of earlier steps and phases
 teacher_outputs/      soft labels of the teacher: a file for each view, or one for clips as recorded
 exit_logits/          logits of every exit for a split; `answers/` in runs of earlier versions
 costs.json            costs of the exits and of their heads
