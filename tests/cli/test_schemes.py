@@ -149,9 +149,15 @@ def test_a_run_of_an_earlier_version_has_the_joint_scheme(tmp_path):
             ["--scheme", "two_stage", "--scheme-option", "teacher=given"],
             "the scheme two_stage with teacher given needs a teacher: add --teacher PATH or auto",
         ),
-        (["--scheme", "early_view", "--head", "grid"], "--head is 'grid', but the scheme early_view needs 'early_view'"),
+        (
+            ["--scheme", "early_view", "--head", "grid"],
+            "--head is 'grid', but the scheme early_view needs 'early_view'",
+        ),
         (["--scheme", "early_view", "--distribute", "mirrored"], "the scheme early_view copies weights within a step"),
-        (["--scheme", "boosted", "--deepest-weight", "0.5"], "deepest_weight goes with the scheme joint without option"),
+        (
+            ["--scheme", "boosted", "--deepest-weight", "0.5"],
+            "deepest_weight goes with the scheme joint without option",
+        ),
     ],
 )
 def test_mistakes_get_one_line_and_leave_nothing(arguments, message, tmp_path, monkeypatch, capsys):
