@@ -105,9 +105,8 @@ def train(variant: str, seed: int, task: Any, folder: Path, *, epochs: int) -> N
 
 def network(variant: str, task: Any) -> Any:
     """The DS-CNN, cut after the blocks before the exit if it has one."""
-    from bnn_exit.models.exit_heads import exit_heads
-
     from bnn_exit._keras import keras
+    from bnn_exit.models.exit_heads import exit_heads
     from bnn_exit.models.multi_exit import MultiExitModel
     from bnn_exit.models.standardise import Standardise
 

@@ -148,7 +148,7 @@ def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:
         parts = parts_of(config, exits=network.num_exits, folder=Path())
         try:
             for part in parts:
-                if part.step is step:
+                if part.step == step:
                     _objective(config, part, network, teacher, task, folder=None)
         except ArgumentError as error:
             if "plan" not in (config.distillation or {}):

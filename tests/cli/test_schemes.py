@@ -176,7 +176,7 @@ def test_a_damaged_scheme_in_a_run_is_one_line(tmp_path, capsys):
     values = json.loads(path.read_text())
     for scheme, message in (
         ({"name": "joint", "options": {"ramp": 3}}, "ramp is 3, but must be true or false"),
-        ({"name": "joint", "options": []}, "options of the scheme are [], but must be values by name"),
+        ({"name": "joint", "options": []}, "options of the scheme are (), but must be values by name"),
         ("joint", "SchemeConfig is 'joint', but must be settings by name"),
     ):
         path.write_text(json.dumps({**values, "scheme": scheme}))
