@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -155,6 +156,7 @@ def _main(argv: list[str] | None) -> int:
     check_stream_options(options)
     if options.stream is not None:
         return calibrate_stream(options)
+    _refuse_file(options.run)
     run, exits = RunFolder(options.run), _exits(options.exits)
     own = run.policy()
     if options.policy is None:
@@ -229,6 +231,15 @@ def _check(options: argparse.Namespace, run: RunFolder) -> None:
         raise ArgumentError(f"--policy is {options.policy!r}, but the thresholds of {options.run} are for {own!r}")
     if options.name is not None:
         check_name("--name", options.name)
+
+
+def _refuse_file(path: str) -> None:
+    """ArgumentError for a model file in place of a run: only its exits for streams are chosen without the run."""
+    if not os.path.isfile(path):
+        return
+    if len(reader.read(path).metadata.exits) == 1:
+        raise ArgumentError(f"{path} has one exit, where every clip leaves: there is no threshold to choose")
+    raise ArgumentError(f"{path} is a model file, but thresholds are chosen for a run: give its folder, or --stream")
 
 
 def _exits(text: str | None) -> str | tuple[int, ...] | None:

@@ -14,7 +14,12 @@ SPLIT = "validation"
 
 
 def validation_logits(
-    run: RunFolder, *, features: bool = False, data_dir: str | None = None, negatives: str | None = None
+    run: RunFolder,
+    *,
+    features: bool = False,
+    data_dir: str | None = None,
+    negatives: str | None = None,
+    cache_dir: str | None = None,
 ) -> tuple[ExitLogits, ExitCosts]:
     """The logits of every exit for the validation clips, and the costs of the exits.
 
@@ -25,6 +30,7 @@ def validation_logits(
         features: the features of every exit are needed as well.
         data_dir: where the data is, if it has moved since the training.
         negatives: where its long recordings are, if they have moved.
+        cache_dir: of downloads and features; None means the usual one.
 
     Raises:
         ArgumentError: the folder is no run.
@@ -33,7 +39,9 @@ def validation_logits(
     run.require_folder()
     exit_logits, costs = run.exit_logits(SPLIT), run.costs()
     if exit_logits is None or costs is None or (features and not exit_logits.features):
-        exit_logits, costs = _computed(run, features=features, data_dir=data_dir, negatives=negatives)
+        exit_logits, costs = _computed(
+            run, features=features, data_dir=data_dir, negatives=negatives, cache_dir=cache_dir
+        )
     if exit_logits.exits != len(costs.exits):
         raise DataError(
             f"the logits in {run} have {exit_logits.exits} exits, but its costs.json has {len(costs.exits)}: delete "
@@ -43,7 +51,7 @@ def validation_logits(
 
 
 def _computed(
-    run: RunFolder, *, features: bool, data_dir: str | None, negatives: str | None
+    run: RunFolder, *, features: bool, data_dir: str | None, negatives: str | None, cache_dir: str | None
 ) -> tuple[ExitLogits, ExitCosts]:
     what = "logits with features" if features else "logits"
     show(f"{run} has no cached {what}: running its network, with TensorFlow", file=sys.stderr)
@@ -51,7 +59,7 @@ def _computed(
     from bnn_exit.training.calibrate import exit_logits_of
 
     model = run.network()
-    task = audio_tasks.load_again(run.config.task, data_dir=data_dir, negatives=negatives)
+    task = audio_tasks.load_again(run.config.task, data_dir=data_dir, negatives=negatives, cache_dir=cache_dir)
     exit_logits, costs = exit_logits_of(model, task, split=SPLIT, features=features), model.exit_costs()
     run.save_exit_logits(exit_logits)
     run.save_costs(costs)

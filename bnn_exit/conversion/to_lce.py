@@ -95,8 +95,7 @@ def make(
 ) -> Export:
     """The file that `export` would write, checked; arguments and errors as there. Nothing is written to `path`."""
     one_of("input", input, INPUTS)
-    if model.precision != "binary":
-        raise ArgumentError(f"the network's precision is {model.precision!r}, but only a binary one becomes a file")
+    require_binary(model.precision)
     if len(task.labels) != model.num_classes:
         raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
     shape = (task.features.num_frames(task.clip_samples), task.features.num_mels, 1)
@@ -126,6 +125,12 @@ def make(
     )
     file = reader.decode(data, place=Path(path))
     return Export(data, report, parity.check(model, file, task, policy=chosen))
+
+
+def require_binary(precision: str) -> None:
+    """ArgumentError unless networks of this precision become files; to be checked before anything takes long."""
+    if precision != "binary":
+        raise ArgumentError(f"the network's precision is {precision!r}, but only a binary one becomes a file")
 
 
 def convert(

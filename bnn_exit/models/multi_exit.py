@@ -44,9 +44,9 @@ class MultiExitModel(Network):
         config: ModelConfig | None = None,
         foreign: bool = False,
     ) -> None:
-        if len(stages) != len(heads) or len(stages) < 2:
+        if len(stages) != len(heads) or not stages:
             raise ArgumentError(
-                f"a network with exits needs at least two stages, each with a head; got {len(stages)} "
+                f"a network with exits needs at least one stage, each with a head; got {len(stages)} "
                 f"stages and {len(heads)} heads"
             )
         _check_inputs(heads)
@@ -109,6 +109,35 @@ class MultiExitModel(Network):
             begin = index + 1
         return MultiExitModel(
             stages, [self.heads[index] for index in chosen], config=self.config, foreign=self._foreign
+        )
+
+    def truncated(self, exit_index: int) -> MultiExitModel:
+        """The network that ends at an exit: its stages so far and its head alone, sharing weights with this.
+
+        It is static: it has one exit, which always answers, and neither thresholds nor the stages and heads that no
+        longer matter (depth pruning: De Leon and Atienza 2022, "Depth Pruning with Auxiliary Networks for TinyML",
+        arXiv 2204.10546, without training). The output of the exit stays the same.
+
+        Args:
+            exit_index: 0-based. An earlier exit is faster, smaller and usually less accurate; the last one gives the
+                plain network without early exits.
+
+        Raises:
+            ArgumentError: no such exit.
+
+        Example:
+            >>> small = model.truncated(0)
+            >>> small.num_exits
+            1
+        """
+        if not 0 <= exit_index < self.num_exits:
+            raise ArgumentError(f"exit_index is {exit_index}, but must be 0 to {self.num_exits - 1}")
+        stages = self.stages[: exit_index + 1]
+        return MultiExitModel(
+            [_chained(stages, name=f"stages_1_to_{exit_index + 1}")],
+            [self.heads[exit_index]],
+            config=self.config,
+            foreign=self._foreign,
         )
 
     def round_for_file(self) -> None:

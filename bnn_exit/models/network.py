@@ -40,14 +40,17 @@ class Network:
     def adapt(self, log_mel: np.ndarray) -> None:
         """Fit the level and the standardisation, where there are such layers, to the training split.
 
+        Layers that are frozen keep what they have: the layers behind them were trained with it.
+
         Args:
             log_mel: `[clips, frames, mels]`.
         """
         (level,) = self._layers(LevelNormalisation) or (None,)
-        if level:
+        if level and level.trainable:
             level.adapt(log_mel)
         for layer in self._layers(Standardise):
-            layer.adapt(log_mel, before=level)
+            if layer.trainable:
+                layer.adapt(log_mel, before=level)
 
     def round_for_file(self) -> None:
         """Round what a file holds in less than 32 bits; a network that becomes no file keeps its weights."""

@@ -135,5 +135,24 @@ def test_bad_arguments_get_one_line(options, message):
 
 
 def test_stages_and_heads_must_match():
-    with pytest.raises(ArgumentError, match="at least two stages, each with a head; got 1 stages and 0 heads"):
+    with pytest.raises(ArgumentError, match="at least one stage, each with a head; got 1 stages and 0 heads"):
         MultiExitModel([build().stages[0]], [])
+
+
+@pytest.mark.parametrize("exit_index", range(3))
+def test_a_truncated_network_gives_what_its_exit_gave_and_pays_for_one_head(exit_index):
+    model = build(size="base")
+    log_mel = np.random.default_rng(0).normal(size=(3, 98, 64)).astype(np.float32)
+    static = model.truncated(exit_index)
+    assert static.num_exits == 1 and static.config == model.config
+    np.testing.assert_array_equal(static.logits(log_mel)[:, 0], model.logits(log_mel)[:, exit_index])
+    others = model.head_costs()[:exit_index]
+    (cost,) = static.costs()
+    assert cost.float_macs == model.costs()[exit_index].float_macs - sum(each.float_macs for each in others)
+    assert cost.binary_macs == model.costs()[exit_index].binary_macs
+
+
+@pytest.mark.parametrize("exit_index", [-1, 2])
+def test_a_network_is_truncated_at_exits_that_it_has(exit_index):
+    with pytest.raises(ArgumentError, match=f"exit_index is {exit_index}, but must be 0 to 1"):
+        build().truncated(exit_index)

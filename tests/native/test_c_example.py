@@ -55,6 +55,16 @@ def test_it_predicts_as_the_python_package_does(program, model_path, tmp_path, s
     np.testing.assert_allclose([float(row.split()[0]) for row in rows], expected.probabilities, atol=1e-5)
 
 
+def test_it_predicts_with_a_file_of_one_exit(program, tiny, tmp_path):
+    clip, path = tmp_path / "clip.wav", tmp_path / "model.tflite"
+    wav.write(clip, np.random.default_rng(0).uniform(-0.5, 0.5, 720).astype(np.float32), sample_rate_hz=16000)
+    path.write_bytes(tiny.adaptive_file(exits=1))
+    done = run(program, path, clip, "balanced")
+    assert done.returncode == 0, done.stderr
+    expected = session.load(path, backend="reference").predict(wav.read(clip))
+    assert done.stdout.startswith(f"{expected.label} (exit 1 of 1, score {expected.score:.4f}")
+
+
 def test_what_it_says_of_mistakes(program, model_path, tmp_path):
     clip = tmp_path / "clip.wav"
     wav.write(clip, np.zeros(720, np.float32), sample_rate_hz=16000)
