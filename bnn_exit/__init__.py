@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bnn_exit.settings.augment import AugmentConfig as AugmentConfig
     from bnn_exit.settings.features import FeatureConfig as FeatureConfig
     from bnn_exit.settings.training import TrainConfig as TrainConfig
+    from bnn_exit.training.adapt import adapt as adapt
     from bnn_exit.training.calibrate import calibrate as calibrate
     from bnn_exit.training.loop import fit as fit
 
@@ -44,6 +45,7 @@ _NAMES = {
     "FeatureConfig": "bnn_exit.settings.features",
     "TrainConfig": "bnn_exit.settings.training",
     # training half
+    "adapt": "bnn_exit.training.adapt",
     "add_exits": "bnn_exit.models.add_exits",
     "build": "bnn_exit.models.multi_exit",
     "calibrate": "bnn_exit.training.calibrate",

@@ -30,7 +30,7 @@ LAYERS = (
 )
 """From the bottom up. Of `bnn_exit/NAME.py` and `bnn_exit/NAME/`."""
 
-ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "serve", "bench", "calibrate", "export", "__main__"}
+ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "serve", "bench", "calibrate", "export", "adapt", "__main__"}
 """Modules that `python -m` runs: they import `commands` alone, and nothing imports them."""
 
 DEVICE = LAYERS[: LAYERS.index("models")]

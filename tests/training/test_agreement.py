@@ -1,0 +1,159 @@
+"""The loss of agreement, and exits that are refitted without labels."""
+
+import numpy as np
+import pytest
+import tone_run
+from tiny import tiny_model
+
+import bnn_exit
+from bnn_exit._keras import make_repeatable, set_seed, tf
+from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.training import TrainConfig, fit
+from bnn_exit.training.adapt import LIGHT, held_back
+from bnn_exit.training.agreement import agreement_loss
+from bnn_exit.training.frozen import only_heads
+
+
+@pytest.fixture(scope="module", autouse=True)
+def repeatable():
+    make_repeatable()
+
+
+def softmax(values):
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    return powers / powers.sum(axis=-1, keepdims=True)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_the_loss_is_that_of_numpy(temperature):
+    logits = np.random.default_rng(0).normal(0, 3, (3, 5, 4))
+    early, last = softmax(logits[:-1] / temperature), softmax(logits[-1] / temperature)
+    expected = temperature**2 * np.mean(np.sum(last * (np.log(last) - np.log(early)), axis=-1))
+    found = agreement_loss([tf.constant(each, tf.float32) for each in logits], temperature=temperature)
+    assert found.shape == () and float(found) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_loss_by_hand():
+    # 1/2 ln((1/2) / (3/4)) + 1/2 ln((1/2) / (1/4))
+    logits = [tf.constant([[np.log(3.0), 0.0]], tf.float32), tf.constant([[0.0, 0.0]])]
+    assert float(agreement_loss(logits, temperature=1.0)) == pytest.approx(0.5 * np.log(4 / 3), rel=1e-5)
+
+
+def test_no_gradient_reaches_the_last_exit():
+    first, last = tf.Variable([[1.0, 0.0]]), tf.Variable([[0.0, 2.0]])
+    with tf.GradientTape() as tape:
+        loss = agreement_loss([first, last], temperature=1.0)
+    of_first, of_last = tape.gradient(loss, [first, last])
+    assert of_last is None
+    np.testing.assert_allclose(
+        of_first.numpy(), softmax(np.array([[1.0, 0.0]])) - softmax(np.array([[0.0, 2.0]])), atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("exits", "temperature", "message"),
+    [
+        (1, 1.0, "logits are of 1 exit, but an early exit and the last are needed"),
+        (2, 0.0, "temperature is 0.0, but must be above 0"),
+        (2, float("nan"), "temperature is nan, but must be above 0"),
+    ],
+)
+def test_what_the_loss_refuses(exits, temperature, message):
+    with pytest.raises(ArgumentError, match=message):
+        agreement_loss([tf.zeros([1, 2])] * exits, temperature=temperature)
+
+
+@pytest.fixture(scope="module")
+def trained(tone_task):
+    """A network whose last exit knows the tones, and whose others were hardly trained."""
+    set_seed(1)
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, head="grid")
+    config = TrainConfig(
+        epochs=10, batch_size=8, warmup_steps=5, learning_rate=5e-3, exit_weights=(0.0, 0.0, 1.0), seed=1
+    )
+    fit(model, tone_task, config=config, augment=tone_run.GENTLE, progress=False)
+    return model, model.keras_model.get_weights()
+
+
+@pytest.fixture
+def model(trained):
+    network, weights = trained
+    network.keras_model.set_weights(weights)
+    return network
+
+
+def clips(task):
+    return np.concatenate([task.log_mel("train"), task.log_mel("validation")])
+
+
+def test_exits_come_to_agree_with_the_last_one_which_stays(model, tone_task):
+    log_mel, test = clips(tone_task), np.asarray(tone_task.log_mel("test"))
+    stays = [*(weight for stage in model.stages for weight in stage.weights), *model.heads[-1].weights]
+    kept = [weight.numpy() for weight in stays]
+    before = model.logits(test)
+    flags = [layer.trainable for layer in model.keras_model._flatten_layers()]
+    history = bnn_exit.adapt(model, log_mel, epochs=20, batch_size=8, progress=False)
+    after = model.logits(test)
+    for old, weight in zip(kept, stays, strict=True):
+        np.testing.assert_array_equal(old, weight.numpy())
+    np.testing.assert_array_equal(before[:, -1], after[:, -1])
+    labels = before.argmax(axis=-1)[:, -1:]
+    old, new = ((each.argmax(axis=-1) == labels).mean(axis=0) for each in (before, after))
+    assert old[:2].max() < 0.4 and new[:2].min() > 0.7
+    assert [layer.trainable for layer in model.keras_model._flatten_layers()] == flags
+    assert [record["epoch"] for record in history] == list(range(21))
+    assert history[0]["validation_accuracy"][-1] == history[-1]["validation_accuracy"][-1] == 1.0
+
+
+def test_the_same_seed_gives_the_same_weights(trained, tone_task):
+    network, weights = trained
+    found = []
+    for seed in (3, 3, 4):
+        network.keras_model.set_weights(weights)
+        bnn_exit.adapt(network, clips(tone_task), epochs=2, seed=seed, augment=LIGHT, progress=False)
+        found.append(network.keras_model.get_weights())
+    assert all(np.array_equal(a, b) for a, b in zip(found[0], found[1], strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(found[0], found[2], strict=True))
+
+
+def test_weights_stay_where_no_epoch_is_better(model, tone_task):
+    bnn_exit.adapt(model, clips(tone_task), epochs=20, batch_size=8, progress=False)
+    weights = model.keras_model.get_weights()
+    history = bnn_exit.adapt(model, clips(tone_task), epochs=1, learning_rate=10.0, progress=False)
+    assert np.mean(history[1]["validation_accuracy"]) < np.mean(history[0]["validation_accuracy"])
+    assert all(np.array_equal(a, b) for a, b in zip(weights, model.keras_model.get_weights(), strict=True))
+
+
+def test_an_error_within_leaves_layers_trainable(model):
+    with pytest.raises(KeyError), only_heads(model, [0]):
+        assert not model.stages[0].trainable and model.heads[0].trainable and not model.heads[1].trainable
+        raise KeyError
+    assert model.stages[0].trainable and model.heads[1].trainable
+
+
+def test_every_fifth_clip_is_held_back():
+    assert np.flatnonzero(held_back(12)).tolist() == [0, 5, 10] and held_back(2).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("change", "kind", "message"),
+    [
+        (
+            {"log_mel": np.zeros((4, 3, 64), np.float32)},
+            ArgumentError,
+            r"log_mel has shape \(4, 3, 64\), but must be",
+        ),
+        ({"log_mel": np.zeros((1, 48, 64), np.float32)}, DataError, "log_mel holds 1 clips, but one to learn from"),
+        ({"temperature": -1}, ArgumentError, "temperature is -1, but must be above 0"),
+        ({"epochs": 0}, ArgumentError, "epochs is 0, but must be at least 1"),
+    ],
+)
+def test_what_adapting_refuses(model, tone_task, change, kind, message):
+    options = {"log_mel": clips(tone_task), "progress": False, **change}
+    with pytest.raises(kind, match=message):
+        bnn_exit.adapt(model, options.pop("log_mel"), **options)
+
+
+def test_one_exit_has_nothing_to_learn(model, tone_task):
+    with pytest.raises(ArgumentError, match="the network has one exit, but only exits before the last can learn"):
+        bnn_exit.adapt(model.truncated(0), clips(tone_task))
