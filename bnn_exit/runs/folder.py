@@ -10,6 +10,8 @@ exit_logits/          logits of every exit for a split; `answers/` in runs of ea
 costs.json            costs of the exits and of their heads
 operating_points.json, model.tflite, audit.json, parity.json; only the first if the network is not binary
 metrics.json, plots/  written by `python -m bnn_exit.evaluate`
+model_truncated_N.tflite      written by `python -m bnn_exit.export --truncate N`
+adapted.tflite, adapted.json  written by `python -m bnn_exit.adapt`
 """
 
 from __future__ import annotations

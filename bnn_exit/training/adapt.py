@@ -80,7 +80,8 @@ def adapt(
 
     Example:
         >>> history = bnn_exit.adapt(model, log_mel, epochs=10)
-        >>> print(history[0]["validation_accuracy"], history[-1]["validation_accuracy"])
+        >>> for record in history:
+        ...     print(record["epoch"], record["validation_accuracy"])
     """
     check_exits(model.num_exits)
     shape = model.input_shape[:2]
