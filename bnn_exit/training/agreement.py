@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bnn_exit._keras import tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.training.loss import soft_label_losses
 
 
 def agreement_loss(logits: list[tf.Tensor], *, temperature: float) -> tf.Tensor:
@@ -33,9 +34,5 @@ def agreement_loss(logits: list[tf.Tensor], *, temperature: float) -> tf.Tensor:
     if not temperature > 0:
         raise ArgumentError(f"temperature is {temperature!r}, but must be above 0")
     *early, last = logits
-    target = tf.nn.log_softmax(tf.stop_gradient(last) / temperature)
-    apart = [
-        tf.reduce_mean(tf.reduce_sum(tf.exp(target) * (target - tf.nn.log_softmax(exit_ / temperature)), axis=-1))
-        for exit_ in early
-    ]
-    return temperature**2 * tf.add_n(apart) / len(apart)
+    apart = [tf.reduce_mean(soft_label_losses(logits, last, temperature=temperature)) for logits in early]
+    return tf.add_n(apart) / len(apart)
