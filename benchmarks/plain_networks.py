@@ -8,7 +8,7 @@ from bnn_exit._keras import keras, tf
 from bnn_exit.conversion.graph import _freeze
 from bnn_exit.conversion.to_lce import _lce_flatbuffer
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.multi_exit import build
+from bnn_exit.models.multi_exit import build, through
 from bnn_exit.settings.run import RunConfig
 from bnn_exit.training import checkpoint
 from bnn_exit.training.loop import BEST
@@ -22,10 +22,10 @@ def trained(run: Path, *, input_shape: tuple[int, int, int]) -> keras.Model:
     model = build(**config.model.to_dict(), num_classes=len(config.task.labels), input_shape=input_shape)
     checkpoint.load(run / BEST, variables=model.keras_model.weights)
     source = keras.Input(input_shape)
-    features = source
+    carried = [source]
     for stage in model.stages:
-        features = stage(features)
-    return keras.Model(source, model.heads[-1](features))
+        carried = through(stage, carried)
+    return keras.Model(source, model.heads[-1](carried[0]))
 
 
 def residual(*, input_shape: tuple[int, int, int] = (98, 64, 1), num_classes: int = 12) -> keras.Model:
@@ -59,5 +59,5 @@ def convert(model: keras.Model) -> bytes:
     graph = tf.Graph()
     with graph.as_default():
         source = tf.compat.v1.placeholder(tf.float32, [1, *model.input_shape[1:]], name="log_mel")
-        logits = tf.identity(frozen(source), name="logits")
+        logits = tf.identity(frozen(source)[0], name="logits")
     return _lce_flatbuffer(graph, [source], [logits])

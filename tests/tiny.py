@@ -48,11 +48,14 @@ def tiny_build(
     precision: str = "binary",
     levels: str = "kept",
     boost: float = 0.0,
+    blocks: tuple[int, ...] = (),
     channels: tuple[int, ...] = (16, 16, 16),
 ) -> MultiExitModel:
     """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
     model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, boost=boost, channels=channels)
     stages = [with_precision(stage, precision) for stage in model.stages]
     stages[0] = with_levels(stages[0], levels)
-    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost)
+    config = ModelConfig(
+        backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost, blocks=blocks
+    )
     return MultiExitModel(stages, model.heads, config=config)

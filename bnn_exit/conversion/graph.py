@@ -27,20 +27,19 @@ class _Frozen:
 
     graph_def: tf.compat.v1.GraphDef
     sources: tuple[str, ...]
-    result: str
+    results: tuple[str, ...]
 
-    def __call__(self, *inputs: tf.Tensor) -> tf.Tensor:
+    def __call__(self, *inputs: tf.Tensor) -> list[tf.Tensor]:
         input_map = dict(zip(self.sources, inputs, strict=True))
-        (result,) = tf.graph_util.import_graph_def(self.graph_def, input_map, return_elements=[self.result])
-        return result
+        return tf.graph_util.import_graph_def(self.graph_def, input_map, return_elements=list(self.results))
 
 
 def _freeze(model: keras.Model) -> _Frozen:
     specs = [tf.TensorSpec([1, *source.shape[1:]], tf.float32) for source in model.inputs]
     concrete = tf.function(lambda *inputs: model([*inputs], training=False)).get_concrete_function(*specs)
     frozen = convert_variables_to_constants_v2(concrete)
-    sources = tuple(source.name for source in frozen.inputs)
-    return _Frozen(frozen.graph.as_graph_def(), sources, frozen.outputs[0].name)
+    sources, results = (tuple(tensor.name for tensor in tensors) for tensors in (frozen.inputs, frozen.outputs))
+    return _Frozen(frozen.graph.as_graph_def(), sources, results)
 
 
 def adaptive_graph(
@@ -63,17 +62,17 @@ def adaptive_graph(
 
     def run_from(
         stage: int,
-        source: tf.Tensor,
+        carried: list[tf.Tensor],
         thresholds: tf.Tensor,
         memory: tuple[tf.Tensor, ...],
         before: tuple[tf.Tensor, ...],
     ) -> tuple[tf.Tensor, ...]:
-        reached = stages[stage](source)
+        reached, *more = stages[stage](*carried)
         reads_features = policy.needs_features and stage < last
-        logits: tuple[tf.Tensor, ...] = ()
+        logits: list[tf.Tensor] = []
         # A policy that reads features does not need the head, but in a chained network the next head does.
         if model.chained or not reads_features:
-            logits = (heads[stage](reached, *(before if reads_logits(model.heads[stage]) else ())),)
+            logits = heads[stage](reached, *(before if reads_logits(model.heads[stage]) else ()))
         values = flat_over_grid(reached) if reads_features else logits[0]
         output = scores.exit_output(policy, stage, values, memory, is_last=stage == last)
 
@@ -87,7 +86,7 @@ def adaptive_graph(
             taken,
             lambda: run_from(
                 stage + 1,
-                tf.identity(reached),
+                [*map(tf.identity, (reached, *more))],
                 tf.identity(thresholds),
                 tuple(map(tf.identity, output.memory)),
                 tuple(map(tf.identity, logits if model.chained else ())),
@@ -96,7 +95,7 @@ def adaptive_graph(
 
     def run(source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
         log_mel = source if clip_samples is None else tf_ops.log_mel(source, features)[..., None]
-        return run_from(0, log_mel, thresholds, (), ())
+        return run_from(0, [log_mel], thresholds, (), ())
 
     shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
     concrete = tf.function(run, autograph=False).get_concrete_function(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bnn_exit._keras import keras
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.standardise import Standardise
 
 layers = keras.layers
@@ -33,6 +35,27 @@ class Stages:
     stem_channels: int = 16
     halving: tuple[bool, ...] | None = None
 
+    def halves(self, index: int) -> bool:
+        """Whether stage `index`, from 0, starts by halving time and frequency."""
+        return index > 0 if self.halving is None else self.halving[index]
+
+
+def stages_of(sizes: Mapping[str, Stages], size: str, blocks: Sequence[int] = ()) -> Stages:
+    """The stages of a size, with other blocks where these are given: one number for each stage.
+
+    Raises:
+        ArgumentError: an unknown size, or another number of stages.
+    """
+    chosen = sizes[one_of("size", size, sizes)]
+    if not blocks:
+        return chosen
+    if len(blocks) != len(chosen.blocks):
+        raise ArgumentError(
+            f"blocks is {' '.join(map(str, blocks))}, but size {size!r} has {len(chosen.blocks)} stages: give one "
+            f"number for each, such as {' '.join(map(str, chosen.blocks))}, which are its own"
+        )
+    return dataclasses.replace(chosen, blocks=tuple(blocks))
+
 
 def cut_into_stages(
     input_shape: tuple[int, int, int], size: Stages, *, block: Block, ending: Callable[..., Any] | None = None
@@ -45,19 +68,32 @@ def cut_into_stages(
         block: makes one block.
         ending: what comes after the last block of every stage: features -> features.
     """
-    halving = size.halving or [index > 0 for index in range(len(size.blocks))]
-    stages = []
-    features_shape = input_shape
-    for index, (count, width, halves) in enumerate(zip(size.blocks, size.channels, halving, strict=True)):
-        source = keras.Input(features_shape)
-        features = stem(source, width, first_channels=size.stem_channels) if index == 0 else source
-        for number in range(count):
-            strides = 2 if halves and number == 0 else 1
-            features = block(features, width, strides=strides, name=f"s{index + 1}_b{number + 1}")
-        features = ending(features) if ending else features
+    source = keras.Input(input_shape)
+    features = stem(source, size.channels[0], first_channels=size.stem_channels)
+    features = stage_blocks(features, 0, size, block=block, ending=ending)
+    return with_later_stages([keras.Model(source, features, name="stage_1")], size, block=block, ending=ending)
+
+
+def with_later_stages(
+    first: list[keras.Model], size: Stages, *, block: Block, ending: Callable[..., Any] | None = None
+) -> list[keras.Model]:
+    """The stages `first` and, from the features of the last of them, the others; arguments as `cut_into_stages`."""
+    stages = list(first)
+    for index in range(len(first), len(size.blocks)):
+        source = keras.Input(stages[-1].outputs[0].shape[1:])
+        features = stage_blocks(source, index, size, block=block, ending=ending)
         stages.append(keras.Model(source, features, name=f"stage_{index + 1}"))
-        features_shape = tuple(features.shape[1:])
     return stages
+
+
+def stage_blocks(
+    features: keras.KerasTensor, index: int, size: Stages, *, block: Block, ending: Callable[..., Any] | None = None
+) -> keras.KerasTensor:
+    """`features` through all blocks of stage `index`, from 0; arguments as `cut_into_stages`."""
+    for number in range(size.blocks[index]):
+        strides = 2 if size.halves(index) and number == 0 else 1
+        features = block(features, size.channels[index], strides=strides, name=f"s{index + 1}_b{number + 1}")
+    return ending(features) if ending else features
 
 
 def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> keras.KerasTensor:

@@ -40,14 +40,14 @@ def exit_heads(
     asked = inspect.signature(make).parameters
     heads = []
     for index, stage in enumerate(stages):
-        inputs: list[keras.KerasTensor] = [keras.Input(stage.output_shape[1:])]
+        inputs: list[keras.KerasTensor] = [keras.Input(stage.outputs[0].shape[1:])]
         more: dict[str, Any] = {}
         if index > 0 and (boost or "before" in asked):
             inputs.append(keras.Input((num_classes,)))
         if index > 0 and "before" in asked:
             more["before"] = inputs[1]
         if "first_channels" in asked and index == len(stages) - 1:
-            more["first_channels"] = stages[0].output_shape[-1]
+            more["first_channels"] = stages[0].outputs[0].shape[-1]
         logits = make(inputs[0], num_classes, name=f"logits_{index + 1}", first=first_is_first and index == 0, **more)
         if index > 0 and boost:
             logits = logits + boost * inputs[1]

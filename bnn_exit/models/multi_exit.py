@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras, tf
 from bnn_exit.calibration.exit_costs import ExitCosts
@@ -23,7 +24,9 @@ class MultiExitModel(Network):
     """Stages and heads that share one set of weights with `keras_model`.
 
     Attributes:
-        stages: stage k maps the features of stage k-1 (the first: log-mel `[batch, frames, mels, 1]`) to its own.
+        stages: stage k maps the features of stage k-1 (the first: log-mel `[batch, frames, mels, 1]`) to its own. A
+            stage may give more tensors after its features, which no head reads; the next one then takes all of them, in
+            this order.
         heads: head k maps the features of stage k to logits `[batch, classes]`. Any but the first may have a second
             input: the logits of the exit before. Their gradient is stopped, so that no exit is trained for the next.
         chained: whether a head reads the logits of the exit before. Then every earlier head is always executed.
@@ -53,20 +56,21 @@ class MultiExitModel(Network):
         self.stages, self.heads, self.config, self._foreign = stages, heads, config, foreign
         self.chained = any(map(reads_logits, heads))
         source = keras.Input(stages[0].input_shape[1:], name="log_mel")
-        features = source
+        carried = [source]
         logits: list[keras.KerasTensor] = []
         self.features: list[keras.KerasTensor] = []
         for index, (stage, head) in enumerate(zip(stages, heads, strict=True)):
-            reached = stage(features)
+            reached, *more = through(stage, carried)
             self.features.append(reached)
             # A tensor that three layers read gets its gradient as a sum of three, which TensorFlow adds in whatever
             # order they come; with the identity there are two sums of two, and a run can be repeated bit for bit.
             if config and config.boost:
-                for_head, features = shared_gradient(reached, deeper=len(stages) - 1 - index)
+                for_head, for_stage = shared_gradient(reached, deeper=len(stages) - 1 - index)
             else:
-                for_head, features = reached, tf.identity(reached)
+                for_head, for_stage = reached, tf.identity(reached)
             before = [tf.stop_gradient(logits[-1])] if reads_logits(head) else []
             logits.append(head([for_head, *before] if before else for_head))
+            carried = [for_stage, *more]
         super().__init__(keras.Model(source, logits, name="multi_exit"))
         # A float layer that was meant to be binary would be found only in the size and speed of the exported file.
         if self.precision == "binary":
@@ -123,7 +127,7 @@ class MultiExitModel(Network):
                 plain network without early exits.
 
         Raises:
-            ArgumentError: no such exit.
+            ArgumentError: no such exit, or one whose head reads the logits of the exit before.
 
         Example:
             >>> small = model.truncated(0)
@@ -132,9 +136,14 @@ class MultiExitModel(Network):
         """
         if not 0 <= exit_index < self.num_exits:
             raise ArgumentError(f"exit_index is {exit_index}, but must be 0 to {self.num_exits - 1}")
+        if reads_logits(self.heads[exit_index]):
+            raise ArgumentError(
+                f"exit_index is {exit_index}, but that head reads the logits of the exit before: only the first exit of "
+                "such a network can stand alone"
+            )
         stages = self.stages[: exit_index + 1]
         return MultiExitModel(
-            [_chained(stages, name=f"stages_1_to_{exit_index + 1}")],
+            [_joined(stages, name=f"stages_1_to_{exit_index + 1}")],
             [self.heads[exit_index]],
             config=self.config,
             foreign=self._foreign,
@@ -180,10 +189,26 @@ def _joined(stages: Sequence[keras.Model], *, name: str) -> keras.Model:
     """One model that runs them all."""
     if len(stages) == 1:
         return stages[0]
-    source = features = keras.Input(stages[0].input_shape[1:])
+    sources = carried = [keras.Input(source.shape[1:]) for source in stages[0].inputs]
     for stage in stages:
-        features = stage(features)
-    return keras.Model(source, features, name=name)
+        carried = through(stage, carried)
+    return keras.Model(_alone(sources), _alone(carried), name=name)
+
+
+def through(stage: keras.Model, carried: Sequence[keras.KerasTensor]) -> list[keras.KerasTensor]:
+    """What a stage gives for what the one before gave: its features, then the tensors that the next one takes as well.
+
+    Args:
+        stage: of any number of inputs and outputs.
+        carried: as many tensors as it has inputs.
+    """
+    given = stage(_alone(carried))
+    return list(given) if isinstance(given, (list, tuple)) else [given]
+
+
+def _alone(tensors: Sequence[keras.KerasTensor]) -> Any:
+    """One tensor as itself, several as a list: a Keras model of one input or output then has no list of shapes."""
+    return tensors[0] if len(tensors) == 1 else list(tensors)
 
 
 def build(
@@ -196,6 +221,7 @@ def build(
     precision: str = "binary",
     levels: str = "kept",
     boost: float = 0.0,
+    blocks: Sequence[int] = (),
 ) -> MultiExitModel:
     """A new network with an exit after every stage.
 
@@ -215,18 +241,30 @@ def build(
         boost: 0 is off; above it, up to 1, each exit adds this part of the logits of the exit before to its own, as in
             boosting, and the gradient of each stage is a mean over later exits (Yu et al. 2023; 0.5 there). Larger
             trusts earlier exits more. Any head can be boosted.
+        blocks: of each stage, one number of at least 1 for each, such as (2, 3, 4); empty: those of the size. More are
+            more accurate and slower.
 
     Raises:
-        ArgumentError: an unknown name, a boost out of range, too few classes, an input too small to halve in every
-            stage, or a layer that is declared binary and is not.
+        ArgumentError: an unknown name, a boost out of range, blocks for another number of stages, too few classes, an
+            input too small to halve in every stage, or a layer that is declared binary and is not.
     """
-    config = ModelConfig(backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost)
+    config = ModelConfig(
+        backbone=backbone,
+        size=size,
+        head=head,
+        precision=precision,
+        levels=levels,
+        boost=boost,
+        blocks=tuple(blocks),
+    )
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
     if len(input_shape) != 3 or input_shape[2] != 1 or min(input_shape[:2]) < 32:
         raise ArgumentError(
             f"input_shape is {tuple(input_shape)}, but must be (frames, mels, 1) with at least 32 frames and 32 mels"
         )
-    stages = [with_precision(stage, precision) for stage in registry.backbone(backbone)(tuple(input_shape), size=size)]
+    binary = registry.backbone(backbone)(tuple(input_shape), size=size, blocks=config.blocks)
+    rebuilt: dict[keras.layers.Layer, keras.layers.Layer] = {}
+    stages = [with_precision(stage, precision, rebuilt=rebuilt) for stage in binary]
     stages[0] = with_levels(stages[0], levels)
     return MultiExitModel(stages, exit_heads(head, stages, num_classes, boost=boost), config=config)

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from bnn_exit._keras import keras
+from bnn_exit._keras import keras, tf
 from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import BINARY_PREFIX
+from bnn_exit.models.calls import calls
 from bnn_exit.settings.model import PRECISIONS
 
 
-def with_precision(model: keras.Model, precision: str) -> keras.Model:
+def with_precision(
+    model: keras.Model, precision: str, *, rebuilt: dict[keras.layers.Layer, keras.layers.Layer] | None = None
+) -> keras.Model:
     """`model` with its binary layers in another precision and new weights; for "binary", `model` itself.
 
     The float twin has a ReLU where the sign was, because in Bi-Real Net and BinaryDenseNet nothing else stands between
@@ -23,6 +26,8 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     Args:
         model: functional; a stage of a backbone.
         precision: a name in PRECISIONS.
+        rebuilt: old layer -> new one, of the stages that were rebuilt before; added to. A layer that several stages
+            share is shared by the new ones, too.
 
     Raises:
         ArgumentError: an unknown precision.
@@ -30,11 +35,25 @@ def with_precision(model: keras.Model, precision: str) -> keras.Model:
     if one_of("precision", precision, PRECISIONS) == "binary":
         return model
 
-    def rebuilt(layer: keras.layers.Layer) -> keras.layers.Layer:
-        settings = layer.get_config()
-        return type(layer).from_config(_real(settings, precision) if "input_quantizer" in settings else settings)
+    known = {} if rebuilt is None else rebuilt
 
-    return keras.models.clone_model(model, clone_function=rebuilt)
+    def new(layer: keras.layers.Layer) -> keras.layers.Layer:
+        if layer not in known:
+            settings = layer.get_config()
+            real = _real(settings, precision) if "input_quantizer" in settings else settings
+            known[layer] = type(layer).from_config(real)
+        return known[layer]
+
+    # Keras's own clone_model cannot use a layer that another model has called.
+    tensors = {id(source): keras.Input(source.shape[1:]) for source in model.inputs}
+
+    def found(values: Any) -> Any:
+        return tf.nest.map_structure(lambda value: tensors.get(id(value), value), values)
+
+    for node in calls(model):
+        results = tf.nest.flatten(new(node.layer)(*found(node.call_args), **found(node.call_kwargs)))
+        tensors.update(zip(map(id, tf.nest.flatten(node.outputs)), results, strict=True))
+    return keras.Model(found(model.input), found(model.output), name=model.name)
 
 
 def _real(settings: dict[str, Any], precision: str) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models import heads
+from bnn_exit.models.blocks import stages_of
 from bnn_exit.settings.model import BACKBONES, HEADS
 
 
@@ -17,6 +18,16 @@ def backbone(name: str) -> Callable[..., list[keras.Model]]:
     place = f"bnn_exit.models.backbones.{one_of('backbone', name, BACKBONES)}"
     build: Callable[..., list[keras.Model]] = _function(place, name)
     return build
+
+
+def allocation(name: str, size: str, blocks: Sequence[int] = ()) -> tuple[int, ...]:
+    """The blocks of each stage of a backbone: the given ones, or those of the size.
+
+    Raises:
+        ArgumentError: an unknown backbone or size, or blocks for another number of stages; the message says how many.
+    """
+    place = f"bnn_exit.models.backbones.{one_of('backbone', name, BACKBONES)}"
+    return stages_of(_function(place, "SIZES"), size, blocks).blocks
 
 
 def head(name: str) -> Callable[..., keras.KerasTensor]:
@@ -29,4 +40,4 @@ def _function(module: str, name: str) -> Any:
     try:
         return getattr(importlib.import_module(module), name)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise ArgumentError(f"{module} has no function {name}: settings/model.py names it") from error
+        raise ArgumentError(f"{module} has no {name}: settings/model.py names it") from error

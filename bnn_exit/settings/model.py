@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from bnn_exit.errors import one_of
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.base import Config
 
 BACKBONES = {
@@ -12,6 +12,7 @@ BACKBONES = {
     "birealnet": "as published, more of both",
     "real_to_binary": "as published, more of both, and channels that are rescaled",
     "binary_densenet": "the most accurate at the last exit, with the most operations",
+    "glance": "quicknet behind a first exit that looks at every second frame",
 }
 """Name -> its text in `--help`. Each is the function of this name in the module of this name in
 `bnn_exit.models.backbones`."""
@@ -32,6 +33,9 @@ HEADS = {
     "early_view": "strided, and the last exit has a clone of the first one's kernel",
 }
 """Name -> its text in `--help`. Each is the function NAME_head in `bnn_exit.models.heads`."""
+
+MOST_BLOCKS = 100
+"""Of a stage. Settings may come from elsewhere, and far more would take all memory."""
 
 PRECISIONS = ("binary", "real_weights", "float")
 """binary: activations and kernels of one bit. real_weights: activations of one bit, float kernels (Martinez et al.
@@ -55,6 +59,7 @@ class ModelConfig(Config):
         boost: from 0 (off) to 1: how much of the logits of the exit before each exit adds to its own, so that it learns
             what that one got wrong. Larger trusts earlier exits more and leaves later ones less to learn; 0.5 is usual.
             It costs a multiplication and an addition for each class.
+        blocks: of each stage, 1 to MOST_BLOCKS; empty: those of the size. More are more accurate and slower.
     """
 
     backbone: str = "quicknet"
@@ -63,6 +68,7 @@ class ModelConfig(Config):
     precision: str = "binary"
     levels: str = "kept"
     boost: float = 0.0
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -72,8 +78,22 @@ class ModelConfig(Config):
         one_of("head", self.head, HEADS)
         one_of("precision", self.precision, PRECISIONS)
         one_of("levels", self.levels, LEVELS)
+        object.__setattr__(self, "blocks", _checked_blocks(self.blocks))
 
 
 def sizes(backbone: str) -> tuple[str, ...]:
     """The names of the sizes that a backbone has."""
     return (*SIZES, *MORE_SIZES.get(backbone, ()))
+
+
+def _checked_blocks(blocks: object) -> tuple[int, ...]:
+    """Whole numbers of at least 1; how many there must be depends on the backbone (`models.registry.allocation`)."""
+    numbers = tuple(blocks) if isinstance(blocks, (tuple, list)) else (None,)
+    if not all(
+        isinstance(count, int) and not isinstance(count, bool) and 1 <= count <= MOST_BLOCKS for count in numbers
+    ):
+        raise ArgumentError(
+            f"blocks is {blocks!r}, but must be a whole number from 1 to {MOST_BLOCKS} for each stage, or empty for "
+            "those of the size"
+        )
+    return numbers

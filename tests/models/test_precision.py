@@ -68,7 +68,7 @@ def test_weights_of_every_backbone_fit_every_precision(backbone):
         assert total.binary_macs + total.float_macs == binary_total.binary_macs + binary_total.float_macs
         assert (total.binary_macs > 0) == (precision == "binary")
     # No linear map: for one, the middle between a point and its opposite is the image of zero.
-    stage = networks[PRECISIONS.index("float")].stages[1]
+    stage = networks[PRECISIONS.index("float")].stages[-1]
     point = np.random.default_rng(1).normal(size=(1, *stage.input_shape[1:])).astype(np.float32)
     there, back, middle = (stage(scale * point).numpy() for scale in (1, -1, 0))
     assert np.abs((there + back) / 2 - middle).max() > 0.01

@@ -6,10 +6,11 @@ ends in BatchNorm; where the next begins, the map is halved by a maximum and its
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnn_exit._keras import keras
-from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import Stages, cut_into_stages, normalise
+from bnn_exit.models.blocks import Stages, cut_into_stages, normalise, stages_of
 
 layers = keras.layers
 
@@ -24,9 +25,11 @@ SIZES = {
 }
 
 
-def binary_densenet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
+def binary_densenet(
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()
+) -> list[keras.Model]:
     """The stages of a BinaryDenseNet; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block, ending=normalise)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=_block, ending=normalise)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

@@ -7,10 +7,11 @@ stem that all backbones here share.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnn_exit._keras import keras
-from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, projected
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, projected, stages_of
 
 SIZES = {
     "small": Stages(blocks=(1, 2, 2), channels=(64, 64, 128), stem_channels=8),
@@ -19,9 +20,11 @@ SIZES = {
 }
 
 
-def birealnet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
+def birealnet(
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()
+) -> list[keras.Model]:
     """The stages of a Bi-Real Net; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

@@ -7,10 +7,11 @@ activation is a PReLU (one slope a channel), which binary networks gain more fro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnn_exit._keras import keras
-from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, stages_of
 
 SIZES = {
     # For a file of 100 KB: few channels. All positions are kept, which costs operations but no bytes.
@@ -26,20 +27,24 @@ SIZES = {
 }
 
 
-def quicknet(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
+def quicknet(input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()) -> list[keras.Model]:
     """The stages of a QuickNet, each a model from the features of the one before.
 
     Args:
         input_shape: (frames, mels, 1) of the log-mel input.
         size: a name in SIZES.
+        blocks: of each stage, at least 1; empty: those of the size. More are more accurate and slower.
 
     Returns:
         One model a stage. The first reads `[batch, frames, mels, 1]` and starts with the standardisation.
+
+    Raises:
+        ArgumentError: an unknown size, or blocks for another number of stages.
     """
-    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=block)
 
 
-def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
+def block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     """features + BatchNorm(PReLU(binary 3x3)), the shortcut averaged where strided and repeated where channels grow."""
     residual = normalise(prelu(binary_conv(features, channels, strides=strides, name=name)))
     features = halved(features, strides)

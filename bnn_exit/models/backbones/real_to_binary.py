@@ -6,10 +6,11 @@ the mean of each channel before it is made binary: two small dense layers and a 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from bnn_exit._keras import keras
-from bnn_exit.errors import one_of
 from bnn_exit.models.binary_ops import binary_conv
-from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, projected
+from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, projected, stages_of
 
 layers = keras.layers
 
@@ -24,9 +25,11 @@ SIZES = {
 }
 
 
-def real_to_binary(input_shape: tuple[int, int, int], *, size: str = "base") -> list[keras.Model]:
+def real_to_binary(
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()
+) -> list[keras.Model]:
     """The stages of a Real-to-Binary Net; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, SIZES[one_of("size", size, SIZES)], block=_block)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
