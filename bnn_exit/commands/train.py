@@ -13,8 +13,8 @@ from typing import Any
 
 import audio_tasks
 from bnn_exit import policies
-from bnn_exit.command_line import Parser, run_command
-from bnn_exit.commands import listening
+from bnn_exit.command_line import Parser, positive_int, run_command
+from bnn_exit.commands import block_search, listening
 from bnn_exit.commands.policy_options import add_policy_options, background_labels, check_background
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, one_of
@@ -31,6 +31,7 @@ from bnn_exit.runs.options import (
     pairs,
 )
 from bnn_exit.settings import recipes
+from bnn_exit.settings.allocation import AllocationConfig
 from bnn_exit.settings.features import INPUTS
 from bnn_exit.settings.model import BACKBONES, HEADS
 from bnn_exit.settings.run import RunConfig, RunTask
@@ -48,6 +49,7 @@ examples:
   python -m bnn_exit.train --task wake_word --phrase "hey lamp"            (a word of your own, from text)
   python -m bnn_exit.train --task speech_commands --feature hop_ms=20 --feature window_ms=40 --feature fft_size=1024
   python -m bnn_exit.train --task speech_commands --teacher runs/teacher --plan two-step
+  python -m bnn_exit.train --task speech_commands --blocks auto          (blocks moved between stages, same ops)
   python -m bnn_exit.train --resume runs/words                 (after an interruption)
   python -m bnn_exit.train --task speech_commands --data-dir DIR --distribute mirrored      (every GPU of the machine)
 
@@ -74,6 +76,25 @@ def parser() -> argparse.ArgumentParser:
         help="small, base or large: larger is more accurate, slower; quicknet also has medium, between small and base, "
         f"and for coarse features tiny, of the fewest bytes, and deep, with more blocks than base ({RECIPE})",
     )
+    network.add_argument(
+        "--blocks",
+        nargs="+",
+        metavar="N|auto",
+        help="blocks of each stage, such as 2 3 4: more are more accurate, slower; auto moves blocks between stages: "
+        "allocations of no more ops than the size's own are trained for a short time, and the best one is taken "
+        "(default: those of the size)",
+    )
+    for name, about in (
+        ("probes", "allocations that --blocks auto compares: more find better ones, slower"),
+        ("epochs", "of each of them: more tell better which is best, slower"),
+        ("clips", "of the training split that each of them learns from, at most: as epochs"),
+    ):
+        network.add_argument(
+            f"--probe-{name}" if name != "probes" else "--probes",
+            type=positive_int,
+            metavar="N",
+            help=f"{about} (default: {getattr(AllocationConfig(), name)})",
+        )
     network.add_argument("--head", metavar="NAME", help=f"exit head: {_choices(HEADS)} ({RECIPE})")
     network.add_argument(
         "--precision",
@@ -153,11 +174,12 @@ def _main(argv: list[str] | None) -> int:
     with contextlib.ExitStack() as stack:
         run, task, config, distribution = (_new_run if options.resume is None else _old_run)(options, stack)
         teacher = _checked_teacher(config, task, options)
+        search = block_search.prepared(run, config, task, teacher)
         if distribution.writes:
             if options.resume is None:
                 run.save_config(config)
             run.write_environment(command=command, seed=config.training.seed)
-        return _complete(run, task, config, teacher, distribution, options, resume=options.resume is not None)
+        return _complete(run, task, config, teacher, search, distribution, options, resume=options.resume is not None)
 
 
 def _new_run(
@@ -173,7 +195,12 @@ def _new_run(
         tasks=audio_tasks.TASKS,
         negatives=options.negatives is not None,
     )
-    model = dataclasses.replace(recipe.model, **given(options, "backbone", "size", "head", "precision", "levels"))
+    network = given(options, "backbone", "size", "head", "precision", "levels")
+    if {"backbone", "size"} & set(network):
+        network["blocks"] = ()  # those of the recipe are meant for its own size
+    model = block_search.with_blocks(dataclasses.replace(recipe.model, **network), options.blocks)
+    allocation = block_search.settings(options)
+    block_search.check_distributed(allocation is not None, options.distribute)
     distillation, precision = distillation_settings(options, recipe.distillation)
     check_distributed(distillation, options.distribute)
     scheme = _scheme(options, recipe.scheme)
@@ -209,6 +236,7 @@ def _new_run(
         policy,
         background,
         scheme,
+        allocation,
     )
     return RunFolder(folder), task, config, distribution
 
@@ -254,6 +282,7 @@ def _old_run(
     config = run.config
     check_settings(config, run.path)
     check_distributed(config.distillation, options.distribute)
+    block_search.check_distributed(config.searches_blocks, options.distribute)
     distribution = Distribution.start(options.distribute)
     distribution.check_batch(config.training.batch_size)
     if distribution.writes:
@@ -270,6 +299,7 @@ def _complete(
     task: audio_tasks.Task,
     config: RunConfig,
     teacher: Any,
+    search: Any,
     distribution: Any,
     options: argparse.Namespace,
     *,
@@ -290,6 +320,8 @@ def _complete(
         )
     make_repeatable()
     try:
+        if search is not None:
+            config = block_search.finish(run, config, task, search)
         if "auto" in teachers_of(config):
             trained = train_beside(run.path, task, config)
             teacher = find_teacher(config, task, trained=trained, trust=options.trust_teacher)

@@ -5,6 +5,7 @@ environment.json      packages, Python, machine, git revision, date and command
 last.npz, best.npz    checkpoints, of the last step of a plan and phase of a scheme
 history.json          loss and accuracy of each epoch, of that one
 steps/                the same of earlier steps and phases
+blocks.json           allocations of blocks that were compared, with `--blocks auto`
 teacher_outputs/      soft labels of the teacher: a file for each view, or one for clips as recorded
 exit_logits/          logits of every exit for a split; `answers/` in runs of earlier versions
 costs.json            costs of the exits and of their heads
@@ -35,9 +36,11 @@ from bnn_exit.settings.run import RunConfig, check_folder
 if TYPE_CHECKING:
     from bnn_exit.conversion.to_lce import Export
     from bnn_exit.models.multi_exit import MultiExitModel
+    from bnn_exit.training.block_allocation import Search
 
 ENVIRONMENT, HISTORY, COSTS, POINTS = "environment.json", "history.json", "costs.json", "operating_points.json"
 BEST = "best.npz"
+BLOCKS = "blocks.json"
 MODEL = "model.tflite"
 EXIT_LOGITS, EARLIER_EXIT_LOGITS = "exit_logits", "answers"
 
@@ -87,6 +90,26 @@ class RunFolder:
     def write_environment(self, *, command: str, seed: int) -> None:
         """Write environment.json, unless it is there: packages, machine, git revision, date and command."""
         write_environment(self.path, command=command, seed=seed)
+
+    # ---- allocation of blocks
+
+    def block_search(self) -> Search | None:
+        """The allocations that were compared so far, or None if there is no such file; DataError if it is damaged."""
+        from bnn_exit.training.block_allocation import Search
+
+        path = self.path / BLOCKS
+        try:
+            return Search.from_dict(read_json_object(path))
+        except FileNotFoundError:
+            return None
+        except Exception as error:  # the folder may come from elsewhere: whatever nonsense in it runs into
+            raise DataError(
+                f"{path} cannot be read ({error!r}): remove it, and the allocations are compared anew"
+            ) from error
+
+    def save_block_search(self, search: Search) -> None:
+        """Write blocks.json."""
+        write_json(self.path / BLOCKS, search.to_dict())
 
     # ---- network
 

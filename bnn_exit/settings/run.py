@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from bnn_exit.errors import INSTALL, ArgumentError, DataError, one_of
 from bnn_exit.files import read_json_object, write_json
+from bnn_exit.settings.allocation import AllocationConfig
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.settings.model import ModelConfig
@@ -84,6 +85,7 @@ class RunConfig:
         policy: name of the policy that model.tflite is exported with; None is the default one.
         background: labels that are background to that policy; none are those called unknown and silence.
         scheme: how the exits are trained; of a plan, the last step.
+        allocation: how the blocks of the stages are searched for; None: they are not. What was found stands in `model`.
     """
 
     task: RunTask
@@ -96,6 +98,12 @@ class RunConfig:
     policy: str | None = None
     background: tuple[str, ...] = ()
     scheme: SchemeConfig = dataclasses.field(default_factory=SchemeConfig)
+    allocation: AllocationConfig | None = None
+
+    @property
+    def searches_blocks(self) -> bool:
+        """Whether the blocks of the stages are still to be found."""
+        return self.allocation is not None and not self.model.blocks
 
     def save(self, folder: Path) -> None:
         """Write config.json."""
@@ -113,6 +121,7 @@ class RunConfig:
                 "input": self.input,
                 "scheme": self.scheme.to_dict(),
                 **({} if self.policy is None else {"policy": self.policy, "background": list(self.background)}),
+                **({} if self.allocation is None else {"allocation": self.allocation.to_dict()}),
             },
         )
 
@@ -140,6 +149,7 @@ class RunConfig:
                 one_of("input", values.get("input", INPUTS[0]), INPUTS),
                 *_policy_of(values),
                 SchemeConfig.from_dict(values.get("scheme", {})),
+                AllocationConfig.from_dict(values["allocation"]) if "allocation" in values else None,
             )
 
         return read_settings(path, made, advice=advice)

@@ -98,6 +98,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
         "head": "grid",
         "precision": "binary",
         "levels": "normalised",
+        "blocks": [],
     }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.16")
@@ -225,7 +226,7 @@ def recipes(tmp_path_factory):
         (
             ["--backbone", "resnet"],
             2,
-            "backbone is 'resnet', but must be one of binary_densenet, birealnet, quicknet, real_to_binary",
+            "backbone is 'resnet', but must be one of binary_densenet, birealnet, glance, quicknet, real_to_binary",
         ),
         (["--size", "huge"], 2, "size is 'huge', but must be one of base, deep, large, medium, small, tiny"),
         (["--precision", "half"], 2, "precision is 'half', but must be one of binary, float, real_weights"),
