@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Any
 
 from bnn_exit.errors import ArgumentError, one_of
@@ -60,3 +61,36 @@ class Cost:
             return cls(**values)
         except TypeError as error:
             raise ArgumentError(f"a cost needs binary_macs and float_macs, but got {sorted(values)}") from error
+
+
+class LeavingCosts(tuple[Cost, ...]):
+    """The cost of leaving at each exit, the work of the policy included: a tuple, with what depends on the clip beside.
+
+    Attributes:
+        skipped: of a clip that a skip gate sends past the early heads to the last exit; None without such a gate.
+
+    Example:
+        >>> LeavingCosts([Cost(0, 10), Cost(0, 30), Cost(0, 50)], skipped=Cost(0, 40)).outcomes[3].float_macs
+        40
+    """
+
+    skipped: Cost | None
+
+    def __new__(cls, exits: Iterable[Cost], *, skipped: Cost | None = None) -> LeavingCosts:
+        """See the class."""
+        found = super().__new__(cls, exits)
+        found.skipped = skipped
+        return found
+
+    def __getnewargs_ex__(self) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        return (tuple(self),), {"skipped": self.skipped}
+
+    @property
+    def outcomes(self) -> tuple[Cost, ...]:
+        """Of each way in which a clip may end, as `policies.rule.outcomes` numbers them."""
+        return tuple(self) if self.skipped is None else (*self, self.skipped)
+
+    @classmethod
+    def of(cls, costs: Iterable[Cost]) -> LeavingCosts:
+        """These costs; a plain list of them has no skip gate."""
+        return costs if isinstance(costs, cls) else cls(costs)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import ArgumentError
 
 Integers = npt.NDArray[np.int64]
@@ -29,12 +29,13 @@ def mean_cost(exit_indices: npt.ArrayLike, costs: Sequence[Cost]) -> dict[str, f
     """Average cost over clips, each at the exit where it left.
 
     Args:
-        exit_indices: [clips].
+        exit_indices: [clips]; with a skip gate the outcomes of `policies.rule.outcomes`.
         costs: the cumulative cost of leaving at each exit, so every executed head is counted.
 
     Returns:
         `binary_macs`, `float_macs` and `ops` of the average clip.
     """
+    costs = LeavingCosts.of(costs).outcomes
     counts = _exit_counts(exit_indices, exits=len(costs))
     table = {
         "binary_macs": [float(cost.binary_macs) for cost in costs],

@@ -152,7 +152,9 @@ def constrained_problem(
     """The problem of a search, with the times of the device; arguments and errors of `thresholds_for`."""
     device = constraints.device
     check_device(device, exits=exit_logits.exits)
-    return problem(exit_logits, costs, policy=policy, times_us=None if device is None else device.mean_us)
+    if device is None:
+        return problem(exit_logits, costs, policy=policy)
+    return problem(exit_logits, costs, policy=policy, times_us=device.mean_us, skipped_us=device.skipped_us)
 
 
 def check_device(device: DeviceProfile | None, *, exits: int) -> None:
@@ -212,7 +214,7 @@ def _search(of_these: Problem, constraints: Constraints, names: Sequence[str], *
         totals = shallow.totals(thresholds)
         feasible = not any(float(limit.excess(totals)) for limit in objective.limits)
         # At the deepest exit that may be reached, every remaining clip leaves.
-        rest = () if exits == of_these.exits else (rule.ALWAYS, *(0.0,) * (of_these.exits - exits - 1))
+        rest = () if exits == of_these.exits else (rule.ALWAYS, *(0.0,) * (of_these.num_thresholds - exits))
         return Found((*thresholds, *rest), objective.key(totals)), totals, feasible
 
     limited = constraints.device is not None and "max_worst_us" in names

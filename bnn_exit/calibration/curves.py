@@ -45,7 +45,8 @@ def anytime(exit_logits: ExitLogits, costs: Sequence[Cost], *, policy: Policy | 
         costs: of leaving at each exit.
         policy: fitted; None means the default one.
     """
-    forced = [rule.forcing_thresholds(index, exits=exit_logits.exits) for index in range(exit_logits.exits)]
+    skips = policy is not None and policy.skips()
+    forced = [rule.forcing_thresholds(k, exits=exit_logits.exits, skips=skips) for k in range(exit_logits.exits)]
     return [_point(tuple(thresholds.tolist()), exit_logits, costs, policy) for thresholds in forced]
 
 
@@ -76,8 +77,10 @@ def budgeted(
         raise ArgumentError(f"held_out has {held_out.exits} exits, but the exit logits have {exit_logits.exits}")
     chosen = policy or policies.fit("max_probability")
     scores = chosen.scores(held_out).astype(np.float32)
+    off = (0.0,) * (chosen.num_thresholds(exit_logits.exits) - (exit_logits.exits - 1))  # of a skip gate
     return [
-        _point(thresholds_of_shares(scores, _shares(p, exit_logits.exits)), exit_logits, costs, chosen) for p in powers
+        _point((*thresholds_of_shares(scores, _shares(p, exit_logits.exits)), *off), exit_logits, costs, chosen)
+        for p in powers
     ]
 
 
@@ -112,9 +115,10 @@ def _point(thresholds: Thresholds, exit_logits: ExitLogits, costs: Sequence[Cost
     if len(costs) != exit_logits.exits:
         raise ArgumentError(f"costs has {len(costs)} entries, but the exit logits have {exit_logits.exits} exits")
     chosen = policy or policies.fit(policies.DEFAULT)
-    exits = rule.exit_indices(chosen.scores(exit_logits), thresholds)
+    scores = chosen.scores(exit_logits)
+    exits = rule.exit_indices(scores, thresholds)
     return CurvePoint(
-        ops=metrics.mean_cost(exits, costs)["ops"],
+        ops=metrics.mean_cost(rule.outcomes(scores, thresholds), costs)["ops"],
         accuracy=metrics.accuracy(rule.predicted_labels(chosen.probabilities(exit_logits), exits), exit_logits.truth),
         exit_shares=tuple(metrics.exit_shares(exits, exits=exit_logits.exits).tolist()),
         thresholds=thresholds,

@@ -14,6 +14,9 @@ from bnn_exit.files import read_json, write_json
 
 _FORMAT = 1
 
+SKIPPED = "skipped"
+"""Row of `bench` for clips that a skip gate sends past the early heads."""
+
 
 @dataclasses.dataclass(frozen=True)
 class DeviceProfile:
@@ -26,6 +29,8 @@ class DeviceProfile:
         backend: what ran the network, such as "native".
         threads: for one clip.
         machine: as `bnn_exit.machine.describe` returns it.
+        skipped_us: average microseconds of clips that a skip gate sends past the early heads; None if that was not
+            timed, and the time of the last exit, an upper bound, is taken.
     """
 
     name: str
@@ -34,6 +39,7 @@ class DeviceProfile:
     backend: str
     threads: int = 1
     machine: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    skipped_us: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("mean_us", "worst_us"):
@@ -66,7 +72,7 @@ class DeviceProfile:
             chosen = next(iter(report["times"])) if backend is None else one_of("backend", backend, report["times"])
             times = report["times"][chosen]
             mean_us, worst_us = (
-                [_whole(times, k, figure) for k in range(report["exits"])] for figure in ("mean", "p95")
+                [_whole(times, f"exit {k + 1}", figure) for k in range(report["exits"])] for figure in ("mean", "p95")
             )
             return cls(
                 name=name or str(report["machine"]["cpu"]),
@@ -75,6 +81,7 @@ class DeviceProfile:
                 backend=chosen,
                 threads=int(report["threads"]),
                 machine=dict(report["machine"]),
+                skipped_us=_whole(times, SKIPPED, "mean") if SKIPPED in times else None,
             )
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             if isinstance(error, ArgumentError):
@@ -108,12 +115,11 @@ class DeviceProfile:
             ) from error
 
 
-def _whole(times: Mapping[str, Any], exit_index: int, figure: str) -> float:
+def _whole(times: Mapping[str, Any], row: str, figure: str) -> float:
     """Front end and network of an exit, in a table of `bench`; DataError if they were not measurable.
 
     Reports of earlier versions have the two apart, so there they are added. A file with the front end inside has none.
     """
-    row = f"exit {exit_index + 1}"
     together = times.get(f"front end + {row}")
     parts = [together] if together else [times[row], *([times["front end"]] if "front end" in times else [])]
     if any(part[figure] is None for part in parts):

@@ -84,14 +84,14 @@ def drift(
         )
     if not 0 < level < 1:
         raise ArgumentError(f"level is {level!r}, but must be above 0 and below 1, such as {LEVEL}")
-    limits = rule.check_thresholds(thresholds, exits=field.exits)
+    limits = rule.check_thresholds(thresholds, exits=field.exits, skips=policy.skips())
     scores = [policy.scores(each).astype(np.float32) for each in (calibration, field)]
     left = [rule.exit_indices(each, limits) for each in scores]
     counts = np.stack([np.bincount(each, minlength=field.exits) for each in left])
     merged = _merged(counts)
     p_values = {
         f"score_{index + 1}": float(stats.ks_2samp(scores[0][:, index], scores[1][:, index]).pvalue)
-        for index in range(max(1, field.exits - 1))
+        for index in range(max(1, policy.num_thresholds(field.exits)))
     }
     if merged.shape[1] > 1:
         p_values["exit_shares"] = float(stats.chi2_contingency(merged, correction=False).pvalue)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import read_json_object, write_json
 from bnn_exit.pairs import zip_strict
@@ -53,20 +53,33 @@ class ExitCosts:
                 exits.append(total)
         return ExitCosts(tuple(exits), tuple(self.heads[index] for index in subset), chained=self.chained)
 
-    def with_policy(self, policy: Policy, sizes: Sizes) -> tuple[Cost, ...]:
+    def with_policy(self, policy: Policy, sizes: Sizes) -> LeavingCosts:
         """Costs with the work of the policy included; the last exit needs no decision.
 
-        With a policy that reads features, the heads of earlier exits are not executed, unless they are chained.
+        With a policy that reads features in place of logits, the heads of earlier exits are not executed, unless they
+        are chained. A skip gate is paid by every clip; one that it sends past the early heads pays neither them nor
+        their scores, so the cost then depends on the clip (`LeavingCosts.skipped`).
+
+        Raises:
+            ArgumentError: a skip gate, but a head reads the logits of the one before, or there are too few exits.
         """
-        total, costs, last = Cost(0, 0), [], len(self.exits) - 1
+        policy.check_exits(len(self.exits))
+        if policy.skips() and self.chained:
+            raise ArgumentError(
+                f"policy is {policy.name}, which leaves out early heads, but in this network later heads read their "
+                "logits: choose another policy"
+            )
+        last, gate = len(self.exits) - 1, policy.gate_cost(sizes)
+        total = skipped = gate
+        costs = []
         for index, (stage, head) in enumerate(zip_strict(self._stages(), self.heads)):
-            total = total + stage
-            if index == last or self.chained or not policy.needs_features:
+            total, skipped = total + stage, skipped + stage
+            if index == last or self.chained or policy.runs_heads:
                 total = total + head
             if index < last:
                 total = total + policy.cost(index, sizes)
             costs.append(total)
-        return tuple(costs)
+        return LeavingCosts(costs, skipped=skipped + self.heads[last] if policy.skips() else None)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write them as JSON."""

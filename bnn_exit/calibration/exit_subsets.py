@@ -11,7 +11,7 @@ from bnn_exit.calibration.constraints import Constraints, InfeasibleError, check
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.objective import Problem, Thresholds
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, Sizes
 
@@ -27,7 +27,7 @@ class ExitSubset:
 
     Attributes:
         exits: 0-based and rising; every remaining clip leaves at the last of them.
-        thresholds: one for each of these exits but the last.
+        thresholds: one for each of these exits but the last, and one for a skip gate.
         policy: fitted to these exits.
         costs: of leaving at each of them, without the heads of the others and with the policy's work.
         mean_ops: ops of the average clip.
@@ -66,12 +66,16 @@ def best_subsets(
     """
     if exit_logits.exits == 1:
         raise ArgumentError(ONE_EXIT)
+    kind = policies.POLICIES[one_of("policy", policy_name, policies.POLICIES)]
+    kind.check_exits(exit_logits.exits)
     if exit_logits.exits > MOST_EXITS:
         raise ArgumentError(
             f"the network has {exit_logits.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}"
         )
     subsets, infeasible = [], []
     for subset in _sets(exit_logits.exits, chained=costs.chained):
+        if len(subset) < kind.least_exits:
+            continue
         try:
             subsets.append(best_of_subset(exit_logits, costs, constraints, subset, policy_name=policy_name))
         except InfeasibleError as error:

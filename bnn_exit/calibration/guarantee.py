@@ -122,7 +122,8 @@ def guarantee(
         lost, gained = counts[steps]
         needed = _clips_needed(lost / clips, gained / clips, clips, max_accuracy_drop, level)
     if not steps:
-        return Guarantee((0.0,) * (exit_logits.exits - 1), max_accuracy_drop, confidence, clips, clips_needed=needed)
+        off = (0.0,) * policy.num_thresholds(exit_logits.exits)
+        return Guarantee(off, max_accuracy_drop, confidence, clips, clips_needed=needed)
     return Guarantee(
         tuple(path[steps - 1]), max_accuracy_drop, confidence, clips, *counts[steps - 1], p_values[-1], needed
     )
@@ -134,7 +135,7 @@ def losses(
     """The loss of each clip for each step of a path: int8 [steps, clips], 1 lost, -1 gained, 0 neither."""
     right = policy.probabilities(exit_logits).argmax(axis=-1) == exit_logits.truth[:, None]
     full = right[:, -1] if reference is None else np.asarray(reference, np.bool_)
-    scores, clips = policy.scores(exit_logits)[:, :-1], np.arange(len(exit_logits))
+    scores, clips = policy.scores(exit_logits), np.arange(len(exit_logits))
     here = [right[clips, rule.exit_indices(scores, thresholds)] for thresholds in path]
     return full.astype(np.int8) - np.array(here, np.int8).reshape(len(path), len(exit_logits))
 
@@ -160,7 +161,7 @@ def walk(
     return passed
 
 
-def rising_path(*, exits: int, highest: float, always: bool = True) -> list[Thresholds]:
+def rising_path(*, exits: int, highest: float, always: bool = True, skips: bool = False) -> list[Thresholds]:
     """From cautious to bold, highest * t^(1/k) at exit k for rising t: it uses no clips, so all can be tested.
 
     Deeper exits are more accurate at the same score, so their thresholds rise; `benchmarks/guarantee.py`
@@ -170,12 +171,14 @@ def rising_path(*, exits: int, highest: float, always: bool = True) -> list[Thre
         exits: of the network.
         highest: that a score can be.
         always: whether the last step lets every clip leave at the first exit.
+        skips: whether the policy has a skip gate, which is off on this path: it saves work and risks no accuracy.
     """
+    gate = (0.0,) * (rule.num_thresholds(exits, skips=skips) - (exits - 1))
     path = [
-        tuple(float(np.float32(highest * value ** (1 / k))) for k in range(1, exits))
+        (*(float(np.float32(highest * value ** (1 / k))) for k in range(1, exits)), *gate)
         for value in np.geomspace(1e-4, 1.0, STEPS - 1)
     ]
-    return [*path, (rule.ALWAYS,) * (exits - 1)] if always else path
+    return [*path, (*(rule.ALWAYS,) * (exits - 1), *gate)] if always else path
 
 
 def halves(exit_logits: ExitLogits, *, seed: int = 0) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.calibration.objective import Thresholds
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import ArgumentError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
@@ -27,7 +27,7 @@ class Mode:
     """One of them.
 
     Attributes:
-        thresholds: of all exits but the last.
+        thresholds: of all exits but the last, and of a skip gate.
         ops: of the average clip.
         accuracy: share of correct predictions.
     """
@@ -85,7 +85,8 @@ def modes(held_out: ExitLogits, exit_logits: ExitLogits, costs: Sequence[Cost], 
     def right(logits: ExitLogits) -> npt.NDArray[np.bool_]:
         return np.asarray(policy.probabilities(logits).argmax(axis=-1) == logits.truth[:, None])
 
-    vectors = list(_vectors(policy.chosen_scores(held_out), always=policy.answers_always))
+    count = policy.num_thresholds(exit_logits.exits)
+    vectors = list(_vectors(policy.chosen_scores(held_out)[:, :count], always=policy.answers_always))
     chosen = _front(policy.scores(held_out), right(held_out), costs, vectors)
     found = _front(policy.scores(exit_logits), right(exit_logits), costs, [mode.thresholds for mode in chosen])
     return Modes(tuple(found), len(vectors))
@@ -99,16 +100,20 @@ def modes_of_clips(scores: npt.ArrayLike, right: npt.NDArray[np.bool_], costs: S
         right: `[clips, exits]`, whether each exit gives the label.
         costs: of leaving at each exit, the policy included.
     """
-    vectors = list(_vectors(np.asarray(scores), always=True))
+    values = np.asarray(scores)
+    count = rule.num_thresholds(values.shape[1], skips=LeavingCosts.of(costs).skipped is not None)
+    vectors = list(_vectors(values[:, :count], always=True))
     return Modes(tuple(_front(scores, right, costs, vectors)), len(vectors))
 
 
 def _vectors(scores: npt.NDArray[np.floating], *, always: bool) -> Iterator[Thresholds]:
-    """Every combination of candidates: off, quantiles of the scores of the exit, and always."""
-    early = scores.shape[1] - 1
-    count = max(3, int(MOST_VECTORS ** (1 / early))) if early else 0
+    """Every combination of candidates: off, quantiles of the scores of the exit, and always.
+
+    There is a threshold for each column of scores.
+    """
+    count = max(3, int(MOST_VECTORS ** (1 / scores.shape[1]))) if scores.shape[1] else 0
     lists = []
-    for column in np.asarray(scores, np.float32).T[:early]:
+    for column in np.asarray(scores, np.float32).T:
         known = np.sort(column[~np.isnan(column)])
         places = np.linspace(0, len(known) - 1, min(count - 2, len(known))).round().astype(np.int64)
         above = np.nextafter(known[places], np.float32(np.inf))
@@ -121,10 +126,12 @@ def _front(
     scores: npt.ArrayLike, right: npt.NDArray[np.bool_], costs: Sequence[Cost], vectors: Sequence[Thresholds]
 ) -> list[Mode]:
     """The Pareto-optimal ones of the thresholds, in order of ops; of equal figures the first."""
-    rounded, ops, figures = np.asarray(scores, np.float32), [cost.ops for cost in costs], []
+    rounded, figures = np.asarray(scores, np.float32), []
+    ops = [cost.ops for cost in LeavingCosts.of(costs).outcomes]
     for number, thresholds in enumerate(vectors):
-        exits = rule.exit_indices(rounded, thresholds)
-        spent = float(np.bincount(exits, minlength=len(ops)) @ ops)
+        outcomes = rule.outcomes(rounded, thresholds)
+        exits = np.minimum(outcomes, rounded.shape[1] - 1)
+        spent = float(np.bincount(outcomes, minlength=len(ops)) @ ops)
         figures.append((spent, -int(right[np.arange(len(exits)), exits].sum()), number))
     kept, most = [], -1
     for spent, missed, number in sorted(figures):

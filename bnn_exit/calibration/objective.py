@@ -28,16 +28,41 @@ class Problem:
         correct: bool [clips, exits], whether the exit's prediction is right.
         resources: name -> float64 [exits], used by a clip that leaves at each exit: "ops", "time_us". Rounded to ten
             digits, so that sums are exact and equal totals are equal bit for bit.
+            With `gate`, or made by `at_gate`, [clips, exits] is possible too.
         reference: bool [clips], whether the full network is right; None takes the last exit.
+        gate: float32 [clips], the score of a skip gate, whose threshold is then the last one; None without a gate.
+        skipped: name -> used by a clip that skips the early heads; of the same names as `resources`.
     """
 
     scores: npt.NDArray[np.float32]
     correct: npt.NDArray[np.bool_]
     resources: Mapping[str, npt.NDArray[np.float64]]
     reference: npt.NDArray[np.bool_] | None = None
+    gate: npt.NDArray[np.float32] | None = None
+    skipped: Mapping[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "resources", {name: _summable(values) for name, values in self.resources.items()})
+
+    @property
+    def num_thresholds(self) -> int:
+        """One for each exit but the last, and one for a skip gate."""
+        return rule.num_thresholds(self.exits, skips=self.gate is not None)
+
+    def at_gate(self, threshold: float) -> Problem:
+        """The problem of the other thresholds, with this one of the skip gate.
+
+        A clip that skips cannot leave early, which NaN as a score says, and uses less at the last exit.
+        """
+        assert self.gate is not None
+        skips = rule.leaves(self.gate, threshold)
+        resources = {}
+        for name, values in self.resources.items():
+            table = np.broadcast_to(values, self.correct.shape).copy()
+            table[skips, -1] = self.skipped[name]
+            resources[name] = table
+        scores = np.where(skips[:, None], np.float32(np.nan), self.scores)
+        return dataclasses.replace(self, scores=scores, resources=resources, gate=None, skipped={})
 
     @property
     def exits(self) -> int:
@@ -58,17 +83,24 @@ class Problem:
 
     def totals(self, thresholds: Sequence[float]) -> dict[str, float]:
         """Each resource, clips lost against the full network, and clips that differ from it in being right."""
-        exits = rule.exit_indices(self.scores, np.asarray(thresholds, np.float32))
+        if self.gate is not None:
+            return self.at_gate(thresholds[-1]).totals(thresholds[:-1])
+        exits = rule.first_leaving(self.scores, np.asarray(thresholds, np.float32))
         clips = np.arange(len(exits))
         return {name: float(values[clips, exits].sum()) for name, values in self.quantities().items()}
 
     def first_exits(self, count: int) -> Problem:
-        """The same clips with the first `count` exits only: all remaining clips leave at the last of them."""
+        """The same clips with the first `count` exits only: all remaining clips leave at the last of them.
+
+        Without the last exit, to which it sends clips, a skip gate is off.
+        """
+        if count == self.exits:
+            return self
         reference = self.correct[:, -1] if self.reference is None else self.reference
         return Problem(
             scores=self.scores[:, : count - 1],
             correct=self.correct[:, :count],
-            resources={name: values[:count] for name, values in self.resources.items()},
+            resources={name: values[..., :count] for name, values in self.resources.items()},
             reference=reference,
         )
 

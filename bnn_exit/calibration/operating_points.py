@@ -9,7 +9,7 @@ import numpy as np
 from bnn_exit import metrics, policies
 from bnn_exit.calibration import threshold_search
 from bnn_exit.calibration.objective import AccuracyConstraint, Problem, SearchObjective, Thresholds
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file.operating_points import FULL, OperatingPoint, OperatingPoints
@@ -76,7 +76,7 @@ def operating_points(
     chosen = policy or policies.fit(policies.DEFAULT)
     of_these = problem(exit_logits, costs, policy=chosen)
     thresholds: dict[str, Thresholds] = {}
-    best = (0.0,) * (exit_logits.exits - 1)
+    best = (0.0,) * chosen.num_thresholds(exit_logits.exits)
     for name, drop in sorted(drops.items(), key=lambda item: (item[1] is not None, item[1] or 0.0)):
         if drop is not None:
             best = threshold_search.search(of_these, objectives[name], starts=[best])
@@ -101,16 +101,18 @@ def describe(
 ) -> OperatingPoint:
     """The operating point of some thresholds, with the figures that they reach on these clips."""
     chosen = policy or policies.fit(policies.DEFAULT)
-    exits = rule.exit_indices(chosen.scores(exit_logits), thresholds)
+    scores = chosen.scores(exit_logits)
+    exits, outcomes = rule.exit_indices(scores, thresholds), rule.outcomes(scores, thresholds)
     return OperatingPoint(
         name=name,
         thresholds=tuple(thresholds),
         max_accuracy_drop=max_accuracy_drop,
         accuracy=metrics.accuracy(rule.predicted_labels(chosen.probabilities(exit_logits), exits), exit_logits.truth),
         exit_shares=tuple(metrics.exit_shares(exits, exits=exit_logits.exits).tolist()),
-        mean_cost=metrics.mean_cost(exits, costs),
+        mean_cost=metrics.mean_cost(outcomes, costs),
         split=exit_logits.split,
         sample_count=len(exit_logits),
+        skipped_share=float((outcomes == exit_logits.exits).mean()) if chosen.skips() else None,
     )
 
 
@@ -131,12 +133,14 @@ def problem(
     *,
     policy: Policy | None = None,
     times_us: Sequence[float] | None = None,
+    skipped_us: float | None = None,
 ) -> Problem:
     """The problem of a search, from exit logits under a policy; errors of `search_thresholds`.
 
     Args:
         exit_logits, costs, policy: as for `search_thresholds`.
         times_us: of leaving at each exit, in microseconds; adds the resource "time_us".
+        skipped_us: of a clip that a skip gate sends to the last exit; None takes that exit's time, an upper bound.
     """
     chosen = policy or policies.fit(policies.DEFAULT)
     truth = exit_logits.truth
@@ -148,10 +152,15 @@ def problem(
             "classes"
         )
     resources = {"ops": np.array([cost.ops for cost in costs])}
+    skipped = {"ops": (LeavingCosts.of(costs).skipped or costs[-1]).ops}
     if times_us is not None:
         resources["time_us"] = np.asarray(times_us, np.float64)
+        skipped["time_us"] = times_us[-1] if skipped_us is None else skipped_us
+    scores = chosen.chosen_scores(exit_logits).astype(np.float32)
     return Problem(
-        scores=chosen.chosen_scores(exit_logits)[:, :-1].astype(np.float32),
+        scores=scores[:, :-1],
         correct=chosen.probabilities(exit_logits).argmax(axis=-1) == truth[:, None],
         resources=resources,
+        gate=scores[:, -1] if chosen.skips() else None,
+        skipped=skipped if chosen.skips() else {},
     )

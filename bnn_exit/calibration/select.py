@@ -83,7 +83,9 @@ def select(
         )
     if constraints.limits.get("max_mean_cost", 0.0) > 1:
         policy, sizes = policies.fit(policy_name, exit_logits), Sizes.of(exit_logits)
-        work = sum(policy.cost(index, sizes).ops for index in range(exit_logits.exits - 1))
+        work = (
+            sum(policy.cost(index, sizes).ops for index in range(exit_logits.exits - 1)) + policy.gate_cost(sizes).ops
+        )
         check_mean_cost(constraints, most=1 + work / costs.exits[-1].ops)
     subsets = _subsets(exit_logits, costs, constraints, exits, policy_name=policy_name)
     best = subsets[0]
@@ -130,7 +132,12 @@ def _with_guarantee(
     part = tested.select_exits(subset)
     guaranteed = guarantee(
         part,
-        rising_path(exits=len(subset), highest=policy.highest(part.classes), always=policy.answers_always),
+        rising_path(
+            exits=len(subset),
+            highest=policy.highest(part.classes),
+            always=policy.answers_always,
+            skips=policy.skips(),
+        ),
         policy=policy,
         max_accuracy_drop=drop,
         confidence=confidence,

@@ -21,6 +21,9 @@ BLOCK_CELLS = 10_000
 RESTARTS = 6
 """Random starting points of a descent, beside the full network."""
 
+GATE_STEPS = 16
+"""Thresholds of a skip gate that are tried, each with a search of the other thresholds."""
+
 RESOLUTION = 1e-6
 """Scores below this are rounding: float32 holds the largest probability, near 1, in steps of 6e-8 to 1.2e-7, and each
 backend adds in its own order. No threshold is placed among them."""
@@ -39,6 +42,8 @@ def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thr
         objective: constraints, and what is minimised.
         starts: further starting points; the result is never worse than one of them.
     """
+    if problem.gate is not None:
+        return _search_with_gate(problem, objective, starts=starts)
     count = problem.exits - 1
     off = (0.0,) * count
     if count == 0:
@@ -57,6 +62,19 @@ def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thr
     best = min(results, key=lambda thresholds: objective.key(problem.totals(thresholds)))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
+
+
+def _search_with_gate(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thresholds]) -> Thresholds:
+    """The same for each of some thresholds of the skip gate: off, and quantiles of its scores."""
+    assert problem.gate is not None
+    tried = {0.0: None, **dict.fromkeys(float(start[-1]) for start in starts)}
+    tried |= dict.fromkeys(float(value) for value in _grid(distinct_thresholds(problem.gate), GATE_STEPS))
+    found: list[Thresholds] = []
+    for gate in tried:
+        own = [start[:-1] for start in starts if start[-1] == gate]
+        best = search(problem.at_gate(gate), objective, starts=[*own, *(each[:-1] for each in found[-1:])])
+        found.append((*best, float(str(np.float32(gate)))))
+    return min(found, key=lambda thresholds: objective.key(problem.totals(thresholds)))
 
 
 def distinct_thresholds(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -111,7 +129,7 @@ def _best_block(
     held = np.array(thresholds, np.float32)
     held[list(block)] = 0.0
     rows = np.arange(len(problem.correct))
-    final = rule.exit_indices(problem.scores, held)
+    final = rule.first_leaving(problem.scores, held)
     # Bin b: the number of grid thresholds that keep the clip in, so it leaves at grid place j exactly if b <= j.
     bins = []
     for k, grid in zip_strict(block, grids):

@@ -13,6 +13,7 @@ import numpy as np
 
 from bnn_exit import machine
 from bnn_exit.audio import wav
+from bnn_exit.calibration.device_profile import SKIPPED
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.bench_table import text
 from bnn_exit.display import json_line, show
@@ -138,13 +139,17 @@ def bench(
     rounds = -(-repeats // len(waveforms))
 
     points = {name: point.thresholds for name, point in first.operating_points.items()} if clips else {}
-    settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=first.exits) for k in range(first.exits)}
+    skips = first.metadata.skips
+    settings = {f"exit {k + 1}": rule.forcing_thresholds(k, exits=first.exits, skips=skips) for k in range(first.exits)}
+    if skips:
+        settings[SKIPPED] = rule.skipping_thresholds(exits=first.exits)
     rows = _rows_of(points, taken=settings)
     settings |= {
-        rows[name]: rule.check_thresholds(thresholds, exits=first.exits) for name, thresholds in points.items()
+        rows[name]: rule.check_thresholds(thresholds, exits=first.exits, skips=skips)
+        for name, thresholds in points.items()
     }
     usual = next((name for name in ("balanced", *points) if name in points), "full")
-    limits = points.get(usual, (0.0,) * (first.exits - 1))
+    limits = points.get(usual, (0.0,) * first.metadata.num_thresholds)
     calls = {f"predict, {usual}": lambda session, waveform: session.predict(waveform, thresholds=limits)}
 
     timers = {name: clock_of(name, threads=threads) for name in sessions}

@@ -94,9 +94,13 @@ def _main(argv: list[str] | None) -> int:
     # Checked before the first clip, so that a mistake in an option is one line and not one for each clip.
     chosen: dict[str, Any] = {}
     if options.thresholds is not None:
-        chosen["thresholds"] = rule.check_thresholds(options.thresholds, exits=session.exits)
+        chosen["thresholds"] = rule.check_thresholds(
+            options.thresholds, exits=session.exits, skips=session.metadata.skips
+        )
     elif not session.operating_points:
-        raise ArgumentError(f"{options.model} has no operating points: give {session.exits - 1} --thresholds")
+        raise ArgumentError(
+            f"{options.model} has no operating points: give {session.metadata.num_thresholds} --thresholds"
+        )
     else:
         name = options.operating_point or DEFAULT_OPERATING_POINT
         chosen["operating_point"] = one_of("operating point", name, session.operating_points)
@@ -154,6 +158,8 @@ def _text(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         f"score {prediction.score + 0.0:.4f}",
     ]
     lines = ["\t".join(fields)]
+    if prediction.skipped and prediction.steps:
+        lines.append(f"  skip gate: score {prediction.score:.4f}, below its threshold: no early head was executed")
     for step in prediction.steps or []:
         limit = "the last exit always answers"
         if step["threshold"] is not None:
@@ -174,6 +180,8 @@ def _json(session: runtime.Session, path: str, prediction: runtime.Prediction) -
         "score": float(prediction.score),
         "probabilities": dict(zip_strict(session.labels, map(float, prediction.probabilities))),
     }
+    if session.metadata.skips:
+        table["skipped"] = prediction.skipped
     if prediction.left_out_s:
         table["left_out_s"] = prediction.left_out_s
     if prediction.steps is not None:

@@ -5,6 +5,9 @@ The graph nests one `tf.cond` in another, each deciding on the score of its exit
 work: every stage is frozen first, so its weights are constants; and a branch wraps the features it captures in
     `tf.identity`, so that the
 constants of the stage stay inside the branch, where LCE can fold and bit-pack them.
+
+With a skip gate each early head stands in a `tf.cond` of its own, inside the branch of its stage: the weights are there
+once, and a clip that the gate sends on executes the stage without the head. Its score is then above every threshold.
 """
 
 from __future__ import annotations
@@ -17,8 +20,11 @@ from bnn_exit.conversion import scores
 from bnn_exit.models.exit_heads import reads_logits
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.policies import Policy
+from bnn_exit.policies import Policy, rule
 from bnn_exit.settings.features import FeatureConfig
+
+_NEVER = 3.0e38
+"""A score above every threshold: of an exit whose head was not executed."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,35 @@ def adaptive_graph(
 
     Returns:
         (graph, inputs, outputs): inputs are log_mel `[1, frames, mels, 1]` or waveform `[1, samples]`, and thresholds
-        `[exits - 1]`; outputs are those in `reader.OUTPUTS`: `[1, classes]`, `[1]` int32 and `[1]`.
+        `[exits - 1]`, or `[exits]` with a skip gate; outputs are those in `reader.OUTPUTS`: `[1, classes]`, `[1]` int32
+        and `[1]`.
     """
     stages, heads = [_freeze(stage) for stage in model.stages], [_freeze(head) for head in model.heads]
     last = model.num_exits - 1
+
+    def asked(
+        stage: int, reached: tf.Tensor, memory: tuple[tf.Tensor, ...], before: tuple[tf.Tensor, ...]
+    ) -> tuple[scores.ExitOutput, list[tf.Tensor]]:
+        decides_on_logits = policy.runs_heads or stage == last
+        logits: list[tf.Tensor] = []
+        # A policy that reads features does not need the head, but in a chained network the next head does.
+        if decides_on_logits or model.chained:
+            logits = heads[stage](reached, *(before if reads_logits(model.heads[stage]) else ()))
+        values = logits[0] if decides_on_logits else flat_over_grid(reached)
+        return scores.exit_output(policy, stage, values, memory, is_last=stage == last), logits
+
+    def unless_skipped(
+        stage: int, reached: tf.Tensor, thresholds: tf.Tensor, memory: tuple[tf.Tensor, ...]
+    ) -> scores.ExitOutput:
+        def skipped() -> tuple[tf.Tensor, ...]:
+            return tf.zeros([1, model.num_classes]), tf.constant([_NEVER], tf.float32)
+
+        def executed() -> tuple[tf.Tensor, ...]:
+            output, _ = asked(stage, tf.identity(reached), memory, ())
+            return tf.identity(output.probabilities()), tf.identity(output.score)
+
+        probabilities, score = tf.cond(tf.reshape(memory[0] < thresholds[last], []), skipped, executed)
+        return scores.ExitOutput(lambda: probabilities, score, memory)
 
     def run_from(
         stage: int,
@@ -68,13 +99,13 @@ def adaptive_graph(
         before: tuple[tf.Tensor, ...],
     ) -> tuple[tf.Tensor, ...]:
         reached, *more = stages[stage](*carried)
-        reads_features = policy.needs_features and stage < last
+        if policy.skips() and stage == 0:
+            memory = (scores.gate_score(policy, flat_over_grid(reached)),)
         logits: list[tf.Tensor] = []
-        # A policy that reads features does not need the head, but in a chained network the next head does.
-        if model.chained or not reads_features:
-            logits = heads[stage](reached, *(before if reads_logits(model.heads[stage]) else ()))
-        values = flat_over_grid(reached) if reads_features else logits[0]
-        output = scores.exit_output(policy, stage, values, memory, is_last=stage == last)
+        if policy.skips() and stage < last:
+            output = unless_skipped(stage, reached, thresholds, memory)
+        else:
+            output, logits = asked(stage, reached, memory, before)
 
         def taken() -> tuple[tf.Tensor, ...]:
             return tuple(map(tf.identity, (output.probabilities(), tf.constant([stage], tf.int32), output.score)))
@@ -100,7 +131,7 @@ def adaptive_graph(
     shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
     concrete = tf.function(run, autograph=False).get_concrete_function(
         tf.TensorSpec(shape, tf.float32, name="log_mel" if clip_samples is None else "waveform"),
-        tf.TensorSpec([last], tf.float32, name="thresholds"),
+        tf.TensorSpec([rule.num_thresholds(model.num_exits, skips=policy.skips())], tf.float32, name="thresholds"),
     )
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     return frozen.graph, frozen.inputs, frozen.outputs

@@ -111,7 +111,7 @@ def compare(
     repeatable = True
     for index in range(model.num_exits):
         # Not `infer_exit`, which refuses NaN: a wrong result is a difference here, and the backend does run the file.
-        thresholds = rule.forcing_thresholds(index, exits=model.num_exits)
+        thresholds = rule.forcing_thresholds(index, exits=model.num_exits, skips=policy.skips())
         results = [runner.infer(clip, thresholds) for clip in [*inputs, inputs[0]]]
         *others, again = (probabilities for probabilities, _, _ in results)
         found = np.stack(others)

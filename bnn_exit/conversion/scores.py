@@ -20,6 +20,7 @@ from bnn_exit.policies.commitment import Commitment
 from bnn_exit.policies.ensemble import Ensemble
 from bnn_exit.policies.patience import Patience
 from bnn_exit.policies.rejection import Rejection
+from bnn_exit.policies.skip_gate import SkipGate
 from bnn_exit.policies.temperature import Scaled
 from bnn_exit.policies.uncertainty import Uncertainty
 
@@ -56,8 +57,8 @@ def exit_output(
     Args:
         policy: fitted.
         exit_index: 0-based.
-        values: logits `[1, classes]` of this exit, or its features `[1, size]` if the policy reads features.
-        memory: of the exit before; empty at the first.
+        values: logits `[1, classes]` of this exit, or its features `[1, size]` if heads are not executed.
+        memory: of the exit before; empty at the first, or the score of a skip gate.
         is_last: the score of the last exit is reported, but compared with nothing.
 
     Raises:
@@ -157,6 +158,28 @@ def commitment(policy: Commitment, exit_index: int, logits: tf.Tensor, memory: t
     total = tf.reduce_sum(probabilities * np.asarray([weights], np.float32), axis=-1)
     total += (1.0 - margin(probabilities)) * of_margin + policy.biases[exit_index]
     return _output(probabilities, tf.sigmoid(-total))
+
+
+def gate_score(policy: Policy, features: tf.Tensor) -> tf.Tensor:
+    """The score `[1]` of the skip gate of a policy that has one, from the features `[1, size]` of stage 1.
+
+    Raises:
+        ArgumentError: a policy that was fitted to features of another size.
+    """
+    assert isinstance(policy, SkipGate)
+    weights, size = np.asarray([policy.weights], np.float32), features.shape[-1]
+    if weights.shape[1] != size:
+        raise ArgumentError(
+            f"policy {policy.name} was fitted to {weights.shape[1]} features of stage 1, but this network has {size}: "
+            "fit it on exit logits of this one"
+        )
+    return tf.sigmoid(tf.reduce_sum(features * weights, axis=-1) + np.float32(policy.bias[0]))
+
+
+def skip_gate(policy: SkipGate, exit_index: int, logits: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:
+    """See `exit_output`."""
+    probabilities = tf.nn.softmax(logits)
+    return _output(probabilities, memory[0] if is_last else margin(probabilities), memory)
 
 
 def class_means(policy: ClassMeans, exit_index: int, values: tf.Tensor, memory: tuple, is_last: bool) -> ExitOutput:

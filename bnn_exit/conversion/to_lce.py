@@ -189,7 +189,7 @@ def _sizes(model: MultiExitModel, policy: Policy) -> Sizes:
 
 def _settings(policy: Policy) -> dict[str, Any]:
     """What the policy learned, for the metadata. Means of features stand in the network alone: they are too many."""
-    if policy.needs_features:
+    if not policy.runs_heads:
         return {}
     return {name: value for name, value in policy.to_dict().items() if name != "name"}
 

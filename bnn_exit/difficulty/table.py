@@ -138,7 +138,7 @@ def from_probabilities(
     Args:
         probabilities: [clips, exits, classes], each row sums to 1.
         scores: [clips, exits], of the policy.
-        thresholds: [exits - 1], which decide where a clip leaves.
+        thresholds: [exits - 1], which decide where a clip leaves; [exits] with a skip gate.
         labels: [clips], the true classes, -1 where not known; None: none is known.
         names: of clips; empty: their numbers.
         class_names: empty: their numbers.
@@ -167,6 +167,8 @@ def from_probabilities(
     if known.shape != (clips,) or (clips and (known.min() < UNKNOWN or known.max() >= classes)):
         raise ArgumentError(f"labels must be [{clips}] whole numbers, 0 to {classes - 1}, or -1 where not known")
 
+    skips = np.shape(thresholds) == (rule.num_thresholds(exits, skips=True),)
+    limits = rule.check_thresholds(thresholds, exits=exits, skips=skips)
     weights = exit_weights(exits)
     # Sums, not matrix products: those differ in the last bits with the number of clips, and a row should not.
     mean_probabilities = (values * weights[:, None]).sum(axis=1)
@@ -182,7 +184,7 @@ def from_probabilities(
         agreement=same.mean(axis=1),
         # The last exit that differs is followed by the depth; argmax of the reversed row finds it.
         prediction_depth=np.where(same.all(axis=1), 0, exits - (~same[:, ::-1]).argmax(axis=1)),
-        exit_index=rule.exit_indices(compared, rule.check_thresholds(thresholds, exits=exits)),
+        exit_index=rule.exit_indices(compared, limits),
         scores=compared,
         predictions=predictions,
         mean_probabilities=mean_probabilities,

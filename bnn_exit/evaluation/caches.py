@@ -92,7 +92,7 @@ class _Turn:
         for number, waveform in enumerate(waveforms):
             if self._displace is None:
                 for _ in range(1 if number else WARM_UP_CALLS):
-                    self._path(waveform, (0.0,) * (self._session.exits - 1))
+                    self._path(waveform, (0.0,) * self._session.metadata.num_thresholds)
             for setting, thresholds in self._settings.items():
                 if self._displace is not None:
                     self._displace()

@@ -31,7 +31,7 @@ class Passes:
     """One run of every clip with one set of thresholds.
 
     Attributes:
-        thresholds: float32 [exits - 1], what the file was given.
+        thresholds: float32 [exits - 1], or [exits] with a skip gate: what the file was given.
         probabilities: float32 [clips, classes].
         exit_indices: int64 [clips], where the file left.
         scores: float32 [clips], at that exit.
@@ -50,6 +50,10 @@ class Passes:
     def whole_seconds(self) -> npt.NDArray[np.float64]:
         """Front end and network of each clip."""
         return self.seconds if self.front_end_seconds is None else self.front_end_seconds + self.seconds
+
+    def outcomes(self, *, exits: int) -> npt.NDArray[np.int64]:
+        """How each clip ended, of a model with so many exits: see `rule.outcomes`."""
+        return rule.outcomes_at(self.exit_indices, self.scores, self.thresholds, exits=exits)
 
     @property
     def predictions(self) -> npt.NDArray[np.int64]:
@@ -107,6 +111,7 @@ def measure(
     thresholds: Mapping[str, npt.ArrayLike],
     *,
     exits: int,
+    skips: bool = False,
     front_end: FrontEnd | None = None,
     now: Clock = time.perf_counter,
     progress: Callable[[Iterable[int]], Iterable[int]] = iter,
@@ -118,8 +123,9 @@ def measure(
     Args:
         backend: runs one clip.
         clips: waveforms, or without `front_end` what the model takes; indexable by clip.
-        thresholds: operating point -> thresholds [exits - 1].
+        thresholds: operating point -> thresholds [exits - 1], or [exits] with a skip gate.
         exits: exits of the model.
+        skips: whether it has a skip gate.
         front_end: makes of a clip what the model takes; None where it is in the file.
         now: the clock.
         progress: wraps the range of clips, such as `tqdm.tqdm`.
@@ -127,9 +133,9 @@ def measure(
     Raises:
         ModelFileError: a clip does not leave at the forced exit.
     """
-    settings = [rule.forcing_thresholds(k, exits=exits) for k in range(exits)]
+    settings = [rule.forcing_thresholds(k, exits=exits, skips=skips) for k in range(exits)]
     deepest = settings[-1]
-    settings += [rule.check_thresholds(values, exits=exits) for values in thresholds.values()]
+    settings += [rule.check_thresholds(values, exits=exits, skips=skips) for values in thresholds.values()]
 
     def run(clip: Any, values: Floats) -> tuple[tuple[Any, int, float], float, float]:
         return timed_path(clip, values, front_end=front_end, infer=backend.infer, now=now)

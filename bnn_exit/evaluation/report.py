@@ -14,6 +14,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.evaluation.passes import Measurement, Passes
 from bnn_exit.evaluation.times import Times
 from bnn_exit.pairs import zip_strict
+from bnn_exit.policies import rule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +49,7 @@ class PointFigures:
     """Every clip at one operating point.
 
     Attributes:
-        thresholds: one for each exit but the last.
+        thresholds: one for each exit but the last, and then one for a skip gate.
         accuracy: share of correct predictions, in [0, 1].
         exit_shares: share of the clips that leave at each exit; sums to 1.
         mean_cost: binary_macs, float_macs and ops of the average clip.
@@ -58,6 +59,7 @@ class PointFigures:
         confusion_matrix: clips by true and predicted class.
         accuracy_drop: accuracy lost against the last exit; below 0 if some is gained.
         exit_agreement: share of clips that leave where the exit rule, applied to the measured scores, lets them.
+        skipped_share: share of the clips that a skip gate sent past the early heads; None without such a gate.
     """
 
     thresholds: list[float]
@@ -70,6 +72,7 @@ class PointFigures:
     confusion_matrix: list[list[int]]
     accuracy_drop: float
     exit_agreement: float
+    skipped_share: float | None = None
     front_end_us: Times | None = None
     whole_us: Times | None = None
 
@@ -168,7 +171,9 @@ def _point(
     full: float,
     agreement: float,
 ) -> PointFigures:
-    mean = metrics.mean_cost(passes.exit_indices, costs)
+    outcomes = passes.outcomes(exits=len(costs))
+    mean = metrics.mean_cost(outcomes, costs)
+    skips = rule.skip_threshold(passes.thresholds, exits=len(costs)) is not None
     accuracy = metrics.accuracy(passes.predictions, labels)
     return PointFigures(
         # The shortest decimals that are the same float32.
@@ -182,6 +187,7 @@ def _point(
         confusion_matrix=metrics.confusion_matrix(passes.predictions, labels, num_classes=len(names)).tolist(),
         accuracy_drop=full - accuracy,
         exit_agreement=agreement,
+        skipped_share=float((outcomes == len(costs)).mean()) if skips else None,
     )
 
 

@@ -49,8 +49,9 @@ def measure_split(
     measurement = measure(
         BACKENDS[session.backend](session.model_file, threads=1),
         _Clips(chosen, indices),
-        points or {"full": (0.0,) * (session.exits - 1)},
+        points or {"full": (0.0,) * session.metadata.num_thresholds},
         exits=session.exits,
+        skips=session.metadata.skips,
         front_end=None if has_front_end else session.inputs,
         now=clock_of(session.backend, threads=1),
         progress=functools.partial(progress_bar, desc="clips", unit="clip"),

@@ -19,14 +19,15 @@ STEPS = 200
 def sweep(measurement: Measurement, labels: npt.ArrayLike, *, costs: Sequence[Cost]) -> npt.NDArray[np.float64]:
     """The trade-off of one threshold shared by all exits: [steps, 2] of (share of the full ops, accuracy), rising cost.
 
-    Made from the measured scores and probabilities of every exit, through `rule.exit_indices`.
+    Made from the measured scores and probabilities of every exit, through `rule.exit_indices`; a skip gate is off.
     """
-    scores, probabilities = measurement.exit_scores[:, :-1], measurement.exit_probabilities
-    seen = scores[np.isfinite(scores)]
+    scores, probabilities = measurement.exit_scores, measurement.exit_probabilities
+    early = scores[:, :-1]
+    seen = early[np.isfinite(early)]
     values = np.quantile(seen, np.linspace(1, 0, STEPS)) if seen.size else np.zeros(0)
     curve = []
     for threshold in [rule.ALWAYS, *values, 0.0]:
-        exits = rule.exit_indices(scores, np.full(scores.shape[1], threshold))
+        exits = rule.exit_indices(scores, np.full(early.shape[1], threshold))
         right = metrics.accuracy(rule.predicted_labels(probabilities, exits), labels)
         curve.append((metrics.mean_cost(exits, costs)["ops"] / costs[-1].ops, right))
     return np.array(curve)

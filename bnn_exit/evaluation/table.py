@@ -35,6 +35,10 @@ def table(report: Report) -> str:
             f"{shown(name):<{width}} {100 * point.accuracy:>10.2f} {100 * point.accuracy_drop:>8.2f} "
             f"{100 * point.relative_cost['binary_macs']:>9.1f} {100 * point.relative_cost['ops']:>7.1f}  {shares}"
         )
+    gate = {name: point.skipped_share for name, point in report.operating_points.items()}
+    shown_gate = ", ".join(f"{shown(name)} {100 * share:.1f}" for name, share in gate.items() if share is not None)
+    if shown_gate:
+        lines.append(f"clips that the skip gate sent past the early heads (%): {shown_gate}")
     skipped = ", ".join(f"{count} {reason}" for reason, count in report.skipped_files.items())
     return "\n".join([*lines, "", *times(report), "", f"skipped files: {shown(skipped) or 'none'}"])
 

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from bnn_exit import policies, strict_json
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, ModelFileError
 from bnn_exit.model_file.operating_points import OperatingPoint
+from bnn_exit.policies import rule
 from bnn_exit.settings.features import INPUTS, FeatureConfig
 from bnn_exit.text import check_text
 
@@ -37,7 +38,8 @@ class Metadata:
         clip_samples: length of a waveform in samples.
         features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
         policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
-        exits: cost of leaving at each exit, all earlier stages and heads and the work of the policy included.
+        exits: cost of leaving at each exit, all earlier stages and heads and the work of the policy included; with a
+            skip gate `LeavingCosts`, which have that of a clip that skips.
         operating_points: named sets of thresholds with their validation figures.
         task: name of the data set.
         model: settings that built the network.
@@ -86,6 +88,13 @@ class Metadata:
             f"a whole number of at least 1 and at most {MAX_CLIP_SAMPLES}",
         )
         _require(len(self.exits) >= 1, "exits", list(self.exits), "the cost of at least one exit")
+        object.__setattr__(self, "exits", LeavingCosts.of(self.exits))
+        _require(
+            (LeavingCosts.of(self.exits).skipped is not None) == self.skips,
+            "policy",
+            self.policy,
+            "one with a skip gate where there is a skipped_cost, and no other",
+        )
         if self.policy_settings:
             learned = policies.from_dict(self.policy_dict)
             _require(
@@ -97,14 +106,24 @@ class Metadata:
         for name, point in self.operating_points.items():
             _require(name == point.name, "operating_points", name, f"filed under its own name {point.name!r}")
             _require(
-                len(point.thresholds) == len(self.exits) - 1,
+                len(point.thresholds) == self.num_thresholds,
                 f"operating_points[{name!r}].thresholds",
                 list(point.thresholds),
-                f"{len(self.exits) - 1} values for {len(self.exits)} exits",
+                f"{self.num_thresholds} values for {len(self.exits)} exits{' and a skip gate' * self.skips}",
             )
         for name, listening in self.listening_points.items():
             _require(name == listening.name, "listening_points", name, f"filed under its own name {listening.name!r}")
             listening.check(labels=self.labels, operating_points=list(self.operating_points))
+
+    @property
+    def skips(self) -> bool:
+        """Whether the policy has a skip gate."""
+        return self.policy in rule.SKIP_GATES
+
+    @property
+    def num_thresholds(self) -> int:
+        """How many thresholds the network takes."""
+        return rule.num_thresholds(len(self.exits), skips=self.skips)
 
     @property
     def policy_dict(self) -> dict[str, Any]:
@@ -123,6 +142,9 @@ class Metadata:
             values[field.name] = getattr(self, field.name)
         values["features"] = self.features.to_dict()
         values["exits"] = [cost.to_dict() for cost in self.exits]
+        skipped = LeavingCosts.of(self.exits).skipped
+        if skipped is not None:
+            values["skipped_cost"] = skipped.to_dict()
         values["operating_points"] = {name: point.to_dict() for name, point in self.operating_points.items()}
         values["model"] = dict(self.model)
         values["policy_settings"] = dict(self.policy_settings)
@@ -157,7 +179,7 @@ class Metadata:
                     **{name: values[name] for name in fields},
                     "labels": tuple(_typed(values, "labels", list)),
                     "features": _features(_typed(values, "features", dict)),
-                    "exits": tuple(Cost.from_dict(cost) for cost in _typed(values, "exits", list)),
+                    "exits": _costs(values),
                     "operating_points": {
                         name: OperatingPoint.from_dict(point)
                         for name, point in _typed(values, "operating_points", dict).items()
@@ -195,6 +217,11 @@ def _features(values: dict[str, Any]) -> FeatureConfig:
     if missing:
         raise ArgumentError(f"features lack {', '.join(missing)}")
     return features
+
+
+def _costs(values: dict[str, Any]) -> LeavingCosts:
+    skipped = Cost.from_dict(_typed(values, "skipped_cost", dict)) if "skipped_cost" in values else None
+    return LeavingCosts((Cost.from_dict(cost) for cost in _typed(values, "exits", list)), skipped=skipped)
 
 
 def _listening_points(values: dict[str, Any]) -> dict[str, ListeningPoint]:

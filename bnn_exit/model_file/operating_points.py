@@ -37,7 +37,7 @@ class OperatingPoint:
 
     Attributes:
         name: what a user asks for, such as "balanced".
-        thresholds: one for each exit but the last.
+        thresholds: one for each exit but the last, and then one for a skip gate.
         max_accuracy_drop: accuracy that may be lost against the last exit; 0 for "full", 1 where cost or time was
             limited instead.
         accuracy: share of correct predictions, in [0, 1].
@@ -46,6 +46,8 @@ class OperatingPoint:
         split: the split of the figures.
         sample_count: clips in that split.
         confidence: that the accuracy lost on new clips is at most max_accuracy_drop, if that was tested.
+        skipped_share: share of the clips that a skip gate sent past the early heads; they are among those of the last
+            exit. None without such a gate.
     """
 
     name: str
@@ -57,12 +59,14 @@ class OperatingPoint:
     split: str = "validation"
     sample_count: int = 0
     confidence: float | None = None
+    skipped_share: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, tuples as lists; a confidence of None is left out."""
+        """Plain JSON values, tuples as lists; a confidence or a share of None is left out."""
         values = dataclasses.asdict(self)
-        if self.confidence is None:
-            del values["confidence"]
+        for name in ("confidence", "skipped_share"):
+            if values[name] is None:
+                del values[name]
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
@@ -87,12 +91,17 @@ class OperatingPoint:
             ("split", isinstance(point.split, str), "text"),
             ("sample_count", _is_number(point.sample_count) and isinstance(point.sample_count, int), "a whole number"),
             ("confidence", point.confidence is None or _is_number(point.confidence), "a number"),
+            ("skipped_share", point.skipped_share is None or _is_number(point.skipped_share), "a number"),
         ):
             if not is_right:
                 raise ArgumentError(
                     f"{name} of operating point {point.name!r} is {getattr(point, name)!r}, but must be {kind}"
                 )
-        rule.check_thresholds(point.thresholds, exits=len(point.exit_shares))
+        # Whether the network has a skip gate, the file says.
+        exits = len(point.exit_shares)
+        rule.check_thresholds(
+            point.thresholds, exits=exits, skips=len(point.thresholds) == rule.num_thresholds(exits, skips=True)
+        )
         return point
 
 

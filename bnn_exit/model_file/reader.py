@@ -67,17 +67,19 @@ class ModelFile:
     def thresholds(
         self, *, operating_point: str = "balanced", thresholds: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.float32]:
-        """The thresholds [exits - 1] of an operating point, or the given ones, checked.
+        """The thresholds of an operating point, or the given ones, checked: [exits - 1], or [exits] with a skip gate.
 
         Raises:
             ArgumentError: an unknown operating point, or thresholds of the wrong number or out of range.
         """
-        points, exits = self.metadata.operating_points, len(self.metadata.exits)
+        points = self.metadata.operating_points
         if thresholds is None:
             if not points:
-                raise ArgumentError(f"{self.path} has no operating points: give {exits - 1} thresholds")
+                raise ArgumentError(
+                    f"{self.path} has no operating points: give {self.metadata.num_thresholds} thresholds"
+                )
             thresholds = points[one_of("operating point", operating_point, points)].thresholds
-        return rule.check_thresholds(thresholds, exits=exits)
+        return rule.check_thresholds(thresholds, exits=len(self.metadata.exits), skips=self.metadata.skips)
 
     def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
         """The inputs of the network, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
@@ -173,7 +175,7 @@ def _wiring(found: header.Header, metadata: Metadata) -> tuple[dict[str, int], d
     main = found.main
     frames = metadata.features.num_frames(metadata.clip_samples)
     clip = {"log_mel": (1, frames, metadata.features.num_mels, 1), "waveform": (1, metadata.clip_samples)}
-    input_shapes = {metadata.input: clip[metadata.input], "thresholds": (len(metadata.exits) - 1,)}
+    input_shapes = {metadata.input: clip[metadata.input], "thresholds": (metadata.num_thresholds,)}
     output_shapes = {"probabilities": (1, len(metadata.labels)), "exit_index": (1,), "score": (1,)}
     inputs = {
         name: _position(main, "input", name, signature.inputs, main.inputs, shape, "float32")

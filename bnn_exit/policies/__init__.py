@@ -30,6 +30,7 @@ POLICIES: Registry[type[Policy]] = Registry(
         "patience": "bnn_exit.policies.patience:Patience",
         "ensemble": "bnn_exit.policies.ensemble:Ensemble",
         "commitment": "bnn_exit.policies.commitment:Commitment",
+        "skip_gate": "bnn_exit.policies.skip_gate:SkipGate",
         "class_means": "bnn_exit.policies.class_means:ClassMeans",
         "class_means_1bit": "bnn_exit.policies.class_means:ClassMeans1Bit",
     }

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
+from bnn_exit.policies import rule
 
 if TYPE_CHECKING:
     from bnn_exit.exit_logits import ExitLogits
@@ -47,11 +48,34 @@ class Policy:
 
     name: ClassVar[str]
     needs_features: ClassVar[bool] = False
-    """Whether it reads features, in place of the heads of all exits except the last."""
+    """Whether it reads features."""
+    runs_heads: ClassVar[bool] = True
+    """Whether the heads of early exits are executed; if not, it reads their features in place of their logits."""
     answers_always: ClassVar[bool] = True
     """Whether thresholds are chosen above the highest score, with which an exit always answers."""
+    least_exits: ClassVar[int] = 1
+    """The fewest exits of a network for which it makes sense."""
     whole: ClassVar[tuple[str, ...]] = ()
     """Names of fields that hold whole numbers."""
+
+    @classmethod
+    def skips(cls) -> bool:
+        """Whether a skip gate sends clips past the early heads; its score is then that of the last exit."""
+        return cls.name in rule.SKIP_GATES
+
+    @classmethod
+    def num_thresholds(cls, exits: int) -> int:
+        """How many thresholds it has: see `rule.num_thresholds`."""
+        return rule.num_thresholds(exits, skips=cls.skips())
+
+    @classmethod
+    def check_exits(cls, exits: int) -> None:
+        """ArgumentError if it makes no sense for a network of so few exits."""
+        if exits < cls.least_exits:
+            raise ArgumentError(
+                f"policy is {cls.name}, but the network has {exits} exits, and a skip gate needs at least "
+                f"{cls.least_exits}: with fewer there is at most one head to skip, which pays for no predictor"
+            )
 
     @classmethod
     def twin(cls) -> str:
@@ -104,6 +128,10 @@ class Policy:
         if self.answers_always:
             return scores
         return np.where(scores < self.highest(exit_logits.classes), scores, np.nan)
+
+    def gate_cost(self, sizes: Sizes) -> Cost:
+        """The work of its skip gate, which every clip pays at the first exit; nothing without one."""
+        return Cost(0, 0)
 
     def highest(self, classes: int) -> float:
         """The highest possible score: a threshold above it makes an exit always answer."""

@@ -34,6 +34,7 @@ class ClassMeans(Policy):
 
     name = "class_means"
     needs_features = True
+    runs_heads = False
 
     @classmethod
     def _learn(cls, exit_logits: ExitLogits) -> ClassMeans:

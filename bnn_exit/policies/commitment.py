@@ -6,10 +6,10 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from bnn_exit.cost import Cost
 from bnn_exit.policies.base import Floats, Policy, Sizes, lengths, softmax
+from bnn_exit.policies.logistic import fit_logistic, sigmoid
 from bnn_exit.policies.uncertainty import Margin
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 _RIDGE = 1e-3
 """Of the squared weights, beside the mean loss of a clip: an exit that is always right has finite weights too."""
-_STEPS = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +43,9 @@ class Commitment(Policy):
     def _learn(cls, exit_logits: ExitLogits) -> Commitment:
         read = _read(softmax(exit_logits.logits))
         right = exit_logits.correct
-        found = [_fit_exit(read[:, m], right[:, m].astype(np.float64)) for m in range(exit_logits.exits - 1)]
+        found = [
+            fit_logistic(read[:, m], right[:, m].astype(np.float64), ridge=_RIDGE) for m in range(exit_logits.exits - 1)
+        ]
         return cls(tuple(tuple(each[:-1].tolist()) for each in found), tuple(float(each[-1]) for each in found))
 
     def fits(self, *, exits: int, classes: int) -> bool:
@@ -58,7 +59,7 @@ class Commitment(Policy):
         read = _read(probabilities)[:, :-1]
         sums = np.einsum("nmc,mc->nm", read, np.asarray(self.weights)) + np.asarray(self.biases)
         last = np.maximum(1 - probabilities[:, -1].max(axis=-1), 0.0)
-        return np.concatenate([_sigmoid(-sums), last[:, None]], axis=1)
+        return np.concatenate([sigmoid(-sums), last[:, None]], axis=1)
 
     def cost(self, exit_index: int, sizes: Sizes) -> Cost:
         """See Policy: the margin, the weighted sum and the sigmoid."""
@@ -68,29 +69,3 @@ class Commitment(Policy):
 def _read(probabilities: Floats) -> Floats:
     """The probabilities and their margin: [clips, exits, classes + 1]."""
     return np.concatenate([probabilities, 1 - Margin.of(probabilities)[..., None]], axis=-1)
-
-
-def _sigmoid(values: npt.NDArray[np.float64]) -> Floats:
-    return 0.5 * (1 + np.tanh(0.5 * values))
-
-
-def _fit_exit(read: Floats, right: Floats) -> Floats:
-    """Weights, and then the bias, of logistic regression with a ridge, by Newton's method with halved steps."""
-    inputs = np.concatenate([read, np.ones((len(read), 1))], axis=1)
-    values = np.zeros(inputs.shape[1])
-
-    def loss(values: Floats) -> float:
-        sums = inputs @ values
-        return float((np.logaddexp(0, sums) - right * sums).mean() + 0.5 * _RIDGE * values @ values)
-
-    for _ in range(_STEPS):
-        likely = _sigmoid(inputs @ values)
-        slope = inputs.T @ (likely - right) / len(inputs) + _RIDGE * values
-        curve = (inputs * (likely * (1 - likely))[:, None]).T @ inputs / len(inputs) + _RIDGE * np.eye(len(values))
-        step, before = np.linalg.solve(curve, slope), loss(values)
-        while loss(values - step) > before and np.abs(step).max() > 1e-12:
-            step = step / 2
-        values = values - step
-        if np.abs(step).max() < 1e-10:
-            break
-    return values

@@ -34,7 +34,7 @@ class Backend(Protocol):
 
 
 def infer_exit(
-    backend: Backend, inputs: npt.ArrayLike, exit_index: int, *, exits: int
+    backend: Backend, inputs: npt.ArrayLike, exit_index: int, *, exits: int, skips: bool = False
 ) -> tuple[npt.NDArray[np.float32], float]:
     """Probabilities [classes] and score of one exit, at which the clip is forced to leave.
 
@@ -43,11 +43,13 @@ def infer_exit(
         inputs: as of `Backend.infer`.
         exit_index: 0-based.
         exits: of the model.
+        skips: whether the model has a skip gate.
 
     Raises:
         ModelFileError: the model does not leave there.
     """
-    probabilities, left_at, score = backend.infer(inputs, rule.forcing_thresholds(exit_index, exits=exits))
+    thresholds = rule.forcing_thresholds(exit_index, exits=exits, skips=skips)
+    probabilities, left_at, score = backend.infer(inputs, thresholds)
     check_forced(exit_index, left_at, score)
     return probabilities, score
 

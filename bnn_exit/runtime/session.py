@@ -14,6 +14,7 @@ import numpy.typing as npt
 from bnn_exit.errors import INSTALL, ArgumentError, ModelFileError, one_of
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint
+from bnn_exit.policies import rule
 from bnn_exit.runtime.backends import BACKENDS, best_installed, front_end, infer_exit
 
 Floats = npt.NDArray[np.float32]
@@ -28,10 +29,12 @@ class Prediction:
         label_index: its number.
         probabilities: float32 [classes], of the exit taken.
         exit_index: the exit taken, 0-based.
-        score: of that exit, by the file's policy; low = certain.
+        score: of that exit, by the file's policy; low = certain. With a skip gate that of the last exit is the gate's:
+            how likely an early exit answers rightly; low = hopeless.
+        skipped: whether a skip gate sent the clip past the early heads.
         left_out_s: seconds that were cut off the ends of the clip, because the network takes shorter ones; 0 if none.
         steps: with `explain`, one entry for each exit reached: `exit_index`, `score`, `threshold` (None for
-            the last exit, which always answers), `label` and `left`.
+            the last exit, which always answers), `label` and `left`. Exits that a skip gate skips have none.
     """
 
     label: str
@@ -41,6 +44,7 @@ class Prediction:
     score: float
     steps: list[dict[str, Any]] | None = None
     left_out_s: float = 0.0
+    skipped: bool = False
 
 
 class Session:
@@ -99,6 +103,7 @@ class Session:
             sample_rate_hz: rate of the waveform, a whole number; None means the file's own. Another rate is resampled.
             operating_point: a name in `operating_points`.
             thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 1000 makes it always answer.
+                With a skip gate [exits]: the last is the gate's, and a lower one skips fewer.
             explain: also record the output of each exit reached. Runs the network once more for each of them.
 
         Raises:
@@ -182,10 +187,15 @@ class Session:
     def _predict(self, inputs: Floats, thresholds: Floats, *, explain: bool) -> Prediction:
         probabilities, exit_index, score = self._backend.infer(inputs, thresholds)
         label_index = int(probabilities.argmax())
+        (outcome,) = rule.outcomes_at([exit_index], [score], thresholds, exits=self.exits)
+        skipped = bool(outcome == self.exits)
         steps = None
         if explain:
-            steps = [self._step(inputs, thresholds, reached, exit_index) for reached in range(exit_index + 1)]
-        return Prediction(self.labels[label_index], label_index, probabilities, exit_index, score, steps)
+            reached = [exit_index] if skipped else range(exit_index + 1)
+            steps = [self._step(inputs, thresholds, each, exit_index) for each in reached]
+        return Prediction(
+            self.labels[label_index], label_index, probabilities, exit_index, score, steps, skipped=skipped
+        )
 
     def _step(self, inputs: Floats, thresholds: Floats, reached: int, left_at: int) -> dict[str, Any]:
         probabilities, score = self.infer_exit(inputs, reached)
@@ -204,7 +214,7 @@ class Session:
             ModelFileError: the network does not leave there: its weights are damaged.
         """
         try:
-            return infer_exit(self._backend, inputs, exit_index, exits=self.exits)
+            return infer_exit(self._backend, inputs, exit_index, exits=self.exits, skips=self.metadata.skips)
         except ModelFileError as error:
             raise ModelFileError(f"{self.model_file.path}: {error}") from error
 

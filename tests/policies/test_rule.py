@@ -70,7 +70,8 @@ def test_exit_indices_is_the_loop_that_a_device_runs(case):
                 expected.append(k)
                 break
     assert rule.exit_indices(scores, thresholds).tolist() == expected
-    assert rule.exit_indices(scores[:, :-1], thresholds).tolist() == expected
+    assert rule.first_leaving(scores[:, :-1], thresholds).tolist() == expected
+    assert rule.outcomes(scores, thresholds).tolist() == expected
 
 
 @given(scores_and_thresholds(), st.data())
@@ -95,6 +96,46 @@ def test_forcing_thresholds_make_every_clip_answer_at_one_exit(case):
     for k in range(exits):
         thresholds = rule.check_thresholds(rule.forcing_thresholds(k, exits=exits), exits=exits)
         assert np.all(rule.exit_indices(scores, thresholds) == k)
+
+
+def test_a_skip_gate_sends_clips_past_the_early_exits():
+    scores = [[0.1, 0.1, 0.9], [0.1, 0.1, 0.2], [0.6, 0.1, 0.3], [0.6, 0.6, 0.1], [0.1, 0.1, np.nan]]
+    gated = [0.5, 0.5, 0.3]
+    assert rule.outcomes(scores, gated).tolist() == [0, 3, 1, 3, 0]
+    assert rule.exit_indices(scores, gated).tolist() == [0, 2, 1, 2, 0]
+    assert rule.exit_indices(scores, [0.5, 0.5, 0.0]).tolist() == rule.exit_indices(scores, [0.5, 0.5]).tolist()
+    left, there = [0, 2, 1, 2, 0], [0.1, 0.2, 0.1, 0.1, 0.1]
+    assert rule.outcomes_at(left, there, gated, exits=3).tolist() == [0, 3, 1, 3, 0]
+    assert rule.outcomes_at(left, there, gated[:2], exits=3).tolist() == left
+
+
+@given(scores_and_thresholds(), st.data())
+def test_a_lower_threshold_of_the_gate_skips_fewer(case, data):
+    scores, early = case
+    low, high = sorted(data.draw(st.tuples(threshold, threshold)))
+    some, more = (rule.outcomes(scores, [*early, gate]) == scores.shape[1] for gate in (low, high))
+    assert np.all(some <= more)
+    assert np.all(rule.outcomes(scores, [*early, 2.0]) == scores.shape[1])
+
+
+@given(scores_and_thresholds())
+def test_forcing_thresholds_turn_the_gate_off(case):
+    scores, _ = case
+    exits = scores.shape[1]
+    for k in range(exits):
+        thresholds = rule.forcing_thresholds(k, exits=exits, skips=True)
+        assert np.all(rule.outcomes(scores, rule.check_thresholds(thresholds, exits=exits, skips=True)) == k)
+    assert np.all(rule.outcomes(scores, rule.skipping_thresholds(exits=exits)) == exits)
+
+
+def test_the_number_of_thresholds_with_a_gate():
+    assert (rule.num_thresholds(3), rule.num_thresholds(3, skips=True)) == (2, 3)
+    with pytest.raises(
+        ArgumentError, match=r"2 values .* takes 3: one for each exit but the last, and then one for its"
+    ):
+        rule.check_thresholds([0.1, 0.2], exits=3, skips=True)
+    with pytest.raises(ArgumentError, match=r"3 values .* a model of 3 exits takes 2: one for each exit but the last$"):
+        rule.check_thresholds([0.1, 0.2, 0.3], exits=3)
 
 
 def test_no_clips_have_no_exits():

@@ -147,7 +147,8 @@ typedef struct bnn_exit_prediction {
   const char* label; /* of the most probable class */
   int32_t label_index;
   int32_t exit_index;         /* the exit that was taken, 0-based */
-  float score;                /* the exit's uncertainty, which is compared with its threshold */
+  float score;                /* the exit's uncertainty, which is compared with its threshold; of the last exit of a file
+                                 with a skip gate, the gate's */
   const float* probabilities; /* one for each label; the next call, in any thread, overwrites them */
 } bnn_exit_prediction;
 
@@ -165,7 +166,8 @@ BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier)
 
 /* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps
  * its centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for
- * each exit but the last; 0 turns an exit off, 1000 makes it always taken. */
+ * each exit but the last; 0 turns an exit off, 1000 makes it always taken. The skip gate of a file that has
+ * one is off then: its threshold comes from an operating point alone, so `thresholds` is as long for every file. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_prediction* prediction, char* error, size_t error_size);

@@ -172,8 +172,8 @@ bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* 
     if (!classifier || !waveform || !prediction || !samples)
       bnn_exit::bad_argument("classifier, waveform and prediction must not be NULL, nor samples 0");
     if (!operating_point && !thresholds) bnn_exit::bad_argument("give an operating point or thresholds");
-    const float* limits = operating_point ? classifier->classifier.thresholds(operating_point).data() : thresholds;
-    classifier->classifier.classify(waveform, samples, limits, prediction);
+    const auto* named = operating_point ? &classifier->classifier.thresholds(operating_point) : nullptr;
+    classifier->classifier.classify(waveform, samples, named, thresholds, prediction);
   });
 }
 

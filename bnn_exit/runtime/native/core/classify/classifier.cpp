@@ -65,6 +65,7 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   network_.count(clip_samples() * sizeof(float), clip_samples());
   clip_.resize(clip_samples());
   probabilities_.resize(labels().size());
+  given_.resize(threshold_count());
   uint64_t front_end_bytes = bytes_of_front_end(features);
   Shape clip_shape = {1, samples};
   if (!metadata_.takes_waveforms) {
@@ -89,7 +90,7 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   inputs_.resize(network_.inputs().size());
   outputs_.resize(network_.outputs().size());
   clip_input_ = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
-  thresholds_input_ = input("thresholds", {static_cast<int64_t>(exits()) - 1});
+  thresholds_input_ = input("thresholds", {static_cast<int64_t>(threshold_count())});
   outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
   outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
   outputs_[output("score", Type::float32, {1})] = &score_;
@@ -123,18 +124,21 @@ const ListeningPoint& Classifier::listening_point(const char* name) const {
   bad_argument("listening_point is '%s', but must be one of %s", name, known.c_str());
 }
 
-void Classifier::check_thresholds(const float* thresholds) const {
-  for (size_t i = 0; i + 1 < exits(); ++i) {
+void Classifier::check_thresholds(const float* thresholds, size_t count) const {
+  for (size_t i = 0; i < count; ++i) {
     if (!(thresholds[i] >= 0 && std::isfinite(thresholds[i])))
       bad_argument("threshold %zu is %g, but must be a finite number of at least 0", i,
                    static_cast<double>(thresholds[i]));
   }
 }
 
-void Classifier::classify(const float* waveform, size_t samples, const float* thresholds,
+void Classifier::classify(const float* waveform, size_t samples, const std::vector<float>* named, const float* given,
                           bnn_exit_prediction* prediction) {
   BusyGuard guard(busy_, "classifier");
-  check_thresholds(thresholds);
+  if (!named) {
+    check_thresholds(given, exits() - 1);
+    std::copy_n(given, exits() - 1, given_.begin());
+  }
   if (const size_t i = first_not_finite(waveform, samples); i < samples)
     bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
   if (samples >= clip_samples()) {
@@ -145,7 +149,7 @@ void Classifier::classify(const float* waveform, size_t samples, const float* th
     std::copy_n(waveform, samples, clip_.begin() + static_cast<std::ptrdiff_t>(before));
   }
   if (front_end_) front_end_->compute(clip_.data(), clip_.size(), log_mel_.data());
-  infer(front_end_ ? log_mel_.data() : clip_.data(), thresholds, prediction);
+  infer(front_end_ ? log_mel_.data() : clip_.data(), named ? named->data() : given_.data(), prediction);
 }
 
 void Classifier::infer(const float* input, const float* thresholds, bnn_exit_prediction* prediction) {

@@ -20,8 +20,9 @@ class Classifier {
   int sample_rate_hz() const { return metadata_.features.sample_rate_hz; }
   size_t clip_samples() const { return metadata_.clip_samples; }
   size_t exits() const { return metadata_.exits; }
+  size_t threshold_count() const { return metadata_.thresholds; }
 
-  // Thresholds [exits - 1] of a named operating point; raises Error, which lists the known names.
+  // Thresholds of a named operating point; raises Error, which lists the known names.
   const std::vector<float>& thresholds(const char* operating_point) const;
 
   const std::vector<ListeningPoint>& listening_points() const { return metadata_.listening_points; }
@@ -29,12 +30,13 @@ class Classifier {
   // The named listening point; raises Error, which lists the known names.
   const ListeningPoint& listening_point(const char* name) const;
 
-  // Raises Error unless all of the [exits - 1] thresholds can be compared with scores.
-  void check_thresholds(const float* thresholds) const;
+  // Raises Error unless the first `count` thresholds can be compared with scores.
+  void check_thresholds(const float* thresholds, size_t count) const;
 
   // A shorter clip is centred between zeros, of a longer one the centre is taken. Raises Error while another thread
-  // uses it.
-  void classify(const float* waveform, size_t samples, const float* thresholds, bnn_exit_prediction* prediction);
+  // uses it. Thresholds are `named`, or else `given`: one for each exit but the last, with which a skip gate is off.
+  void classify(const float* waveform, size_t samples, const std::vector<float>* named, const float* given,
+                bnn_exit_prediction* prediction);
 
   // For streams, which make the inputs of the network themselves. They hold busy() in all that they do, so that several
   // may use one classifier in turn.
@@ -50,6 +52,7 @@ class Classifier {
   Metadata metadata_;
   std::unique_ptr<FrontEnd> front_end_;  // none for a file that takes waveforms
   std::vector<float> clip_, log_mel_, probabilities_;
+  std::vector<float> given_;  // thresholds of the caller, and 0 for a skip gate
   int32_t exit_index_ = 0;
   float score_ = 0;
   std::vector<const void*> inputs_;

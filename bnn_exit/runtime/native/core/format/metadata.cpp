@@ -61,10 +61,10 @@ void check_numbers(const Json& list, const char* name, size_t count) {
   if (list.size() != count) damaged("%s in its metadata has %zu values, but must have %zu", name, list.size(), count);
 }
 
-std::vector<float> read_point(const std::string& name, const Json& point, size_t exits) {
+std::vector<float> read_point(const std::string& name, const Json& point, size_t exits, size_t count) {
   check_names(point, "an operating point",
               {"name", "thresholds", "max_accuracy_drop", "accuracy", "exit_shares", "mean_cost"},
-              {"split", "sample_count", "confidence"});
+              {"split", "sample_count", "confidence", "skipped_share"});
   if (need(point, "name", Kind::text).text() != name) damaged("operating point %s has another name", name.c_str());
   for (const char* number : {"max_accuracy_drop", "accuracy"}) need(point, number, Kind::number);
   check_numbers(need(point, "exit_shares", Kind::list), "exit_shares", exits);
@@ -74,11 +74,13 @@ std::vector<float> read_point(const std::string& name, const Json& point, size_t
   Json other = point;
   if (point.find("split", &other)) of_kind(other, "split", Kind::text);
   if (point.find("sample_count", &other)) integer(other, "sample_count", INT64_MIN, INT64_MAX);
-  if (point.find("confidence", &other) && other.kind() != Kind::null) of_kind(other, "confidence", Kind::number);
+  for (const char* optional : {"confidence", "skipped_share"}) {
+    if (point.find(optional, &other) && other.kind() != Kind::null) of_kind(other, optional, Kind::number);
+  }
   Json list = need(point, "thresholds", Kind::list);
-  check_numbers(list, "thresholds", exits - 1);
+  check_numbers(list, "thresholds", count);
   std::vector<float> thresholds;
-  thresholds.reserve(exits - 1);
+  thresholds.reserve(count);
   list.items([&](const Json& value) {
     auto threshold = static_cast<float>(value.number());
     if (!(threshold >= 0 && std::isfinite(threshold)))
@@ -136,6 +138,12 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
     check_names(settings, "policy_settings", {"weights", "biases"});
     check_lengths(settings, "weights", exits - 1, [](size_t, size_t count) { return count + 1; }, classes);
     check_numbers(need(settings, "biases", Kind::list), "biases", exits - 1);
+  } else if (policy == "skip_gate") {
+    check_names(settings, "policy_settings", {"weights", "bias"});
+    Json weights = need(settings, "weights", Kind::list);
+    check_numbers(weights, "weights", std::max<size_t>(weights.size(), 1));
+    check_numbers(need(settings, "bias", Kind::list), "bias", 1);
+    if (exits < 3) damaged("a skip gate needs at least 3 exits, but there are %zu in its metadata", exits);
   } else if (policy == "class_means" || policy == "class_means_1bit") {
     check_names(settings, "policy_settings", {"means", "spreads"});
     check_lengths(settings, "means", exits - 1, one_a_class, classes);
@@ -146,6 +154,15 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
   } else {
     damaged("policy %s in its metadata has settings, but learns nothing", policy.c_str());
   }
+}
+
+// A policy with a skip gate has one threshold more, and a cost of the clips that the gate sends past the early heads.
+bool has_skip_gate(const Json& json) {
+  bool found = need(json, "policy", Kind::text).text() == "skip_gate";
+  Json cost = json;
+  if (found != json.find("skipped_cost", &cost)) damaged("skipped_cost goes with the policy skip_gate, and only with it");
+  if (found) check_cost(of_kind(cost, "skipped_cost", Kind::object));
+  return found;
 }
 
 }  // namespace
@@ -172,9 +189,10 @@ Metadata read_metadata(Bytes bytes) {
   exits.items(check_cost);
   found.exits = exits.size();
   if (!found.exits) damaged("exits in its metadata is empty");
+  found.thresholds = has_skip_gate(json) ? found.exits : found.exits - 1;
   found.features = read_features(need(json, "features", Kind::object));
   need(json, "operating_points", Kind::object).members([&](const std::string& name, const Json& point) {
-    found.operating_points.emplace_back(name, read_point(name, point, found.exits));
+    found.operating_points.emplace_back(name, read_point(name, point, found.exits, found.thresholds));
   });
   Json points = json;
   if (json.find("listening_points", &points)) found.listening_points = read_listening_points(points, found.labels);

@@ -15,8 +15,9 @@ struct Metadata {
   std::vector<std::string> labels;
   bool takes_waveforms = false;  // in place of log-mels
   size_t clip_samples = 0, exits = 0;
+  size_t thresholds = 0;  // one for each exit but the last, and then one for a skip gate
   bnn_exit_features features = {};
-  std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds [exits - 1]
+  std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds
   std::vector<ListeningPoint> listening_points;
 };
 

@@ -55,6 +55,7 @@ struct Stream::Plan {
   size_t hop;
   int rate_hz;
   const float* thresholds;
+  size_t given_thresholds;  // how many there are: a caller gives none for a skip gate, which is off then
 
   Plan(Classifier& classifier, const bnn_exit_stream_settings& settings) {
     if (settings.listening_point) point = &classifier.listening_point(settings.listening_point);
@@ -66,7 +67,8 @@ struct Stream::Plan {
                                                  : kDefaultOperatingPoint;
     bool given = settings.thresholds && !settings.operating_point;
     thresholds = given ? settings.thresholds : classifier.thresholds(named).data();
-    classifier.check_thresholds(thresholds);
+    given_thresholds = given ? classifier.exits() - 1 : classifier.threshold_count();
+    classifier.check_thresholds(thresholds, given_thresholds);
     if (point && point->has_gate && !classifier.front_end()) {
       bad_argument("listening point '%s' has a gate, which needs log-mel frames, but this file takes waveforms",
                    point->name.c_str());
@@ -97,9 +99,10 @@ Stream::Stream(Classifier& classifier, const bnn_exit_stream_settings& settings)
     : Stream(classifier, Plan(classifier, settings)) {}
 
 Stream::Stream(Classifier& classifier, const Plan& plan)
-    : classifier_(classifier), thresholds_(plan.thresholds, plan.thresholds + classifier.exits() - 1),
+    : classifier_(classifier), thresholds_(plan.thresholds, plan.thresholds + plan.given_thresholds),
       rate_hz_(plan.rate_hz), hop_(plan.hop), windows_(classifier.front_end(), classifier.clip_samples(), plan.hop),
       probabilities_(classifier.labels().size()) {
+  thresholds_.resize(classifier.threshold_count());
   int own_hz = classifier.sample_rate_hz();
   if (rate_hz_ != own_hz) resampler_.emplace(rate_hz_, own_hz);
   if (!plan.point) return;
