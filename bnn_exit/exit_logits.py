@@ -41,6 +41,7 @@ class ExitLogits:
             they were not asked for.
         background: numbers of the classes that are none to recognise, such as unknown and silence; for policies that
             reject.
+        gate_scores: float32 [clips], of a skip gate, where a model file gave them in place of features; else None.
 
     Raises:
         ArgumentError: shapes that do not fit together, a label out of range.
@@ -53,6 +54,7 @@ class ExitLogits:
     names: tuple[str, ...] = ()
     features: tuple[npt.NDArray[np.float32], ...] = ()
     background: tuple[int, ...] = ()
+    gate_scores: npt.NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         logits = np.asarray(self.logits, np.float32)
@@ -79,7 +81,8 @@ class ExitLogits:
                 f"features has the shapes {[each.shape for each in self.features]}, but must be one array "
                 f"[{clips}, size] for each of the {exits} exits"
             )
-
+        if self.gate_scores is not None and np.shape(self.gate_scores) != (clips,):
+            raise ArgumentError(f"gate_scores has shape {np.shape(self.gate_scores)}, but there are {clips} clips")
         if any(not 0 <= number < classes for number in self.background):
             raise ArgumentError(f"background is {list(self.background)}, but must be numbers from 0 to {classes - 1}")
 
@@ -123,13 +126,16 @@ class ExitLogits:
             labels=None if self.labels is None else self.labels[chosen],
             names=tuple(self.names[index] for index in chosen) if self.names else (),
             features=tuple(each[chosen] for each in self.features),
+            gate_scores=None if self.gate_scores is None else self.gate_scores[chosen],
         )
 
     def select_exits(self, exits: npt.ArrayLike) -> ExitLogits:
         """The logits of some exits, as of a network without the others."""
         chosen = [int(index) for index in np.asarray(exits)]
         features = tuple(self.features[index] for index in chosen) if self.features else ()
-        return dataclasses.replace(self, logits=self.logits[:, chosen], features=features)
+        # A skip gate reads the features of the first exit.
+        gate_scores = self.gate_scores if chosen[:1] == [0] else None
+        return dataclasses.replace(self, logits=self.logits[:, chosen], features=features, gate_scores=gate_scores)
 
     @classmethod
     def from_probabilities(cls, probabilities: npt.ArrayLike, **known: Any) -> ExitLogits:
@@ -143,6 +149,8 @@ class ExitLogits:
             arrays["labels"] = self.labels
         if self.names:
             arrays["names"] = np.array(self.names)
+        if self.gate_scores is not None:
+            arrays["gate_scores"] = self.gate_scores
         if self.background:
             arrays["background"] = np.array(self.background, np.int64)
         arrays |= {f"features_{index}": each for index, each in enumerate(self.features)}
@@ -171,6 +179,7 @@ class ExitLogits:
                 names=tuple(map(str, arrays.get("names", ()))),
                 features=tuple(arrays[f"features_{index}"] for index in range(len(features))),
                 background=tuple(map(int, arrays.get("background", ()))),
+                gate_scores=arrays.get("gate_scores"),
             )
         except FileNotFoundError as error:
             raise DataError(f"no such file: {str(Path(path))!r}") from error

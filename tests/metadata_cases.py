@@ -37,7 +37,7 @@ def cases() -> Iterator[Case]:
     yield "good", encoded(GOOD), True
     for family in (
         *(numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, policies),
-        *(listening_points,),
+        *(skip_gates, listening_points),
     ):
         for name, document, right in family():
             yield f"{family.__name__}: {name}", document, right
@@ -345,11 +345,57 @@ def policies() -> Iterator[Case]:
         (False, "commitment", {"weights": [[1, 2, 3, 4]] * 2, "biases": [[0], [0]]}),
         (False, "commitment", {"weights": [[1, 2, 3]] * 2, "biases": [0, 0]}),
         (False, "commitment", {"weights": [[1, 2, 3, 4]], "biases": [0, 0]}),
+        # A skip gate goes with a cost and thresholds of its own: see `skip_gates`.
+        (False, "skip_gate", {"weights": [1, 2], "bias": [0.5]}),
         (False, "class_means", {"means": means[:1], "spreads": [[1, 1, 1]] * 2}),
         (False, "class_means", {"means": means, "spreads": [[1, 1, 1]]}),
         (False, "class_means", {"means": [[[1, None]] * 3] * 2, "spreads": [[1, 1, 1]] * 2}),
     ):
         yield f"{policy} {settings}", encoded({**GOOD, "policy": policy, "policy_settings": settings}), right
+
+
+COST: dict[str, Any] = {"binary_macs": 64, "float_macs": 3, "bytes": 5}
+
+
+def gated(*, count: int = 3, **changes: Any) -> bytes:
+    """GOOD with a skip gate: one more threshold, `count` in all, and the cost of a clip that skips."""
+    points = copy.deepcopy(GOOD["operating_points"])
+    for point in points.values():
+        point["thresholds"] = [0.5] * count
+        point["skipped_share"] = 0.25
+    learned = {"weights": [1, -2.5], "bias": [0.5]}
+    values = {"policy": "skip_gate", "policy_settings": learned, "skipped_cost": COST, "operating_points": points}
+    return encoded({**GOOD, **values, **changes})
+
+
+def skip_gates() -> Iterator[Case]:
+    yield "a gate", gated(), True
+    yield "what it learned stands in the network alone", gated(policy_settings={}), True
+    yield "a share that is not known", gated().replace(b'"skipped_share": 0.25', b'"skipped_share": null'), True
+    yield "a share that is a text", gated().replace(b'"skipped_share": 0.25', b'"skipped_share": "0.25"'), False
+    for count in (0, 1, 2, 4):
+        yield f"{count} thresholds", gated(count=count), False
+    yield "as many thresholds without a gate", gated(policy="margin", policy_settings={}), False
+    yield "a cost without a gate", encoded({**GOOD, "skipped_cost": COST}), False
+    yield "a gate without a cost", gated().replace(b'"skipped_cost"', b'"skipped_cast"'), False
+    for cost in (None, 1, [], {}, {**COST, "float_macs": -1}, {**COST, "other": 1}, {"binary_macs": 1}):
+        yield f"the cost {cost}", gated(skipped_cost=cost), False
+    for settings in (
+        {"weights": [], "bias": [0]},
+        {"weights": [1], "bias": []},
+        {"weights": [1], "bias": [1, 2]},
+        {"weights": [[1]], "bias": [0]},
+        {"weights": [1], "bias": [[0]]},
+        {"weights": ["1"], "bias": [0]},
+        {"weights": [None], "bias": [0]},
+        {"weights": 1, "bias": [0]},
+        {"weights": [1], "bias": 0},
+        {"weights": [1]},
+        {"bias": [0]},
+        {"weights": [1], "bias": [0], "eta": [1]},
+        {"weights": [1], "biases": [0]},
+    ):
+        yield f"settings {settings}", gated(policy_settings=settings), False
 
 
 LISTENING: dict[str, Any] = {

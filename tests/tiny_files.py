@@ -187,29 +187,46 @@ def metadata(*, exits: int = 3, **changes: Any) -> Metadata:
 
 
 def adaptive_file(
-    *, exits: int = 3, input: str = "log_mel", meta: bytes | None = None, seed: int = 0, output_order: str = "psi"
+    *,
+    exits: int = 3,
+    input: str = "log_mel",
+    meta: bytes | None = None,
+    seed: int = 0,
+    output_order: str = "psi",
+    thresholds: int | None = None,
 ) -> bytes:
     """A file of nested IFs in the form that bnn_exit exports: every stage is one dense layer, and so is every head.
 
     `output_order` is the order of the main outputs, by first letter: (p)robabilities, (s)core, exit_(i)ndex.
+    `thresholds` is how many the network takes, of which it reads exits - 1.
     """
+    count = exits - 1 if thresholds is None else thresholds
     random = np.random.default_rng(seed)
     file = File()
     clip = (1, FRAMES, FEATURES.num_mels, 1) if input == "log_mel" else (1, CLIP_SAMPLES)
     main = file.graph()
-    source, thresholds = main.input(clip, name=input), main.input((exits - 1,), name="thresholds")
+    source, limits = main.input(clip, name=input), main.input((count,), name="thresholds")
     width = int(np.prod(clip))
-    found = _exit(file, main, source, thresholds, width=width, index=0, exits=exits, random=random)
+    found = _exit(file, main, source, limits, width=width, index=0, exits=exits, count=count, random=random)
     named = dict(zip(("probabilities", "exit_index", "score"), found, strict=True))
     letters = {"p": "probabilities", "s": "score", "i": "exit_index"}
     main.outputs([named[letters[letter]] for letter in output_order])
-    file.signature({input: source, "thresholds": thresholds}, {name: named[name] for name in OUTPUTS})
+    file.signature({input: source, "thresholds": limits}, {name: named[name] for name in OUTPUTS})
     file.metadata(METADATA_NAME, meta if meta is not None else metadata(exits=exits, input=input).to_json())
     return file.bytes()
 
 
 def _exit(
-    file: File, graph: Graph, features: int, thresholds: int, *, width: int, index: int, exits: int, random: Any
+    file: File,
+    graph: Graph,
+    features: int,
+    thresholds: int,
+    *,
+    width: int,
+    index: int,
+    exits: int,
+    count: int,
+    random: Any,
 ) -> list[int]:
     """This exit and, in branches, all deeper ones; the tensors (probabilities, exit_index, score)."""
     classes = len(LABELS)
@@ -239,7 +256,7 @@ def _exit(
     leave = file.graph(f"leave{index}")
     shapes = [((1, classes), "float32"), ((1,), "int32"), ((1,), "float32")]
     passed = [leave.input(shape, dtype) for shape, dtype in shapes]
-    leave.input((1, 6)), leave.input((exits - 1,))
+    leave.input((1, 6)), leave.input((count,))
     leave.outputs(passed)
     deeper = file.graph(f"deeper{index}")
     for shape, dtype in shapes:
@@ -248,10 +265,11 @@ def _exit(
         file,
         deeper,
         deeper.input((1, 6)),
-        deeper.input((exits - 1,)),
+        deeper.input((count,)),
         width=6,
         index=index + 1,
         exits=exits,
+        count=count,
         random=random,
     )
     # Straight from the constant: LCE corrupts memory if a branch returns a constant through a RESHAPE.

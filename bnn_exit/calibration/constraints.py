@@ -88,11 +88,11 @@ class Constraints:
         """
         limits: list[AccuracyConstraint | ResourceConstraint] = []
         for name in names:
-            allowed = self.limits[name] * _unit(name, clips=clips, full_ops=full_ops)
+            allowed = self.limits[name] * unit(name, clips=clips, full_ops=full_ops)
             if name == "max_accuracy_drop":
                 limits.append(AccuracyConstraint(allowed, self.standard_errors))
             elif name != "max_worst_us":
-                limits.append(ResourceConstraint(_RESOURCES[name], allowed))
+                limits.append(ResourceConstraint(RESOURCES[name], allowed))
         ties = {"loss": ("ops",), "ops": ("lost",), "time": ("lost", "ops")}[self.minimised]
         return SearchObjective(tuple(limits), minimised=MINIMISE[self.minimised], ties=ties)
 
@@ -235,14 +235,15 @@ def _search(of_these: Problem, constraints: Constraints, names: Sequence[str], *
     if names[-1] == "max_accuracy_drop":
         value = AccuracyConstraint(0.0, constraints.standard_errors).value(totals) if totals else 1.0 * clips
     else:
-        value = totals[_RESOURCES[names[-1]]] if totals else math.inf
-    return float(value) / _unit(names[-1], clips=clips, full_ops=full_ops)
+        value = totals[RESOURCES[names[-1]]] if totals else math.inf
+    return float(value) / unit(names[-1], clips=clips, full_ops=full_ops)
 
 
-_RESOURCES = {"max_mean_cost": "ops", "max_mean_us": "time_us"}
+RESOURCES = {"max_mean_cost": "ops", "max_mean_us": "time_us"}
+"""Limits of a mean -> the quantity of a search."""
 
 
-def _unit(name: str, *, clips: int, full_ops: float) -> float:
+def unit(name: str, *, clips: int, full_ops: float) -> float:
     """The total over the clips that corresponds to 1 in the unit of a limit."""
     return clips * (full_ops if name == "max_mean_cost" else 1.0)
 

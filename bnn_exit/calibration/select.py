@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 
 from bnn_exit import policies
-from bnn_exit.calibration.constraints import Constraints, check_device, check_mean_cost
+from bnn_exit.calibration.constraints import Constraints, check_device, check_mean_cost, constrained_problem
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.exit_subsets import ONE_EXIT, ExitSubset, best_of_subset, best_subsets, check_subset
 from bnn_exit.calibration.guarantee import Guarantee, guarantee, halves, rising_path
 from bnn_exit.calibration.operating_points import describe, problem
+from bnn_exit.calibration.threshold_regression import RegressedThresholds, regressed_thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError, nearest
 from bnn_exit.exit_logits import ExitLogits
@@ -32,6 +33,7 @@ class Selection:
         accuracy_drop: accuracy lost against the full network on these clips; below 0 if some is gained.
         guarantee: on the accuracy lost on new clips, if a confidence was asked for.
         subsets: every set of exits that was tried, the best first, if they were to be chosen.
+        regressed: how the thresholds follow from the budget, if they were regressed.
     """
 
     point: OperatingPoint
@@ -41,6 +43,7 @@ class Selection:
     accuracy_drop: float
     guarantee: Guarantee | None = None
     subsets: tuple[ExitSubset, ...] = ()
+    regressed: RegressedThresholds | None = None
 
 
 def select(
@@ -52,6 +55,7 @@ def select(
     policy_name: str = policies.DEFAULT,
     exits: str | tuple[int, ...] | None = None,
     confidence: float | None = None,
+    regression: bool = False,
 ) -> Selection:
     """The operating point that is best under the constraints.
 
@@ -66,6 +70,8 @@ def select(
         policy_name: in POLICIES; fitted on `exit_logits`.
         exits: the subset, 0-based; CHOOSE for the best one; None for all.
         confidence: above 0 and below 1: max_accuracy_drop is then guaranteed on new clips.
+        regression: thresholds of a skip gate and of the exits as polynomials of the budget, in place of the best ones
+            of a search; they are no better on these clips, but hold for every budget (`threshold_regression`).
 
     Raises:
         ArgumentError: settings out of range or that do not go together, or infeasible limits.
@@ -78,6 +84,10 @@ def select(
     # Checks what every search needs: costs of these exits, labels, two classes.
     problem(exit_logits, costs.exits)
     if confidence is not None:
+        if regression:
+            raise ArgumentError(
+                f"confidence is {confidence!r} with regression, but a guarantee limits accuracy: choose one"
+            )
         return _with_guarantee(
             exit_logits, costs, constraints, name=name, policy_name=policy_name, exits=exits, confidence=confidence
         )
@@ -87,6 +97,8 @@ def select(
             sum(policy.cost(index, sizes).ops for index in range(exit_logits.exits - 1)) + policy.gate_cost(sizes).ops
         )
         check_mean_cost(constraints, most=1 + work / costs.exits[-1].ops)
+    if regression:
+        return _by_regression(exit_logits, costs, constraints, name=name, policy_name=policy_name, exits=exits)
     subsets = _subsets(exit_logits, costs, constraints, exits, policy_name=policy_name)
     best = subsets[0]
     return _selection(
@@ -99,6 +111,33 @@ def select(
         max_accuracy_drop=constraints.limits.get("max_accuracy_drop", 1.0),
         subsets=tuple(subsets) if exits == CHOOSE else (),
     )
+
+
+def _by_regression(
+    exit_logits: ExitLogits,
+    costs: ExitCosts,
+    constraints: Constraints,
+    *,
+    name: str,
+    policy_name: str,
+    exits: str | tuple[int, ...] | None,
+) -> Selection:
+    if exits == CHOOSE:
+        raise ArgumentError(f"exits is {exits!r}, but with regression they must be numbers of exits, or left out")
+    subset = checked_subset(exits, exit_logits)
+    part = exit_logits.select_exits(subset)
+    policy = policies.fit(policy_name, part)
+    spent = costs.select_exits(subset).with_policy(policy, Sizes.of(part))
+    device = None if constraints.device is None else constraints.device.select_exits(subset)
+    wanted = dataclasses.replace(constraints, device=device)
+    of_these = dataclasses.replace(
+        constrained_problem(part, spent, wanted, policy=policy), reference=exit_logits.correct[:, -1]
+    )
+    found = regressed_thresholds(of_these, wanted, full_ops=costs.exits[-1].ops)
+    selection = _selection(
+        exit_logits, subset, policy, spent, found.thresholds, name=name, max_accuracy_drop=1.0, subsets=()
+    )
+    return dataclasses.replace(selection, regressed=found)
 
 
 def _with_guarantee(

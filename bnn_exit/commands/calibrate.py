@@ -29,7 +29,7 @@ from bnn_exit.errors import ArgumentError, DataError, nearest, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint, check_name
-from bnn_exit.policies import Sizes
+from bnn_exit.policies import Sizes, rule
 from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runs.selection import store_selection
@@ -47,6 +47,7 @@ examples:
   python -m bnn_exit.bench runs/words/model.tflite clips/*.wav --json > board.json          (on the board)
   python -m bnn_exit.calibrate runs/words --device board.json --max-worst-us 900 --max-accuracy-drop 0.01
   python -m bnn_exit.calibrate runs/words --exits choose --max-accuracy-drop 0.005 --name lean
+  python -m bnn_exit.calibrate runs/words --policy skip_gate --max-mean-cost 0.5 --regression
   python -m bnn_exit.calibrate runs/words --drift field/                         has the sound changed?
   python -m bnn_exit.calibrate runs/words --stream speech/ --speakers speakers.tsv --max-false-accepts-per-hour 0.5
       --confidence 0.95                                              a listening point, for streams
@@ -121,6 +122,12 @@ def parser() -> argparse.ArgumentParser:
     constraints.add_argument(
         "--exits", metavar=f"{CHOOSE}|1,3,4", help="keep only these exits (at least two), or choose the best subset"
     )
+    constraints.add_argument(
+        "--regression",
+        action="store_true",
+        help="thresholds of a skip gate and of the exits as polynomials of the budget, which is --max-mean-cost or "
+        "--max-mean-us alone: for budgets that were not searched; on these clips the search loses no more",
+    )
     constraints.add_argument("--name", help="store the operating point under this name")
     more = arguments.add_argument_group("instead of choosing")
     more.add_argument(
@@ -171,6 +178,8 @@ def _main(argv: list[str] | None) -> int:
     constraints = None
     if chooses:
         constraints = Constraints(options.limits, minimise=options.minimise, device=device, standard_errors=margin)
+    if (known := run.costs()) is not None:
+        kind.check_exits(len(exits) if isinstance(exits, tuple) else len(known.exits))
     counts = ClipCounts()
     exit_logits, costs = validation_logits(
         run, features=kind.needs_features, data_dir=options.data_dir, negatives=options.negatives
@@ -195,6 +204,7 @@ def _main(argv: list[str] | None) -> int:
             policy_name=options.policy,
             exits=exits,
             confidence=options.confidence,
+            regression=options.regression,
         )
         values, text = _chosen(exit_logits, costs, selection, device)
         if options.name is not None:
@@ -220,6 +230,13 @@ def _check(options: argparse.Namespace, run: RunFolder) -> None:
                 f"--standard-errors is given with {modes[0]}, but goes with operating points and --max-accuracy-drop "
                 "alone"
             )
+    if options.regression and options.policy not in rule.SKIP_GATES:
+        raise ArgumentError(
+            f"--regression is given with the policy {options.policy}, but goes with one that has a skip gate: choose "
+            f"--policy {' or '.join(rule.SKIP_GATES)}"
+        )
+    if options.regression and not chosen:
+        raise ArgumentError("--regression is given without a budget: add --max-mean-cost or --max-mean-us")
     for name in ("confidence", "exits", "name"):
         if getattr(options, name) is not None and not chosen:
             raise ArgumentError(f"--{name} is given without a limit, such as --max-accuracy-drop 0.01")
@@ -284,6 +301,8 @@ def _chosen(
     )
     if selection.guarantee is not None:
         lines += ["", selection.guarantee.sentence()]
+    if selection.regressed is not None:
+        lines += ["", selection.regressed.sentence()]
     values = {
         "policy": selection.policy.to_dict(),
         "exits": [index + 1 for index in selection.exits],
@@ -292,6 +311,8 @@ def _chosen(
         "share_of_full_ops": selection.point.mean_cost["ops"] / full.ops,
         "guarantee": None if selection.guarantee is None else dataclasses.asdict(selection.guarantee),
     }
+    if selection.regressed is not None:
+        values["regression"] = dataclasses.asdict(selection.regressed.regression)
     return values, "\n".join(lines)
 
 

@@ -225,13 +225,15 @@ def _exits(session: Session, positives: Recordings | None, point: ListeningPoint
     if positives is None or session.exits == 1:
         return tuple(session.operating_points[point.operating_point].thresholds)
     policy = policies.from_dict(session.metadata.policy_dict)
-    return choose_exits(
+    chosen = choose_exits(
         positives,
         point=point,
         labels=session.labels,
         highest=policy.highest(len(session.labels)),
         recall_loss=limits.recall_loss,
     )
+    # A skip gate stays off: it was fitted to clips with words, and most windows of a stream leave early.
+    return (*chosen, *(0.0,) * (session.metadata.num_thresholds - len(chosen)))
 
 
 def _flag(name: str) -> str:

@@ -48,6 +48,12 @@ def points(
             f"{name:{width}} {100 * point.accuracy:10.2f} {100 * drop:8.2f} {100 * ops:6.1f}{time}  {shares}   "
             f"{thresholds}"
         )
+    skipped = [f"{name} {100 * p.skipped_share:.1f}" for name, p in found.items() if p.skipped_share is not None]
+    if skipped:
+        lines.append(
+            f"clips that the skip gate, whose threshold is the last, sends past the early heads (%): "
+            f"{', '.join(skipped)}"
+        )
     return "\n".join(lines)
 
 
@@ -98,7 +104,10 @@ def modes(found: Modes, *, full: Cost, held_out: str, split: str, most: int = 12
 
 def _times(point: OperatingPoint, device: DeviceProfile) -> str:
     mean = sum(share * time for share, time in zip_strict(point.exit_shares, device.mean_us))
+    if point.skipped_share is not None and device.skipped_us is not None:
+        mean -= point.skipped_share * (device.mean_us[-1] - device.skipped_us)
     # A clip may still reach an exit that none reached, unless an earlier exit lets every clip leave.
-    always = [index for index, threshold in enumerate(point.thresholds) if threshold >= rule.ALWAYS]
+    early = point.thresholds[: len(point.exit_shares) - 1]
+    always = [index for index, threshold in enumerate(early) if threshold >= rule.ALWAYS]
     reachable = device.worst_us[: always[0] + 1] if always else device.worst_us
     return f" {mean:9.1f} {max(reachable):9.1f}"

@@ -109,4 +109,5 @@ def _exit_logits(measured: MeasuredModel, split: str) -> ExitLogits:
         labels=measured.labels,
         split=split,
         names=tuple(measured.task.split(split).ids),
+        gate_scores=measured.measurement.exit_scores[:, -1] if measured.session.metadata.skips else None,
     )

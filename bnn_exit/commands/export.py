@@ -105,6 +105,8 @@ def _adaptive(run: RunFolder, options: argparse.Namespace, background: tuple[str
 
 def _points_of_policy(run: RunFolder, name: str, background: tuple[str, ...]) -> OperatingPoints:
     """The usual operating points under another policy, from the stored logits."""
+    if (known := run.costs()) is not None:
+        policies.POLICIES[name].check_exits(len(known.exits))
     exit_logits, costs = validation_logits(run, features=policies.POLICIES[name].needs_features)
     exit_logits = with_background(exit_logits, run.config.task.labels, policy=name, chosen=background)
     policy = policies.fit(name, exit_logits)

@@ -41,12 +41,14 @@ def field_exit_logits(model: Path, clips: Sequence[str], *, counts: ClipCounts, 
             f"{model} has the policy {policy}, which changes the probabilities of the exits, so they cannot be "
             "compared with those of calibration: give an .npz file of the network's own logits"
         )
-    progress, names, probabilities = Progress(clips), [], []
+    progress, names, probabilities, gate = Progress(clips), [], [], []
     for clip in score_clips(session, progress, counts=counts, report=progress.log, workers=workers):
         names.append(clip.name)
         probabilities.append(clip.probabilities)
+        gate.append(clip.scores[-1])
     if not probabilities:
         raise DataError(f"none of the clips could be used ({counts.failed} failed): there is nothing to compare")
     for line in counts.lines():
         progress.log(line)
-    return ExitLogits.from_probabilities(np.stack(probabilities), names=tuple(names))
+    gate_scores = np.asarray(gate, np.float32) if session.metadata.skips else None
+    return ExitLogits.from_probabilities(np.stack(probabilities), names=tuple(names), gate_scores=gate_scores)

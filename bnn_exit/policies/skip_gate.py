@@ -76,7 +76,9 @@ class SkipGate(Policy):
         return np.asarray(exit_logits.features[0], np.float64)
 
     def gate_scores(self, exit_logits: ExitLogits) -> Floats:
-        """r of each clip: [clips], in [0, 1]."""
+        """r of each clip: [clips], in [0, 1]; as a model file gave it, or from features."""
+        if exit_logits.gate_scores is not None:
+            return np.asarray(exit_logits.gate_scores, np.float64)
         features = self._features(exit_logits)
         if features.shape[1] != len(self.weights):
             raise ArgumentError(
@@ -113,10 +115,12 @@ def early_answers(exit_logits: ExitLogits) -> npt.NDArray[np.bool_]:
     found = np.zeros(len(exit_logits), np.bool_)
     for exit_index in range(exit_logits.exits - 1):
         order = np.argsort(scores[:, exit_index], kind="stable")
+        rising = scores[order, exit_index]
         share = np.cumsum(right[order, exit_index]) / np.arange(1, len(order) + 1)
-        enough = np.flatnonzero(share >= RIGHT)
+        # Clips of equal scores leave together.
+        enough = np.flatnonzero((share >= RIGHT) & np.append(rising[1:] > rising[:-1], True))
         if len(enough):
-            found |= right[:, exit_index] & (scores[:, exit_index] <= scores[order[enough[-1]], exit_index])
+            found |= right[:, exit_index] & (scores[:, exit_index] <= rising[enough[-1]])
     return found
 
 

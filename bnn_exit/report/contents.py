@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit import metrics
+from bnn_exit.cost import LeavingCosts
 from bnn_exit.evaluation.report import ExitFigures, PointFigures
 from bnn_exit.pairs import zip_strict
 from bnn_exit.report import hard_clips
@@ -44,6 +45,7 @@ def contents(source: Source, *, budget: int) -> dict[str, Any]:
             }
             for figures, cost in zip_strict(source.report.exits, source.costs)
         ],
+        "skipped": _skipped(source),
         "points": {
             name: {
                 "thresholds": point.thresholds,
@@ -92,6 +94,12 @@ def classes(source: Source, difficulty: npt.NDArray[np.float64]) -> list[dict[st
                 }
             )
     return sorted(rows, key=lambda row: -row["difficulty"])
+
+
+def _skipped(source: Source) -> dict[str, float] | None:
+    """What a clip costs that a skip gate sends to the last exit; None without such a gate."""
+    cost = LeavingCosts.of(source.costs).skipped
+    return None if cost is None else {"binary_macs": cost.binary_macs, "float_macs": cost.float_macs, "ops": cost.ops}
 
 
 def _times(figures: ExitFigures | PointFigures) -> dict[str, float | None]:

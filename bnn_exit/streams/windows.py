@@ -71,5 +71,8 @@ class ExitWindows:
 
 
 def total_ops(counts: npt.NDArray[np.int64], costs: tuple[Cost, ...]) -> float:
-    """Operations of the network for windows that left at each exit [exits]; a gated window costs none."""
+    """Operations of the network for windows that left at each exit [exits]; a gated window costs none.
+
+    A window that a skip gate sent past the early heads counts as if it had run them: an upper bound.
+    """
     return float(counts @ np.array([cost.ops for cost in costs]))

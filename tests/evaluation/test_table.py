@@ -8,7 +8,7 @@ def test_columns_stand_below_their_names_whatever_a_point_is_called():
     figures = {
         "accuracy": 0.5, "accuracy_drop": 0.25, "relative_cost": {"binary_macs": 0.5, "ops": 0.5},
         "time_us": Times(1, 2, 3, 4), "front_end_us": Times(5, 6, 7, 8), "whole_us": Times(6, 8, 10, 12),
-        "exit_shares": [0.25, 0.75],
+        "exit_shares": [0.25, 0.75], "skipped_share": None,
     }  # fmt: skip
     report = SimpleNamespace(
         task="toy", split="test", sample_count=4, backend="native", threads=1, skipped_files={}, exits=[],
@@ -23,7 +23,7 @@ def test_columns_stand_below_their_names_whatever_a_point_is_called():
 
 def figures(**times):
     return SimpleNamespace(
-        exit_index=0, accuracy=0.5, accuracy_drop=0.0, exit_shares=[1.0],
+        exit_index=0, accuracy=0.5, accuracy_drop=0.0, skipped_share=None, exit_shares=[1.0],
         cost=SimpleNamespace(binary_macs=64, float_macs=1), relative_cost={"binary_macs": 0.5, "ops": 0.5},
         **{"front_end_us": None, "whole_us": None, **times},
     )  # fmt: skip

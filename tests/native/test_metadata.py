@@ -71,8 +71,14 @@ class Classifier:
 
 @pytest.fixture(scope="module")
 def with_metadata():
-    file = tiny_files.adaptive_file(input="waveform", meta=metadata_cases.encoded(metadata_cases.GOOD))
-    return lambda document: metadata_cases.with_metadata(file, document)
+    good = metadata_cases.encoded(metadata_cases.GOOD)
+    plain, gated = (tiny_files.adaptive_file(input="waveform", meta=good, thresholds=count) for count in (2, 3))
+
+    def file(document):
+        """A network that takes as many thresholds as the policy of the document has."""
+        return metadata_cases.with_metadata(gated if b'"policy": "skip_gate"' in document else plain, document)
+
+    return file
 
 
 def verdict(read, data):

@@ -338,6 +338,7 @@ COSTS = {
     "patience": Cost(0, 12),
     "ensemble": Cost(0, 40),
     "commitment": Cost(0, 34),
+    "skip_gate": Cost(0, 20),
     "class_means": Cost(0, 2030),
     "class_means_1bit": Cost(2000, 30),
 }

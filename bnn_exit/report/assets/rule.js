@@ -14,15 +14,23 @@ const clips = {
 };
 const exits = report.exits.length;
 const full = report.exits[exits - 1];
+const gate = report.skipped !== null; // a skip gate: its score is that of the last exit, its threshold the last one
 
-// The exit of every clip: the first whose score is below its threshold, both in float32, else the last.
+// The exit of every clip: the first whose score is below its threshold, both in float32, else the last. `skipped` counts
+// the clips that a skip gate sends past the early heads to the last exit.
 function exitsAt(thresholds) {
   const limits = thresholds.map(Math.fround);
-  return Uint8Array.from(clips.truth, (_, clip) => {
+  let skipped = 0;
+  const left = Uint8Array.from(clips.truth, (_, clip) => {
+    if (limits.length === exits && clips.scores[exits - 1][clip] < limits[exits - 1]) {
+      skipped += 1;
+      return exits - 1;
+    }
     let exit = 0;
-    while (exit < limits.length && !(clips.scores[exit][clip] < limits[exit])) exit += 1;
+    while (exit < exits - 1 && !(clips.scores[exit][clip] < limits[exit])) exit += 1;
     return exit;
   });
+  return Object.assign(left, { skipped });
 }
 
 function figuresOf(left) {
@@ -33,10 +41,15 @@ function figuresOf(left) {
     if (clips.predicted[exit][clip] === clips.truth[clip]) right[exit] += 1;
   });
   // null is what was not measured: the front end where it is in the file, and the sum in reports of earlier versions.
+  // Clips that skip save work; their time was not measured apart, so that of the last exit stands for it.
+  const saved = (name) => (gate && name in report.skipped ? left.skipped * (full[name] - report.skipped[name]) : 0);
   const mean = (name) =>
-    full[name] === null ? null : report.exits.reduce((sum, exit, index) => sum + counts[index] * exit[name], 0) / left.length;
+    full[name] === null
+      ? null
+      : (report.exits.reduce((sum, exit, index) => sum + counts[index] * exit[name], 0) - saved(name)) / left.length;
   return {
     counts,
+    skipped: left.skipped / left.length,
     right,
     shares: counts.map((count) => count / left.length),
     accuracy: right.reduce((sum, count) => sum + count, 0) / left.length,

@@ -52,10 +52,13 @@ function fillTradeOff({ now }) {
 
 function fillShares({ now }) {
   fillTable("shares-table", "At the thresholds above", ["exit", "clips", "share", "right there"],
-    exitNames.map((name, index) => [
-      name, count(now.counts[index]), percent(now.shares[index], 1),
-      now.counts[index] ? percent(now.right[index] / now.counts[index]) : "–",
-    ]));
+    [
+      ...exitNames.map((name, index) => [
+        name, count(now.counts[index]), percent(now.shares[index], 1),
+        now.counts[index] ? percent(now.right[index] / now.counts[index]) : "–",
+      ]),
+      ...(gate ? [["of these sent past the early heads", count(state.left.skipped), percent(now.skipped, 1), "–"]] : []),
+    ]);
 }
 
 function fillConfusion({ left }) {

@@ -2,11 +2,11 @@
 // Sliders and operating points set the thresholds; everything that depends on them is computed again at once.
 
 // What is shown: the thresholds, the exit of every clip, and the figures that follow.
-const state = { thresholds: new Array(exits - 1).fill(0), left: null, now: null };
+const state = { thresholds: new Array(exits - 1 + gate).fill(0), left: null, now: null };
 const highest = clips.scores.slice(0, -1).reduce((most, scores) => scores.reduce((a, b) => Math.max(a, b), most), 0);
 const ceiling = highest <= 1 ? 1 : Number(highest.toPrecision(2)) * 1.1;
 const STEP = ceiling / 1000;
-const sliders = []; // the shared one first, then one for each exit but the last
+const sliders = []; // the shared one first, then one for each exit but the last, then that of a skip gate
 
 function slider(name, change) {
   const id = `slider-${sliders.length}`;
@@ -37,7 +37,8 @@ function show(index, value) {
 }
 
 // The shared slider stays where it is while the exits differ.
-function showShared(values) {
+function showShared(all) {
+  const values = all.slice(0, exits - 1);
   if (new Set(values).size === 1) {
     show(0, values[0]);
   } else {
@@ -69,10 +70,11 @@ function makeControls() {
     document.getElementById("sliders").append(element("p", { textContent: "This network has one exit: there is nothing to choose." }));
     return;
   }
-  slider("All exits", (value) => setThresholds(new Array(exits - 1).fill(value)));
+  slider("All exits", (value) => setThresholds([...new Array(exits - 1).fill(value), ...state.thresholds.slice(exits - 1)]));
   for (let exit = 0; exit < exits - 1; exit += 1) {
     slider(`Exit ${exit + 1}`, (value) => setThresholds(state.thresholds.with(exit, value)));
   }
+  if (gate) slider("Skip gate", (value) => setThresholds(state.thresholds.with(exits - 1, value)));
 }
 
 let speaking;
@@ -81,7 +83,8 @@ function speak(now) {
   speaking = setTimeout(() => {
     document.getElementById("spoken").textContent =
       `Accuracy ${percent(now.accuracy)}, mean cost ${percent(now.ops / full.ops, 1)} of the full network; ` +
-      now.shares.map((share, index) => `exit ${index + 1} ${percent(share, 1)}`).join(", ");
+      now.shares.map((share, index) => `exit ${index + 1} ${percent(share, 1)}`).join(", ") +
+      (gate ? `; ${percent(now.skipped, 1)} skip the early heads` : "");
   }, 400);
 }
 

@@ -146,9 +146,9 @@ typedef struct bnn_exit_classifier bnn_exit_classifier;
 typedef struct bnn_exit_prediction {
   const char* label; /* of the most probable class */
   int32_t label_index;
-  int32_t exit_index;         /* the exit that was taken, 0-based */
-  float score;                /* the exit's uncertainty, which is compared with its threshold; of the last exit of a file
-                                 with a skip gate, the gate's */
+  int32_t exit_index; /* the exit that was taken, 0-based */
+  float score;        /* the exit's uncertainty, which is compared with its threshold; of the last exit of a file
+                         with a skip gate, the gate's */
   const float* probabilities; /* one for each label; the next call, in any thread, overwrites them */
 } bnn_exit_prediction;
 

@@ -160,7 +160,8 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
 bool has_skip_gate(const Json& json) {
   bool found = need(json, "policy", Kind::text).text() == "skip_gate";
   Json cost = json;
-  if (found != json.find("skipped_cost", &cost)) damaged("skipped_cost goes with the policy skip_gate, and only with it");
+  if (found != json.find("skipped_cost", &cost))
+    damaged("skipped_cost goes with the policy skip_gate, and only with it");
   if (found) check_cost(of_kind(cost, "skipped_cost", Kind::object));
   return found;
 }
