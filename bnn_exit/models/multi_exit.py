@@ -138,8 +138,8 @@ class MultiExitModel(Network):
             raise ArgumentError(f"exit_index is {exit_index}, but must be 0 to {self.num_exits - 1}")
         if reads_logits(self.heads[exit_index]):
             raise ArgumentError(
-                f"exit_index is {exit_index}, but that head reads the logits of the exit before: of such a network only "
-                "the first exit can stand alone"
+                f"exit_index is {exit_index}, but that head reads the logits of the exit before: only the first exit "
+                "of such a network can stand alone"
             )
         stages = self.stages[: exit_index + 1]
         return MultiExitModel(
