@@ -312,9 +312,10 @@ def _complete(
     from distill.trainer import find_teacher, teachers_of, train_steps
 
     model, sizes = config.model, ", ".join(f"{len(split)} {name}" for name, split in task.splits.items())
+    blocks = f" with {' '.join(map(str, model.blocks))} blocks" if model.blocks else ""
     if distribution.writes:
         show(
-            f"{task.name}: {task.num_classes} classes, {sizes} clips; {model.backbone} {model.size}, "
+            f"{task.name}: {task.num_classes} classes, {sizes} clips; {model.backbone} {model.size}{blocks}, "
             f"precision {model.precision}{distribution}",
             file=sys.stderr,
         )

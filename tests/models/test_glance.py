@@ -5,9 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from bnn_exit._keras import keras
+from bnn_exit._keras import keras, make_repeatable, set_seed
 from bnn_exit.models import multi_exit
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.training import TrainConfig, fit
 
 layers = keras.layers
 
@@ -102,6 +103,23 @@ def test_the_stem_is_one_in_training_and_costs_half_at_a_time():
     assert (first, second) == tuple(count * 16 * (7 * 5 * 16 + 3 * 64) for count in (13, 12))
     heads = [head.float_macs for head in model.head_costs()]
     assert [cost.float_macs for cost in model.costs()[:2]] == [first + heads[0], first + second + heads[0] + heads[1]]
+
+
+def test_the_first_exit_takes_less_than_half_of_quicknets():
+    usual = multi_exit.build("quicknet", size="base", num_classes=3, input_shape=(98, 64, 1))
+    assert build(size="base").costs()[0].ops < usual.costs()[0].ops / 2
+
+
+def test_a_training_can_be_repeated_bit_for_bit(tone_task):
+    make_repeatable()
+    found = []
+    for _ in range(2):
+        set_seed(0)
+        model = build(tone_task.input_shape, num_classes=4)
+        fit(model, tone_task, config=TrainConfig(epochs=1, batch_size=16, warmup_steps=2), progress=False)
+        found.append(model.keras_model.get_weights())
+    for first, second in zip(*found, strict=True):
+        np.testing.assert_array_equal(first, second)
 
 
 def test_exits_that_stay_say_what_they_said():
