@@ -24,12 +24,17 @@ RESTARTS = 6
 GATE_STEPS = 16
 """Thresholds of a skip gate that are tried, each with a search of the other thresholds."""
 
+GATE_CELLS = GRID_CELLS // GATE_STEPS
+"""Combinations of each of these searches."""
+
 RESOLUTION = 1e-6
 """Scores below this are rounding: float32 holds the largest probability, near 1, in steps of 6e-8 to 1.2e-7, and each
 backend adds in its own order. No threshold is placed among them."""
 
 
-def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thresholds] = ()) -> Thresholds:
+def search(
+    problem: Problem, objective: SearchObjective, *, starts: Sequence[Thresholds] = (), cells: int = GRID_CELLS
+) -> Thresholds:
     """The best thresholds for an objective.
 
     For up to four exits every combination on a grid of score quantiles is tried (every distinct decision, if
@@ -41,6 +46,7 @@ def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thr
         problem: scores, correctness and resources.
         objective: constraints, and what is minimised.
         starts: further starting points; the result is never worse than one of them.
+        cells: combinations of a grid; more are finer and slower.
     """
     if problem.gate is not None:
         return _search_with_gate(problem, objective, starts=starts)
@@ -57,24 +63,28 @@ def search(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thr
         width = 3 if count <= 6 else 2
         begin = [off, *starts, *_random_starts(candidates)]
         blocks = [*itertools.combinations(range(count), width), *singles]
-    cells = GRID_CELLS if count <= 3 else BLOCK_CELLS
-    results = [_descend(problem, candidates, start, blocks, objective=objective, cells=cells) for start in begin]
+    size = cells if count <= 3 else BLOCK_CELLS
+    results = [_descend(problem, candidates, start, blocks, objective=objective, cells=size) for start in begin]
     best = min(results, key=lambda thresholds: objective.key(problem.totals(thresholds)))
     # The shortest decimals that are the same float32: 0.51, not 0.5099999904632568.
     return tuple(float(str(np.float32(value))) for value in best)
 
 
 def _search_with_gate(problem: Problem, objective: SearchObjective, *, starts: Sequence[Thresholds]) -> Thresholds:
-    """The same for each of some thresholds of the skip gate: off, and quantiles of its scores."""
+    """The best of some thresholds of the skip gate, off and quantiles of its scores, each with its best thresholds of
+    the exits: on a coarse grid first, and on the fine one for the best."""
     assert problem.gate is not None
     tried = {0.0: None, **dict.fromkeys(float(start[-1]) for start in starts)}
     tried |= dict.fromkeys(float(value) for value in _grid(distinct_thresholds(problem.gate), GATE_STEPS))
     found: list[Thresholds] = []
     for gate in tried:
         own = [start[:-1] for start in starts if start[-1] == gate]
-        best = search(problem.at_gate(gate), objective, starts=[*own, *(each[:-1] for each in found[-1:])])
-        found.append((*best, float(str(np.float32(gate)))))
-    return min(found, key=lambda thresholds: objective.key(problem.totals(thresholds)))
+        coarse = search(
+            problem.at_gate(gate), objective, starts=[*own, *(each[:-1] for each in found[-1:])], cells=GATE_CELLS
+        )
+        found.append((*coarse, float(str(np.float32(gate)))))
+    *exits, gate = min(found, key=lambda thresholds: objective.key(problem.totals(thresholds)))
+    return (*search(problem.at_gate(gate), objective, starts=[tuple(exits)]), gate)
 
 
 def distinct_thresholds(scores: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

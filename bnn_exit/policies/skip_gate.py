@@ -33,13 +33,12 @@ class SkipGate(Policy):
 
     A clip with r below the threshold of the gate skips every early head and leaves at the last exit; for the others
     each exit is asked as usual, with the score of the policy `margin`. r is the score of the last exit, so that the
-    rule compares it with the last threshold: 0 turns the gate off, a larger one skips more heads, which costs less
-    where the clips would not have left there and costs accuracy nothing; it costs what clips that would have left must
-    now go to the end.
+    rule compares it with the last threshold: 0 turns the gate off, and a larger one skips more. That is cheaper for
+    clips that no early exit would have answered, and dearer, but no less accurate than the last exit, for the others.
 
-    The paper's predictor stands before the network. This one reads what stage 1 made, the means over the grid of a head
-    (`ExitLogits.features`), which loses nothing here: the stages run in any case, and what is saved is the heads. It
-    pays only if cost(predictor) < P(skip) cost(heads that are skipped); where heads are small, it does not.
+    It reads what stage 1 made, in the means over the grid of a head (`ExitLogits.features`), rather than the stem. That
+    loses nothing: the stages run in any case, and what is saved is the heads. It pays only if
+    cost(predictor) < P(skip) cost(heads that are skipped); where heads are small, it does not.
 
     The paper's text was not available beyond its abstract; the label, the weights of the classes and the ridge are
     ours. The label is 1 where some early exit is right and its score is in the range in which 98 % of that exit's clips

@@ -89,6 +89,52 @@ def test_a_larger_margin_is_safer_and_slower(call):
     assert call("--max-accuracy-drop", "0.03", "--standard-errors", str(STANDARD_ERRORS), "--json") == default
 
 
+@pytest.fixture
+def run_with_features(run):
+    exit_logits = ExitLogits.load(run / "exit_logits" / "validation.npz")
+    features = np.random.default_rng(0).normal(0, 1, (1200, 5)) + exit_logits.correct[:, :1]
+    features = (features.astype(np.float32),) * 3
+    dataclasses.replace(exit_logits, features=features).save(run / "exit_logits" / "validation.npz")
+    return run
+
+
+def test_a_skip_gate_has_a_threshold_of_its_own(run_with_features, call):
+    lines = call("--policy", "skip_gate", "--max-accuracy-drop", "0.02").splitlines()
+    assert len(lines[2].split()) == 1 + 3 + 3 + 3  # name, figures, shares, thresholds
+    assert re.fullmatch(
+        r"clips that the skip gate, whose threshold is the last, sends past the early heads \(%\): custom [\d.]+",
+        lines[3],
+    )
+    found = json.loads(call("--policy", "skip_gate", "--max-mean-cost", "0.5", "--regression", "--json"))
+    point = found["operating_point"]
+    assert len(point["thresholds"]) == 3 and point["thresholds"][0] == point["thresholds"][1]
+    assert found["share_of_full_ops"] <= 0.5 and found["regression"]["limit"] == "max_mean_cost"
+    text = call("--policy", "skip_gate", "--max-mean-cost", "0.5", "--regression")
+    assert text.splitlines()[-1].startswith("regressed thresholds, ")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--policy", "skip_gate", "--exits", "1,3", "--max-accuracy-drop", "0.1"),
+            "policy is skip_gate, but the network",
+        ),
+        (
+            ("--regression", "--max-mean-cost", "0.5"),
+            "--regression is given with the policy margin, but goes with one",
+        ),
+        (("--policy", "skip_gate", "--regression"), "--regression is given without a budget: add --max-mean-cost or"),
+        (
+            ("--policy", "skip_gate", "--regression", "--max-accuracy-drop", "0.1"),
+            "regression is asked for with the limits max_accuracy_drop, but goes with one of max_mean_cost and max_mean",
+        ),
+    ],
+)
+def test_mistakes_with_a_skip_gate_are_one_line(run_with_features, call, options, message):
+    assert message in call(*options, status=2)
+
+
 def test_limits_count_in_the_order_of_the_command(call):
     drop, cost = ["--max-accuracy-drop", "0"], ["--max-mean-cost", "0.2"]
     assert "max_mean_cost is 0.2, but beside max_accuracy_drop 0 the least that is feasible" in (
