@@ -124,7 +124,7 @@ def _by_regression(
 ) -> Selection:
     if exits == CHOOSE:
         raise ArgumentError(f"exits is {exits!r}, but with regression they must be numbers of exits, or left out")
-    subset = checked_subset(exits, exit_logits)
+    subset = checked_subset(exits, exit_logits, chained=costs.chained)
     part = exit_logits.select_exits(subset)
     policy = policies.fit(policy_name, part)
     spent = costs.select_exits(subset).with_policy(policy, Sizes.of(part))
