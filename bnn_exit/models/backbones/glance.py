@@ -1,7 +1,7 @@
 """A first look at half of the time steps, then the whole: QuickNet behind a first exit that sees every second frame.
 
-After Glance and Focus (GFNet; Huang et al. 2020, "Glance and Focus", section 3): a network looks at a cheap version of
-its input first, and at more of it only if the first exit is not sure. GFNet's crops are chosen by a policy, clip by
+After Glance and Focus (GFNet; Wang et al. 2020; its code was read): a network looks at a cheap version
+of its input first, and at more of it only if the first exit is not sure. GFNet's crops are chosen by a policy, clip by
 clip; here the look is every second frame of the stem's output. So no slice depends on data, one file of nested exits
 holds everything, and a word is seen wherever in the clip it is.
 
@@ -16,14 +16,7 @@ from collections.abc import Sequence
 
 from bnn_exit._keras import keras
 from bnn_exit.models.backbones.quicknet import block
-from bnn_exit.models.blocks import (
-    LONG_CLIP_FRAMES,
-    Stages,
-    normalise,
-    stage_blocks,
-    stages_of,
-    with_later_stages,
-)
+from bnn_exit.models.blocks import LONG_CLIP_FRAMES, Stages, normalise, stage_blocks, stages_of, with_later_stages
 from bnn_exit.models.standardise import Standardise
 
 layers = keras.layers
