@@ -62,7 +62,7 @@ def test_it_predicts_with_a_file_of_one_exit(program, tiny, tmp_path):
     done = run(program, path, clip, "balanced")
     assert done.returncode == 0, done.stderr
     expected = session.load(path, backend="reference").predict(wav.read(clip))
-    assert done.stdout.startswith(f"{expected.label} (exit 1 of 1, score {expected.score:.4f}")
+    assert done.stdout.startswith(f"{expected.label} (exit {expected.exit_index} of 1, score {expected.score:.4f}")
 
 
 def test_what_it_says_of_mistakes(program, model_path, tmp_path):
