@@ -133,7 +133,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
     require_binary(config.model.precision)
     make_repeatable()
     model = run.network()
-    training.check_exits(model.num_exits)
+    training.check_exits(model)
     task, kind = config.task, policies.POLICIES[own["name"]]
     log_mel, failed = log_mel_of(options.unlabelled, features=task.features, clip_samples=task.clip_samples)
     aside = training.held_back(len(log_mel))

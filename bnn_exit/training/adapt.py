@@ -75,7 +75,8 @@ def adapt(
         `validation_accuracy` of the exits as they were.
 
     Raises:
-        ArgumentError: a network of one exit, clips of another shape, or a setting out of range.
+        ArgumentError: a network of one exit or with heads that read earlier logits, clips of another shape, or a
+            setting out of range.
         DataError: fewer than two clips.
 
     Example:
@@ -83,7 +84,7 @@ def adapt(
         >>> for record in history:
         ...     print(record["epoch"], record["validation_accuracy"])
     """
-    check_exits(model.num_exits)
+    check_exits(model)
     shape = model.input_shape[:2]
     if log_mel.ndim != 3 or log_mel.shape[1:] != shape:
         raise ArgumentError(f"log_mel has shape {log_mel.shape}, but must be [clips, {shape[0]}, {shape[1]}]")
@@ -112,10 +113,15 @@ def settings(*, temperature: float = 1.0, **given: Any) -> TrainConfig:
     return TrainConfig(**given, warmup_steps=10, label_smoothing=0.0)
 
 
-def check_exits(exits: int) -> None:
-    """ArgumentError for a network without early exits."""
-    if exits < 2:
+def check_exits(model: MultiExitModel) -> None:
+    """ArgumentError for a network without early exits, or of which the last exit would change with them."""
+    if model.num_exits < 2:
         raise ArgumentError("the network has one exit, but only exits before the last can learn from it")
+    if model.chained:
+        raise ArgumentError(
+            "the network has heads that read the logits of the exit before, so the last exit would change with those "
+            "that learn from it: train it with another head, and without boosting"
+        )
 
 
 def held_back(clips: int) -> np.ndarray:

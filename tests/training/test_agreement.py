@@ -157,3 +157,9 @@ def test_what_adapting_refuses(model, tone_task, change, kind, message):
 def test_one_exit_has_nothing_to_learn(model, tone_task):
     with pytest.raises(ArgumentError, match="the network has one exit, but only exits before the last can learn"):
         bnn_exit.adapt(model.truncated(0), clips(tone_task))
+
+
+def test_heads_that_read_earlier_logits_are_refused(tone_task):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, boost=0.5)
+    with pytest.raises(ArgumentError, match=r"the network has heads that read the logits of the exit before, so the"):
+        bnn_exit.adapt(model, clips(tone_task), epochs=1)
