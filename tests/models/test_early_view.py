@@ -29,7 +29,7 @@ def test_the_clone_has_the_shape_of_the_kernel_of_the_first_exit(network):
 def test_every_backbone_has_room_for_the_clone(backbone):
     model = multi_exit.build(backbone, size="small", num_classes=3, input_shape=(98, 64, 1), head="early_view")
     ((source, clone),) = early_view_pairs(model)
-    assert source.shape == clone.shape == (3, 3, model.stages[0].output_shape[-1] // 2, 1)
+    assert source.shape == clone.shape == (3, 3, model.stages[0].outputs[0].shape[-1] // 2, 1)
 
 
 def test_the_last_head_reads_its_pooled_features_and_the_view_of_the_clone(network, tone_task):
