@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from bnn_exit import policies
-from bnn_exit.cost import Cost
+from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.evaluation.passes import Measurement, Passes
 from bnn_exit.evaluation.report import Report, exit_figures, point_figures
 from bnn_exit.exit_logits import ExitLogits
@@ -26,8 +26,9 @@ def made_source(
     name: str = "clip",
     seed: int = 0,
     has_front_end: bool = True,
+    skips: bool = False,
 ) -> Source:
-    """Clips whose exits grow more certain and more right with depth."""
+    """Clips whose exits grow more certain and more right with depth; with a skip gate of chance scores, or without."""
     rng = np.random.default_rng(seed)
     names = labels or tuple(f"word {index}" for index in range(classes))
     truth = rng.integers(0, len(names), clips)
@@ -37,6 +38,9 @@ def made_source(
     policy = policies.fit("entropy")
     probabilities = policy.probabilities(exit_logits).astype(np.float32)
     scores = policy.scores(exit_logits).astype(np.float32)
+    if skips:
+        scores[:, -1] = rng.uniform(0, 1, clips)
+    gate = [np.float32(0.3)] * skips
 
     def passes(limits: np.ndarray) -> Passes:
         left = rule.exit_indices(scores, limits)
@@ -47,10 +51,13 @@ def made_source(
         return Passes(limits.astype(np.float32), *outputs, seconds, front_end)
 
     measurement = Measurement(
-        forced=[passes(rule.forcing_thresholds(k, exits=exits)) for k in range(exits)],
-        points={name: passes(np.full(exits - 1, value, np.float32)) for name, value in POINTS.items()},
+        forced=[passes(rule.forcing_thresholds(k, exits=exits, skips=skips)) for k in range(exits)],
+        points={name: passes(np.array([value] * (exits - 1) + gate, np.float32)) for name, value in POINTS.items()},
     )
-    costs = [Cost(6400 * (k + 1) ** 2, 30 * (k + 1)) for k in range(exits)]
+    costs = LeavingCosts(
+        [Cost(6400 * (k + 1) ** 2, 30 * (k + 1)) for k in range(exits)],
+        skipped=Cost(6400 * exits**2, 30 * exits - 35) if skips else None,
+    )
     features = FeatureConfig()
     return Source(
         report=Report(

@@ -106,16 +106,16 @@ class Metadata:
         for name, point in self.operating_points.items():
             _require(name == point.name, "operating_points", name, f"filed under its own name {point.name!r}")
             _require(
-                len(point.exit_shares) == len(self.exits),
-                f"operating_points[{name!r}].exit_shares",
-                list(point.exit_shares),
-                f"{len(self.exits)} shares, one for each exit",
-            )
-            _require(
                 len(point.thresholds) == self.num_thresholds,
                 f"operating_points[{name!r}].thresholds",
                 list(point.thresholds),
                 f"{self.num_thresholds} values for {len(self.exits)} exits{' and a skip gate' * self.skips}",
+            )
+            _require(
+                len(point.exit_shares) == len(self.exits),
+                f"operating_points[{name!r}].exit_shares",
+                list(point.exit_shares),
+                f"{len(self.exits)} shares, one for each exit",
             )
         for name, listening in self.listening_points.items():
             _require(name == listening.name, "listening_points", name, f"filed under its own name {listening.name!r}")

@@ -5,12 +5,14 @@ import json
 import re
 import types
 
+import metadata_cases
 import numpy as np
 import pytest
 import tiny_files
 
 from bnn_exit import machine
 from bnn_exit.audio import wav
+from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.commands import bench, bench_table
 from bnn_exit.evaluation import caches, passes
 from bnn_exit.policies import rule
@@ -79,6 +81,15 @@ def test_a_file_that_takes_waveforms_has_no_front_end_apart(tmp_path):
     assert list(report["times"]["reference"]) == [*ROWS[1:], "predict, full"]
 
 
+def test_clips_that_a_gate_sends_past_the_heads_have_a_row(tmp_path):
+    path = tmp_path / "model.tflite"
+    path.write_bytes(tiny_files.adaptive_file(input="waveform", meta=metadata_cases.gated(), thresholds=3))
+    report = bench.bench(str(path), backends=["reference"], repeats=1)
+    assert list(report["times"]["reference"]) == [*ROWS[1:], "skipped", "predict, full"]
+    report["times"]["reference"]["skipped"] = {"mean": 12.5, "p95": 13.0}
+    assert DeviceProfile.from_bench(report, name="board").skipped_us == 12.5
+
+
 def test_a_stage_is_what_an_exit_takes_beyond_the_one_before():
     first, second = np.array([2.0, 3, 4, 2, 3, 4]), np.array([5.0, 7, 7, 5, 7, 7])
     figures = bench._figures({"front end": np.ones(6), "exit 1": first, "exit 2": second}, exits=2)
@@ -95,7 +106,7 @@ class Clockwork:
 
     def __init__(self, backend="one", noise=lambda: 0.0):
         self.backend, self.exits, self.seconds, self.noise = backend, 3, 100.0, noise
-        self.metadata = types.SimpleNamespace(input="log_mel")
+        self.metadata = types.SimpleNamespace(input="log_mel", num_thresholds=2)
 
     def spend(self, microseconds):
         self.seconds += 1e-6 * (microseconds + self.noise())

@@ -106,7 +106,13 @@ def world(tmp_path, monkeypatch):
         exits=EXITS,
         operating_points={name: types.SimpleNamespace(thresholds=values) for name, values in POINTS.items()},
         metadata=types.SimpleNamespace(
-            input="log_mel", features=FEATURES, clip_samples=SAMPLES, exits=COSTS, policy="entropy"
+            input="log_mel",
+            features=FEATURES,
+            clip_samples=SAMPLES,
+            exits=COSTS,
+            policy="entropy",
+            skips=False,
+            num_thresholds=EXITS - 1,
         ),
     )
     monkeypatch.setitem(audio_tasks.TASKS, "toy", Loader())

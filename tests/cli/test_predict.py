@@ -27,7 +27,11 @@ class FakeSession:
     def __init__(self, path, backend):
         self.path, self.backend = path, backend
         self.metadata = types.SimpleNamespace(
-            features=FeatureConfig(), clip_samples=16000, normalises_level=self.normalises_level
+            features=FeatureConfig(),
+            clip_samples=16000,
+            normalises_level=self.normalises_level,
+            skips=False,
+            num_thresholds=2,
         )
         self.operating_points = {
             name: types.SimpleNamespace(thresholds=thresholds)

@@ -66,9 +66,10 @@ def figure(browser, name):
 
 def check_figures(browser, source, thresholds):
     """All that the page shows at these thresholds against the functions that `evaluate` uses."""
-    left = rule.exit_indices(source.scores, rule.check_thresholds(thresholds, exits=3))
+    limits = rule.check_thresholds(thresholds, exits=3, skips=source.costs.skipped is not None)
+    left = rule.exit_indices(source.scores, limits)
     predicted = rule.predicted_labels(source.probabilities, left)
-    mean = metrics.mean_cost(left, source.costs)
+    mean = metrics.mean_cost(rule.outcomes(source.scores, limits), source.costs)
     accuracy = metrics.accuracy(predicted, source.labels)
     assert figure(browser, "accuracy") == accuracy
     assert browser.find_element("id", "accuracy").text == f"{100 * accuracy:.2f} %"
@@ -116,6 +117,33 @@ def test_a_slider_for_each_exit_gives_the_figures_of_evaluate(shown, source, thr
     move(shown, "slider-1", thresholds[0])
     move(shown, "slider-2", thresholds[1])
     check_figures(shown, source, thresholds)
+
+
+def test_a_skip_gate_has_a_slider_of_its_own(browser, tmp_path):
+    source = made_source(clips=240, classes=6, skips=True)
+    file = tmp_path / "gated.html"
+    file.write_text(page(source), encoding="utf-8")
+    shown = opened(browser, file)
+    for thresholds in ((0.2, 0.6, 0.0), (0.2, 0.6, 0.4), (0.7, 0.0, 0.8), (0.5, 0.5, 1.001)):
+        for number, value in enumerate(thresholds):
+            move(shown, f"slider-{number + 1}", value)
+        check_figures(shown, source, thresholds)
+        skipped = int((rule.outcomes(source.scores, thresholds) == 3).sum())
+        row = shown.execute_script("return [...document.querySelector('#shares-table tbody').rows].at(-1).textContent")
+        assert row.startswith(f"of these sent past the early heads{skipped}")
+    # The shared slider moves the exits, and the gate stays.
+    move(shown, "slider-0", 0.3)
+    check_figures(shown, source, (0.3, 0.3, 1.001))
+    shown.execute_script("document.querySelector('#points button').click()")
+    name = next(iter(source.report.operating_points))
+    check_figures(shown, source, source.report.operating_points[name].thresholds)
+    assert source.report.operating_points[name].skipped_share == pytest.approx(figure_of_gate(source), abs=1e-12)
+    assert errors(shown) == []
+
+
+def figure_of_gate(source):
+    """The share of clips that the gate of `made_source` sends on."""
+    return float((source.scores[:, -1] < np.float32(0.3)).mean())
 
 
 def test_a_threshold_that_is_a_score_does_not_leave_there(shown, source):
