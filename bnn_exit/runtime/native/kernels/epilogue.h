@@ -120,13 +120,32 @@ BNN_INLINE void apply_epilogue_tile(const Output& output, const Tile<kPixels>& t
   }
 }
 
+// Tiles that are not whole are few. In the library for boards, which should be small, all kernels share the code for
+// them, which would otherwise be a third of it; on a PC the call is not worth the room.
+#ifdef __aarch64__
+#define BNN_SHARED __attribute__((noinline))
+#else
+#define BNN_SHARED BNN_INLINE
+#endif
+
+template <int kPixels>
+BNN_SHARED void apply_partial_epilogue(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
+                                       int channels) {
+  apply_epilogue_tile<false>(output, tile, v, channel, channels);
+}
+
 template <int kPixels>
 BNN_INLINE void apply_epilogue(const Output& output, const Tile<kPixels>& tile, F16 (&v)[kPixels], int channel,
                                int channels) {
-  if (tile.count == kPixels && channels - channel >= kLanes)
+  if (tile.count == kPixels && channels - channel >= kLanes) {
     apply_epilogue_tile<true>(output, tile, v, channel, channels);
-  else
-    apply_epilogue_tile<false>(output, tile, v, channel, channels);
+    return;
+  }
+  // Copies, so that compilers keep what a whole tile needs in registers.
+  const Tile<kPixels> partial = tile;
+  F16 values[kPixels];
+  BNN_UNROLL for (int p = 0; p < kPixels; ++p) values[p] = v[p];
+  apply_partial_epilogue(output, partial, values, channel, channels);
 }
 
 // Counts of a binary convolution: thresholds, or a float result.

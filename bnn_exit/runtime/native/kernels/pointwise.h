@@ -14,14 +14,12 @@ void elementwise(const Elementwise& s, int row_begin, int row_end) {
     for (int channel = 0; channel < s.channels; channel += kLanes) {
       F16 v[kPixels];
       const float* pixel = s.input + first * s.in_pitch + channel;
-      if (tile.count == kPixels && s.channels - channel >= kLanes) {
-        BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] = load(pixel);
-        apply_epilogue_tile<true>(s.output, tile, v, channel, s.channels);
-        continue;
-      }
+      const bool whole = tile.count == kPixels && s.channels - channel >= kLanes;
       BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] =
-          p < tile.count ? load_n(pixel, s.channels - channel) : zero();
-      apply_epilogue_tile<false>(s.output, tile, v, channel, s.channels);
+          whole             ? load(pixel)
+          : p < tile.count ? load_n(pixel, s.channels - channel)
+                           : zero();
+      apply_epilogue(s.output, tile, v, channel, s.channels);
     }
   }
 }

@@ -126,85 +126,135 @@ struct Or {
 };
 
 // The steps of one value beyond the first.
-template <typename Op>
-int64_t steps_of(bool whole) {
+template <typename In, typename Op>
+int64_t steps_of() {
+  constexpr bool whole = std::is_integral_v<In>;
   if (std::is_same_v<Op, FloorMod>) return whole ? 16 : 512;
   if (std::is_same_v<Op, Div> || std::is_same_v<Op, FloorDiv>) return whole ? 16 : 4;
   return std::is_same_v<Op, Power> ? 64 : 1;
 }
 
+// Only the loop over a row is compiled for each operator and type; everything around it is shared, which keeps the
+// library small.
+using RowLoop = void (*)(const void* left, const void* right, void* out, int64_t count, int64_t step_left,
+                         int64_t step_right);
+
 template <typename In, typename Out, typename Op>
-std::unique_ptr<Operation> make(Build& build, Type type, bool activates, float low, float high) {
+void row(const void* left, const void* right, void* out, int64_t count, int64_t step_left, int64_t step_right) {
+  const In *x = static_cast<const In*>(left), *y = static_cast<const In*>(right);
+  Out* to = static_cast<Out*>(out);
+  if (step_left == 1 && step_right == 1) {
+    for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], y[i]);
+  } else if (step_left == 1 && step_right == 0) {
+    // A value of its own, which results cannot overwrite, so that compilers make vectors of the loop.
+    const In second = *y;
+    for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], second);
+  } else if (step_left == 0 && step_right == 1) {
+    const In first = *x;
+    for (int64_t i = 0; i < count; ++i) to[i] = Op()(first, y[i]);
+  } else {
+    for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i * step_left], y[i * step_right]);
+  }
+}
+
+class RowByRow : public Operation {
+ public:
+  RowByRow(RowLoop loop, const Value& left, const Value& right, Value& out, const Broadcast& plan)
+      : loop_(loop), left_(left), right_(right), out_(out), plan_(plan) {}
+
+  void clamp(float low, float high) { activates_ = true, low_ = low, high_ = high; }
+
+  void execute() override {
+    const size_t in_size = size_of(left_.type), out_size = size_of(out_.type);
+    const auto *left = left_.as<const uint8_t>(), *right = right_.as<const uint8_t>();
+    auto* to = out_.as<uint8_t>();
+    each_row(plan_, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {
+      loop_(left + static_cast<size_t>(a) * in_size, right + static_cast<size_t>(b) * in_size, to, count, step_a,
+            step_b);
+      to += static_cast<size_t>(count) * out_size;
+    });
+    if (activates_) clamp_in_place(out_, low_, high_);
+  }
+
+ private:
+  RowLoop loop_;
+  const Value &left_, &right_;
+  Value& out_;
+  Broadcast plan_;
+  bool activates_ = false;
+  float low_ = 0, high_ = 0;
+};
+
+struct Loop {
+  RowLoop row;
+  int64_t steps;
+};
+
+template <typename In, typename Out, typename Op>
+Loop loop() {
+  return {row<In, Out, Op>, steps_of<In, Op>()};
+}
+
+std::unique_ptr<Operation> row_by_row(Build& build, Loop loop, Type type, bool activates = false) {
   Value &left = build.input(0), &right = build.input(1, left.type);
   Broadcast plan = broadcast(build, left.shape, right.shape);
   Value& out = build.result(type, plan.shape);
   // Each row costs as much as eight values; division, remainder and power cost more than a step.
   build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
-  build.claim(product({out.count(), steps_of<Op>(std::is_integral_v<In>) + activates}));
-  return make_operation([&left, &right, &out, plan, activates, low, high] {
-    Out* to = out.as<Out>();
-    each_row(plan, [&](int64_t a, int64_t b, int64_t count, int64_t step_a, int64_t step_b) {
-      const In *x = left.as<const In>() + a, *y = right.as<const In>() + b;
-      if (step_a == 1 && step_b == 1) {
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], y[i]);
-      } else if (step_a == 1 && step_b == 0) {
-        // A value of its own, which results cannot overwrite, so that compilers make vectors of the loop.
-        const In second = *y;
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i], second);
-      } else if (step_a == 0 && step_b == 1) {
-        const In first = *x;
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(first, y[i]);
-      } else {
-        for (int64_t i = 0; i < count; ++i) to[i] = Op()(x[i * step_a], y[i * step_b]);
-      }
-      to += count;
-    });
-    if (activates) clamp_in_place(out.as<Out>(), out.count(), low, high);
-  });
+  build.claim(product({out.count(), loop.steps + activates}));
+  auto operation = std::make_unique<RowByRow>(loop.row, left, right, out, plan);
+  if (activates) operation->clamp(build.low(), build.high());
+  return operation;
+}
+
+[[noreturn]] void refuse_type(const Build& build) {
+  build.refuse("values of %s are not supported", name_of(build.input(0).type));
 }
 
 template <typename Op>
-std::unique_ptr<Operation> build_numbers(Build& build, bool fused) {
-  bool activates = fused && build.activates();
-  float low = activates ? build.low() : 0, high = activates ? build.high() : 0;
+Loop numbers(Build& build) {
   switch (build.input(0).type) {
-    case Type::float32: return make<float, float, Op>(build, Type::float32, activates, low, high);
-    case Type::int32: return make<int32_t, int32_t, Op>(build, Type::int32, activates, low, high);
-    case Type::int64: return make<int64_t, int64_t, Op>(build, Type::int64, activates, low, high);
-    default: build.refuse("values of %s are not supported", name_of(build.input(0).type));
+    case Type::float32: return loop<float, float, Op>();
+    case Type::int32: return loop<int32_t, int32_t, Op>();
+    case Type::int64: return loop<int64_t, int64_t, Op>();
+    default: refuse_type(build);
   }
 }
 
 template <typename Op>
 std::unique_ptr<Operation> arithmetic(Build& build) {
-  return build_numbers<Op>(build, true);
+  const bool activates = build.activates();
+  return row_by_row(build, numbers<Op>(build), build.input(0).type, activates);
 }
 
 template <typename Op>
 std::unique_ptr<Operation> plain(Build& build) {
-  return build_numbers<Op>(build, false);
+  return row_by_row(build, numbers<Op>(build), build.input(0).type);
 }
 
 template <typename Op>
 std::unique_ptr<Operation> compare(Build& build) {
-  switch (build.input(0).type) {
-    case Type::float32: return make<float, bool, Op>(build, Type::boolean, false, 0, 0);
-    case Type::int32: return make<int32_t, bool, Op>(build, Type::boolean, false, 0, 0);
-    case Type::int64: return make<int64_t, bool, Op>(build, Type::boolean, false, 0, 0);
-    case Type::boolean: return make<bool, bool, Op>(build, Type::boolean, false, 0, 0);
-    default: build.refuse("values of %s are not supported", name_of(build.input(0).type));
-  }
+  auto loop_of = [&build] {
+    switch (build.input(0).type) {
+      case Type::float32: return loop<float, bool, Op>();
+      case Type::int32: return loop<int32_t, bool, Op>();
+      case Type::int64: return loop<int64_t, bool, Op>();
+      case Type::boolean: return loop<bool, bool, Op>();
+      default: refuse_type(build);
+    }
+  };
+  return row_by_row(build, loop_of(), Type::boolean);
 }
 
 template <typename Op>
 std::unique_ptr<Operation> logical(Build& build) {
   build.input(0, Type::boolean);
-  return make<bool, bool, Op>(build, Type::boolean, false, 0, 0);
+  return row_by_row(build, loop<bool, bool, Op>(), Type::boolean);
 }
 
 std::unique_ptr<Operation> power(Build& build) {
   build.input(0, Type::float32);
-  return make<float, float, Power>(build, Type::float32, false, 0, 0);
+  return row_by_row(build, loop<float, float, Power>(), Type::float32);
 }
 
 struct Prelu {
@@ -212,7 +262,7 @@ struct Prelu {
 };
 std::unique_ptr<Operation> prelu(Build& build) {
   build.input(0, Type::float32);
-  return make<float, float, Prelu>(build, Type::float32, false, 0, 0);
+  return row_by_row(build, loop<float, float, Prelu>(), Type::float32);
 }
 
 }  // namespace

@@ -3,6 +3,27 @@
 #include <vector>
 
 namespace bnn_exit {
+namespace {
+
+// NaN stays NaN.
+template <typename T>
+void clamp_each(T* values, int64_t count, float low, float high) {
+  for (int64_t i = 0; i < count; ++i) {
+    if (static_cast<float>(values[i]) < low) values[i] = static_cast<T>(low);
+    if (static_cast<float>(values[i]) > high) values[i] = static_cast<T>(high);
+  }
+}
+
+}  // namespace
+
+void clamp_in_place(Value& values, float low, float high) {
+  switch (values.type) {
+    case Type::float32: return clamp_each(values.as<float>(), values.count(), low, high);
+    case Type::int32: return clamp_each(values.as<int32_t>(), values.count(), low, high);
+    case Type::int64: return clamp_each(values.as<int64_t>(), values.count(), low, high);
+    default: return;
+  }
+}
 
 Broadcast broadcast(const Build& build, const Shape& left, const Shape& right) {
   Broadcast plan;

@@ -44,14 +44,7 @@ void each_row(const Broadcast& plan, Row row) {
   }
 }
 
-// NaN stays NaN.
-template <typename T>
-void clamp_in_place(T* values, int64_t count, float low, float high) {
-  for (int64_t i = 0; i < count; ++i) {
-    if (static_cast<float>(values[i]) < low) values[i] = static_cast<T>(low);
-    if (static_cast<float>(values[i]) > high) values[i] = static_cast<T>(high);
-  }
-}
-inline void clamp_in_place(bool*, int64_t, float, float) {}
+// The range of a fused activation. Booleans have none.
+void clamp_in_place(Value& values, float low, float high);
 
 }  // namespace bnn_exit

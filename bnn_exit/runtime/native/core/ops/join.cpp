@@ -32,12 +32,7 @@ std::unique_ptr<Operation> interleave(Build& build, Value& out, std::vector<size
         done += pieces[part];
       }
     }
-    if (!activates) return;
-    switch (out.type) {
-      case Type::int32: return clamp_in_place(out.as<int32_t>(), out.count(), low, high);
-      case Type::int64: return clamp_in_place(out.as<int64_t>(), out.count(), low, high);
-      default: return clamp_in_place(out.as<float>(), out.count(), low, high);
-    }
+    if (activates) clamp_in_place(out, low, high);
   });
 }
 

@@ -31,13 +31,53 @@ bool consecutive(const Offsets& table) {
   return true;
 }
 
-// Moves values of kSize bytes.
+// The loops over values of one size; everything around them is shared by all sizes, which keeps the library small.
+struct Loops {
+  // From where `table` says, or `fill` in the place of some.
+  void (*scattered)(const uint8_t* from, const uint8_t* fill, const Offsets& table, uint8_t* to);
+  void (*filled)(const uint8_t* fill, size_t count, uint8_t* to);
+};
+
 template <size_t kSize>
+void scattered(const uint8_t* from, const uint8_t* fill, const Offsets& table, uint8_t* to) {
+  for (int64_t entry : table) {
+    std::memcpy(to, entry == kFill ? fill : from + static_cast<size_t>(entry) * kSize, kSize);
+    to += kSize;
+  }
+}
+
+template <size_t kSize>
+void filled(const uint8_t* fill, size_t count, uint8_t* to) {
+  for (size_t i = 0; i < count; ++i) std::memcpy(to + i * kSize, fill, kSize);
+}
+
+template <size_t kSize>
+Loops loops() {
+  return {scattered<kSize>, filled<kSize>};
+}
+
+Loops loops_of(const Build& build, Type type) {
+  switch (size_of(type)) {
+    case 1: return loops<1>();
+    case 2: return loops<2>();
+    case 4: return loops<4>();
+    case 8: return loops<8>();
+    case 16: return loops<16>();
+    default: build.refuse("values of %s are not supported", name_of(type));
+  }
+}
+
 class Move : public Operation {
  public:
-  Move(Value& in, Value& out, std::vector<Offsets> tables, int64_t offset, const void* fill)
-      : in_(in), out_(out), tables_(std::move(tables)), offset_(offset), together_(consecutive(tables_.back())) {
-    if (fill) std::memcpy(fill_, fill, kSize);
+  Move(Value& in, Value& out, Loops loops, std::vector<Offsets> tables, int64_t offset, const void* fill)
+      : in_(in),
+        out_(out),
+        loops_(loops),
+        size_(size_of(in.type)),
+        tables_(std::move(tables)),
+        offset_(offset),
+        together_(consecutive(tables_.back())) {
+    if (fill) std::memcpy(fill_, fill, size_);
   }
 
   void execute() override {
@@ -52,25 +92,32 @@ class Move : public Operation {
       for (int64_t entry : table) walk(axis + 1, entry == kFill || offset == kFill ? kFill : offset + entry);
       return;
     }
-    const uint8_t* from = in_.as<const uint8_t>();
-    if (together_ && offset != kFill) {
-      std::memcpy(to_, from + static_cast<size_t>(offset + table[0]) * kSize, table.size() * kSize);
-      to_ += table.size() * kSize;
+    row(offset);
+    to_ += table.size() * size_;
+  }
+
+  void row(int64_t offset) {
+    const Offsets& table = tables_.back();
+    if (offset == kFill) {
+      loops_.filled(fill_, table.size(), to_);
       return;
     }
-    for (int64_t entry : table) {
-      bool filled = entry == kFill || offset == kFill;
-      std::memcpy(to_, filled ? fill_ : from + static_cast<size_t>(offset + entry) * kSize, kSize);
-      to_ += kSize;
+    const uint8_t* from = in_.as<const uint8_t>() + static_cast<size_t>(offset) * size_;
+    if (together_) {
+      std::memcpy(to_, from + static_cast<size_t>(table[0]) * size_, table.size() * size_);
+    } else {
+      loops_.scattered(from, fill_, table, to_);
     }
   }
 
   Value& in_;
   Value& out_;
+  Loops loops_;
+  size_t size_;
   std::vector<Offsets> tables_;
   int64_t offset_;
   bool together_;
-  uint8_t fill_[kSize] = {};
+  uint8_t fill_[16] = {};
   uint8_t* to_ = nullptr;
 };
 
@@ -102,14 +149,7 @@ std::unique_ptr<Operation> move(Build& build, size_t output, Value& in, const st
   int64_t rows = out.count() / static_cast<int64_t>(tables.back().size());
   build.claim(product({rows, 16}));
   build.claim(product({out.count(), consecutive(tables.back()) ? 1 : 16}));
-  switch (size_of(in.type)) {
-    case 1: return std::make_unique<Move<1>>(in, out, std::move(tables), offset, fill);
-    case 2: return std::make_unique<Move<2>>(in, out, std::move(tables), offset, fill);
-    case 4: return std::make_unique<Move<4>>(in, out, std::move(tables), offset, fill);
-    case 8: return std::make_unique<Move<8>>(in, out, std::move(tables), offset, fill);
-    case 16: return std::make_unique<Move<16>>(in, out, std::move(tables), offset, fill);
-    default: build.refuse("values of %s are not supported", name_of(in.type));
-  }
+  return std::make_unique<Move>(in, out, loops_of(build, in.type), std::move(tables), offset, fill);
 }
 
 namespace {

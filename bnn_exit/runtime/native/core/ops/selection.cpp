@@ -8,47 +8,70 @@
 namespace bnn_exit {
 namespace {
 
+// In this file only the loop over some values is compiled for each type; everything around it is shared, which keeps the
+// library small.
+
+struct SelectLoops {
+  void (*copy)(const void* from, int64_t step, void* to, int64_t count);
+  void (*replace)(const bool* kept, int64_t step, const void* other, void* to, int64_t count);
+};
+
 template <typename T>
-void expand(const Broadcast& plan, const T* from, T* to) {
-  each_row(plan, [&](int64_t a, int64_t, int64_t count, int64_t step, int64_t) {
-    for (int64_t i = 0; i < count; ++i) *to++ = from[a + i * step];
-  });
+void copy(const void* from, int64_t step, void* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) static_cast<T*>(to)[i] = static_cast<const T*>(from)[i * step];
+}
+
+// Values of `other` where `kept` is false.
+template <typename T>
+void replace(const bool* kept, int64_t step, const void* other, void* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i)
+    if (!kept[i * step]) static_cast<T*>(to)[i] = static_cast<const T*>(other)[i];
 }
 
 template <typename T>
-std::unique_ptr<Operation> select_as(Build& build, const Shape& condition_shape, Value& out) {
-  Value &condition = build.input(0), &chosen = build.input(1), &other = build.input(2);
-  Broadcast choices = broadcast(build, chosen.shape, out.shape), others = broadcast(build, other.shape, out.shape);
-  Broadcast conditions = broadcast(build, condition_shape, out.shape);
+SelectLoops select_loops() {
+  return {copy<T>, replace<T>};
+}
+
+SelectLoops select_loops_of(const Build& build, Type type) {
+  switch (size_of(type)) {
+    case 1: return select_loops<uint8_t>();
+    case 2: return select_loops<uint16_t>();
+    case 4: return select_loops<uint32_t>();
+    case 8: return select_loops<uint64_t>();
+    default: build.refuse("values of %s are not supported", name_of(type));
+  }
+}
+
+std::unique_ptr<Operation> choose(Build& build, const Shape& condition_shape) {
+  build.input(0, Type::boolean);
+  Value &condition = build.input(0), &chosen = build.input(1), &other = build.input(2, chosen.type);
+  Shape shape = broadcast(build, broadcast(build, condition_shape, chosen.shape).shape, other.shape).shape;
+  Value& out = build.result(chosen.type, shape);
+  const SelectLoops loops = select_loops_of(build, chosen.type);
+  Broadcast choices = broadcast(build, chosen.shape, shape), others = broadcast(build, other.shape, shape);
+  Broadcast conditions = broadcast(build, condition_shape, shape);
   build.claim(product({out.count(), 3}));
   for (const Broadcast& plan : {choices, others, conditions})
     build.claim(product({out.count() ? rows_of(plan) : 0, 8}));
   Value* second = build.temporary(out.bytes());
   return make_operation([=, &condition, &chosen, &other, &out] {
-    expand(choices, chosen.as<const T>(), out.as<T>());
-    expand(others, other.as<const T>(), second->as<T>());
-    T* to = out.as<T>();
-    const T* from = second->as<const T>();
+    const size_t size = size_of(out.type);
+    auto expand = [&](const Broadcast& plan, const Value& value, uint8_t* to) {
+      each_row(plan, [&](int64_t a, int64_t, int64_t count, int64_t step, int64_t) {
+        loops.copy(value.as<const uint8_t>() + static_cast<size_t>(a) * size, step, to, count);
+        to += static_cast<size_t>(count) * size;
+      });
+    };
+    expand(choices, chosen, out.as<uint8_t>());
+    expand(others, other, second->as<uint8_t>());
+    auto *to = out.as<uint8_t>(), *from = second->as<uint8_t>();
     each_row(conditions, [&](int64_t a, int64_t, int64_t count, int64_t step, int64_t) {
-      for (int64_t i = 0; i < count; ++i, ++to, ++from) {
-        if (!condition.as<const bool>()[a + i * step]) *to = *from;
-      }
+      loops.replace(condition.as<const bool>() + a, step, from, to, count);
+      to += static_cast<size_t>(count) * size;
+      from += static_cast<size_t>(count) * size;
     });
   });
-}
-
-std::unique_ptr<Operation> choose(Build& build, const Shape& condition_shape) {
-  build.input(0, Type::boolean);
-  Value &chosen = build.input(1), &other = build.input(2, chosen.type);
-  Shape shape = broadcast(build, broadcast(build, condition_shape, chosen.shape).shape, other.shape).shape;
-  Value& out = build.result(chosen.type, shape);
-  switch (size_of(chosen.type)) {
-    case 1: return select_as<uint8_t>(build, condition_shape, out);
-    case 2: return select_as<uint16_t>(build, condition_shape, out);
-    case 4: return select_as<uint32_t>(build, condition_shape, out);
-    case 8: return select_as<uint64_t>(build, condition_shape, out);
-    default: build.refuse("values of %s are not supported", name_of(chosen.type));
-  }
 }
 
 // In the old form a list of conditions chooses whole rows.
@@ -90,26 +113,40 @@ To convert(From value) {
   }
 }
 
+using CastLoop = void (*)(const void* in, int stride, void* out, int64_t count);
+
 template <typename From, typename To>
-std::unique_ptr<Operation> cast_from_to(Value& in, Value& out, int stride) {
-  return make_operation([&in, &out, stride] {
-    const From* from = in.as<const From>();
-    To* to = out.as<To>();
-    for (int64_t i = 0, count = out.count(); i < count; ++i) to[i] = convert<To>(from[i * stride]);
-  });
+void cast_values(const void* in, int stride, void* out, int64_t count) {
+  const From* from = static_cast<const From*>(in);
+  for (int64_t i = 0; i < count; ++i) static_cast<To*>(out)[i] = convert<To>(from[i * stride]);
 }
 
 template <typename From>
-std::unique_ptr<Operation> cast_from(Build& build, Value& in, Value& out, int stride = 1) {
-  switch (out.type) {
-    case Type::float32: return cast_from_to<From, float>(in, out, stride);
-    case Type::float64: return cast_from_to<From, double>(in, out, stride);
-    case Type::int32: return cast_from_to<From, int32_t>(in, out, stride);
-    case Type::int64: return cast_from_to<From, int64_t>(in, out, stride);
-    case Type::int8: return cast_from_to<From, int8_t>(in, out, stride);
-    case Type::uint8: return cast_from_to<From, uint8_t>(in, out, stride);
-    case Type::boolean: return cast_from_to<From, bool>(in, out, stride);
-    default: build.refuse("a result of %s is not supported", name_of(out.type));
+CastLoop cast_from(const Build& build, Type to) {
+  switch (to) {
+    case Type::float32: return cast_values<From, float>;
+    case Type::float64: return cast_values<From, double>;
+    case Type::int32: return cast_values<From, int32_t>;
+    case Type::int64: return cast_values<From, int64_t>;
+    case Type::int8: return cast_values<From, int8_t>;
+    case Type::uint8: return cast_values<From, uint8_t>;
+    case Type::boolean: return cast_values<From, bool>;
+    default: build.refuse("a result of %s is not supported", name_of(to));
+  }
+}
+
+CastLoop cast_loop(const Build& build, Type from, Type to) {
+  switch (from) {
+    case Type::float32: return cast_from<float>(build, to);
+    case Type::float16: return cast_from<Half>(build, to);
+    case Type::float64: return cast_from<double>(build, to);
+    case Type::int32: return cast_from<int32_t>(build, to);
+    case Type::int64: return cast_from<int64_t>(build, to);
+    case Type::int8: return cast_from<int8_t>(build, to);
+    case Type::uint8: return cast_from<uint8_t>(build, to);
+    case Type::boolean: return cast_from<bool>(build, to);
+    case Type::complex64: return cast_from<float>(build, to);  // the real part
+    default: build.refuse("values of %s are not supported", name_of(from));
   }
 }
 
@@ -117,33 +154,33 @@ std::unique_ptr<Operation> cast(Build& build) {
   Value& in = build.input(0);
   Value& out = build.result(build.output().type, in.shape);
   build.claim(product({in.count(), in.type == Type::float16 ? 16 : 4}));
-  switch (in.type) {
-    case Type::float32: return cast_from<float>(build, in, out);
-    case Type::float16: return cast_from<Half>(build, in, out);
-    case Type::float64: return cast_from<double>(build, in, out);
-    case Type::int32: return cast_from<int32_t>(build, in, out);
-    case Type::int64: return cast_from<int64_t>(build, in, out);
-    case Type::int8: return cast_from<int8_t>(build, in, out);
-    case Type::uint8: return cast_from<uint8_t>(build, in, out);
-    case Type::boolean: return cast_from<bool>(build, in, out);
-    case Type::complex64: return cast_from<float>(build, in, out, 2);  // the real part
-    default: build.refuse("values of %s are not supported", name_of(in.type));
-  }
+  const CastLoop loop = cast_loop(build, in.type, out.type);
+  const int stride = in.type == Type::complex64 ? 2 : 1;
+  return make_operation([&in, &out, loop, stride] { loop(in.data, stride, out.data, out.count()); });
 }
 
-template <typename In, typename Out, bool greatest>
-std::unique_ptr<Operation> find_in(Value& in, Value& out, int64_t size, int64_t inner) {
-  return make_operation([&in, &out, size, inner] {
-    for (int64_t i = 0, count = out.count(); i < count; ++i) {
-      const In* from = in.as<const In>() + i / inner * inner * size + i % inner;
-      int64_t best = 0;
-      for (int64_t k = 1; k < size && from[best * inner] == from[best * inner]; ++k) {
-        In value = from[k * inner], record = from[best * inner];
-        if ((greatest ? value > record : value < record) || value != value) best = k;
-      }
-      out.as<Out>()[i] = static_cast<Out>(best);
+struct Search {
+  int64_t size, inner;  // of the axis, and of those after it
+  bool wide;            // the results are int64
+};
+using FindLoop = void (*)(const Search& search, const void* in, void* out, int64_t count);
+
+template <typename T, bool greatest>
+void find_each(const Search& search, const void* in, void* out, int64_t count) {
+  const int64_t size = search.size, inner = search.inner;
+  for (int64_t i = 0; i < count; ++i) {
+    const T* from = static_cast<const T*>(in) + i / inner * inner * size + i % inner;
+    int64_t best = 0;
+    for (int64_t k = 1; k < size && from[best * inner] == from[best * inner]; ++k) {
+      T value = from[k * inner], record = from[best * inner];
+      if ((greatest ? value > record : value < record) || value != value) best = k;
     }
-  });
+    if (search.wide) {
+      static_cast<int64_t*>(out)[i] = best;
+    } else {
+      static_cast<int32_t*>(out)[i] = static_cast<int32_t>(best);
+    }
+  }
 }
 
 template <bool greatest>
@@ -159,13 +196,14 @@ std::unique_ptr<Operation> find(Build& build) {
   Value& out = build.result(wide ? Type::int64 : Type::int32, shape);
   build.claim(
       product({in.count(), inner > 1 ? 16 : 2}));  // values that are compared may be far from each other in memory
-  if (in.type == Type::float32) {
-    return wide ? find_in<float, int64_t, greatest>(in, out, size, inner)
-                : find_in<float, int32_t, greatest>(in, out, size, inner);
+  FindLoop loop = find_each<float, greatest>;
+  if (in.type != Type::float32) {
+    build.input(0, Type::int32);
+    loop = find_each<int32_t, greatest>;
   }
-  build.input(0, Type::int32);
-  return wide ? find_in<int32_t, int64_t, greatest>(in, out, size, inner)
-              : find_in<int32_t, int32_t, greatest>(in, out, size, inner);
+  return make_operation([&in, &out, loop, search = Search{size, inner, wide}] {
+    loop(search, in.data, out.data, out.count());
+  });
 }
 
 }  // namespace

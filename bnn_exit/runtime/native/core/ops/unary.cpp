@@ -7,21 +7,26 @@
 namespace bnn_exit {
 namespace {
 
+// Only the loop is compiled for each function and type; everything around it is shared, which keeps the library small.
+using Loop = void (*)(const void* from, void* to, int64_t count);
+
 template <typename In, typename Out, typename Function>
-std::unique_ptr<Operation> each(Build& build, Type type, Function function) {
-  Value& in = build.input(0);
-  Value& out = build.result(type, in.shape);
-  return make_operation([&in, &out, function] {
-    const In* from = in.as<const In>();
-    Out* to = out.as<Out>();
-    for (int64_t i = 0, count = out.count(); i < count; ++i) to[i] = function(from[i]);
-  });
+void loop(const void* from, void* to, int64_t count) {
+  for (int64_t i = 0; i < count; ++i) static_cast<Out*>(to)[i] = Function()(static_cast<const In*>(from)[i]);
 }
 
+std::unique_ptr<Operation> each(Build& build, Type type, Loop loop) {
+  Value& in = build.input(0);
+  Value& out = build.result(type, in.shape);
+  return make_operation([&in, &out, loop] { loop(in.data, out.data, out.count()); });
+}
+
+void claim_floats(Build& build) { build.claim(product({build.input(0, Type::float32).count(), 4})); }
+
 template <typename Function>
-std::unique_ptr<Operation> floats(Build& build, Function function) {
-  build.claim(product({build.input(0, Type::float32).count(), 4}));
-  return each<float, float>(build, Type::float32, function);
+std::unique_ptr<Operation> floats(Build& build) {
+  claim_floats(build);
+  return each(build, Type::float32, loop<float, float, Function>);
 }
 
 using OfDouble = double (*)(double);
@@ -40,29 +45,44 @@ double cosine(double value) { return std::cos(value); }
 double tangent(double value) { return std::tanh(value); }
 
 template <OfDouble function>
+struct Rounded {
+  float operator()(float value) const { return static_cast<float>(function(value)); }
+};
+template <OfDouble function>
 std::unique_ptr<Operation> rounded(Build& build) {
   build.claim(product({build.input(0).count(), function == OfDouble{sine} || function == OfDouble{cosine} ? 128 : 32}));
-  return floats(build, [](float value) { return static_cast<float>(function(value)); });
+  return floats<Rounded<function>>(build);
 }
 
+// A bound of 9 stands for none.
+template <int low, int high>
+struct Relu {
+  float operator()(float value) const { return value < low ? low : high != 9 && value > high ? high : value; }
+};
 template <int low, int high>
 std::unique_ptr<Operation> relu(Build& build) {
-  // A bound of 9 stands for none.
-  return floats(build, [](float value) { return value < low ? low : high != 9 && value > high ? high : value; });
+  return floats<Relu<low, high>>(build);
 }
 
 std::unique_ptr<Operation> leaky_relu(Build& build) {
   float alpha = static_cast<float>(build.op.options.real("alpha"));
-  return floats(build, [alpha](float value) { return value > 0 ? value : value * alpha; });
+  claim_floats(build);
+  Value& in = build.input(0);
+  Value& out = build.result(Type::float32, in.shape);
+  return make_operation([&in, &out, alpha] {
+    const float* from = in.as<const float>();
+    float* to = out.as<float>();
+    for (int64_t i = 0, count = out.count(); i < count; ++i) to[i] = from[i] > 0 ? from[i] : from[i] * alpha;
+  });
 }
 
 // For functions that are defined for integers, too.
 template <typename Function>
-std::unique_ptr<Operation> numbers(Build& build, Function function) {
+std::unique_ptr<Operation> numbers(Build& build) {
   switch (build.input(0).type) {
-    case Type::float32: return each<float, float>(build, Type::float32, function);
-    case Type::int32: return each<int32_t, int32_t>(build, Type::int32, function);
-    case Type::int64: return each<int64_t, int64_t>(build, Type::int64, function);
+    case Type::float32: return each(build, Type::float32, loop<float, float, Function>);
+    case Type::int32: return each(build, Type::int32, loop<int32_t, int32_t, Function>);
+    case Type::int64: return each(build, Type::int64, loop<int64_t, int64_t, Function>);
     default: build.refuse("values of %s are not supported", name_of(build.input(0).type));
   }
 }
@@ -95,26 +115,25 @@ struct Sign {
   }
 };
 
-std::unique_ptr<Operation> negative(Build& build) { return numbers(build, Negative()); }
-std::unique_ptr<Operation> absolute(Build& build) { return numbers(build, Absolute()); }
-std::unique_ptr<Operation> square(Build& build) { return numbers(build, Square()); }
-std::unique_ptr<Operation> sign(Build& build) { return numbers(build, Sign()); }
-std::unique_ptr<Operation> floor(Build& build) {
-  return floats(build, [](float value) { return std::floor(value); });
-}
-std::unique_ptr<Operation> ceil(Build& build) {
-  return floats(build, [](float value) { return std::ceil(value); });
-}
-std::unique_ptr<Operation> round(Build& build) {
-  return floats(build, [](float value) { return std::nearbyint(value); });
-}
-std::unique_ptr<Operation> root(Build& build) {
-  return floats(build, [](float value) { return std::sqrt(value); });
-}
+struct Floor {
+  float operator()(float value) const { return std::floor(value); }
+};
+struct Ceil {
+  float operator()(float value) const { return std::ceil(value); }
+};
+struct Round {
+  float operator()(float value) const { return std::nearbyint(value); }
+};
+struct Root {
+  float operator()(float value) const { return std::sqrt(value); }
+};
 
+struct Not {
+  bool operator()(bool value) const { return !value; }
+};
 std::unique_ptr<Operation> logical_not(Build& build) {
   build.input(0, Type::boolean);
-  return each<bool, bool>(build, Type::boolean, [](bool value) { return !value; });
+  return each(build, Type::boolean, loop<bool, bool, Not>);
 }
 
 std::unique_ptr<Operation> zeros_like(Build& build) {
@@ -125,21 +144,24 @@ std::unique_ptr<Operation> zeros_like(Build& build) {
 using Complex = std::complex<float>;
 
 template <typename Function>
-std::unique_ptr<Operation> part(Build& build, Function function) {
+std::unique_ptr<Operation> part(Build& build) {
   build.input(0, Type::complex64);
-  return each<Complex, float>(build, Type::float32, function);
+  return each(build, Type::float32, loop<Complex, float, Function>);
 }
-std::unique_ptr<Operation> real(Build& build) {
-  return part(build, [](Complex value) { return value.real(); });
-}
-std::unique_ptr<Operation> imaginary(Build& build) {
-  return part(build, [](Complex value) { return value.imag(); });
-}
+struct Real {
+  float operator()(Complex value) const { return value.real(); }
+};
+struct Imaginary {
+  float operator()(Complex value) const { return value.imag(); }
+};
+struct Magnitude {
+  float operator()(Complex value) const {
+    return static_cast<float>(std::hypot(static_cast<double>(value.real()), static_cast<double>(value.imag())));
+  }
+};
 std::unique_ptr<Operation> magnitude(Build& build) {
   build.claim(product({build.input(0).count(), 32}));
-  return part(build, [](Complex value) {
-    return static_cast<float>(std::hypot(static_cast<double>(value.real()), static_cast<double>(value.imag())));
-  });
+  return part<Magnitude>(build);
 }
 
 template <bool logarithmic>
@@ -171,14 +193,14 @@ std::unique_ptr<Operation> softmax(Build& build) {
 
 const std::vector<NamedBuilder>& unary_operators() {
   static const std::vector<NamedBuilder> list = {
-      {"ABS", absolute},
-      {"NEG", negative},
-      {"SIGN", sign},
-      {"SQUARE", square},
-      {"FLOOR", floor},
-      {"CEIL", ceil},
-      {"ROUND", round},
-      {"SQRT", root},
+      {"ABS", numbers<Absolute>},
+      {"NEG", numbers<Negative>},
+      {"SIGN", numbers<Sign>},
+      {"SQUARE", numbers<Square>},
+      {"FLOOR", floats<Floor>},
+      {"CEIL", floats<Ceil>},
+      {"ROUND", floats<Round>},
+      {"SQRT", floats<Root>},
       {"RELU", relu<0, 9>},
       {"RELU6", relu<0, 6>},
       {"RELU_N1_TO_1", relu<-1, 1>},
@@ -195,8 +217,8 @@ const std::vector<NamedBuilder>& unary_operators() {
       {"RSQRT", rounded<reciprocal_root>},
       {"LOGICAL_NOT", logical_not},
       {"ZEROS_LIKE", zeros_like},
-      {"REAL", real},
-      {"IMAG", imaginary},
+      {"REAL", part<Real>},
+      {"IMAG", part<Imaginary>},
       {"COMPLEX_ABS", magnitude},
       {"SOFTMAX", softmax<false>},
       {"LOG_SOFTMAX", softmax<true>},
