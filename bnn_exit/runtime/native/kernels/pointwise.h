@@ -15,10 +15,10 @@ void elementwise(const Elementwise& s, int row_begin, int row_end) {
       F16 v[kPixels];
       const float* pixel = s.input + first * s.in_pitch + channel;
       const bool whole = tile.count == kPixels && s.channels - channel >= kLanes;
-      BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] =
-          whole             ? load(pixel)
-          : p < tile.count ? load_n(pixel, s.channels - channel)
-                           : zero();
+      BNN_UNROLL for (int p = 0; p < kPixels; ++p, pixel += s.in_pitch) v[p] = whole ? load(pixel)
+                                                                               : p < tile.count
+                                                                                   ? load_n(pixel, s.channels - channel)
+                                                                                   : zero();
       apply_epilogue(s.output, tile, v, channel, s.channels);
     }
   }

@@ -70,12 +70,7 @@ Loops loops_of(const Build& build, Type type) {
 class Move : public Operation {
  public:
   Move(Value& in, Value& out, Loops loops, std::vector<Offsets> tables, int64_t offset, const void* fill)
-      : in_(in),
-        out_(out),
-        loops_(loops),
-        size_(size_of(in.type)),
-        tables_(std::move(tables)),
-        offset_(offset),
+      : in_(in), out_(out), loops_(loops), size_(size_of(in.type)), tables_(std::move(tables)), offset_(offset),
         together_(consecutive(tables_.back())) {
     if (fill) std::memcpy(fill_, fill, size_);
   }

@@ -8,8 +8,8 @@
 namespace bnn_exit {
 namespace {
 
-// In this file only the loop over some values is compiled for each type; everything around it is shared, which keeps the
-// library small.
+// In this file only the loop over some values is compiled for each type; everything around it is shared, which keeps
+// the library small.
 
 struct SelectLoops {
   void (*copy)(const void* from, int64_t step, void* to, int64_t count);
@@ -201,9 +201,8 @@ std::unique_ptr<Operation> find(Build& build) {
     build.input(0, Type::int32);
     loop = find_each<int32_t, greatest>;
   }
-  return make_operation([&in, &out, loop, search = Search{size, inner, wide}] {
-    loop(search, in.data, out.data, out.count());
-  });
+  return make_operation(
+      [&in, &out, loop, search = Search{size, inner, wide}] { loop(search, in.data, out.data, out.count()); });
 }
 
 }  // namespace
