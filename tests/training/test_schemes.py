@@ -11,6 +11,7 @@ from tiny import tiny_model
 
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.models.multi_exit import build
 from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.scheme import SCHEMES, SchemeConfig
 from bnn_exit.training import TrainConfig, fit, schemes
@@ -306,3 +307,14 @@ def test_weights_of_exits_count_in_every_scheme(numbers):
     batch = ExitBatch([], None, [tf.constant([1.0, 3.0])], None, [0.5], tf.constant(0.0), tf.constant(0), [1.0])
     assert float(batch.mean_loss(0)) == 1.0
     assert dataclasses.replace(phase, name="other").share == 1.0
+
+
+def test_a_layer_of_two_stages_learns_with_the_first_of_them():
+    model = build("glance", size="small", num_classes=4, input_shape=(98, 64, 1))
+    shared = {id(weight) for weight in model.stages[0].weights} & {id(weight) for weight in model.stages[1].weights}
+    assert shared
+    first, second, _ = made("cascade").phases(3)
+    for phase, learns in ((first, True), (second, False)):
+        phase.freeze(model)
+        learning = {id(weight) for weight in model.keras_model.trainable_variables}
+        assert bool(shared & learning) == learns

@@ -37,7 +37,8 @@ class Phase:
     def freeze(self, network: MultiExitModel) -> None:
         """Let only the stages and heads of this phase learn."""
         for parts, chosen in ((network.stages, self.stages), (network.heads, self.heads)):
-            for index, part in enumerate(parts):
+            # The earliest stage that has a layer decides about it: those of the glance share their stem.
+            for index, part in reversed(list(enumerate(parts))):
                 part.trainable = chosen is None or index in chosen
 
 
