@@ -116,6 +116,7 @@ def table_of(session: Session, clips: Sequence[ScoredClip], thresholds: npt.Arra
         np.stack([each.probabilities for each in clips]),
         np.array([each.scores for each in clips]),
         thresholds=thresholds,
+        skips=session.metadata.skips,
         labels=labels,
         names=[each.name for each in clips],
         class_names=session.labels,

@@ -132,6 +132,7 @@ def from_probabilities(
     labels: npt.ArrayLike | None = None,
     names: Sequence[str] = (),
     class_names: Sequence[str] = (),
+    skips: bool = False,
 ) -> Table:
     """The table of some clips from the outputs of every exit.
 
@@ -142,6 +143,7 @@ def from_probabilities(
         labels: [clips], the true classes, -1 where not known; None: none is known.
         names: of clips; empty: their numbers.
         class_names: empty: their numbers.
+        skips: whether the policy has a skip gate.
 
     Raises:
         ArgumentError: shapes that do not fit together, or thresholds out of range.
@@ -167,7 +169,6 @@ def from_probabilities(
     if known.shape != (clips,) or (clips and (known.min() < UNKNOWN or known.max() >= classes)):
         raise ArgumentError(f"labels must be [{clips}] whole numbers, 0 to {classes - 1}, or -1 where not known")
 
-    skips = np.shape(thresholds) == (rule.num_thresholds(exits, skips=True),)
     limits = rule.check_thresholds(thresholds, exits=exits, skips=skips)
     weights = exit_weights(exits)
     # Sums, not matrix products: those differ in the last bits with the number of clips, and a row should not.
@@ -218,6 +219,7 @@ def from_exit_logits(
         chosen.probabilities(exit_logits),
         chosen.scores(exit_logits),
         thresholds=thresholds,
+        skips=chosen.skips(),
         labels=exit_logits.labels,
         names=exit_logits.names,
         class_names=class_names,

@@ -82,7 +82,7 @@ def test_the_help_says_where_a_default_stands():
         "optimizer",
         "seed",
     }
-    settings |= {"teacher", "temperature", "teacher_weight", "deepest_weight", "views"}
+    settings |= {"scheme", "teacher", "temperature", "teacher_weight", "deepest_weight", "views"}
     found = {action.dest for action in train.parser()._actions if "(default: the recipe's" in str(action.help)}
     assert found == settings
     found = {action.dest for action in train_teacher.parser()._actions if "(default: the recipe's" in str(action.help)}
@@ -99,6 +99,7 @@ def test_a_run_holds_everything_that_its_result_depends_on(run):
         "precision": "binary",
         "levels": "normalised",
         "blocks": [],
+        "boost": 0.0,
     }
     environment = json.loads((run / "environment.json").read_text())
     assert environment["seed"] == 0 and environment["versions"]["tensorflow"].startswith("2.16")

@@ -60,6 +60,7 @@ def test_every_exit_learns_the_tones(tone_task):
         "waiting_share",
         "total_seconds",
         "processor_seconds",
+        "peak_memory_bytes",
     }
 
 
