@@ -58,7 +58,7 @@ def tagged(wheel: Path, tag: str, folder: Path) -> Path:
         for path, data in contents.items():
             entry = zipfile.ZipInfo(path, date_time=(2020, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = modes[path], zipfile.ZIP_DEFLATED
-            new.writestr(entry, data)
+            new.writestr(entry, data, compresslevel=9)  # an entry of its own does not take that of the archive
     os.replace(beside, target)
     return target
 

@@ -2,7 +2,8 @@
 set(directory ${CMAKE_CURRENT_LIST_DIR})
 # No contraction: a multiplication and an addition of a binary layer are rounded one by one, as everywhere else.
 # Kernels throw nothing and call nothing that does: nobody unwinds their frames.
-set(common -O3 -ffp-contract=off -fno-exceptions -fno-rtti -fno-asynchronous-unwind-tables)
+set(common -O3 -ffp-contract=off -fno-exceptions -fno-rtti -fno-asynchronous-unwind-tables
+  -fno-unwind-tables)
 set(BNN_EXIT_KERNEL_SOURCES ${directory}/cpu.cpp ${directory}/load_time.cpp)
 set_source_files_properties(${BNN_EXIT_KERNEL_SOURCES} ${directory}/portable.cpp PROPERTIES COMPILE_OPTIONS "${common}")
 
