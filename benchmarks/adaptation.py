@@ -2,13 +2,13 @@
 
     python benchmarks/adaptation.py RUN --data-dir DIR --noise-dir DIR        (writes results/adaptation.json)
 
-RUN was trained on the words in --data-dir (Arabic Speech Commands), and has never heard the sounds in --noise-dir
-(ESC-10). Noise makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled noisy clips
-of the validation split; its other clips, noisy too and without their labels, choose thresholds, and test clips give the
-figures. Their noise is of the same kinds, from other recordings. Three rows are compared by mean ops at equal
-agreement, the share of clips that get the label of the full network on the same sound: the exits as trained on clean
-clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the ops
-that noise has cost are won back.
+RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10). Noise
+makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled noisy clips of the validation
+split; its other clips, noisy too and without their labels, choose thresholds, and test clips give the figures. Their
+noise is of the same kinds, from other recordings. Three rows are compared by mean ops at equal agreement, the share of
+clips that get the label of the full network on the same sound: the exits as trained on clean clips and on noisy ones,
+and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the ops that noise has cost are won
+back.
 
 The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise.
 """
@@ -26,14 +26,13 @@ import audio_tasks
 from bnn_exit import machine, policies
 from bnn_exit.audio import logmel
 from bnn_exit.calibration.agreement import answered
-from bnn_exit.calibration.operating_points import search_thresholds
+from bnn_exit.calibration.operating_points import describe, search_thresholds
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_json
-from bnn_exit.metrics import mean_cost
-from bnn_exit.policies import Policy, Sizes, rule
+from bnn_exit.policies import Policy, Sizes
 from bnn_exit.runs.folder import RunFolder
 
 RESULT = Path(__file__).parent / "results" / "adaptation.json"
@@ -185,9 +184,8 @@ def point(
 ) -> tuple[float, float]:
     """Agreement and mean ops on `test` with thresholds that lose so much agreement on `choosing`."""
     thresholds = search_thresholds(choosing, costs, max_accuracy_drop=lost, standard_errors=0, policy=policy)
-    exits = rule.exit_indices(policy.scores(test), thresholds)
-    same = rule.predicted_labels(policy.probabilities(test), exits) == test.truth
-    return float(same.mean()), mean_cost(exits, costs)["ops"]
+    found = describe("", thresholds, test, costs, policy=policy, max_accuracy_drop=lost)
+    return found.accuracy, found.mean_cost["ops"]
 
 
 def ops_at(level: float, curve: list[tuple[float, float]], *, full: float) -> float | None:

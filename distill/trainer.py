@@ -14,7 +14,7 @@ from bnn_exit._keras import set_seed
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import write_json
 from bnn_exit.models.multi_exit import MultiExitModel, build
-from bnn_exit.settings.plan import Plan, Step
+from bnn_exit.settings.plan import Plan, Step, step_folders
 from bnn_exit.settings.run import RunConfig
 from bnn_exit.settings.scheme import SchemeConfig
 from bnn_exit.settings.teacher import TeacherConfig
@@ -116,7 +116,7 @@ class Part:
 
 
 def parts_of(config: RunConfig, *, exits: int, folder: Path) -> list[Part]:
-    """The parts of a run's training, in order: the steps of its plan, of which the last goes by the scheme.
+    """The parts of a run's training, in order: the steps of its plan, the last of them in the phases of the scheme.
 
     The last one's folder is the run's, as for a training in one part; the others are `steps/NUMBER_NAME` in it.
 
@@ -132,8 +132,8 @@ def parts_of(config: RunConfig, *, exits: int, folder: Path) -> list[Part]:
     for phase, epochs in zip(phases, epochs_of(phases, whole.epochs, scheme=config.scheme.name), strict=True):
         name = last.name if len(phases) == 1 else f"{last.name}_{phase.name}"
         found.append((name, last, phase, dataclasses.replace(whole, epochs=epochs)))
-    folders = [folder / "steps" / f"{number}_{name}" for number, (name, *_) in enumerate(found, start=1)]
-    return [Part(*part, place) for part, place in zip(found, [*folders[:-1], folder], strict=True)]
+    folders = step_folders([name for name, *_ in found], folder)
+    return [Part(*part, place) for part, place in zip(found, folders, strict=True)]
 
 
 def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import random
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -71,3 +72,21 @@ def tone_task() -> Task:
         licence="CC0",
         attribution="made by the tests",
     )
+
+
+@pytest.fixture(scope="module")
+def without_graphs() -> Iterator[None]:
+    """Making graphs would take most of the time of tests about what happens around the steps of a training."""
+    from bnn_exit._keras import tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def tiny_command(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tone_task: Task) -> None:
+    """`train` as it is, with `small_build` of the test's module, a task in memory, and nothing exported."""
+    monkeypatch.setattr("audio_tasks.load", lambda *_, **__: tone_task)
+    monkeypatch.setattr("distill.trainer.build", request.module.small_build)
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, **__: "deployed")

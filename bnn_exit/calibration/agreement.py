@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from bnn_exit.calibration.operating_points import operating_points, search_thresholds
+from bnn_exit.calibration.operating_points import describe, operating_points, search_thresholds
 from bnn_exit.cost import Cost
 from bnn_exit.errors import DataError
 from bnn_exit.exit_logits import ExitLogits
-from bnn_exit.metrics import mean_cost
 from bnn_exit.model_file.operating_points import OperatingPoints
-from bnn_exit.policies import Policy, rule
+from bnn_exit.policies import Policy
 
 SPLIT = "unlabelled"
 """The split that operating points of unlabelled clips name: their accuracy is agreement."""
@@ -77,9 +76,9 @@ def agreement(exit_logits: ExitLogits, costs: Sequence[Cost], *, policy: Policy)
     ops = []
     for lost in LOST:
         thresholds = search_thresholds(exit_logits, costs, max_accuracy_drop=lost, standard_errors=0, policy=policy)
-        exits = rule.exit_indices(policy.scores(exit_logits), thresholds)
-        ops.append(mean_cost(exits, costs)["ops"])
+        found = describe("", thresholds, exit_logits, costs, policy=policy, max_accuracy_drop=lost)
+        ops.append(found.mean_cost["ops"])
     points = operating_points(exit_logits, costs, policy=policy)
     marked = {name: dataclasses.replace(point, split=SPLIT) for name, point in points.items()}
-    found = tuple(map(float, exit_logits.correct.mean(axis=0)))
-    return Agreement(found, tuple(ops), OperatingPoints(marked, policy=policy))
+    exits = tuple(map(float, exit_logits.correct.mean(axis=0)))
+    return Agreement(exits, tuple(ops), OperatingPoints(marked, policy=policy))

@@ -30,6 +30,7 @@ from bnn_exit.policies import Sizes
 from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.settings.augment import UNCHANGED
 from bnn_exit.workers import cores
 
 EPILOG = """\
@@ -151,7 +152,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{len(log_mel)} clips: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    augment = training.LIGHT if options.augment else training.UNCHANGED
+    augment = training.LIGHT if options.augment else UNCHANGED
     training.adapt(model, log_mel, augment=augment, features=task.features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
     costs = model.exit_costs().exits

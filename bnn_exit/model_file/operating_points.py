@@ -97,7 +97,7 @@ class OperatingPoint:
                 raise ArgumentError(
                     f"{name} of operating point {point.name!r} is {getattr(point, name)!r}, but must be {kind}"
                 )
-        # Whether the network has a skip gate, the file says.
+        # The file says whether the network has a skip gate.
         exits = len(point.exit_shares)
         rule.check_thresholds(
             point.thresholds, exits=exits, skips=len(point.thresholds) == rule.num_thresholds(exits, skips=True)

@@ -97,3 +97,15 @@ def _is_range(value: object) -> bool:
     if not isinstance(value, (tuple, list)) or len(value) != 2:
         return False
     return all(type(end) in (int, float) and math.isfinite(end) for end in value) and value[0] <= value[1]
+
+
+UNCHANGED = AugmentConfig(
+    time_shift_ms=0,
+    noise_probability=0,
+    gain_db=0,
+    time_mask_frames=0,
+    frequency_mask_mels=0,
+    tempo_change=0,
+    frequency_warp=0,
+)
+"""No augmentation: clips as they were recorded."""

@@ -110,10 +110,11 @@ class Plan(Config):
         """Precision of the resulting network."""
         return self.steps[-1].precision
 
-    def folders(self, run: Path) -> list[Path]:
-        """Where each step keeps its checkpoints: the last one in the run itself, as a training without a plan does."""
-        numbered = [run / "steps" / f"{number}_{step.name}" for number, step in enumerate(self.steps, start=1)]
-        return [*numbered[:-1], run]
+
+def step_folders(names: Iterable[str], run: Path) -> list[Path]:
+    """Where steps of these names keep their checkpoints: the last one in the run itself, as a training of one step."""
+    numbered = [run / "steps" / f"{number}_{name}" for number, name in enumerate(names, start=1)]
+    return [*numbered[:-1], run]
 
 
 def _step(number: int, value: Step | dict[str, Any]) -> Step:

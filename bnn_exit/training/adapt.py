@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,27 +10,15 @@ import numpy as np
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment import UNCHANGED, AugmentConfig
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training.agreement import agreement_loss
-from bnn_exit.training.data import Batches
 from bnn_exit.training.frozen import fit_heads
-from bnn_exit.training.objective import mean_accuracy
+from bnn_exit.training.objective import CrossEntropy
 
 HOLD_BACK_EVERY = 5
 """The first of so many clips is held back from the training: to keep the best epoch, and to choose thresholds."""
-
-UNCHANGED = AugmentConfig(
-    time_shift_ms=0,
-    noise_probability=0,
-    gain_db=0,
-    time_mask_frames=0,
-    frequency_mask_mels=0,
-    tempo_change=0,
-    frequency_warp=0,
-)
-"""No augmentation: clips as they were recorded."""
 
 LIGHT = dataclasses.replace(UNCHANGED, time_shift_ms=50.0, gain_db=3.0)
 """Each clip a little earlier or later, quieter or louder at each epoch."""
@@ -129,25 +116,12 @@ def held_back(clips: int) -> np.ndarray:
     return np.arange(clips) % HOLD_BACK_EVERY == 0
 
 
-class _Agreement:
-    """The objective of `adapt`."""
-
-    views = 0
+class _Agreement(CrossEntropy):
+    """The objective of `adapt`: `agreement_loss`, without labels."""
 
     def __init__(self, network: MultiExitModel, *, temperature: float) -> None:
-        self._network, self._temperature = network, temperature
-        self.variables: list[tf.Variable] = []
-
-    def prepare(self, batches: Batches, *, folder: Path | None) -> None:
-        """Nothing to do."""
-
-    def targets(self, view: int) -> np.ndarray | None:
-        """None: the last exit sees the clips as they were changed."""
-        return None
-
-    def score(self, record: dict[str, Any]) -> float:
-        """The mean agreement of the exits on the clips held back."""
-        return mean_accuracy(record)
+        super().__init__(network, weights=[], label_smoothing=0.0)
+        self._temperature = temperature
 
     def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
         """Loss and logits of a batch."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figure_values import accuracy, always_on, calibration, difficulty, recipes, speed
+from figure_values import accuracy, always_on, calibration, difficulty, recipes, schemes, speed
 from figure_values.common import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -11,5 +11,6 @@ FIGURES: dict[str, Figure] = {
     **calibration.FIGURES,
     **difficulty.FIGURES,
     **recipes.FIGURES,
+    **schemes.FIGURES,
     **speed.FIGURES,
 }

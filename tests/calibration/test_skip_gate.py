@@ -8,13 +8,14 @@ from made_up_logits import made_up
 
 from bnn_exit import metrics, policies
 from bnn_exit.calibration import threshold_search
+from bnn_exit.calibration.agreement import LOST, agreement, answered
 from bnn_exit.calibration.constraints import Constraints, InfeasibleError
 from bnn_exit.calibration.curves import anytime, budgeted
 from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.calibration.drift import drift
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.calibration.modes import modes, modes_of_clips
-from bnn_exit.calibration.operating_points import drop_objective, operating_points, problem
+from bnn_exit.calibration.operating_points import drop_objective, operating_points, problem, search_thresholds
 from bnn_exit.calibration.select import CHOOSE, select
 from bnn_exit.calibration.threshold_regression import fit_regression, regressed_thresholds
 from bnn_exit.cost import Cost, LeavingCosts
@@ -223,3 +224,17 @@ def test_mistakes_of_a_regression():
 def test_mean_costs_count_outcomes():
     spent = LeavingCosts([Cost(0, 10), Cost(0, 20), Cost(0, 30)], skipped=Cost(0, 24))
     assert metrics.mean_cost([0, 2, 3, 3], spent)["ops"] == pytest.approx((10 + 30 + 24 + 24) / 4)
+
+
+def test_the_ops_of_an_agreement_are_those_of_its_clips_with_the_skipped_ones():
+    labelled = answered(with_features())
+    policy, spent = fitted(labelled)
+    found = agreement(labelled, spent, policy=policy)
+    skipping = 0
+    for lost, ops in zip(LOST, found.ops, strict=True):
+        thresholds = search_thresholds(labelled, spent, max_accuracy_drop=lost, standard_errors=0, policy=policy)
+        expected, right = figures(labelled, thresholds)
+        assert ops == pytest.approx(expected)
+        assert right >= 1 - lost - 1e-9
+        skipping += int((rule.outcomes(policy.scores(labelled), thresholds) == 3).any())
+    assert skipping  # else the two ways of counting would agree

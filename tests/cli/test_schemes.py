@@ -10,32 +10,19 @@ import numpy as np
 import pytest
 from tiny import tiny_build
 
-from bnn_exit._keras import keras, set_seed, tf
+from bnn_exit._keras import keras, set_seed
 from bnn_exit.commands import train
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.settings.scheme import SCHEMES
 from bnn_exit.training import loop
 from distill import trainer
 
-pytestmark = pytest.mark.filterwarnings("ignore:Even though the `tf.config")  # clips are read in a graph all the same
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Even though the `tf.config"),  # clips are read in a graph all the same
+    pytest.mark.usefixtures("without_graphs", "tiny_command"),
+]
 BASIC = ["--epochs", "3", "--batch-size", "32"]
 small_build = functools.partial(tiny_build, channels=(16, 16, 16))
-
-
-@pytest.fixture(scope="module", autouse=True)
-def without_graphs():
-    """Making graphs would take most of the time, and these tests are about what happens around the phases."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(autouse=True)
-def tiny_everything(monkeypatch, tone_task):
-    """The command as it is, with a tiny network, a task in memory, and nothing exported."""
-    monkeypatch.setattr("audio_tasks.load", lambda *_, **__: tone_task)
-    monkeypatch.setattr("distill.trainer.build", small_build)
-    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, **__: "deployed")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models import registry
 from bnn_exit.settings.distillation import Pair
 from bnn_exit.settings.model import sizes
-from bnn_exit.settings.plan import Plan, Step, read_plan, shipped_plans
+from bnn_exit.settings.plan import Plan, Step, read_plan, shipped_plans, step_folders
 from distill.teachers.residual import SIZES as TEACHER_SIZES
 from distill.teachers.residual import residual
 
@@ -56,8 +56,7 @@ def test_a_plan_survives_json_and_a_file(tmp_path):
 
 
 def test_the_last_step_lives_in_the_run_itself():
-    plan = Plan(steps=(Step(name="a"), Step(name="b"), Step(name="c")))
-    assert plan.folders(Path("run")) == [Path("run/steps/1_a"), Path("run/steps/2_b"), Path("run")]
+    assert step_folders(["a", "b", "c"], Path("run")) == [Path("run/steps/1_a"), Path("run/steps/2_b"), Path("run")]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from audio_tasks.base import Task
 from audio_tasks.negatives import with_negatives
 from bnn_exit._keras import make_repeatable, set_seed
 from bnn_exit.audio import wav
-from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment import UNCHANGED, AugmentConfig
 from bnn_exit.training import TrainConfig, fit, loop
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
@@ -21,15 +21,6 @@ from bnn_exit.training.loop import _augmenter, _background
 
 AUGMENT = AugmentConfig(
     place_anywhere=True, partial_share=0.25, background_probability=0.8, reverberation_probability=0.3
-)
-OFF = AugmentConfig(
-    time_shift_ms=0,
-    noise_probability=0,
-    gain_db=0,
-    time_mask_frames=0,
-    frequency_mask_mels=0,
-    tempo_change=0,
-    frequency_warp=0,
 )
 CONFIG = TrainConfig(epochs=2, batch_size=16, warmup_steps=2, seed=3)
 
@@ -65,7 +56,7 @@ def batches(task: Task, augment: AugmentConfig, *, seed: int = 0) -> Batches:
     )
 
 
-def view(task: Task, number: int, *, augment: AugmentConfig = OFF) -> np.ndarray:
+def view(task: Task, number: int, *, augment: AugmentConfig = UNCHANGED) -> np.ndarray:
     return np.concatenate([batch.numpy() for batch in batches(task, augment).view(number)])[..., 0]
 
 

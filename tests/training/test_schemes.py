@@ -13,6 +13,7 @@ from bnn_exit._keras import set_seed, tf
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.multi_exit import build
 from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.scheme import SCHEMES, SchemeConfig
 from bnn_exit.training import TrainConfig, fit, schemes
 from bnn_exit.training.exit_loss import LabelLoss
@@ -318,3 +319,15 @@ def test_a_layer_of_two_stages_learns_with_the_first_of_them():
         phase.freeze(model)
         learning = {id(weight) for weight in model.keras_model.trainable_variables}
         assert bool(shared & learning) == learns
+
+
+@pytest.mark.parametrize("name", SCHEMES)
+def test_checkpoints_have_one_order_of_weights_whatever_is_frozen(name):
+    # A phase writes best.npz of a network that is partly frozen, and the next one reads it.
+    scheme = made(name)
+    config = scheme.of_model(ModelConfig(size="base"))
+    model = build(**config.to_dict(), num_classes=4, input_shape=(98, 64, 1))
+    order = [id(weight) for weight in model.keras_model.weights]
+    for phase in scheme.phases(model.num_exits):
+        phase.freeze(model)
+        assert [id(weight) for weight in model.keras_model.weights] == order

@@ -15,7 +15,7 @@ class Cached(Scheme):
     """The backbone with its last exit by labels, then the early exits by the last one's answers alone: the mean over
     early exits of KL(p_M || p_m) (automated layer caching, Abedi et al. 2022).
 
-    What early exits learn needs no labels, so `python -m bnn_exit.adapt` can go on with it on clips of the field.
+    What early exits learn needs no labels, so `python -m bnn_exit.adapt` can continue it on clips of the field.
 
     Attributes:
         backbone_share: of the epochs, above 0 and below 1. Larger makes the last exit more accurate, smaller the early
