@@ -164,7 +164,7 @@ def measure(options: argparse.Namespace, command: str) -> int:
             "licence": task.licence,
             "attribution": task.attribution,
             "split": "test",
-            "threshold": "swept over the test split, as published; those of from_validation were chosen on the validation split",
+            "threshold": "swept over the test split, as published; from_validation: chosen on the validation split",
             "sample_counts": {name: len(split) for name, split in task.splits.items()},
             "epochs": options.epochs,
             "networks": found,

@@ -179,7 +179,10 @@ def _table(before: Agreement, after: Agreement, costs: tuple[Cost, ...], *, clip
         lines.append(f"{index + 1:<24d} {100 * old:8.2f}% {100 * new:8.2f}%")
     lines += ["", f"{'ops, of the whole network':24s} {'before':>8s} {'after':>9s}"]
     full = costs[-1].ops
-    rows = [(f"{100 * lost:g} points lost", old, new) for lost, old, new in zip(LOST, before.ops, after.ops)]
+    rows = [
+        (f"{100 * lost:g} point{'' if lost == 0.01 else 's'} lost", old, new)
+        for lost, old, new in zip(LOST, before.ops, after.ops)
+    ]
     rows += [
         (name, before.points[name].mean_cost["ops"], point.mean_cost["ops"]) for name, point in after.points.items()
     ]

@@ -36,7 +36,8 @@ without the data set; --list shows every operator with its bits and bytes.
 
 --truncate deletes the stages behind an exit and all other heads: every clip leaves there. Such a file pays where nearly
 all clips leave early, or where the whole network does not fit. --finetune first trains the head a little more on the
-data of the run; the weights of the run stay as they are. A table compares the files of the run. Their time is that of
+data of the run; the weights of the run stay as they are. A table compares the files of the run, with their time on this
+machine. Measure more with
   python -m bnn_exit.bench RUN/model_truncated_1.tflite              (on the board)
   python -m bnn_exit.evaluate RUN/model_truncated_1.tflite           (beside the accuracy on the test split)
 """

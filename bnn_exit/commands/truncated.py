@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnn_exit import policies
+from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.calibration.operating_points import operating_points
 from bnn_exit.command_line import positive_int
+from bnn_exit.commands.bench import bench
 from bnn_exit.commands.validation_logits import SPLIT, validation_logits
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import FULL, OperatingPoint
@@ -30,6 +32,9 @@ USUAL = "balanced"
 
 TRUNCATED = "truncated_{}"
 """Name of the file that ends at an exit, in `RunFolder.model_called`."""
+
+_REPEATS = 200
+"""Timed calls of each exit: a glance beside accuracy; `bnn_exit.bench` on the board measures."""
 
 _DATA = ("data_dir", "negatives", "cache_dir")
 """Options that say where the data of a run is."""
@@ -97,24 +102,38 @@ def make_truncated(run: RunFolder, options: argparse.Namespace) -> tuple[Export,
 
 
 def comparison(run: RunFolder, written: Path) -> str:
-    """A row for the adaptive file of a run, its truncated files and the one just written: size, ops, accuracy."""
+    """A row for the adaptive file of a run, its truncated files and the one just written: size, ops, time, accuracy.
+
+    The time is of this machine, as `bench` takes it: front end and network, of the average clip.
+    """
     paths = [run.model, *sorted(run.path.glob(f"{run.model_called(TRUNCATED.format('*')).name}")), written]
     files = [reader.read(path) for path in dict.fromkeys(paths) if path.is_file()]
     lines, full = [], max(file.metadata.exits[-1].ops for file in files)
     for file in files:
-        points = file.metadata.operating_points
+        points, times = file.metadata.operating_points, _exit_times(file)
         for name in (FULL, USUAL) if len(file.metadata.exits) > 1 else (FULL,):
             if name in points:
-                lines.append(_row(file, points[name], full=full))
+                lines.append(_row(file, points[name], times, full=full))
     width = max(len(name) for name, _ in lines)
-    title = f"{'file':{width}s} {'bytes':>9s} {'ops':>10s} {'of all':>7s} {'accuracy':>8s}  clips"
+    title = f"{'file':{width}s} {'bytes':>9s} {'ops':>10s} {'of all':>7s} {'us here':>8s} {'accuracy':>8s}  clips"
     return "\n".join([title, *(f"{name:{width}s} {figures}" for name, figures in lines)])
 
 
-def _row(file: reader.ModelFile, point: OperatingPoint, *, full: float) -> tuple[str, str]:
+def _exit_times(file: reader.ModelFile) -> tuple[float, ...] | None:
+    """Microseconds of leaving at each exit; None if they could not be measured."""
+    try:
+        return DeviceProfile.from_bench(bench(str(file.path), repeats=_REPEATS)).mean_us
+    except DataError:
+        return None
+
+
+def _row(
+    file: reader.ModelFile, point: OperatingPoint, times: tuple[float, ...] | None, *, full: float
+) -> tuple[str, str]:
     name = file.path.name + (f", {point.name}" if len(file.metadata.exits) > 1 else "")
     ops = point.mean_cost["ops"]
-    figures = f"{len(file.data):9,d} {ops:10,.0f} {100 * ops / full:6.1f}% {100 * point.accuracy:7.2f}%"
+    spent = "-" if times is None else f"{sum(share * us for share, us in zip(point.exit_shares, times)):,.1f}"
+    figures = f"{len(file.data):9,d} {ops:10,.0f} {100 * ops / full:6.1f}% {spent:>8s} {100 * point.accuracy:7.2f}%"
     return shown(name), f"{figures}  {point.sample_count} {shown(point.split)}"
 
 

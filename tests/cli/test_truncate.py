@@ -41,8 +41,9 @@ def test_the_accuracy_is_that_of_the_stored_logits_and_the_table_has_every_file(
         file = reader.read(run.model_called(f"truncated_{number}"))
         (cost,), point = file.metadata.exits, file.metadata.operating_points["full"]
         assert point.accuracy == logits_of(run).correct[:, number - 1].mean() and point.split == "validation"
-        size, ops, _, accuracy, clips, split = found[f"model_truncated_{number}.tflite"][1:]
+        size, ops, _, time_us, accuracy, clips, split = found[f"model_truncated_{number}.tflite"][1:]
         assert int(size.replace(",", "")) == len(file.data)
+        assert float(time_us.replace(",", "")) > 0
         assert float(ops.replace(",", "")) == pytest.approx(cost.ops, abs=0.5)
         assert accuracy == f"{100 * point.accuracy:.2f}%" and (clips, split) == (str(len(logits_of(run))), "validation")
         assert len(file.data) < run.model.stat().st_size
