@@ -114,6 +114,7 @@ def bench(
     backends: Sequence[str] | None = None,
     threads: int = 1,
     repeats: int = DEFAULT_REPEATS,
+    cold: bool = True,
 ) -> dict[str, Any]:
     """Time a model file on backends that take turns; the figures as JSON values.
 
@@ -123,6 +124,7 @@ def bench(
         backends: names in `runtime.backends.BACKENDS`; None means the compiled ones that are installed.
         threads: for one clip.
         repeats: timed calls of each setting in all; rounded up to the same number for every clip.
+        cold: also with cold caches, which takes most of the time; without, `cold_times` is empty.
 
     Raises:
         ArgumentError: an unknown model, or an unknown or repeated backend.
@@ -156,10 +158,13 @@ def bench(
     steps_s = {name: clock_step_s(timer) for name, timer in timers.items()}
     clocks = [machine.clock()]
     warm = path_times(sessions, waveforms, settings, rounds=rounds, clocks=timers, calls=calls)
-    displace, displaced_bytes = displacer()
-    few = [waveforms[place] for place in spread(len(waveforms), COLD_CALLS)]
-    cold_rounds = min(rounds, max(1, COLD_CALLS // len(few)))
-    cold = path_times(sessions, few, settings, rounds=cold_rounds, clocks=timers, calls=calls, displace=displace)
+    cold_seconds, cold_calls, displaced_bytes = {}, 0, 0
+    if cold:
+        displace, displaced_bytes = displacer()
+        few = [waveforms[place] for place in spread(len(waveforms), COLD_CALLS)]
+        times = min(rounds, max(1, COLD_CALLS // len(few)))
+        cold_calls = times * len(few)
+        cold_seconds = path_times(sessions, few, settings, rounds=times, clocks=timers, calls=calls, displace=displace)
     clocks.append(machine.clock())
 
     def figures(found: Mapping[str, Seconds]) -> dict[str, dict[str, Figures]]:
@@ -172,7 +177,7 @@ def bench(
         "clips": len(waveforms),
         "sound": "files" if clips else "noise",
         "calls": rounds * len(waveforms),
-        "cold_calls": cold_rounds * len(few),
+        "cold_calls": cold_calls,
         "threads": threads,
         "unit": "microseconds for one clip",
         "clock": {name: timer.__name__ for name, timer in timers.items()},
@@ -184,7 +189,7 @@ def bench(
             "caches of this core and the shared ones hold",
         },
         "times": figures(warm),
-        "cold_times": figures(cold),
+        "cold_times": figures(cold_seconds),
         "exit_shares": {name: _shares(first, waveforms, thresholds) for name, thresholds in points.items()},
         "isa": capabilities()["isa"] if "native" in names else None,
         "warnings": _warnings(names, clocks[1], step_us=1e6 * max(steps_s.values())),
