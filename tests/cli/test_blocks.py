@@ -43,6 +43,12 @@ def probed(monkeypatch):
     return found
 
 
+@pytest.fixture
+def not_exported(monkeypatch):
+    """Exporting takes most of the time of a training of one epoch."""
+    monkeypatch.setattr("bnn_exit.commands.deploy.deploy", lambda *_, **__: "deployed")
+
+
 def settings(folder):
     return json.loads((folder / "config.json").read_text())
 
@@ -70,7 +76,7 @@ def test_blocks_are_found_by_short_trainings(tmp_path, capsys):
     assert len(lines) == 3 and f"1 of 2: blocks 2 6, {own['ops'] / 1e6:.2f} million ops" in lines[0]
 
 
-def test_an_interrupted_search_goes_on_where_it_was(tmp_path, probed, capsys):
+def test_an_interrupted_search_goes_on_where_it_was(tmp_path, probed, not_exported, capsys):
     folder = tmp_path / "run"
     probed.after = 1
     assert train.main([*TASK, *NETWORK, *SEARCH, "--out", str(folder)]) == 130

@@ -20,10 +20,18 @@ def distance(blocks, own):
     return sum(abs(count - mine) for count, mine in zip(blocks, own, strict=True))
 
 
-def by_brute_force(own, ops, *, box):
-    """Every allocation in a box of blocks that is under the budget and cannot get one more block, nearest first."""
-    under = {b for b in itertools.product(range(1, box + 1), repeat=len(own)) if ops(b) <= ops(own)}
-    assert all(max(b) < box for b in under)  # the box holds them all
+def by_brute_force(own, ops):
+    """Every allocation that is under the budget and cannot get one more block, nearest first."""
+    ones = (1,) * len(own)
+
+    def most(place):
+        """Blocks of this stage that the budget pays for with one in every other: no allocation under it has more."""
+        return next(
+            count for count in itertools.count(1) if ops((*ones[:place], count + 1, *ones[place + 1 :])) > ops(own)
+        )
+
+    box = [range(1, most(place) + 1) for place in range(len(own))]
+    under = {b for b in itertools.product(*box) if ops(b) <= ops(own)}
 
     def more(blocks):
         for index in range(len(blocks)):
@@ -44,7 +52,7 @@ def test_candidates_are_those_of_brute_force(own, seed):
     def ops(blocks):
         return float(sum(c * b + growth * b * b for c, b in zip(cost, blocks, strict=True)))
 
-    expected = by_brute_force(own, ops, box=31)
+    expected = by_brute_force(own, ops)
     assert expected[0] == own
     assert list(candidates(own, ops=ops, most=10**6)) == expected
     assert list(candidates(own, ops=ops, most=3)) == expected[:3]
