@@ -16,6 +16,7 @@ it holds here: the mean over seeds differs in the claimed direction by more than
 from __future__ import annotations
 
 import argparse
+import math
 import shlex
 import statistics
 import subprocess
@@ -38,6 +39,8 @@ RESULTS = Path(__file__).parent / "results"
 RUNS = Path("runs/schemes")
 LIMITS = (0.005, 0.01, 0.02)
 TRECX_LOSSES = (0.01, 0.02, 0.03)
+EQUAL_LOSS = 0.01
+"""How much less accurate than the last exit of the row joint networks are where their "equal" ops are compared."""
 MODEL = "model.tflite"
 
 
@@ -226,7 +229,7 @@ def table(command: str) -> int:
 def summary(row: Row, found: list[dict[str, Any]], results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """A row's figures over seeds: mean and spread (largest less smallest)."""
     exits = len(found[0]["exits"])
-    base = [result["exits"][-1]["accuracy"] for result in results.get("joint", found)]
+    base = last_exit(results.get("joint", found))
     kept: dict[str, Any] = {
         "row": row.name,
         "title": row.title,
@@ -249,10 +252,15 @@ def summary(row: Row, found: list[dict[str, Any]], results: dict[str, list[dict[
                 ]
             )
         for loss in TRECX_LOSSES:
-            reached = [cheapest(result["swept_on_test"], statistics.mean(base) - loss) for result in found]
+            reached = [cheapest(result["swept_on_test"], base - loss) for result in found]
             kept[f"trecx_ops_at_{loss}"] = over_seeds([ops for ops in reached if ops is not None])
         kept["overthinking"] = over_seeds([result["overthinking"] for result in found])
     return kept
+
+
+def last_exit(found: list[dict[str, Any]]) -> float:
+    """Mean accuracy over seeds."""
+    return statistics.mean(result["exits"][-1]["accuracy"] for result in found)
 
 
 def over_seeds(values: list[float]) -> dict[str, float] | None:
@@ -260,7 +268,10 @@ def over_seeds(values: list[float]) -> dict[str, float] | None:
     return {"mean": statistics.mean(values), "spread": max(values) - min(values)} if values else None
 
 
-def figure_of(claim: Claim, result: dict[str, Any]) -> float:
+def figure_of(claim: Claim, result: dict[str, Any], *, level: float) -> float:
+    """The figure that a claim compares; `level` is the accuracy of "equal" ops, and inf if it is never reached."""
+    if claim.figure == "equal":
+        return cheapest(result["swept_on_test"], level) or math.inf
     accuracy = [each["accuracy"] for each in result["exits"]]
     values = {"first": accuracy[0], "mean": statistics.mean(accuracy), "last": accuracy[-1]}
     return float(values[claim.figure] if claim.figure in values else result["balanced"]["ops"])
@@ -268,10 +279,14 @@ def figure_of(claim: Claim, result: dict[str, Any]) -> float:
 
 def verdict(row: Row, claim: Claim, results: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Whether a claim holds here: the means differ as claimed by more than the larger spread over seeds."""
-    here, there = ([figure_of(claim, result) for result in results.get(name, [])] for name in (row.name, claim.against))
     found: dict[str, Any] = {"row": row.name, "claim": claim.text, "figure": claim.figure, "against": claim.against}
-    if len(here) < 2 or len(there) < 2:
+    measured = [results.get(name, []) for name in (row.name, claim.against)]
+    if min(map(len, measured)) < 2 or "joint" not in results:
         return found | {"verdict": "not measured with two seeds yet"}
+    level = last_exit(results["joint"]) - EQUAL_LOSS
+    here, there = ([figure_of(claim, result, level=level) for result in each] for each in measured)
+    if math.inf in (*here, *there):
+        return found | {"verdict": f"not comparable: not every network reaches {100 * level:.2f} %"}
     difference = statistics.mean(here) - statistics.mean(there)
     spread = max(max(here) - min(here), max(there) - min(there))
     if claim.better == 0:
@@ -306,8 +321,18 @@ def markdown(rows: list[dict[str, Any]], claims: list[dict[str, Any]]) -> str:
             f"{row['processor_minutes']['mean']:.0f} | {row['peak_memory_mb']['mean']:.0f} |"
         )
     lines += ["", "| scheme | what its paper says | here |", "|---|---|---|"]
-    lines += [f"| {claim['row']} | {claim['claim']} | {claim['verdict']} |" for claim in claims]
+    lines += [f"| {claim['row']} | {claim['claim']} | {said(claim)} |" for claim in claims]
     return "\n".join(lines)
+
+
+def said(claim: dict[str, Any]) -> str:
+    """The verdict on a claim, with both figures."""
+    if "here" not in claim:
+        return str(claim["verdict"])
+    is_ops = claim["figure"] in ("balanced", "equal")
+    scale, unit, digits = (1e-6, "M ops", 3) if is_ops else (100, "%", 2)
+    here, there = (f"{scale * claim[each]:.{digits}f}" for each in ("here", "there"))
+    return f"{claim['verdict']} ({here} {unit}; {claim['against']}: {there})"
 
 
 def percent(figure: dict[str, float] | None) -> str:

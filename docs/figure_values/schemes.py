@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from figure_values.common import Figure, percent, result, table, value
 
 LEVELS = ("0.995", "0.99", "0.98")
@@ -10,6 +12,55 @@ LEVELS = ("0.995", "0.99", "0.98")
 def balanced_ops(row: str) -> str:
     """Million ops of a row of the comparison, seed 0, at `balanced`."""
     return f"{result(f'schemes/{row}-seed0')['balanced']['ops'] / 1e6:.3f}"
+
+
+def schemes() -> str:
+    """Every row of the comparison, over its seeds."""
+    head = ("scheme or gate", "seeds", "exits, %", "`balanced`, %", "at million ops")
+    head += ("million ops at -0.5 / -1 / -2 points", "core minutes", "MB")
+    return table(head, [scheme_cells(row) for row in result("schemes")["rows"]])
+
+
+def scheme_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row of the table: a mean over seeds, and ± half of what they spread."""
+    limits = [row.get(f"ops_at_{limit}") for limit in ("0.005", "0.01", "0.02")]
+    return (
+        row["title"],
+        str(len(row["seeds"])),
+        " / ".join(spread(each, 100, 2) for each in row["exit_accuracy"]),
+        spread(row["balanced_accuracy"], 100, 2),
+        spread(row["balanced_ops"], 1e-6, 3),
+        " / ".join(f"{each['mean'] / 1e6:.3f}" for each in limits if each) or "-",
+        f"{row['processor_minutes']['mean']:.0f}",
+        f"{row['peak_memory_mb']['mean']:.0f}",
+    )
+
+
+def spread(figure: dict[str, float], scale: float, digits: int) -> str:
+    """98.75 ± 0.12; without the spread of a single seed."""
+    half = f" ± {scale * figure['spread'] / 2:.{digits}f}" if figure["spread"] else ""
+    return f"{scale * figure['mean']:.{digits}f}{half}"
+
+
+def scheme_claims() -> str:
+    """What papers say, and whether it holds."""
+    summary = result("schemes")
+    titles = {row["row"]: row["title"] for row in summary["rows"]}
+    rows = [
+        (titles[claim["row"]], claim["claim"], verdict(claim, titles))
+        for claim in summary["claims"]
+        if claim["row"] in titles
+    ]
+    return table(("scheme or gate", "its paper says", "here"), rows)
+
+
+def verdict(claim: dict[str, Any], titles: dict[str, str]) -> str:
+    """Whether it holds, and the means of both rows."""
+    if "here" not in claim:
+        return str(claim["verdict"])
+    scale, unit, digits = (1e-6, "M ops", 3) if claim["figure"] in ("balanced", "equal") else (100, "%", 2)
+    here, there = (f"{scale * claim[each]:.{digits}f}" for each in ("here", "there"))
+    return f"{claim['verdict']}: {here} {unit}, and {there} for {titles[claim['against']]}"
 
 
 def adaptation() -> str:
@@ -32,6 +83,8 @@ def last_exit(variant: str) -> str:
 
 
 FIGURES: dict[str, Figure] = {
+    "schemes": value(schemes),
+    "scheme_claims": value(scheme_claims),
     "joint_ops": value(lambda: balanced_ops("joint")),
     "skip_gate_ops": value(lambda: balanced_ops("skip-gate")),
     "trecx_share": value(lambda: f"{percent(result('trecx')['bars'][0]['figure'], 1)} %"),

@@ -114,6 +114,26 @@ def test_a_claim_holds_if_means_differ_by_more_than_the_seeds_do(
     assert "| boosted (BoostNet) |" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("firsts", "said"),
+    [
+        ((0.97, 0.975), "holds (1.000 M ops; joint: 3.000)"),  # its first exit is within a point of 98 %
+        ((0.9, 0.91), "within the spread of the seeds (3.000 M ops; joint: 3.000)"),
+        ((0.9, None), "not comparable: not every network reaches 97.00 %"),
+    ],
+)
+def test_ops_are_compared_at_one_accuracy(firsts: tuple[float | None, ...], said: str) -> None:
+    found = {"joint": [result("joint", seed, 0.95, 1e6) for seed in (0, 1)], "cascade": []}
+    for seed, first in enumerate(firsts):
+        each = result("cascade", seed, first or 0.9, 9e6)
+        if first is None:
+            each["swept_on_test"] = [[1e6, 0.9], [3e6, 0.96]]
+        found["cascade"].append(each)
+    (claim,) = ROWS["cascade"].claims
+    assert claim.figure == "equal"
+    assert schemes.said(schemes.verdict(ROWS["cascade"], claim, found)) == said
+
+
 def test_a_wrong_row_and_a_missing_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     assert schemes.main(["train", "boostd"]) == 2
     assert "row is 'boostd', but must be one of" in capsys.readouterr().err
