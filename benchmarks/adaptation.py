@@ -1,23 +1,26 @@
-"""Do early exits that are refitted without labels win back what a noise of the place has cost?
+"""Do early exits that are refitted without labels win back what the noise of a place has cost?
 
-    python benchmarks/adaptation.py RUN --data-dir DIR --noise-dir DIR        (writes results/adaptation.json)
+    python benchmarks/adaptation.py measure RUN PLACE... --data-dir DIR --noise-dir DIR    (minutes each; resumes)
+    python benchmarks/adaptation.py table              (the table, and results/adaptation.json)
 
-RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10). Noise
-makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled noisy clips of the validation
-split; its other clips, noisy too and without their labels, choose thresholds, and test clips give the figures. Their
-noise is of the same kinds, from other recordings. Three rows are compared by mean ops at equal agreement, the share of
-clips that get the label of the full network on the same sound: the exits as trained on clean clips and on noisy ones,
-and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the ops that noise has cost are won
-back.
+RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10). PLACE
+is one of PLACES, or all: a kind of sound that is heard there at 10 to 20 dB below the words, all ten kinds, or all of
+them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled
+noisy clips of the validation split; its other clips, noisy too and without their labels, choose thresholds, and test
+clips give the figures. Their noise is of the same kinds, from other recordings. Three rows are compared by mean ops at
+equal agreement, the share of clips that get the label of the full network on the same sound: the exits as trained on
+clean clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the
+ops that the noise of the ten kinds has cost, summed over them, are won back.
 
-The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise.
+The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise. --split
+validation takes clips and noise of the validation split in place of test ones, for trying settings of the training.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from result_file import called, report
@@ -29,14 +32,14 @@ from bnn_exit.calibration.agreement import answered
 from bnn_exit.calibration.operating_points import describe, search_thresholds
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.cost import Cost
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.exit_logits import ExitLogits
-from bnn_exit.files import write_json
+from bnn_exit.files import read_json, write_json
 from bnn_exit.policies import Policy, Sizes
 from bnn_exit.runs.folder import RunFolder
 
-RESULT = Path(__file__).parent / "results" / "adaptation.json"
-LEVELS = (0.995, 0.99, 0.98, 0.95)
+RESULTS = Path(__file__).parent / "results"
+LEVELS = (0.995, 0.99, 0.98)
 """Agreements at which ops are compared."""
 BAR_LEVEL, BAR = 0.99, 0.5
 LOST = (0.0, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
@@ -44,21 +47,54 @@ LOST = (0.0, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 
 NOISE_FOLD = 5
 """Of ESC-10: its recordings are behind test clips, those of the other folds behind all others."""
 
+KINDS = (
+    "rain",
+    "sea_waves",
+    "crackling_fire",
+    "helicopter",
+    "chainsaw",
+    "clock_tick",
+    "crying_baby",
+    "dog",
+    "rooster",
+    "sneezing",
+)
+
+
+class Place(NamedTuple):
+    """Which kinds of sound are heard there, and how far below the words, in dB."""
+
+    kinds: tuple[str, ...]
+    snr_db: tuple[float, float] = (10.0, 20.0)
+
+
+PLACES = {
+    **{kind: Place((kind,)) for kind in KINDS},
+    "all_kinds": Place(KINDS),
+    "all_kinds_loud": Place(KINDS, (0.0, 10.0)),
+}
+
 
 def parser() -> argparse.ArgumentParser:
     text = __doc__.split("\n", 2)
     arguments = Parser(prog="python benchmarks/adaptation.py", description=text[0], epilog=text[2])
-    arguments.add_argument("run", metavar="RUN", help="a finished run of speech_commands")
-    arguments.add_argument("--data-dir", metavar="DIR", required=True, help="folder of the words")
-    arguments.add_argument("--noise-dir", metavar="DIR", required=True, help="folder of ESC-10")
-    arguments.add_argument("--cache-dir", metavar="DIR", help="where decoded clips and features are kept")
-    arguments.add_argument("--kinds", metavar="A,B", help="sounds of ESC-10, such as rain (default: all ten)")
-    arguments.add_argument("--clips", type=positive_int, default=500, help="unlabelled clips to learn from (500)")
-    arguments.add_argument("--limit", type=positive_int, metavar="N", help="so many test and threshold clips at most")
-    arguments.add_argument("--snr-db", type=float, nargs=2, default=(0.0, 10.0), metavar="DB", help="(0 10)")
-    arguments.add_argument("--epochs", type=positive_int, default=30, help="of bnn_exit.adapt (30)")
-    arguments.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
-    arguments.add_argument("--result", type=Path, default=RESULT, metavar="FILE", help="the JSON to write")
+    commands = arguments.add_subparsers(dest="verb", required=True)
+    measuring = commands.add_parser("measure", prog=f"{arguments.prog} measure", description="measure", epilog="")
+    measuring.add_argument("run", metavar="RUN", help="a finished run of speech_commands")
+    measuring.add_argument("places", nargs="+", metavar="PLACE", help=f"{', '.join(PLACES)} or all")
+    measuring.add_argument("--data-dir", metavar="DIR", required=True, help="folder of the words")
+    measuring.add_argument("--noise-dir", metavar="DIR", required=True, help="folder of ESC-10")
+    measuring.add_argument("--cache-dir", metavar="DIR", help="where decoded clips and features are kept")
+    measuring.add_argument("--split", choices=("test", "validation"), default="test", help="(test)")
+    measuring.add_argument("--clips", type=positive_int, default=500, help="unlabelled clips to learn from (500)")
+    measuring.add_argument("--limit", type=positive_int, metavar="N", help="so many test and threshold clips at most")
+    measuring.add_argument("--views", type=positive_int, default=40, help="of bnn_exit.adapt (40)")
+    measuring.add_argument("--epochs", type=positive_int, default=25, help="of bnn_exit.adapt (25)")
+    measuring.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
+    measuring.add_argument(
+        "--results", type=Path, default=RESULTS / "adaptation", metavar="DIR", help="where PLACE.json is written"
+    )
+    commands.add_parser("table", prog=f"{arguments.prog} table", description="print the table", epilog="")
     return arguments
 
 
@@ -67,73 +103,141 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace, command: str) -> int:
+    if options.verb == "table":
+        return summarise(command)
+    every = list(PLACES) if options.places == ["all"] else options.places
+    names = [one_of("place", name, [*PLACES, "all"]) for name in every]
     run = RunFolder(options.run)
     places = {"cache_dir": options.cache_dir}
     task = audio_tasks.load_again(run.config.task, data_dir=options.data_dir, **places)
     noises = audio_tasks.load("esc10", data_dir=options.noise_dir, fold=NOISE_FOLD, features=task.features, **places)
-    result = {"question": __doc__.splitlines()[0], "command": command, **machine.provenance()}
-    result |= measure(run, task, noises, options)
-    write_json(options.result, result)
-    print(table(result))
-    won = result["won_back"][f"{BAR_LEVEL:g}"]
-    what = f"share of the lost ops won back at {100 * BAR_LEVEL:g} % agreement"
-    return report([{"what": what, "figure": won, "bar": BAR, "met": won is not None and won >= BAR}])
+    for name in names:
+        path = options.results / f"{name}.json"
+        if path.is_file():
+            print(f"{name}: measured already, in {path}")
+            continue
+        result = {
+            "place": name,
+            "command": command,
+            **machine.provenance(),
+            **measure(run, name, task, noises, options),
+        }
+        write_json(path, result)
+        print(f"{name}: {', '.join(f'{each} at {level}' for level, each in shares(result).items())}; wrote {path}")
+    return 0
 
 
-def measure(run: RunFolder, task: Any, noises: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """The three rows, and how much the third wins back."""
+def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse.Namespace) -> dict[str, Any]:
+    """The three rows of a place, and how much the third wins back."""
     import bnn_exit
     from bnn_exit._keras import make_repeatable
 
     make_repeatable()
-    random = np.random.default_rng(options.seed)
+    place = PLACES[name]
+    random = np.random.default_rng([options.seed, list(PLACES).index(name)])
     order = random.permutation(len(task.validation))
-    if len(order) <= options.clips:
+    if len(order) <= options.clips + 1:
         raise ArgumentError(f"--clips is {options.clips}, but must leave some of {len(order)} validation clips")
-    learning, choosing = order[: options.clips], order[options.clips :][: options.limit]
-    testing = random.permutation(len(task.test))[: options.limit]
-    kinds = noises.labels if options.kinds is None else options.kinds.split(",")
-    behind = recordings(noises, ("train", "validation"), kinds)
-    behind_test = recordings(noises, ("test",), kinds)
+    learning, choosing = order[: options.clips], order[options.clips :]
+    if options.split == "test":
+        testing, folds = random.permutation(len(task.test)), {"others": ("train", "validation"), "test": ("test",)}
+    else:
+        choosing, testing = np.array_split(choosing, 2)
+        folds = {"others": ("train",), "test": ("validation",)}
+    choosing, testing, tested = choosing[: options.limit], testing[: options.limit], task.split(options.split)
+    behind = {who: recordings(noises, splits, place.kinds) for who, splits in folds.items()}
 
-    def noisy(split: Any, chosen: np.ndarray, sounds: list[np.ndarray]) -> np.ndarray:
-        mixed = (with_noise(split.waveform(index), sounds, random, options.snr_db) for index in chosen)
+    def noisy(split: Any, chosen: np.ndarray, who: str) -> np.ndarray:
+        mixed = (with_noise(split.waveform(index), behind[who], random, place.snr_db) for index in chosen)
         return np.stack([logmel.log_mel(each, task.features) for each in mixed])
 
-    sets = {"learning": noisy(task.validation, learning, behind)}
-    sets["choosing"] = noisy(task.validation, choosing, behind)
-    sets["test"] = noisy(task.test, testing, behind_test)
-    clean = {"choosing": task.log_mel("validation")[choosing], "test": task.log_mel("test")[testing]}
-    labels = np.asarray(task.test.labels, np.int64)[testing]
+    unlabelled = noisy(task.validation, learning, "others")
+    sets = {"choosing": noisy(task.validation, choosing, "others"), "test": noisy(tested, testing, "test")}
+    clean = {"choosing": task.log_mel("validation")[choosing], "test": task.log_mel(options.split)[testing]}
+    labels = np.asarray(tested.labels, np.int64)[testing]
     model, policy = run.network(), policies.fit(policies.DEFAULT)
     costs = model.exit_costs().with_policy(policy, Sizes(model.num_classes))
     rows = {"clean": row(model, clean, labels, costs, policy), "noisy": row(model, sets, labels, costs, policy)}
-    bnn_exit.adapt(
-        model, sets["learning"], epochs=options.epochs, seed=options.seed, features=task.features, progress=False
-    )
+    training = {"views": options.views, "epochs": options.epochs, "seed": options.seed}
+    bnn_exit.adapt(model, unlabelled, features=task.features, progress=False, **training)
     rows["adapted"] = row(model, sets, labels, costs, policy)
     return {
         "task": task.name,
         "licence": task.licence,
         "attribution": task.attribution,
-        "noise": f"ESC-10: {', '.join(kinds)}; fold {NOISE_FOLD} behind test clips, the others behind all others",
+        "noise": f"ESC-10: {', '.join(place.kinds)}; recordings behind test clips are of a fold of their own",
         "noise_licence": noises.licence,
         "noise_attribution": noises.attribution,
-        "snr_db": list(options.snr_db),
-        "split": "test",
+        "snr_db": list(place.snr_db),
+        "split": options.split,
         "sample_count": len(testing),
         "learning_clips": len(learning),
         "threshold_clips": len(choosing),
         "measured_with": "Keras",
         "model": run.config.model.to_dict(),
-        "seed": options.seed,
-        "epochs": options.epochs,
+        **training,
         "full_ops": costs[-1].ops,
         "rows": rows,
-        "won_back": {
-            f"{level:g}": won_back(*(rows[name]["ops_at_agreement"][f"{level:g}"] for name in rows)) for level in LEVELS
-        },
+        "won_back": {f"{level:g}": won_back(*(ops_of(rows[name], level) for name in rows)) for level in LEVELS},
     }
+
+
+def ops_of(row: dict[str, Any], level: float) -> float | None:
+    found: float | None = row["ops_at_agreement"][f"{level:g}"]
+    return found
+
+
+def summarise(command: str) -> int:
+    """Print the table, write the summary, and say whether the bar is met."""
+    found = {name: path for name in PLACES if (path := RESULTS / "adaptation" / f"{name}.json").is_file()}
+    results = {name: read_json(path) for name, path in found.items()}
+    kinds = [results[name] for name in KINDS if name in results]
+    won = {f"{level:g}": won_over(kinds, level) for level in LEVELS}
+    summary = {
+        "question": __doc__.splitlines()[0],
+        "command": command,
+        "learning_clips": sorted({result["learning_clips"] for result in results.values()}),
+        "places": {
+            name: {
+                "snr_db": result["snr_db"],
+                "agreement": {row: result["rows"][row]["agreement"] for row in result["rows"]},
+                "accuracy": {row: result["rows"][row]["accuracy"] for row in result["rows"]},
+                "ops": {
+                    row: {
+                        f"{level:g}": share(ops_of(result["rows"][row], level), result["full_ops"]) for level in LEVELS
+                    }
+                    for row in result["rows"]
+                },
+                "won_back": result["won_back"],
+            }
+            for name, result in results.items()
+        },
+        "kinds": [result["place"] for result in kinds],
+        "won_back": won,
+    }
+    write_json(RESULTS / "adaptation.json", summary)
+    print(table(summary))
+    figure = won[f"{BAR_LEVEL:g}"]
+    what = f"share of the lost ops won back at {100 * BAR_LEVEL:g} % agreement, over {len(kinds)} kinds of noise"
+    return report([{"what": what, "figure": figure, "bar": BAR, "met": figure is not None and figure >= BAR}])
+
+
+def won_over(results: list[dict[str, Any]], level: float) -> float | None:
+    """What is won back of all that the noise of some places has cost together."""
+    ops = [[ops_of(result["rows"][row], level) for row in ("clean", "noisy", "adapted")] for result in results]
+    if not ops or any(each is None for place in ops for each in place):
+        return None
+    clean, noisy, adapted = np.sum(ops, axis=0)
+    return won_back(clean, noisy, adapted)
+
+
+def share(ops: float | None, full: float) -> float | None:
+    return None if ops is None else ops / full
+
+
+def shares(result: dict[str, Any]) -> dict[str, str]:
+    """Agreement -> what is won back, as text."""
+    return {level: "-" if each is None else f"{each:.2f}" for level, each in result["won_back"].items()}
 
 
 def recordings(noises: Any, splits: tuple[str, ...], kinds: Any) -> list[np.ndarray]:
@@ -207,16 +311,20 @@ def won_back(clean: float | None, noisy: float | None, adapted: float | None) ->
     return (noisy - adapted) / (noisy - clean)
 
 
-def table(result: dict[str, Any]) -> str:
-    """Ops in percent of the whole network, a column for each agreement."""
-    lines = ["| ops at an agreement of | " + " | ".join(f"{100 * level:g} %" for level in LEVELS) + " |"]
-    lines.append("|---|" + "---:|" * len(LEVELS))
-    for name, each in result["rows"].items():
-        cells = (each["ops_at_agreement"][f"{level:g}"] for level in LEVELS)
-        shares = ("-" if ops is None else f"{100 * ops / result['full_ops']:.1f} %" for ops in cells)
-        lines.append(f"| {name} | {' | '.join(shares)} |")
-    won = ("-" if share is None else f"{share:.2f}" for share in result["won_back"].values())
-    return "\n".join([*lines, f"| won back | {' | '.join(won)} |"])
+def table(summary: dict[str, Any]) -> str:
+    """Ops in percent of the whole network at the agreement of the bar, and what is won back at each agreement."""
+    level = f"{BAR_LEVEL:g}"
+    lines = [f"| place | dB | ops at {100 * BAR_LEVEL:g} %: clean | noisy | adapted | won back at "
+             f"{' / '.join(f'{100 * each:g}' for each in LEVELS)} % |"]  # fmt: skip
+    lines.append("|---|---|---:|---:|---:|---|")
+    for name, each in summary["places"].items():
+        low, high = each["snr_db"]
+        ops = (each["ops"][row][level] for row in ("clean", "noisy", "adapted"))
+        cells = ["-" if part is None else f"{100 * part:.1f}" for part in ops]
+        lines.append(f"| {name} | {low:g}-{high:g} | {' | '.join(cells)} | {' / '.join(shares(each).values())} |")
+    return "\n".join(
+        [*lines, f"| all {len(summary['kinds'])} kinds | | | | | {' / '.join(shares(summary).values())} |"]
+    )
 
 
 if __name__ == "__main__":

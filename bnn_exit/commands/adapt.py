@@ -30,13 +30,12 @@ from bnn_exit.policies import Sizes
 from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.scoring import ClipCounts
-from bnn_exit.settings.augment import UNCHANGED
 from bnn_exit.workers import cores
 
 EPILOG = """\
 examples:
   python -m bnn_exit.adapt runs/words --unlabelled field/
-  python -m bnn_exit.adapt runs/words --unlabelled field/ --epochs 60 --augment --out kitchen.tflite
+  python -m bnn_exit.adapt runs/words --unlabelled field/ --views 100 --out kitchen.tflite
   python -m bnn_exit.adapt runs/words/model.tflite --unlabelled field/         (thresholds alone)
 
 Where a device is used, sounds differ from those of training, and its early exits are unsure or wrong more often. This
@@ -70,28 +69,29 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--unlabelled", metavar="CLIPS", required=True, help="folder with audio files")
     training = arguments.add_argument_group("training of the heads")
     training.add_argument(
+        "--views",
+        type=positive_int,
+        metavar="N",
+        help="versions of each clip that are learned from, changed in time, level and bands and mixed: more agrees "
+        "better, slower; 1 takes clips as they are (default: 40)",
+    )
+    training.add_argument(
         "--epochs",
         type=positive_int,
         metavar="N",
-        help="passes over the clips: more agrees better, slower (default: 30)",
+        help="passes over all views: more agrees better, slower (default: 25)",
     )
     training.add_argument(
         "--learning-rate",
         type=float,
         metavar="X",
-        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.002)",
+        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.003)",
     )
     training.add_argument(
-        "--batch-size", type=positive_int, metavar="N", help="clips a step: fewer make more steps, slower (default: 32)"
+        "--batch-size", type=positive_int, metavar="N", help="views a step: fewer make more steps, slower (default: 64)"
     )
     training.add_argument(
         "--temperature", type=float, metavar="T", help="higher gives unlikely classes more weight (default: 1)"
-    )
-    training.add_argument(
-        "--augment",
-        action="store_const",
-        const=True,
-        help="shift each clip and change its level a little in every epoch, for few clips (default: as recorded)",
     )
     training.add_argument("--seed", type=int, metavar="N", help="of the order of clips and their changes (default: 0)")
     add_workers_option(arguments, of=", where a model file is given")
@@ -115,7 +115,7 @@ def _main(argv: list[str] | None) -> int:
     return (_adapt_file if is_file else _adapt_run)(options)
 
 
-_TRAINING = ("epochs", "learning_rate", "batch_size", "temperature", "seed")
+_TRAINING = ("views", "epochs", "learning_rate", "batch_size", "temperature", "seed")
 
 
 def _adapt_run(options: argparse.Namespace) -> int:
@@ -152,8 +152,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{len(log_mel)} clips: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    augment = training.LIGHT if options.augment else UNCHANGED
-    training.adapt(model, log_mel, augment=augment, features=task.features, **given)
+    training.adapt(model, log_mel, features=task.features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
     costs = model.exit_costs().exits
     made = make(model, out, task=task, operating_points=after.points, input=config.input)
@@ -192,7 +191,7 @@ def _table(before: Agreement, after: Agreement, costs: tuple[Cost, ...], *, clip
 
 def _adapt_file(options: argparse.Namespace) -> int:
     """Thresholds alone: a file has no weights that could be trained."""
-    for name in (*_TRAINING, "augment"):
+    for name in _TRAINING:
         if getattr(options, name) is not None:
             raise ArgumentError(
                 f"--{name.replace('_', '-')} is for the training of heads, but {options.run} is a model file, which "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,64 +12,92 @@ import numpy as np
 from bnn_exit._keras import set_seed, tf
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.progress import progress_bar
 from bnn_exit.settings.augment import UNCHANGED, AugmentConfig
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.training.agreement import agreement_loss
-from bnn_exit.training.frozen import fit_heads
-from bnn_exit.training.objective import CrossEntropy
+from bnn_exit.training.augment import Augmenter
+from bnn_exit.training.data import Batches
+from bnn_exit.training.distribution import Distribution
+from bnn_exit.training.head_inputs import HeadInputs
+from bnn_exit.training.objective import mean_accuracy
+from bnn_exit.training.optimizer import learning_rate as scheduled
+from bnn_exit.training.optimizer import make_optimizer, set_learning_rate
 
 HOLD_BACK_EVERY = 5
-"""The first of so many clips is held back from the training: to keep the best epoch, and to choose thresholds."""
+"""The first of so many clips is held back from the training: to compare before and after, and to choose thresholds."""
 
-LIGHT = dataclasses.replace(UNCHANGED, time_shift_ms=50.0, gain_db=3.0)
-"""Each clip a little earlier or later, quieter or louder at each epoch."""
+FIELD = dataclasses.replace(
+    UNCHANGED,
+    time_shift_ms=100.0,
+    wrap_shift=True,  # the noise of the place goes on at both ends
+    gain_db=3.0,
+    time_mask_frames=10,
+    frequency_mask_mels=4,
+    tempo_change=0.12,
+    frequency_warp=0.08,
+    mix_probability=0.3,
+)
+"""How clips are changed. The last exit answers for the changed clip, so that a change may be large: a few hundred clips
+then teach as much as thousands (function matching: Beyer et al. 2022, arXiv 2106.05237)."""
+
+_ANCHOR = 1e-4
+"""Of the squared distance to the trained heads: without it, few clips are learned by heart (Li et al. 2018, L2-SP)."""
+
+_MOST_BYTES = 1 << 30
+"""Of what heads read of all views. Heads that read much get fewer views."""
 
 
 def adapt(
     model: MultiExitModel,
     log_mel: np.ndarray,
     *,
-    epochs: int = 30,
-    learning_rate: float = 2e-3,
-    batch_size: int = 32,
+    views: int = 40,
+    epochs: int = 25,
+    learning_rate: float = 3e-3,
+    batch_size: int = 64,
     temperature: float = 1.0,
-    augment: AugmentConfig = UNCHANGED,
+    augment: AugmentConfig | None = None,
     features: FeatureConfig | None = None,
     seed: int = 0,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Refit every head but the last to what the last exit itself says about unlabelled clips.
 
-    Stages and the last head keep their weights. The loss is `agreement_loss`, by Adam; the weights kept are those with
-    the highest agreement on the clips held back (`held_back`), those before the training included. Agreement is the
-    share of clips on which an exit gives the label of the full network, the last exit. (Automated layer caching: Abedi
-    et al. 2022, arXiv 2209.08625, whose heads are new ones; ours are those of the network.)
+    Stages, the last head and all normalisation keep their weights, so that what heads read is computed once, for some
+    views of each clip. The loss is `agreement_loss` and a pull to the trained heads, by Adam. The weights kept are
+    those after the last epoch, or those before the training if these agree as well on the clips held back
+    (`held_back`). Agreement is the share of clips on which an exit gives the label of the full network, the last exit.
+    (Automated layer caching: Abedi et al. 2022, arXiv 2209.08625, whose heads are new ones; ours are those of the
+    network.)
 
     Args:
         model: trained, with two exits or more; changed in place.
         log_mel: `[clips, frames, mels]`, at least two clips from where the network is used. More are better: a few
             hundred are enough.
-        epochs: passes over the clips; more agrees better, up to a point, and takes longer.
+        views: how many versions of each clip are learned from: as it is, and changed by `augment`. More agrees better,
+            and takes time and memory: at most 1 GiB is used, so heads that read much get fewer.
+        epochs: passes over all views; more agrees better, up to a point, and takes longer.
         learning_rate: peak of Adam's cosine schedule; higher moves further from the trained heads.
-        batch_size: clips a step; fewer make more steps of an epoch.
+        batch_size: views a step; fewer make more steps of an epoch.
         temperature: of the loss, above 0; higher gives unlikely classes more weight.
-        augment: how clips are changed; more makes up for few clips. `LIGHT` is a little.
+        augment: how clips are changed. None means `FIELD`, for these features.
         features: log-mel settings, which some changes depend on; None means the default ones.
         seed: of the order and changes of clips: the same seed gives the same weights.
-        progress: show each epoch on stderr.
+        progress: show a bar with the agreement of each exit on stderr.
 
     Returns:
-        A dict for each epoch as `fit` returns it, in which accuracies are agreements, after one of epoch 0 with the
-        `validation_accuracy` of the exits as they were.
+        A dict for each epoch: `epoch` (from 1), `loss` and `validation_accuracy`, the agreement of each exit on the
+        clips held back; before them one of epoch 0, of the exits as they were, without a loss.
 
     Raises:
         ArgumentError: a network of one exit or with heads that read earlier logits, clips of another shape, or a
             setting out of range.
-        DataError: fewer than two clips.
+        DataError: fewer than two clips, or a loss that is not finite.
 
     Example:
-        >>> history = bnn_exit.adapt(model, log_mel, epochs=10)
+        >>> history = bnn_exit.adapt(model, log_mel, views=2, epochs=2)
         >>> for record in history:
         ...     print(record["epoch"], record["validation_accuracy"])
     """
@@ -78,23 +108,29 @@ def adapt(
     if len(log_mel) < 2:
         raise DataError(f"log_mel holds {len(log_mel)} clips, but one to learn from and one to hold back are the least")
     config = settings(
-        epochs=epochs, learning_rate=learning_rate, batch_size=batch_size, temperature=temperature, seed=seed
+        views=views,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        temperature=temperature,
+        seed=seed,
     )
     set_seed(seed)
-    task = _Unlabelled(model, log_mel, features or FeatureConfig())
-    return fit_heads(
-        model,
-        task,
-        heads=range(model.num_exits - 1),
-        config=config,
-        augment=augment,
-        objective=_Agreement(model, temperature=temperature),
-        progress=progress,
-    )
+    features, aside = features or FeatureConfig(), held_back(len(log_mel))
+    inputs = HeadInputs(model)
+    learning = np.asarray(log_mel[~aside], np.float32)
+    most = max(1, _MOST_BYTES // (len(learning) * inputs.bytes_of_clip))
+    if progress and most < views:
+        print(f"views is {views}, but heads read so much that {most} fit into memory: {most} are used", file=sys.stderr)
+    changed = _changed(model, learning, augment or FIELD.scaled_to(features), features, seed=seed)
+    seen = inputs.of([learning, *(changed(view) for view in range(1, min(views, most)))])
+    return _Refit(model, inputs, seen, inputs.of([log_mel[aside]]), config, temperature).run(progress=progress)
 
 
-def settings(*, temperature: float = 1.0, **given: Any) -> TrainConfig:
+def settings(*, views: int = 40, temperature: float = 1.0, **given: Any) -> TrainConfig:
     """The settings of the training; ArgumentError for one out of range, to be checked before clips are read."""
+    if views < 1:
+        raise ArgumentError(f"views is {views!r}, but must be at least 1")
     if not temperature > 0:
         raise ArgumentError(f"temperature is {temperature!r}, but must be above 0")
     return TrainConfig(**given, warmup_steps=10, label_smoothing=0.0)
@@ -116,53 +152,102 @@ def held_back(clips: int) -> np.ndarray:
     return np.arange(clips) % HOLD_BACK_EVERY == 0
 
 
-class _Agreement(CrossEntropy):
-    """The objective of `adapt`: `agreement_loss`, without labels."""
-
-    def __init__(self, network: MultiExitModel, *, temperature: float) -> None:
-        super().__init__(network, weights=[], label_smoothing=0.0)
-        self._temperature = temperature
-
-    def __call__(self, log_mel: tf.Tensor, labels: tf.Tensor, targets: tf.Tensor) -> tuple[tf.Tensor, list[tf.Tensor]]:
-        """Loss and logits of a batch."""
-        logits = self._network.exit_logits(log_mel, training=True)
-        return agreement_loss(logits, temperature=self._temperature), logits
-
-
-class _Part:
-    """Some of the clips, as a split of a task. Their labels are those that the full network gives them."""
-
-    def __init__(self, log_mel: np.ndarray, labels: np.ndarray) -> None:
-        self.log_mel, self.labels = log_mel, labels
-        self.ids = [str(index) for index in range(len(labels))]
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def waveform(self, index: int) -> np.ndarray:
-        """Nothing here needs the samples."""
-        raise NotImplementedError
+def _changed(
+    model: MultiExitModel, log_mel: np.ndarray, augment: AugmentConfig, features: FeatureConfig, *, seed: int
+) -> Any:
+    """A function from the number of a view to the batches of its changed clips, `[batch, frames, mels, 1]`."""
+    frames, mels, _ = model.input_shape
+    fill = log_mel.mean(axis=(0, 1))
+    batches = Batches(
+        log_mel,
+        np.zeros(len(log_mel), np.int32),
+        classes=1,
+        augmenter=Augmenter(augment, features=features, frames=frames, mels=mels, fill=fill, seed=seed),
+        batch_size=min(64, len(log_mel)),
+        seed=seed,
+        mix_probability=augment.mix_probability,
+        distribution=Distribution.of(model),
+    )
+    return lambda view: (clips for clips, _, _ in batches.epoch(view))
 
 
-class _Unlabelled:
-    """The clips as a task for `fit`, whose accuracies are then agreements."""
+class _Refit:
+    """The training of the heads on what they read.
 
-    name, licence, attribution, clip_samples = "unlabelled", "", "", 0
-    noise: tuple[np.ndarray, ...] = ()
+    Args:
+        inputs: of the network `model`.
+        seen: what heads read and the last exit answers for the views that are learned from, as `HeadInputs.of` gives.
+        aside: the same for the clips held back.
+    """
 
-    def __init__(self, model: MultiExitModel, log_mel: np.ndarray, features: FeatureConfig) -> None:
-        answers = model.logits(log_mel)[:, -1].argmax(axis=-1).astype(np.int32)
-        aside = held_back(len(log_mel))
-        self.train = _Part(log_mel[~aside], answers[~aside])
-        self.validation = _Part(log_mel[aside], answers[aside])
-        self.features, self.num_classes, self.input_shape = features, model.num_classes, model.input_shape
-        self.skipped: dict[str, Any] = {}
-        self.labels = tuple(map(str, range(model.num_classes)))
+    def __init__(
+        self,
+        model: MultiExitModel,
+        inputs: HeadInputs,
+        seen: list[np.ndarray],
+        aside: list[np.ndarray],
+        config: TrainConfig,
+        temperature: float,
+    ) -> None:
+        self._model, self._heads, self._seen, self._aside, self._config = model, inputs.heads, seen, aside, config
+        self._variables = inputs.trainable_variables
+        self._optimizer = make_optimizer(config)
+        anchors = [tf.constant(variable) for variable in self._variables]
 
-    def split(self, name: str) -> _Part:
-        """Of these clips there are the training and the validation split."""
-        return self.train if name == "train" else self.validation
+        @tf.function
+        def step(*batch: tf.Tensor) -> tf.Tensor:
+            with tf.GradientTape() as tape:
+                moved = [
+                    tf.reduce_sum(tf.square(each - anchor))
+                    for each, anchor in zip(self._variables, anchors, strict=True)
+                ]
+                loss = agreement_loss(self._logits(batch), temperature=temperature) + _ANCHOR * tf.add_n(moved)
+            gradients = tape.gradient(loss, self._variables)
+            self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
+            return loss
 
-    def log_mel(self, split_name: str) -> np.ndarray:
-        """`[clips, frames, mels]`"""
-        return self.split(split_name).log_mel
+        self._step = step
+
+    def run(self, *, progress: bool) -> list[dict[str, Any]]:
+        """Train, and take the weights before again where they agree as well; the history."""
+        before = [variable.numpy() for variable in self._variables]
+        history: list[dict[str, Any]] = [{"epoch": 0, "validation_accuracy": self._agreement()}]
+        with progress_bar(range(self._config.epochs), unit="epoch", disable=None if progress else True) as bar:
+            for epoch in bar:
+                loss = self._epoch(epoch)
+                if not np.isfinite(loss):
+                    self._assign(before)
+                    raise DataError(
+                        f"the loss became {loss} in epoch {epoch + 1}: use a smaller learning_rate than "
+                        f"{self._config.learning_rate}"
+                    )
+                history.append({"epoch": epoch + 1, "loss": loss, "validation_accuracy": self._agreement()})
+                bar.set_postfix_str(" ".join(f"{100 * each:.2f}" for each in history[-1]["validation_accuracy"]))
+        if mean_accuracy(history[-1]) <= mean_accuracy(history[0]):
+            self._assign(before)
+        self._model.round_for_file()
+        return history
+
+    def _epoch(self, epoch: int) -> float:
+        count, size = len(self._seen[0]), min(self._config.batch_size, len(self._seen[0]))
+        order = np.random.default_rng([self._config.seed, epoch]).permutation(count)
+        steps, losses = count // size, []
+        for index in range(steps):
+            number, total = epoch * steps + index, self._config.epochs * steps
+            set_learning_rate(self._optimizer, scheduled(number, total_steps=total, config=self._config))
+            chosen = order[index * size : (index + 1) * size]
+            losses.append(float(self._step(*(tf.constant(each[chosen]) for each in self._seen))))
+        return float(np.mean(losses))
+
+    def _logits(self, batch: Iterable[tf.Tensor]) -> list[tf.Tensor]:
+        """Of every exit; normalisation as in inference."""
+        *inputs, last = batch
+        return [*(head(each, training=False) for head, each in zip(self._heads, inputs, strict=True)), last]
+
+    def _agreement(self) -> list[float]:
+        labels = np.stack([logits.numpy().argmax(axis=-1) for logits in self._logits(map(tf.constant, self._aside))])
+        return [float(share) for share in (labels == labels[-1]).mean(axis=1).round(5)]
+
+    def _assign(self, values: list[np.ndarray]) -> None:
+        for variable, value in zip(self._variables, values, strict=True):
+            variable.assign(value)

@@ -16,7 +16,7 @@ from bnn_exit.commands import export
 from bnn_exit.commands.unlabelled import log_mel_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import rule
-from bnn_exit.training import frozen
+from bnn_exit.training import head_inputs
 from bnn_exit.training.adapt import held_back
 
 
@@ -40,7 +40,7 @@ def contents(folder):
 
 def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, capsys):
     before = contents(run.path)
-    assert command.main([str(run), "--unlabelled", str(field), "--epochs", "5", "--batch-size", "8"]) == 0
+    assert command.main([str(run), "--unlabelled", str(field), "--views", "3", "--batch-size", "8"]) == 0
     text = capsys.readouterr()
     assert "60 clips: 48 to learn from, 12 held back" in text.err
     out, values = run.path / "adapted.tflite", json.loads((run.path / "adapted.json").read_text())
@@ -71,7 +71,7 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
     # Once more: the same bytes.
     again = tmp_path / "again.tflite"
     assert command.main(
-        [str(run), "--unlabelled", str(field), "--epochs", "5", "--batch-size", "8", "--out", str(again)]
+        [str(run), "--unlabelled", str(field), "--views", "3", "--batch-size", "8", "--out", str(again)]
     ) == 0  # fmt: skip
     assert again.read_bytes() == out.read_bytes()
     assert (tmp_path / "again.json").read_bytes() == (run.path / "adapted.json").read_bytes()
@@ -83,7 +83,7 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(run, field, tmp_path
     (folder / "deep").mkdir()
     (folder / "deep" / "empty.wav").write_bytes(b"")
     wav.write(folder / "deep" / "fast.wav", np.zeros(16000, np.float32), sample_rate_hz=32000)
-    options = ["--epochs", "1", "--out", str(tmp_path / "m.tflite"), "--augment", "--temperature", "2"]
+    options = ["--epochs", "1", "--out", str(tmp_path / "m.tflite"), "--views", "1", "--temperature", "2"]
     assert command.main([str(run), "--unlabelled", str(folder), *options]) == 1
     text = capsys.readouterr().err
     assert f"error: {folder / 'broken.wav'}: " in text and f"error: {folder / 'deep' / 'empty.wav'}: " in text
@@ -126,7 +126,7 @@ def test_an_interruption_leaves_nothing(run, field, tmp_path, capsys, monkeypatc
     def interrupt(*arguments, **options):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(frozen, "fit", interrupt)
+    monkeypatch.setattr(head_inputs.HeadInputs, "of", interrupt)
     assert command.main([str(run), "--unlabelled", str(field), "--out", str(tmp_path / "m.tflite")]) == 130
     assert capsys.readouterr().err.splitlines()[-1] == "error: interrupted" and not list(tmp_path.iterdir())
 

@@ -1,17 +1,24 @@
 """The loss of agreement, and exits that are refitted without labels."""
 
+import importlib
+
 import numpy as np
 import pytest
 import tone_run
 from tiny import tiny_model
 
 import bnn_exit
-from bnn_exit._keras import make_repeatable, set_seed, tf
+from bnn_exit._keras import keras, make_repeatable, set_seed, tf
 from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.training import TrainConfig, fit
-from bnn_exit.training.adapt import LIGHT, held_back
+from bnn_exit.training.adapt import _Refit, held_back, settings
 from bnn_exit.training.agreement import agreement_loss
 from bnn_exit.training.frozen import only_heads
+from bnn_exit.training.head_inputs import HeadInputs
+from bnn_exit.training.optimizer import set_learning_rate
+
+adapt_module = importlib.import_module("bnn_exit.training.adapt")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -89,10 +96,14 @@ def clips(task):
 def test_exits_come_to_agree_with_the_last_one_which_stays(model, tone_task):
     log_mel, test = clips(tone_task), np.asarray(tone_task.log_mel("test"))
     stays = [*(weight for stage in model.stages for weight in stage.weights), *model.heads[-1].weights]
+    inner = [layer for head in model.heads for layer in head._flatten_layers(include_self=False)]
+    normalisation = [layer for layer in inner if isinstance(layer, keras.layers.BatchNormalization)]
+    stays += [weight for layer in normalisation for weight in layer.weights]
+    assert normalisation
     kept = [weight.numpy() for weight in stays]
     before = model.logits(test)
     flags = [layer.trainable for layer in model.keras_model._flatten_layers()]
-    history = bnn_exit.adapt(model, log_mel, epochs=20, batch_size=8, progress=False)
+    history = bnn_exit.adapt(model, log_mel, views=2, epochs=20, batch_size=8, learning_rate=1e-2, progress=False)
     after = model.logits(test)
     for old, weight in zip(kept, stays, strict=True):
         np.testing.assert_array_equal(old, weight.numpy())
@@ -101,6 +112,7 @@ def test_exits_come_to_agree_with_the_last_one_which_stays(model, tone_task):
     old, new = ((each.argmax(axis=-1) == labels).mean(axis=0) for each in (before, after))
     assert old[:2].max() < 0.4 and new[:2].min() > 0.7
     assert [layer.trainable for layer in model.keras_model._flatten_layers()] == flags
+    assert all("loss" in record for record in history[1:])
     assert [record["epoch"] for record in history] == list(range(21))
     assert history[0]["validation_accuracy"][-1] == history[-1]["validation_accuracy"][-1] == 1.0
 
@@ -110,17 +122,84 @@ def test_the_same_seed_gives_the_same_weights(trained, tone_task):
     found = []
     for seed in (3, 3, 4):
         network.keras_model.set_weights(weights)
-        bnn_exit.adapt(network, clips(tone_task), epochs=2, seed=seed, augment=LIGHT, progress=False)
+        bnn_exit.adapt(network, clips(tone_task), views=2, epochs=2, seed=seed, progress=False)
         found.append(network.keras_model.get_weights())
     assert all(np.array_equal(a, b) for a, b in zip(found[0], found[1], strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(found[0], found[2], strict=True))
 
 
-def test_weights_stay_where_no_epoch_is_better(model, tone_task):
-    bnn_exit.adapt(model, clips(tone_task), epochs=20, batch_size=8, progress=False)
+def test_the_last_epoch_is_kept_if_it_agrees_better_than_before(model, tone_task):
+    log_mel = clips(tone_task)
+    history = bnn_exit.adapt(model, log_mel, views=3, epochs=6, batch_size=8, learning_rate=1e-2, progress=False)
+    found = model.logits(log_mel[held_back(len(log_mel))]).argmax(axis=-1)
+    agreement = (found == found[:, -1:]).mean(axis=0)
+    assert history[-1]["validation_accuracy"] == pytest.approx(agreement.tolist(), abs=1e-5)
+
+
+def test_heads_are_pulled_to_their_weights_before(model, tone_task):
+    """The loss of a step is agreement, and 1e-4 of the squared distance."""
+    inputs = HeadInputs(model)
+    read = inputs.of([np.asarray(tone_task.log_mel("test"))[:8]])
+    training = _Refit(model, inputs, read, read, settings(epochs=1, batch_size=8), 2.0)
+    batch = [tf.constant(each) for each in read]
+    apart = agreement_loss([*(head(x) for head, x in zip(inputs.heads, batch[:-1])), batch[-1]], temperature=2.0)
+    set_learning_rate(training._optimizer, 0.0)
+    assert float(training._step(*batch)) == pytest.approx(float(apart), rel=1e-5)
+    kernel = inputs.trainable_variables[0]
+    kernel.assign_add(tf.fill(kernel.shape, 5.0))
+    apart = agreement_loss([*(head(x) for head, x in zip(inputs.heads, batch[:-1])), batch[-1]], temperature=2.0)
+    moved = 1e-4 * 25 * np.prod(kernel.shape)
+    assert float(training._step(*batch)) == pytest.approx(float(apart) + moved, rel=1e-4)
+
+
+@pytest.mark.parametrize("head", ["grid", "pooled", "strided", "auxiliary"])
+def test_cut_heads_give_the_logits_of_the_network(tone_task, head):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape, head=head)
+    log_mel = np.asarray(tone_task.log_mel("test"))
+    inputs = HeadInputs(model)
+    *read, last = inputs.of([log_mel[:5], [tf.constant(log_mel[5:9, ..., None])]], batch_size=3)
+    expected = model.logits(log_mel[:9])
+    for index, (rest, values) in enumerate(zip(inputs.heads, read, strict=True)):
+        np.testing.assert_allclose(rest(values).numpy(), expected[:, index], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(last, expected[:, -1], rtol=1e-4, atol=1e-5)
+    assert inputs.bytes_of_clip == 4 * sum(each[0].size for each in (*read, last))
+    if head == "grid":  # ReLU and the average are done
+        assert read[0].shape[1] <= 6 and read[0].shape[2] <= 4
+    names = [weight.name for weight in inputs.trainable_variables]
+    assert names and not any("batch_normalization" in name or "gamma" in name or "beta" in name for name in names)
+
+
+def test_a_head_that_is_no_chain_is_not_cut(tone_task):
+    model = tiny_model(num_classes=4, input_shape=tone_task.input_shape)
+    source = keras.Input(model.heads[0].input.shape[1:])
+    mean = keras.layers.GlobalAveragePooling2D()(source)
+    both = keras.layers.Concatenate()([keras.layers.Dense(3)(mean), mean])
+    head = keras.Model(source, keras.layers.Dense(4)(both))
+    network = MultiExitModel(model.stages, [head, *model.heads[1:]])
+    log_mel = np.asarray(tone_task.log_mel("test"))[:4]
+    inputs = HeadInputs(network)
+    read = inputs.of([log_mel])
+    np.testing.assert_allclose(inputs.heads[0](read[0]).numpy(), network.logits(log_mel)[:, 0], rtol=1e-4, atol=1e-5)
+
+
+def test_heads_that_read_much_get_fewer_views(model, tone_task, monkeypatch, capsys):
+    log_mel = clips(tone_task)
+    count = int((~held_back(len(log_mel))).sum())
+    monkeypatch.setattr(adapt_module, "_MOST_BYTES", 2 * count * HeadInputs(model).bytes_of_clip)
+    seen = []
+    refit = adapt_module._Refit
+    monkeypatch.setattr(adapt_module, "_Refit", lambda *given: seen.append(len(given[2][0])) or refit(*given))
+    bnn_exit.adapt(model, log_mel, views=5, epochs=1)
+    assert "views is 5, but heads read so much that 2 fit into memory: 2 are used" in capsys.readouterr().err
+    # Clips that do not fill the last batch of a view wait for another one.
+    assert count < seen[0] <= 2 * count
+
+
+def test_weights_stay_where_the_last_epoch_is_not_better(model, tone_task):
+    bnn_exit.adapt(model, clips(tone_task), views=2, epochs=20, batch_size=8, learning_rate=1e-2, progress=False)
     weights = model.keras_model.get_weights()
     history = bnn_exit.adapt(model, clips(tone_task), epochs=1, learning_rate=10.0, progress=False)
-    assert np.mean(history[1]["validation_accuracy"]) < np.mean(history[0]["validation_accuracy"])
+    assert np.mean(history[1]["validation_accuracy"]) <= np.mean(history[0]["validation_accuracy"])
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.keras_model.get_weights(), strict=True))
 
 
@@ -146,6 +225,7 @@ def test_every_fifth_clip_is_held_back():
         ({"log_mel": np.zeros((1, 48, 64), np.float32)}, DataError, "log_mel holds 1 clips, but one to learn from"),
         ({"temperature": -1}, ArgumentError, "temperature is -1, but must be above 0"),
         ({"epochs": 0}, ArgumentError, "epochs is 0, but must be at least 1"),
+        ({"views": 0}, ArgumentError, "views is 0, but must be at least 1"),
     ],
 )
 def test_what_adapting_refuses(model, tone_task, change, kind, message):
