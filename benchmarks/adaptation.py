@@ -6,14 +6,15 @@
 RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10). PLACE
 is one of PLACES, or all: a kind of sound that is heard there at 10 to 20 dB below the words, all ten kinds, or all of
 them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled
-noisy clips of the validation split; its other clips, noisy too and without their labels, choose thresholds, and test
-clips give the figures. Their noise is of the same kinds, from other recordings. Three rows are compared by mean ops at
-equal agreement, the share of clips that get the label of the full network on the same sound: the exits as trained on
-clean clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the
-ops that the noise of the ten kinds has cost, summed over them, are won back.
+noisy clips, as a device hears them: of the people who use it, so that all clips are of the test split, whose speakers
+training did not hear. Some are learned from, half of the rest choose thresholds, without their labels, and the other
+half gives the figures, with other recordings of the same kinds of noise. Three rows are compared by mean ops at equal
+agreement, the share of clips that get the label of the full network on the same sound: the exits as trained on clean
+clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the ops
+that the noise of the ten kinds has cost, summed over them, are won back.
 
 The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise. --split
-validation takes clips and noise of the validation split in place of test ones, for trying settings of the training.
+validation takes other people and other noise, for trying settings of the training.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ BAR_LEVEL, BAR = 0.99, 0.5
 LOST = (0.0, 0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05, 0.08, 0.12, 0.2)
 """Agreement that thresholds may lose on the clips that choose them; the figures between are interpolated."""
 NOISE_FOLD = 5
-"""Of ESC-10: its recordings are behind test clips, those of the other folds behind all others."""
+"""Of ESC-10: its recordings are behind the clips that give figures, those of the other folds behind all others."""
 
 KINDS = (
     "rain",
@@ -87,7 +88,9 @@ def parser() -> argparse.ArgumentParser:
     measuring.add_argument("--cache-dir", metavar="DIR", help="where decoded clips and features are kept")
     measuring.add_argument("--split", choices=("test", "validation"), default="test", help="(test)")
     measuring.add_argument("--clips", type=positive_int, default=500, help="unlabelled clips to learn from (500)")
-    measuring.add_argument("--limit", type=positive_int, metavar="N", help="so many test and threshold clips at most")
+    measuring.add_argument(
+        "--limit", type=positive_int, metavar="N", help="so many clips at most for thresholds and figures"
+    )
     measuring.add_argument("--views", type=positive_int, default=40, help="of bnn_exit.adapt (40)")
     measuring.add_argument("--epochs", type=positive_int, default=25, help="of bnn_exit.adapt (25)")
     measuring.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
@@ -135,26 +138,27 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
     make_repeatable()
     place = PLACES[name]
     random = np.random.default_rng([options.seed, list(PLACES).index(name)])
-    order = random.permutation(len(task.validation))
+    clips = task.split(options.split)
+    order = random.permutation(len(clips))
     if len(order) <= options.clips + 1:
-        raise ArgumentError(f"--clips is {options.clips}, but must leave some of {len(order)} validation clips")
-    learning, choosing = order[: options.clips], order[options.clips :]
+        raise ArgumentError(f"--clips is {options.clips}, but must leave two of {len(order)} clips of the split")
+    learning = order[: options.clips]
+    choosing, testing = (part[: options.limit] for part in np.array_split(order[options.clips :], 2))
     if options.split == "test":
-        testing, folds = random.permutation(len(task.test)), {"others": ("train", "validation"), "test": ("test",)}
+        folds: dict[str, tuple[str, ...]] = {"others": ("train", "validation"), "test": ("test",)}
     else:
-        choosing, testing = np.array_split(choosing, 2)
         folds = {"others": ("train",), "test": ("validation",)}
-    choosing, testing, tested = choosing[: options.limit], testing[: options.limit], task.split(options.split)
     behind = {who: recordings(noises, splits, place.kinds) for who, splits in folds.items()}
 
-    def noisy(split: Any, chosen: np.ndarray, who: str) -> np.ndarray:
-        mixed = (with_noise(split.waveform(index), behind[who], random, place.snr_db) for index in chosen)
+    def noisy(chosen: np.ndarray, who: str) -> np.ndarray:
+        mixed = (with_noise(clips.waveform(index), behind[who], random, place.snr_db) for index in chosen)
         return np.stack([logmel.log_mel(each, task.features) for each in mixed])
 
-    unlabelled = noisy(task.validation, learning, "others")
-    sets = {"choosing": noisy(task.validation, choosing, "others"), "test": noisy(tested, testing, "test")}
-    clean = {"choosing": task.log_mel("validation")[choosing], "test": task.log_mel(options.split)[testing]}
-    labels = np.asarray(tested.labels, np.int64)[testing]
+    unlabelled = noisy(learning, "others")
+    sets = {"choosing": noisy(choosing, "others"), "test": noisy(testing, "test")}
+    log_mel = task.log_mel(options.split)
+    clean = {"choosing": log_mel[choosing], "test": log_mel[testing]}
+    labels = np.asarray(clips.labels, np.int64)[testing]
     model, policy = run.network(), policies.fit(policies.DEFAULT)
     costs = model.exit_costs().with_policy(policy, Sizes(model.num_classes))
     rows = {"clean": row(model, clean, labels, costs, policy), "noisy": row(model, sets, labels, costs, policy)}
@@ -165,7 +169,7 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         "task": task.name,
         "licence": task.licence,
         "attribution": task.attribution,
-        "noise": f"ESC-10: {', '.join(place.kinds)}; recordings behind test clips are of a fold of their own",
+        "noise": f"ESC-10: {', '.join(place.kinds)}; recordings behind the clips that give figures are of a fold of their own",
         "noise_licence": noises.licence,
         "noise_attribution": noises.attribution,
         "snr_db": list(place.snr_db),
