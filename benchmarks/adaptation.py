@@ -169,7 +169,7 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         "task": task.name,
         "licence": task.licence,
         "attribution": task.attribution,
-        "noise": f"ESC-10: {', '.join(place.kinds)}; recordings behind the clips that give figures are of a fold of their own",
+        "noise": f"ESC-10: {', '.join(place.kinds)}; behind the clips that give figures recordings of another fold",
         "noise_licence": noises.licence,
         "noise_attribution": noises.attribution,
         "snr_db": list(place.snr_db),

@@ -7,6 +7,7 @@ from typing import Any
 from figure_values.common import Figure, percent, result, table, value
 
 LEVELS = ("0.995", "0.99", "0.98")
+ROWS = ("clean", "noisy", "adapted")
 
 
 def balanced_ops(row: str) -> str:
@@ -64,17 +65,23 @@ def verdict(claim: dict[str, Any], titles: dict[str, str]) -> str:
 
 
 def adaptation() -> str:
-    """Ops at equal agreement: clean, noisy, adapted, and the share won back."""
-    values = result("adaptation")
-    head = ("% of all ops, at an agreement of", *(f"{percent(float(level), 1)} %" for level in LEVELS))
-    names = {"clean": "clean clips", "noisy": "noisy clips", "adapted": "noisy clips, adapted exits"}
-    full = values["full_ops"]
-    rows = [
-        (text, *(percent(values["rows"][name]["ops_at_agreement"][level] / full, 1) for level in LEVELS))
-        for name, text in names.items()
-    ]
-    won = ("share of the lost ops won back, %", *(percent(values["won_back"][level], 0) for level in LEVELS))
-    return table(head, [*rows, won])
+    """Ops at equal agreement in each place: clean, noisy, adapted, and the share won back."""
+    values, (_, level, _) = result("adaptation"), LEVELS
+    levels = " / ".join(percent(float(each), 1) for each in LEVELS)
+    head = ("sound of the place", "dB", f"% of all ops at {percent(float(level), 1)} %: clean", "noisy", "adapted")
+    head += (f"won back at {levels} %, %",)
+    rows = []
+    for name, place in values["places"].items():
+        low, high = place["snr_db"]
+        ops = ("-" if part is None else percent(part, 1) for part in (place["ops"][row][level] for row in ROWS))
+        rows.append((name.replace("_", " "), f"{low:g} to {high:g}", *ops, won_back(place)))
+    return table(head, [*rows, (f"the {len(values['kinds'])} kinds together", "", "", "", "", won_back(values))])
+
+
+def won_back(values: dict[str, Any]) -> str:
+    """At each agreement."""
+    found = (values["won_back"][level] for level in LEVELS)
+    return " / ".join("-" if share is None else percent(share, 0) for share in found)
 
 
 def last_exit(variant: str) -> str:
@@ -92,5 +99,8 @@ FIGURES: dict[str, Figure] = {
     "trecx_no_view": value(lambda: last_exit("no_view")),
     "adaptation": value(adaptation),
     "adaptation_won_back": value(lambda: f"{percent(result('adaptation')['won_back']['0.99'], 0)} %"),
-    "adaptation_clips": value(lambda: str(result("adaptation")["learning_clips"])),
+    "adaptation_loud": value(
+        lambda: f"{percent(result('adaptation')['places']['all_kinds_loud']['won_back']['0.99'], 0)} %"
+    ),
+    "adaptation_clips": value(lambda: str(*result("adaptation")["learning_clips"])),
 }
