@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from figure_values.common import Figure, percent, result, table, value
+from figure_values.common import NOT_YET, Figure, percent, result, table, value
 
 LEVELS = ("0.995", "0.99", "0.98")
 ROWS = ("clean", "noisy", "adapted")
@@ -84,6 +84,12 @@ def won_back(values: dict[str, Any]) -> str:
     return " / ".join("-" if share is None else percent(share, 0) for share in found)
 
 
+def adaptation_loud() -> str:
+    """What is won back where all kinds are loud."""
+    place = result("adaptation")["places"].get("all_kinds_loud")
+    return NOT_YET if place is None else f"{percent(place['won_back']['0.99'], 0)} %"
+
+
 def last_exit(variant: str) -> str:
     """Accuracy of T-RecX's last exit alone."""
     return f"{percent(result('trecx')['final_accuracy'][variant])} %"
@@ -99,8 +105,7 @@ FIGURES: dict[str, Figure] = {
     "trecx_no_view": value(lambda: last_exit("no_view")),
     "adaptation": value(adaptation),
     "adaptation_won_back": value(lambda: f"{percent(result('adaptation')['won_back']['0.99'], 0)} %"),
-    "adaptation_loud": value(
-        lambda: f"{percent(result('adaptation')['places']['all_kinds_loud']['won_back']['0.99'], 0)} %"
-    ),
+    "adaptation_loud": value(adaptation_loud),
+    "adaptation_kinds": value(lambda: str(len(result("adaptation")["kinds"]))),
     "adaptation_clips": value(lambda: str(*result("adaptation")["learning_clips"])),
 }
