@@ -1,20 +1,20 @@
-"""Do early exits that are refitted without labels win back what the noise of a place has cost?
+"""Do early exits that are refitted without labels win back what the noise of an environment has cost?
 
-    python benchmarks/adaptation.py measure RUN PLACE... --data-dir DIR --noise-dir DIR    (minutes each; resumes)
-    python benchmarks/adaptation.py table              (the table, and results/adaptation.json)
+    python benchmarks/adaptation.py measure RUN ENVIRONMENT... --data-dir DIR --noise-dir DIR    (minutes each; resumes)
+    python benchmarks/adaptation.py table                    (the table, and results/adaptation.json)
 
-RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10). PLACE
-is one of PLACES, or all: a kind of sound that is heard there at 10 to 20 dB below the words, all ten kinds, or all of
-them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt` refits the early exits on unlabelled
-noisy clips, as a device hears them: of the people who use it, so that all clips are of the test split, whose speakers
-training did not hear. Some are learned from, half of the rest choose thresholds, without their labels, and the other
-half gives the figures, with other recordings of the same kinds of noise. Three rows are compared by mean ops at equal
-agreement, the share of clips that get the label of the full network on the same sound: the exits as trained on clean
-clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement lost, half of the ops
-that the noise of the ten kinds has cost, summed over them, are won back.
+RUN was trained on the words in --data-dir (Arabic Speech Commands), without the sounds in --noise-dir (ESC-10).
+ENVIRONMENT is one of ENVIRONMENTS, or all: the words with one kind of noise at a signal-to-noise ratio of 10 to 20 dB,
+with all ten kinds, or with all of them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt`
+refits the early exits on unlabelled noisy clips, as a device records them from its own users: all clips are of the test
+split, whose speakers are not in training. Some are learned from, half of the rest choose thresholds, without their
+labels, and the other half gives the figures, with other recordings of the same kinds of noise. Three rows are compared
+by mean ops at equal agreement, the share of clips that get the label of the full network on the same sound: the exits
+as trained on clean clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement
+lost, half of the ops that the noise of the ten kinds has cost, summed over them, are won back.
 
 The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise. --split
-validation takes other people and other noise, for trying settings of the training.
+validation takes other speakers and other noise, for trying settings of the training.
 """
 
 from __future__ import annotations
@@ -62,17 +62,17 @@ KINDS = (
 )
 
 
-class Place(NamedTuple):
-    """Which kinds of sound are heard there, and how far below the words, in dB."""
+class Environment(NamedTuple):
+    """Its kinds of noise, and the lowest and highest signal-to-noise ratio in dB."""
 
     kinds: tuple[str, ...]
     snr_db: tuple[float, float] = (10.0, 20.0)
 
 
-PLACES = {
-    **{kind: Place((kind,)) for kind in KINDS},
-    "all_kinds": Place(KINDS),
-    "all_kinds_loud": Place(KINDS, (0.0, 10.0)),
+ENVIRONMENTS = {
+    **{kind: Environment((kind,)) for kind in KINDS},
+    "all_kinds": Environment(KINDS),
+    "all_kinds_loud": Environment(KINDS, (0.0, 10.0)),
 }
 
 
@@ -82,7 +82,7 @@ def parser() -> argparse.ArgumentParser:
     commands = arguments.add_subparsers(dest="verb", required=True)
     measuring = commands.add_parser("measure", prog=f"{arguments.prog} measure", description="measure", epilog="")
     measuring.add_argument("run", metavar="RUN", help="a finished run of speech_commands")
-    measuring.add_argument("places", nargs="+", metavar="PLACE", help=f"{', '.join(PLACES)} or all")
+    measuring.add_argument("environments", nargs="+", metavar="ENVIRONMENT", help=f"{', '.join(ENVIRONMENTS)} or all")
     measuring.add_argument("--data-dir", metavar="DIR", required=True, help="folder of the words")
     measuring.add_argument("--noise-dir", metavar="DIR", required=True, help="folder of ESC-10")
     measuring.add_argument("--cache-dir", metavar="DIR", help="where decoded clips and features are kept")
@@ -95,7 +95,7 @@ def parser() -> argparse.ArgumentParser:
     measuring.add_argument("--epochs", type=positive_int, default=25, help="of bnn_exit.adapt (25)")
     measuring.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
     measuring.add_argument(
-        "--results", type=Path, default=RESULTS / "adaptation", metavar="DIR", help="where PLACE.json is written"
+        "--results", type=Path, metavar="DIR", help="where ENVIRONMENT.json is written (test split: results/adaptation)"
     )
     commands.add_parser("table", prog=f"{arguments.prog} table", description="print the table", epilog="")
     return arguments
@@ -108,19 +108,24 @@ def main(argv: list[str] | None = None) -> int:
 def _main(options: argparse.Namespace, command: str) -> int:
     if options.verb == "table":
         return summarise(command)
-    every = list(PLACES) if options.places == ["all"] else options.places
-    names = [one_of("place", name, [*PLACES, "all"]) for name in every]
+    every = list(ENVIRONMENTS) if options.environments == ["all"] else options.environments
+    names = [one_of("environment", name, [*ENVIRONMENTS, "all"]) for name in every]
+    if options.split != "test" and options.results is None:
+        raise ArgumentError(
+            f"--split is {options.split!r}, but the results that are kept are of test: give --results DIR"
+        )
+    folder = options.results or RESULTS / "adaptation"
     run = RunFolder(options.run)
-    places = {"cache_dir": options.cache_dir}
-    task = audio_tasks.load_again(run.config.task, data_dir=options.data_dir, **places)
-    noises = audio_tasks.load("esc10", data_dir=options.noise_dir, fold=NOISE_FOLD, features=task.features, **places)
+    cache = {"cache_dir": options.cache_dir}
+    task = audio_tasks.load_again(run.config.task, data_dir=options.data_dir, **cache)
+    noises = audio_tasks.load("esc10", data_dir=options.noise_dir, fold=NOISE_FOLD, features=task.features, **cache)
     for name in names:
-        path = options.results / f"{name}.json"
+        path = folder / f"{name}.json"
         if path.is_file():
             print(f"{name}: measured already, in {path}")
             continue
         result = {
-            "place": name,
+            "environment": name,
             "command": command,
             **machine.provenance(),
             **measure(run, name, task, noises, options),
@@ -131,13 +136,13 @@ def _main(options: argparse.Namespace, command: str) -> int:
 
 
 def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse.Namespace) -> dict[str, Any]:
-    """The three rows of a place, and how much the third wins back."""
+    """The three rows of an environment, and how much the third wins back."""
     import bnn_exit
     from bnn_exit._keras import make_repeatable
 
     make_repeatable()
-    place = PLACES[name]
-    random = np.random.default_rng([options.seed, list(PLACES).index(name)])
+    environment = ENVIRONMENTS[name]
+    random = np.random.default_rng([options.seed, list(ENVIRONMENTS).index(name)])
     clips = task.split(options.split)
     order = random.permutation(len(clips))
     if len(order) <= options.clips + 1:
@@ -148,10 +153,10 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         folds: dict[str, tuple[str, ...]] = {"others": ("train", "validation"), "test": ("test",)}
     else:
         folds = {"others": ("train",), "test": ("validation",)}
-    behind = {who: recordings(noises, splits, place.kinds) for who, splits in folds.items()}
+    behind = {who: recordings(noises, splits, environment.kinds) for who, splits in folds.items()}
 
     def noisy(chosen: np.ndarray, who: str) -> np.ndarray:
-        mixed = (with_noise(clips.waveform(index), behind[who], random, place.snr_db) for index in chosen)
+        mixed = (with_noise(clips.waveform(index), behind[who], random, environment.snr_db) for index in chosen)
         return np.stack([logmel.log_mel(each, task.features) for each in mixed])
 
     unlabelled = noisy(learning, "others")
@@ -169,10 +174,10 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         "task": task.name,
         "licence": task.licence,
         "attribution": task.attribution,
-        "noise": f"ESC-10: {', '.join(place.kinds)}; behind the clips that give figures recordings of another fold",
+        "noise": f"ESC-10: {', '.join(environment.kinds)}; behind figures recordings of another fold",
         "noise_licence": noises.licence,
         "noise_attribution": noises.attribution,
-        "snr_db": list(place.snr_db),
+        "snr_db": list(environment.snr_db),
         "split": options.split,
         "sample_count": len(testing),
         "learning_clips": len(learning),
@@ -193,7 +198,7 @@ def ops_of(row: dict[str, Any], level: float) -> float | None:
 
 def summarise(command: str) -> int:
     """Print the table, write the summary, and say whether the bar is met."""
-    found = {name: path for name in PLACES if (path := RESULTS / "adaptation" / f"{name}.json").is_file()}
+    found = {name: path for name in ENVIRONMENTS if (path := RESULTS / "adaptation" / f"{name}.json").is_file()}
     results = {name: read_json(path) for name, path in found.items()}
     kinds = [results[name] for name in KINDS if name in results]
     won = {f"{level:g}": won_over(kinds, level) for level in LEVELS}
@@ -201,7 +206,7 @@ def summarise(command: str) -> int:
         "question": __doc__.splitlines()[0],
         "command": command,
         "learning_clips": sorted({result["learning_clips"] for result in results.values()}),
-        "places": {
+        "environments": {
             name: {
                 "snr_db": result["snr_db"],
                 "agreement": {row: result["rows"][row]["agreement"] for row in result["rows"]},
@@ -216,7 +221,7 @@ def summarise(command: str) -> int:
             }
             for name, result in results.items()
         },
-        "kinds": [result["place"] for result in kinds],
+        "kinds": [result["environment"] for result in kinds],
         "won_back": won,
     }
     write_json(RESULTS / "adaptation.json", summary)
@@ -227,9 +232,9 @@ def summarise(command: str) -> int:
 
 
 def won_over(results: list[dict[str, Any]], level: float) -> float | None:
-    """What is won back of all that the noise of some places has cost together."""
+    """What is won back of all that the noise of some environments has cost together."""
     ops = [[ops_of(result["rows"][row], level) for row in ("clean", "noisy", "adapted")] for result in results]
-    if not ops or any(each is None for place in ops for each in place):
+    if not ops or any(each is None for row in ops for each in row):
         return None
     clean, noisy, adapted = np.sum(ops, axis=0)
     return won_back(clean, noisy, adapted)
@@ -318,10 +323,10 @@ def won_back(clean: float | None, noisy: float | None, adapted: float | None) ->
 def table(summary: dict[str, Any]) -> str:
     """Ops in percent of the whole network at the agreement of the bar, and what is won back at each agreement."""
     level = f"{BAR_LEVEL:g}"
-    lines = [f"| place | dB | ops at {100 * BAR_LEVEL:g} %: clean | noisy | adapted | won back at "
+    lines = [f"| environment | SNR, dB | ops at {100 * BAR_LEVEL:g} %: clean | noisy | adapted | won back at "
              f"{' / '.join(f'{100 * each:g}' for each in LEVELS)} % |"]  # fmt: skip
     lines.append("|---|---|---:|---:|---:|---|")
-    for name, each in summary["places"].items():
+    for name, each in summary["environments"].items():
         low, high = each["snr_db"]
         ops = (each["ops"][row][level] for row in ("clean", "noisy", "adapted"))
         cells = ["-" if part is None else f"{100 * part:.1f}" for part in ops]

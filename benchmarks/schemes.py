@@ -216,7 +216,8 @@ def table(command: str) -> int:
         result = read_json(path)
         results.setdefault(result["row"], []).append(result)
     rows = [summary(ROWS[name], results[name], results) for name in ROWS if name in results]
-    claims = [verdict(row, claim, results) for row in ROWS.values() for claim in row.claims]
+    found = (verdict(row, claim, results) for row in ROWS.values() for claim in row.claims)
+    claims = [claim | {"comparison": comparison(claim)} for claim in found]
     write_json(
         RESULTS / "schemes.json",
         {"question": __doc__.splitlines()[0], "command": command, "rows": rows, "claims": claims},
@@ -321,11 +322,11 @@ def markdown(rows: list[dict[str, Any]], claims: list[dict[str, Any]]) -> str:
             f"{row['processor_minutes']['mean']:.0f} | {row['peak_memory_mb']['mean']:.0f} |"
         )
     lines += ["", "| scheme | what its paper says | here |", "|---|---|---|"]
-    lines += [f"| {claim['row']} | {claim['claim']} | {said(claim)} |" for claim in claims]
+    lines += [f"| {claim['row']} | {claim['claim']} | {claim['comparison']} |" for claim in claims]
     return "\n".join(lines)
 
 
-def said(claim: dict[str, Any]) -> str:
+def comparison(claim: dict[str, Any]) -> str:
     """The verdict on a claim, with both figures."""
     if "here" not in claim:
         return str(claim["verdict"])

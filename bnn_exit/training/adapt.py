@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,7 +31,7 @@ HOLD_BACK_EVERY = 5
 FIELD = dataclasses.replace(
     UNCHANGED,
     time_shift_ms=100.0,
-    wrap_shift=True,  # the noise of the place goes on at both ends
+    wrap_shift=True,  # background noise continues at both ends
     gain_db=3.0,
     time_mask_frames=10,
     frequency_mask_mels=4,
@@ -122,8 +122,15 @@ def adapt(
     most = max(1, _MOST_BYTES // (len(learning) * inputs.bytes_of_clip))
     if progress and most < views:
         print(f"views is {views}, but heads read so much that {most} fit into memory: {most} are used", file=sys.stderr)
-    changed = _changed(model, learning, augment or FIELD.scaled_to(features), features, seed=seed)
-    seen = inputs.of([learning, *(changed(view) for view in range(1, min(views, most)))])
+    augment, count = augment or FIELD.scaled_to(features), min(views, most)
+    seen = inputs.of(
+        progress_bar(
+            _views(model, learning, augment, features, count=count, seed=seed),
+            total=count,
+            unit="view",
+            disable=None if progress else True,
+        )
+    )
     return _Refit(model, inputs, seen, inputs.of([log_mel[aside]]), config, temperature).run(progress=progress)
 
 
@@ -152,10 +159,17 @@ def held_back(clips: int) -> np.ndarray:
     return np.arange(clips) % HOLD_BACK_EVERY == 0
 
 
-def _changed(
-    model: MultiExitModel, log_mel: np.ndarray, augment: AugmentConfig, features: FeatureConfig, *, seed: int
-) -> Any:
-    """A function from the number of a view to the batches of its changed clips, `[batch, frames, mels, 1]`."""
+def _views(
+    model: MultiExitModel,
+    log_mel: np.ndarray,
+    augment: AugmentConfig,
+    features: FeatureConfig,
+    *,
+    count: int,
+    seed: int,
+) -> Iterator[np.ndarray | Iterable[tf.Tensor]]:
+    """The clips as they are, then as changed: batches `[batch, frames, mels, 1]`."""
+    yield log_mel
     frames, mels, _ = model.input_shape
     fill = log_mel.mean(axis=(0, 1))
     batches = Batches(
@@ -168,7 +182,8 @@ def _changed(
         mix_probability=augment.mix_probability,
         distribution=Distribution.of(model),
     )
-    return lambda view: (clips for clips, _, _ in batches.epoch(view))
+    for view in range(1, count):
+        yield (clips for clips, _, _ in batches.epoch(view))
 
 
 class _Refit:

@@ -13,7 +13,7 @@ from bnn_exit.settings.augment import AugmentConfig
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.task import Task
 from bnn_exit.training.loop import fit
-from bnn_exit.training.objective import Objective, mean_accuracy
+from bnn_exit.training.objective import mean_accuracy
 
 
 @contextlib.contextmanager
@@ -37,7 +37,6 @@ def fit_heads(
     heads: Sequence[int],
     config: TrainConfig,
     augment: AugmentConfig,
-    objective: Objective | None = None,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train these heads (0-based) as `fit` does; stages and other heads keep their weights to the last bit.
@@ -52,7 +51,7 @@ def fit_heads(
     before = model.accuracy(np.asarray(task.log_mel("validation")), np.asarray(task.validation.labels))
     start: dict[str, Any] = {"epoch": 0, "validation_accuracy": before.round(5).tolist()}
     with only_heads(model, heads):
-        history = fit(model, task, config=config, augment=augment, objective=objective, progress=progress)
+        history = fit(model, task, config=config, augment=augment, progress=progress)
     if max(map(mean_accuracy, history)) <= mean_accuracy(start):
         for weight, value in zip(weights, values, strict=True):
             weight.assign(value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -49,7 +49,7 @@ class HeadInputs:
         }
         return [weight for head in self.heads for weight in head.trainable_weights if id(weight) not in normalisation]
 
-    def of(self, parts: Sequence[np.ndarray | Iterable[tf.Tensor]], *, batch_size: int = 128) -> list[np.ndarray]:
+    def of(self, parts: Iterable[np.ndarray | Iterable[tf.Tensor]], *, batch_size: int = 128) -> list[np.ndarray]:
         """What each head reads, float32 `[clips, ...]`, and the logits of the last exit, `[clips, classes]`.
 
         Args:

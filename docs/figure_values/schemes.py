@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from figure_values.common import NOT_YET, Figure, percent, result, table, value
+from figure_values.common import Figure, percent, result, table, value
 
 LEVELS = ("0.995", "0.99", "0.98")
 ROWS = ("clean", "noisy", "adapted")
@@ -48,33 +48,24 @@ def scheme_claims() -> str:
     summary = result("schemes")
     titles = {row["row"]: row["title"] for row in summary["rows"]}
     rows = [
-        (titles[claim["row"]], claim["claim"], verdict(claim, titles))
+        (titles[claim["row"]], claim["claim"], claim["comparison"])
         for claim in summary["claims"]
         if claim["row"] in titles
     ]
     return table(("scheme or gate", "its paper says", "here"), rows)
 
 
-def verdict(claim: dict[str, Any], titles: dict[str, str]) -> str:
-    """Whether it holds, and the means of both rows."""
-    if "here" not in claim:
-        return str(claim["verdict"])
-    scale, unit, digits = (1e-6, "M ops", 3) if claim["figure"] in ("balanced", "equal") else (100, "%", 2)
-    here, there = (f"{scale * claim[each]:.{digits}f}" for each in ("here", "there"))
-    return f"{claim['verdict']}: {here} {unit}, and {there} for {titles[claim['against']]}"
-
-
 def adaptation() -> str:
-    """Ops at equal agreement in each place: clean, noisy, adapted, and the share won back."""
+    """Ops at equal agreement in each environment: clean, noisy, adapted, and the share won back."""
     values, (_, level, _) = result("adaptation"), LEVELS
     levels = " / ".join(percent(float(each), 1) for each in LEVELS)
-    head = ("sound of the place", "dB", f"% of all ops at {percent(float(level), 1)} %: clean", "noisy", "adapted")
+    head = ("noise", "SNR, dB", f"% of all ops at {percent(float(level), 1)} %: clean", "noisy", "adapted")
     head += (f"won back at {levels} %, %",)
     rows = []
-    for name, place in values["places"].items():
-        low, high = place["snr_db"]
-        ops = ("-" if part is None else percent(part, 1) for part in (place["ops"][row][level] for row in ROWS))
-        rows.append((name.replace("_", " "), f"{low:g} to {high:g}", *ops, won_back(place)))
+    for name, environment in values["environments"].items():
+        low, high = environment["snr_db"]
+        ops = ("-" if part is None else percent(part, 1) for part in (environment["ops"][row][level] for row in ROWS))
+        rows.append((name.replace("_", " "), f"{low:g} to {high:g}", *ops, won_back(environment)))
     return table(head, [*rows, (f"the {len(values['kinds'])} kinds together", "", "", "", "", won_back(values))])
 
 
@@ -84,10 +75,11 @@ def won_back(values: dict[str, Any]) -> str:
     return " / ".join("-" if share is None else percent(share, 0) for share in found)
 
 
-def adaptation_loud() -> str:
-    """What is won back where all kinds are loud."""
-    place = result("adaptation")["places"].get("all_kinds_loud")
-    return NOT_YET if place is None else f"{percent(place['won_back']['0.99'], 0)} %"
+def adaptation_span() -> str:
+    """The least and the most that is won back with one kind of noise."""
+    values = result("adaptation")
+    found = [values["environments"][kind]["won_back"]["0.99"] for kind in values["kinds"]]
+    return f"{percent(min(found), 0)} to {percent(max(found), 0)} %"
 
 
 def last_exit(variant: str) -> str:
@@ -105,7 +97,7 @@ FIGURES: dict[str, Figure] = {
     "trecx_no_view": value(lambda: last_exit("no_view")),
     "adaptation": value(adaptation),
     "adaptation_won_back": value(lambda: f"{percent(result('adaptation')['won_back']['0.99'], 0)} %"),
-    "adaptation_loud": value(adaptation_loud),
+    "adaptation_span": value(adaptation_span),
     "adaptation_kinds": value(lambda: str(len(result("adaptation")["kinds"]))),
     "adaptation_clips": value(lambda: str(*result("adaptation")["learning_clips"])),
 }

@@ -22,7 +22,7 @@ def test_help_tells_the_question(capsys: pytest.CaptureFixture) -> None:
     with pytest.raises(SystemExit, match="0"):
         adaptation.main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "refitted without labels" in text and "measure RUN PLACE... --data-dir DIR --noise-dir DIR" in text
+    assert "refitted without labels" in text and "measure RUN ENVIRONMENT... --data-dir DIR --noise-dir DIR" in text
 
 
 def test_noise_has_the_level_that_was_asked_for() -> None:
@@ -74,18 +74,21 @@ def result(clean: float, noisy: float, adapted: float, **more: object) -> dict:
 def test_the_bar_is_of_the_ops_of_all_kinds_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
     monkeypatch.setattr(adaptation, "RESULTS", tmp_path)
     for name, ops in (("rain", (40, 60, 45)), ("dog", (40, 50, 48)), ("all_kinds", (40, 60, 60))):
-        write_json(tmp_path / "adaptation" / f"{name}.json", result(*ops, place=name))
+        write_json(tmp_path / "adaptation" / f"{name}.json", result(*ops, environment=name))
     assert adaptation.main(["table"]) == 0
     summary = read_json(tmp_path / "adaptation.json")
-    # 15 + 2 of 20 + 10; the places with all kinds do not count.
+    # 15 + 2 of 20 + 10; the environments with all kinds do not count.
     assert summary["won_back"]["0.99"] == pytest.approx(17 / 30) and summary["kinds"] == ["rain", "dog"]
-    assert summary["places"]["rain"]["ops"]["noisy"] == {"0.995": 0.6, "0.99": 0.6, "0.98": 0.6}
+    assert summary["environments"]["rain"]["ops"]["noisy"] == {"0.995": 0.6, "0.99": 0.6, "0.98": 0.6}
     out = capsys.readouterr().out
     assert "| rain | 10-20 | 40.0 | 60.0 | 45.0 | 0.75 / 0.75 / 0.75 |" in out and "all_kinds" in out
-    write_json(tmp_path / "adaptation" / "dog.json", result(40, 70, 70, place="dog"))
+    write_json(tmp_path / "adaptation" / "dog.json", result(40, 70, 70, environment="dog"))
     assert adaptation.main(["table"]) == 1
 
 
-def test_an_unknown_place_is_one_line(capsys: pytest.CaptureFixture) -> None:
+def test_an_unknown_environment_is_one_line(capsys: pytest.CaptureFixture) -> None:
     assert adaptation.main(["measure", "run", "kitchen", "--data-dir", "d", "--noise-dir", "n"]) == 2
-    assert "place is 'kitchen', but must be one of all, all_kinds, all_kinds_loud, chainsaw" in capsys.readouterr().err
+    assert (
+        "environment is 'kitchen', but must be one of all, all_kinds, all_kinds_loud, chainsaw"
+        in capsys.readouterr().err
+    )

@@ -115,14 +115,14 @@ def test_a_claim_holds_if_means_differ_by_more_than_the_seeds_do(
 
 
 @pytest.mark.parametrize(
-    ("firsts", "said"),
+    ("firsts", "expected"),
     [
         ((0.97, 0.975), "holds (1.000 M ops; joint: 3.000)"),  # its first exit is within a point of 98 %
         ((0.9, 0.91), "within the spread of the seeds (3.000 M ops; joint: 3.000)"),
         ((0.9, None), "not comparable: not every network reaches 97.00 %"),
     ],
 )
-def test_ops_are_compared_at_one_accuracy(firsts: tuple[float | None, ...], said: str) -> None:
+def test_ops_are_compared_at_one_accuracy(firsts: tuple[float | None, ...], expected: str) -> None:
     found = {"joint": [result("joint", seed, 0.95, 1e6) for seed in (0, 1)], "cascade": []}
     for seed, first in enumerate(firsts):
         each = result("cascade", seed, first or 0.9, 9e6)
@@ -131,7 +131,7 @@ def test_ops_are_compared_at_one_accuracy(firsts: tuple[float | None, ...], said
         found["cascade"].append(each)
     (claim,) = ROWS["cascade"].claims
     assert claim.figure == "equal"
-    assert schemes.said(schemes.verdict(ROWS["cascade"], claim, found)) == said
+    assert schemes.comparison(schemes.verdict(ROWS["cascade"], claim, found)) == expected
 
 
 def test_a_wrong_row_and_a_missing_run_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
