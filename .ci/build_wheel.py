@@ -17,6 +17,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+import zopfli
+
 ROOT = Path(__file__).resolve().parent.parent
 NATIVE = ROOT / "bnn_exit" / "runtime" / "native"
 MACHINES = ("aarch64", "x86_64")
@@ -42,11 +44,14 @@ def glibc_needed(library: Path, machine: str) -> tuple[int, int]:
 
 
 def tagged(wheel: Path, tag: str, folder: Path) -> Path:
-    """Copies a wheel into `folder` under another tag, in its name and in what it says of itself."""
+    """Copies a wheel into `folder` under another tag, in its name and in what it says of itself.
+
+    Zopfli takes longer to compress and makes files a fortieth smaller; everything reads them as before.
+    """
     name, version = wheel.name.split("-")[:2]
     target = folder / f"{name}-{version}-{tag}.whl"
     beside = target.with_suffix(".part")
-    with zipfile.ZipFile(wheel) as old, zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as new:
+    with zipfile.ZipFile(wheel) as old, zopfli.ZipFile(beside, "w", zipfile.ZIP_DEFLATED) as new:
         contents = {info.filename: old.read(info) for info in old.infolist()}
         modes = {info.filename: info.external_attr for info in old.infolist()}
         info_folder = f"{name}-{version}.dist-info/"
@@ -56,9 +61,9 @@ def tagged(wheel: Path, tag: str, folder: Path) -> Path:
         line = f"{about},sha256={digest},{len(contents[about])}"
         contents[record] = re.sub(rf"(?m)^{re.escape(about)},.*$", line, contents[record].decode()).encode()
         for path, data in contents.items():
-            entry = zipfile.ZipInfo(path, date_time=(2020, 1, 1, 0, 0, 0))
+            entry = zopfli.ZipInfo(path, date_time=(2020, 1, 1, 0, 0, 0))
             entry.external_attr, entry.compress_type = modes[path], zipfile.ZIP_DEFLATED
-            new.writestr(entry, data, compresslevel=9)  # an entry of its own does not take that of the archive
+            new.writestr(entry, data)
     os.replace(beside, target)
     return target
 

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from bnn_exit import files, workers
 from bnn_exit.display import escape_streams, show
-from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error
+from bnn_exit.errors import ArgumentError, BnnExitError, describe_os_error, nearest
 
 
 def run_command(main: Callable[[], int | None]) -> int:
@@ -60,20 +60,34 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             **more,
         )
+        self._words: list[str] = []
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> tuple[Any, list[str]]:
         """As usual, with ~ at the beginning of a value as the home folder; only paths begin so.
 
         A shell leaves it in --out=~/run, systemd and Docker leave it everywhere.
         """
+        self._words = list(sys.argv[1:] if args is None else args)
         found, rest = super().parse_known_args(args, namespace)
+        first = next((index for index, word in enumerate(rest) if self._unknown([word])), None)
+        if first is not None:  # said here: a parser of commands does not know the options of this one
+            self.error(f"unrecognized arguments: {' '.join(rest[first:])}")
         for name, value in vars(found).items():
             setattr(found, name, _expanded(value))
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """Raise ArgumentError instead of printing the usage and leaving."""
-        raise ArgumentError(f"{message} (see {self.prog} --help)")
+        """Raise ArgumentError instead of printing the usage and leaving, with the option that a mistyped one is near."""
+        unknown = [] if self._subparsers else self._unknown(self._words)
+        if unknown and message.startswith("the following arguments are required"):
+            message = f"unrecognized arguments: {unknown[0]}"
+        near = nearest(unknown[0], self._option_string_actions) if unknown and unknown[0] in message else ""
+        raise ArgumentError(f"{message}{near} (see {self.prog} --help)")
+
+    def _unknown(self, words: list[str]) -> list[str]:
+        """The names among the words that look like options, and are none of this parser's."""
+        names = [word.split("=")[0] for word in words if word.startswith("--") and word != "--"]
+        return [name for name in names if name not in self._option_string_actions]
 
 
 def _expanded(value: Any) -> Any:

@@ -20,7 +20,25 @@ def parser():
 def test_a_mistake_is_an_argument_error_that_points_to_the_help():
     with pytest.raises(ArgumentError) as caught:
         parser().parse_args(["--cuont", "3"])
-    assert str(caught.value) == "unrecognized arguments: --cuont 3 (see python -m thing --help)"
+    assert str(caught.value) == (
+        "unrecognized arguments: --cuont 3; did you mean '--count'? (see python -m thing --help)"
+    )
+    with pytest.raises(ArgumentError, match=r"^unrecognized arguments: --zzz \(see python -m thing --help\)$"):
+        parser().parse_args(["--zzz"])
+
+
+def test_a_mistyped_option_is_named_although_it_is_required_or_of_a_command():
+    needy = Parser(prog="python -m thing", description="", epilog="")
+    needy.add_argument("--unlabelled", required=True)
+    message = r"^unrecognized arguments: --unlabeled; did you mean '--unlabelled'\? \(see python -m thing --help\)$"
+    with pytest.raises(ArgumentError, match=message):
+        needy.parse_args(["--unlabeled=clips"])
+    with pytest.raises(ArgumentError, match=r"^the following arguments are required: --unlabelled \(see"):
+        needy.parse_args([])
+    several = Parser(prog="python -m thing", description="", epilog="")
+    several.add_subparsers(required=True).add_parser("run", description="", epilog="").add_argument("--seed")
+    with pytest.raises(ArgumentError, match=r": --sede 3; did you mean '--seed'\? \(see python -m thing run --help\)$"):
+        several.parse_args(["run", "--sede", "3"])
 
 
 def test_options_cannot_be_shortened():

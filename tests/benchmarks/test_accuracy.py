@@ -98,7 +98,10 @@ def test_all_rows_are_checked_before_the_first_is_trained(
     monkeypatch.setattr(accuracy, "chosen", lambda names: [ROWS["words-large"], wrong])
     monkeypatch.setattr(accuracy, "train", lambda *_, **__: pytest.fail("a row was trained"))
     assert accuracy.main(["train", "words-large", "wrong"]) == 2
-    error = "error: row wrong: unrecognized arguments: --recipee best (see python -m bnn_exit.train --help)\n"
+    error = (
+        "error: row wrong: unrecognized arguments: --recipee best; did you mean '--recipe'? "
+        "(see python -m bnn_exit.train --help)\n"
+    )
     assert capsys.readouterr().err == error
 
 
