@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """Raise ArgumentError instead of printing the usage and leaving, with the option that a mistyped one is near."""
+        """Raise ArgumentError instead of printing the usage and leaving; for a mistyped option with the nearest one."""
         unknown = [] if self._subparsers else self._unknown(self._words)
         if unknown and message.startswith("the following arguments are required"):
             message = f"unrecognized arguments: {unknown[0]}"

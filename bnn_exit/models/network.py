@@ -82,8 +82,10 @@ class Network:
             def forward(batch: tf.Tensor) -> tf.Tensor:
                 return tf.stack(self.exit_logits(batch, training=False), axis=1)
 
+            # One graph for batches of every size: making one takes longer than running it.
             self._forward = tf.function(
-                lambda batch: strategy.experimental_local_results(strategy.run(forward, (batch,)))[0]
+                lambda batch: strategy.experimental_local_results(strategy.run(forward, (batch,)))[0],
+                input_signature=[tf.TensorSpec(self.keras_model.input_shape, tf.float32)],
             )
         parts = [
             self._forward(tf.constant(log_mel[start : start + batch_size], tf.float32)).numpy()
