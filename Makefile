@@ -39,9 +39,12 @@ PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compi
 $(VENV)/installed: pyproject.toml $(NATIVE)
 	$(call install,train synthetic report beam microphone wyoming test docs)
 	$(PIP_INSTALL) --no-deps $(ZOO)
-	@# Tests make warnings errors, and compiling the packages gives some.
-	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1
 	touch $(VENV)/runnable $@
+
+# Tests make warnings errors, and compiling the packages gives some.
+$(VENV)/compiled: $(VENV)/installed
+	-$(BIN)/python -m compileall -q -j 0 $(VENV)/lib >/dev/null 2>&1
+	touch $@
 
 # What the demo needs, which is much less than the tests need.
 $(VENV)/runnable: pyproject.toml $(NATIVE)
@@ -62,7 +65,8 @@ lint: $(VENV)/installed
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE_CODE) tests/native/*.c
 	$(BIN)/mypy
 
-test: lint
+test: $(VENV)/installed
+	$(MAKE) --no-print-directory -j 2 lint $(VENV)/compiled
 	$(BIN)/python -m pytest $(PYTEST_OPTIONS)
 
 # MkDocs Material announces its successor at every build otherwise.
@@ -79,7 +83,7 @@ test-device:
 	$(PYTHON) .ci/test_device.py --numpy $(NUMPY)
 
 # Kernels, the C example and the wheel of 64-bit Arm, under qemu.
-test-aarch64: $(VENV)/installed
+test-aarch64: $(VENV)/compiled
 	$(BIN)/python -m pytest tests/native/test_aarch64.py
 
 build/wheel-environment:

@@ -180,11 +180,11 @@ def test_any_head_can_be_boosted(head, tone_task):
         assert all(figures["median_difference"] < 1e-4 for figures in report["exits"])
 
 
-def test_training_is_repeatable_bit_for_bit(kind, tone_task):
+def test_training_is_repeatable_bit_for_bit(tone_task):
     make_repeatable()
     config, found = TrainConfig(epochs=2, batch_size=16, warmup_steps=2, seed=3), []
     for _ in range(2):
-        model = new(tone_task, kind)
+        model = new(tone_task, "both")
         fit(model, tone_task, config=config, progress=False)
         found.append(model.keras_model.get_weights())
     for first, second in zip(*found, strict=True):
