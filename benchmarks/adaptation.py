@@ -7,11 +7,13 @@ RUN was trained on the words in --data-dir (Arabic Speech Commands), without the
 ENVIRONMENT is one of ENVIRONMENTS, or all: the words with one kind of noise at a signal-to-noise ratio of 10 to 20 dB,
 with all ten kinds, or with all of them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt`
 refits the early exits on unlabelled noisy clips, as a device records them from its own users: all clips are of the test
-split, whose speakers are not in training. Some are learned from, half of the rest choose thresholds, without their
-labels, and the other half gives the figures, with other recordings of the same kinds of noise. Three rows are compared
-by mean ops at equal agreement, the share of clips that get the label of the full network on the same sound: the exits
-as trained on clean clips and on noisy ones, and the adapted exits on noisy clips. The bar: at a point of agreement
-lost, half of the ops that the noise of the ten kinds has cost, summed over them, are won back.
+split, whose speakers are not in training. Some are learned from, and so are the clips of training with the background
+that these have beside their words (--replays); no label is used. Half of the rest choose thresholds, without their
+labels, and the other half gives the figures, with other recordings of the same kinds of noise. Rows are compared by
+mean ops at equal agreement, the share of clips that get the label of the full network on the same sound: the exits as
+trained on clean clips and on noisy ones, and the adapted exits on noisy clips, once without the clips of training. The
+bar: at a point of agreement lost, half of the ops that the noise of the ten kinds has cost, summed over them, are won
+back.
 
 The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise. --split
 validation takes other speakers and other noise, for trying settings of the training.
@@ -92,7 +94,8 @@ def parser() -> argparse.ArgumentParser:
         "--limit", type=positive_int, metavar="N", help="so many clips at most for thresholds and figures"
     )
     measuring.add_argument("--views", type=positive_int, default=40, help="of bnn_exit.adapt (40)")
-    measuring.add_argument("--epochs", type=positive_int, default=25, help="of bnn_exit.adapt (25)")
+    measuring.add_argument("--replays", type=positive_int, default=6, help="of bnn_exit.adapt (6)")
+    measuring.add_argument("--epochs", type=positive_int, default=8, help="of bnn_exit.adapt (8)")
     measuring.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
     measuring.add_argument(
         "--results", type=Path, metavar="DIR", help="where ENVIRONMENT.json is written (test split: results/adaptation)"
@@ -168,8 +171,11 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
     costs = model.exit_costs().with_policy(policy, Sizes(model.num_classes))
     rows = {"clean": row(model, clean, labels, costs, policy), "noisy": row(model, sets, labels, costs, policy)}
     training = {"views": options.views, "epochs": options.epochs, "seed": options.seed}
-    bnn_exit.adapt(model, unlabelled, features=task.features, progress=False, **training)
-    rows["adapted"] = row(model, sets, labels, costs, policy)
+    weights, replay = model.keras_model.get_weights(), np.asarray(task.log_mel("train"))
+    for name, more in (("alone", {}), ("adapted", {"replay": replay, "replays": options.replays})):
+        model.keras_model.set_weights(weights)
+        bnn_exit.adapt(model, unlabelled, features=task.features, progress=False, **training, **more)
+        rows[name] = row(model, sets, labels, costs, policy)
     return {
         "task": task.name,
         "licence": task.licence,
@@ -185,9 +191,12 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         "measured_with": "Keras",
         "model": run.config.model.to_dict(),
         **training,
+        "replays": options.replays,
+        "replayed_clips": len(replay),
         "full_ops": costs[-1].ops,
         "rows": rows,
-        "won_back": {f"{level:g}": won_back(*(ops_of(rows[name], level) for name in rows)) for level in LEVELS},
+        "won_back": won_over([{"rows": rows}], "adapted"),
+        "won_back_alone": won_over([{"rows": rows}], "alone"),
     }
 
 
@@ -201,7 +210,6 @@ def summarise(command: str) -> int:
     found = {name: path for name in ENVIRONMENTS if (path := RESULTS / "adaptation" / f"{name}.json").is_file()}
     results = {name: read_json(path) for name, path in found.items()}
     kinds = [results[name] for name in KINDS if name in results]
-    won = {f"{level:g}": won_over(kinds, level) for level in LEVELS}
     summary = {
         "question": __doc__.splitlines()[0],
         "command": command,
@@ -218,26 +226,29 @@ def summarise(command: str) -> int:
                     for row in result["rows"]
                 },
                 "won_back": result["won_back"],
+                "won_back_alone": result["won_back_alone"],
             }
             for name, result in results.items()
         },
         "kinds": [result["environment"] for result in kinds],
-        "won_back": won,
+        "won_back": won_over(kinds, "adapted"),
+        "won_back_alone": won_over(kinds, "alone"),
     }
     write_json(RESULTS / "adaptation.json", summary)
     print(table(summary))
-    figure = won[f"{BAR_LEVEL:g}"]
+    figure = summary["won_back"][f"{BAR_LEVEL:g}"]
     what = f"share of the lost ops won back at {100 * BAR_LEVEL:g} % agreement, over {len(kinds)} kinds of noise"
     return report([{"what": what, "figure": figure, "bar": BAR, "met": figure is not None and figure >= BAR}])
 
 
-def won_over(results: list[dict[str, Any]], level: float) -> float | None:
-    """What is won back of all that the noise of some environments has cost together."""
-    ops = [[ops_of(result["rows"][row], level) for row in ("clean", "noisy", "adapted")] for result in results]
-    if not ops or any(each is None for row in ops for each in row):
-        return None
-    clean, noisy, adapted = np.sum(ops, axis=0)
-    return won_back(clean, noisy, adapted)
+def won_over(results: list[dict[str, Any]], name: str) -> dict[str, float | None]:
+    """Agreement -> what a row wins back of all that the noise of some environments has cost together."""
+    found: dict[str, float | None] = {}
+    for level in LEVELS:
+        ops = [[ops_of(result["rows"][row], level) for row in ("clean", "noisy", name)] for result in results]
+        known = bool(ops) and all(each is not None for row in ops for each in row)
+        found[f"{level:g}"] = won_back(*np.sum(ops, axis=0).tolist()) if known else None
+    return found
 
 
 def share(ops: float | None, full: float) -> float | None:
@@ -323,16 +334,16 @@ def won_back(clean: float | None, noisy: float | None, adapted: float | None) ->
 def table(summary: dict[str, Any]) -> str:
     """Ops in percent of the whole network at the agreement of the bar, and what is won back at each agreement."""
     level = f"{BAR_LEVEL:g}"
-    lines = [f"| environment | SNR, dB | ops at {100 * BAR_LEVEL:g} %: clean | noisy | adapted | won back at "
-             f"{' / '.join(f'{100 * each:g}' for each in LEVELS)} % |"]  # fmt: skip
-    lines.append("|---|---|---:|---:|---:|---|")
+    lines = [f"| environment | SNR, dB | ops at {100 * BAR_LEVEL:g} %: clean | noisy | without replay | adapted | "
+             f"won back at {' / '.join(f'{100 * each:g}' for each in LEVELS)} % |"]  # fmt: skip
+    lines.append("|---|---|---:|---:|---:|---:|---|")
     for name, each in summary["environments"].items():
         low, high = each["snr_db"]
-        ops = (each["ops"][row][level] for row in ("clean", "noisy", "adapted"))
+        ops = (each["ops"][row][level] for row in ("clean", "noisy", "alone", "adapted"))
         cells = ["-" if part is None else f"{100 * part:.1f}" for part in ops]
         lines.append(f"| {name} | {low:g}-{high:g} | {' | '.join(cells)} | {' / '.join(shares(each).values())} |")
     return "\n".join(
-        [*lines, f"| all {len(summary['kinds'])} kinds | | | | | {' / '.join(shares(summary).values())} |"]
+        [*lines, f"| all {len(summary['kinds'])} kinds | | | | | | {' / '.join(shares(summary).values())} |"]
     )
 
 

@@ -117,6 +117,17 @@ def positive_int(text: str) -> int:
     return value
 
 
+def count(text: str) -> int:
+    """A whole number of at least 0."""
+    try:
+        value = int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 0")
+    return value
+
+
 def add_workers_option(arguments: Any, *, of: str = "") -> None:
     """Add `--workers` to a parser or a group: how many processes run the clips; `of` says whose clips."""
     arguments.add_argument(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from audio_tasks.base import Task
+from bnn_exit import policies
 from bnn_exit._keras import set_seed
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import write_json
@@ -145,6 +146,8 @@ def check_steps(config: RunConfig, task: Task, teacher: Teacher | None) -> None:
             networks[step.precision] = _network(config, step, task)
         network, training = networks[step.precision], _settings(config, step)
         training.weights_of(network.num_exits)
+        if config.policy is not None:
+            policies.POLICIES[config.policy].check_exits(network.num_exits)
         parts = parts_of(config, exits=network.num_exits, folder=Path())
         try:
             for part in parts:

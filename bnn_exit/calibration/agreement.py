@@ -31,11 +31,13 @@ class Agreement:
         ops: for each of `LOST`, the least mean ops of a clip with thresholds that lose so much agreement on these
             clips, without a margin.
         points: the usual operating points, by agreement in place of accuracy, with the usual margin.
+        costs: of leaving at each exit, the work of the policy included.
     """
 
     exits: tuple[float, ...]
     ops: tuple[float, ...]
     points: OperatingPoints
+    costs: tuple[Cost, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON values."""
@@ -59,8 +61,8 @@ def answered(exit_logits: ExitLogits) -> ExitLogits:
     labels = exit_logits.logits[:, -1].argmax(axis=-1)
     if np.all(labels == labels[0]):
         raise DataError(
-            f"the network gives all {len(labels)} clips that choose thresholds the same label, but at least two are "
-            "needed: give more clips, of more kinds of sound"
+            f"the network gives all clips that choose thresholds ({len(labels)}) the same label, but at least two "
+            "labels are needed: give more clips, of more kinds of sound"
         )
     return dataclasses.replace(exit_logits, labels=labels, split="validation")
 
@@ -81,4 +83,4 @@ def agreement(exit_logits: ExitLogits, costs: Sequence[Cost], *, policy: Policy)
     points = operating_points(exit_logits, costs, policy=policy)
     marked = {name: dataclasses.replace(point, split=SPLIT) for name, point in points.items()}
     exits = tuple(map(float, exit_logits.correct.mean(axis=0)))
-    return Agreement(exits, tuple(ops), OperatingPoints(marked, policy=policy))
+    return Agreement(exits, tuple(ops), OperatingPoints(marked, policy=policy), tuple(costs))

@@ -14,15 +14,15 @@ import numpy as np
 from bnn_exit import policies, pretrained
 from bnn_exit.calibration.agreement import LOST, SPLIT, Agreement, agreement, answered
 from bnn_exit.calibration.operating_points import describe
-from bnn_exit.command_line import Parser, add_workers_option, positive_int, run_command
+from bnn_exit.command_line import Parser, add_workers_option, count, positive_int, run_command
 from bnn_exit.commands.field_logits import field_exit_logits
 from bnn_exit.commands.measured_model import is_shipped
+from bnn_exit.commands.output_file import output_file
 from bnn_exit.commands.unlabelled import check_clips, check_count, log_mel_of
-from bnn_exit.cost import Cost
 from bnn_exit.display import show
-from bnn_exit.errors import ArgumentError
+from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
-from bnn_exit.files import expanded, write_bytes, write_json
+from bnn_exit.files import write_bytes, write_json
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import OperatingPoint, OperatingPoints
 from bnn_exit.model_file.rewrite import with_points
@@ -36,12 +36,14 @@ EPILOG = """\
 examples:
   python -m bnn_exit.adapt runs/words --unlabelled field/
   python -m bnn_exit.adapt runs/words --unlabelled field/ --views 100 --out kitchen.tflite
+  python -m bnn_exit.adapt runs/words --unlabelled field/ --replay 0       (the training clips are not at hand)
   python -m bnn_exit.adapt runs/words/model.tflite --unlabelled field/         (thresholds alone)
 
 Where a device is used, sounds differ from those of training, and its early exits are unsure or wrong more often. This
 command refits the heads of the early exits to what the last exit says about clips from there: audio files in a folder,
-nested or flat, without labels, best some hundreds. Stages and last head stay as they are, so a clip that runs to the
-end gets the same label as before.
+nested or flat, without labels, best some hundreds. The clips of the run's training, which have more words, are heard
+once more (--replay), with the background of the clips from there. Stages and last head stay as they are, so a clip that
+runs to the end gets the same label as before.
 
 Its measure is agreement: the share of clips that get the label of the full network, right or wrong. The file's
 operating points lose at most as much of it as the usual ones lose of accuracy: balanced half a point. Every fifth clip
@@ -69,26 +71,36 @@ def parser() -> argparse.ArgumentParser:
     arguments.add_argument("--unlabelled", metavar="CLIPS", required=True, help="folder with audio files")
     training = arguments.add_argument_group("training of the heads")
     training.add_argument(
+        "--replay",
+        type=count,
+        metavar="N",
+        help="versions of each training clip that are learned from, each with the background of an unlabelled clip: "
+        "more agrees better, slower; 0 learns from unlabelled clips alone (default: 6)",
+    )
+    training.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
+    training.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
+    training.add_argument("--cache-dir", metavar="DIR", help="where features are kept (default: BNN_EXIT_CACHE)")
+    training.add_argument(
         "--views",
         type=positive_int,
         metavar="N",
-        help="versions of each clip that are learned from, changed in time, level and bands and mixed: more agrees "
-        "better, slower; 1 takes clips as they are (default: 40)",
+        help="versions of each unlabelled clip that are learned from, changed in time, level and bands and mixed: more "
+        "agrees better, slower; 1 takes clips as they are (default: 40)",
     )
     training.add_argument(
         "--epochs",
         type=positive_int,
         metavar="N",
-        help="passes over all views: more agrees better, slower (default: 25)",
+        help="passes over all versions: more agrees better, slower (default: 8)",
     )
     training.add_argument(
         "--learning-rate",
         type=float,
         metavar="X",
-        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.003)",
+        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.006)",
     )
     training.add_argument(
-        "--batch-size", type=positive_int, metavar="N", help="views a step: fewer make more steps, slower (default: 64)"
+        "--batch-size", type=positive_int, metavar="N", help="clips a step: fewer make more steps, slower (default: 64)"
     )
     training.add_argument(
         "--temperature", type=float, metavar="T", help="higher gives unlikely classes more weight (default: 1)"
@@ -116,6 +128,10 @@ def _main(argv: list[str] | None) -> int:
 
 
 _TRAINING = ("views", "epochs", "learning_rate", "batch_size", "temperature", "seed")
+_DATA = ("data_dir", "negatives", "cache_dir")
+"""Where the training clips are."""
+_RUN = (*_TRAINING, "replay", *_DATA)
+"""Options that go with a run alone."""
 
 
 def _adapt_run(options: argparse.Namespace) -> int:
@@ -123,19 +139,24 @@ def _adapt_run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--workers is {options.workers}, but goes with a model file alone")
     run = RunFolder(options.run)
     config, own = run.config, run.policy()
-    out = _out(options, run.path / "adapted.tflite", forbidden=run.model)
+    out = output_file(options.out, run.path / "adapted.tflite", run=run, figures=True)
     from bnn_exit._keras import make_repeatable
     from bnn_exit.conversion.to_lce import make, require_binary
     from bnn_exit.training import adapt as training
     from bnn_exit.training.calibrate import network_exit_logits
 
     given = {name: value for name in _TRAINING if (value := getattr(options, name)) is not None}
-    training.settings(**given)
+    replays = training.REPLAYS if options.replay is None else options.replay
+    for name in _DATA:
+        if not replays and getattr(options, name) is not None:
+            raise ArgumentError(f"--{name.replace('_', '-')} is for the training clips, but --replay 0 reads none")
+    training.settings(**given, replays=replays)
     require_binary(config.model.precision)
     make_repeatable()
     model = run.network()
     training.check_exits(model)
     task, kind = config.task, policies.POLICIES[own["name"]]
+    replay = _training_clips(config.task, options) if replays else None
     log_mel, failed = log_mel_of(options.unlabelled, features=task.features, clip_samples=task.clip_samples)
     aside = training.held_back(len(log_mel))
     background = tuple(own["background"]) if kind is Rejection else ()
@@ -152,9 +173,8 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{len(log_mel)} clips: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    training.adapt(model, log_mel, features=task.features, **given)
+    training.adapt(model, log_mel, replay=replay, replays=replays, features=task.features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
-    costs = model.exit_costs().exits
     made = make(model, out, task=task, operating_points=after.points, input=config.input)
     for note in made.parity.notes:
         show(f"warning: {note}", file=sys.stderr)
@@ -162,22 +182,34 @@ def _adapt_run(options: argparse.Namespace) -> int:
         "clips": len(log_mel),
         "failed_clips": failed,
         "held_back_clips": len(labelled),
-        "exit_ops": [cost.ops for cost in costs],
+        "replayed_clips": 0 if replay is None else len(replay),
+        "exit_ops": [cost.ops for cost in after.costs],
         "before": before.to_dict(),
         "after": after.to_dict(),
     }
     _write(out, made.data, values)
-    show(_table(before, after, costs, clips=len(labelled)))
+    show(_table(before, after, clips=len(labelled)))
     show(f"\nwrote {out} and {out.with_suffix('.json')}")
     return 1 if failed else 0
 
 
-def _table(before: Agreement, after: Agreement, costs: tuple[Cost, ...], *, clips: int) -> str:
+def _training_clips(task: Any, options: argparse.Namespace) -> np.ndarray:
+    """The log-mel of the run's training split."""
+    import audio_tasks
+
+    where = {name: getattr(options, name) for name in _DATA}
+    try:
+        return np.asarray(audio_tasks.load_again(task, **where).log_mel("train"))
+    except DataError as error:
+        raise DataError(f"{error}: --replay 0 learns from unlabelled clips alone") from error
+
+
+def _table(before: Agreement, after: Agreement, *, clips: int) -> str:
     lines = [f"agreement with the last exit on {clips} clips held back", f"{'exit':24s} {'before':>9s} {'after':>9s}"]
     for index, (old, new) in enumerate(zip(before.exits, after.exits)):
         lines.append(f"{index + 1:<24d} {100 * old:8.2f}% {100 * new:8.2f}%")
     lines += ["", f"{'ops, of the whole network':24s} {'before':>8s} {'after':>9s}"]
-    full = costs[-1].ops
+    full = after.costs[-1].ops
     rows = [
         (f"{100 * lost:g} point{'' if lost == 0.01 else 's'} lost", old, new)
         for lost, old, new in zip(LOST, before.ops, after.ops)
@@ -191,7 +223,7 @@ def _table(before: Agreement, after: Agreement, costs: tuple[Cost, ...], *, clip
 
 def _adapt_file(options: argparse.Namespace) -> int:
     """Thresholds alone: a file has no weights that could be trained."""
-    for name in _TRAINING:
+    for name in _RUN:
         if getattr(options, name) is not None:
             raise ArgumentError(
                 f"--{name.replace('_', '-')} is for the training of heads, but {options.run} is a model file, which "
@@ -207,7 +239,10 @@ def _adapt_file(options: argparse.Namespace) -> int:
             f"{file.path} has the policy {metadata.policy}, which changes the probabilities of the exits, so they "
             "cannot be compared: give the run that made the file"
         )
-    out = _out(options, file.path.with_name(f"{file.path.stem}_adapted.tflite"), forbidden=file.path)
+    usual = file.path.with_name(f"{file.path.stem}_adapted.tflite")
+    out = output_file(options.out, usual, run=RunFolder(file.path.parent), figures=True)
+    if out.resolve() == file.path.resolve():
+        raise ArgumentError(f"--out is {options.out!r}, the file that is adapted, which stays as it is: choose another")
     if options.out is None and is_shipped(options.run):
         raise ArgumentError(f"{options.run} comes with the package, whose folder stays as it is: give --out FILE")
     show(
@@ -253,16 +288,6 @@ def _points_table(before: dict[str, OperatingPoint], after: OperatingPoints, *, 
         ]
         lines.append(f"{name:24s} {cells[0]:>18s} {cells[1]:>18s}")
     return "\n".join(lines)
-
-
-def _out(options: argparse.Namespace, usual: Path, *, forbidden: Path) -> Path:
-    """Where the file goes; ArgumentError if that would change what is adapted."""
-    out = usual if options.out is None else expanded(options.out)
-    if out.absolute() == forbidden.absolute():
-        raise ArgumentError(f"--out is {options.out!r}, the file that is adapted, which stays as it is: choose another")
-    if out.suffix == ".json":
-        raise ArgumentError(f"--out is {options.out!r}, but must not end in .json: the figures go there")
-    return out
 
 
 def _write(out: Path, data: bytes, values: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ from bnn_exit import policies
 from bnn_exit.calibration.operating_points import OperatingPoints, operating_points
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.commands import truncated
+from bnn_exit.commands.output_file import output_file
 from bnn_exit.commands.policy_options import add_policy_options, background_labels, with_background
 from bnn_exit.commands.validation_logits import validation_logits
 from bnn_exit.display import show
@@ -93,6 +94,7 @@ def _adaptive(run: RunFolder, options: argparse.Namespace, background: tuple[str
     """The file with all exits, and where it goes."""
     from bnn_exit.conversion.to_lce import make
 
+    path = output_file(options.out, run.model_called(options.policy or options.input), run=run)
     model = run.network()
     if options.policy is None:
         run.require(POINTS)
@@ -100,7 +102,6 @@ def _adaptive(run: RunFolder, options: argparse.Namespace, background: tuple[str
     else:
         points = _points_of_policy(run, options.policy, background)
         policy = points.policy
-    path = Path(options.out) if options.out else run.model_called(options.policy or options.input)
     return make(model, path, task=run.config.task, operating_points=points, input=options.input, policy=policy), path
 
 

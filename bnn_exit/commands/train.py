@@ -133,7 +133,7 @@ def parser() -> argparse.ArgumentParser:
         default=[],
         metavar="NAME=VALUE",
         help="an option of the scheme, such as ramp=true or weights=[1,0.5,0.3]; repeatable (the guide on schemes "
-        "lists them)",
+        "says how to list them)",
     )
     training.add_argument(
         "--distribute",

@@ -13,6 +13,7 @@ from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.calibration.operating_points import operating_points
 from bnn_exit.command_line import positive_int
 from bnn_exit.commands.bench import bench
+from bnn_exit.commands.output_file import output_file
 from bnn_exit.commands.validation_logits import SPLIT, validation_logits
 from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, DataError
@@ -82,9 +83,17 @@ def make_truncated(run: RunFolder, options: argparse.Namespace) -> tuple[Export,
     from bnn_exit.conversion.to_lce import make, require_binary
 
     require_binary(run.config.model.precision)
-    model, number = run.network(), options.truncate
+    number = options.truncate
+    name = TRUNCATED.format(number) + ("" if options.input == INPUTS[0] else f"_{options.input}")
+    path = output_file(options.out, run.model_called(name), run=run)
+    model = run.network()
     if number > model.num_exits:
         raise ArgumentError(f"--truncate is {number}, but the network of {run} has the exits 1 to {model.num_exits}")
+    if number > 1 and model.chained:
+        raise ArgumentError(
+            f"--truncate is {number}, but that head reads the logits of the exit before: only exit 1 of such a network "
+            "can stand alone"
+        )
     if number == model.num_exits:
         show(f"note: exit {number} is the last one: the file is the plain network without early exits", file=sys.stderr)
     static, task = model.truncated(number - 1), run.config.task
@@ -97,8 +106,6 @@ def make_truncated(run: RunFolder, options: argparse.Namespace) -> tuple[Export,
     # Programs ask for operating points by their names. Of one exit all of them are alike.
     policy = policies.fit(policies.DEFAULT)
     points = operating_points(logits, static.exit_costs().with_policy(policy, Sizes.of(logits)), policy=policy)
-    name = TRUNCATED.format(number) + ("" if options.input == INPUTS[0] else f"_{options.input}")
-    path = Path(options.out) if options.out else run.model_called(name)
     return make(static, path, task=task, operating_points=points, input=options.input), path
 
 

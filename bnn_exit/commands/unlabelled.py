@@ -7,15 +7,19 @@ import os
 import numpy as np
 
 from bnn_exit.audio import logmel, wav
+from bnn_exit.difficulty import sources
 from bnn_exit.difficulty.progress import Progress
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.settings.features import FeatureConfig
 
 
 def check_clips(folder: str) -> None:
-    """ArgumentError if there is no such folder."""
+    """ArgumentError if there is no such folder, DataError if no audio file is in it."""
     if not os.path.isdir(folder):
         raise ArgumentError(f"--unlabelled is {folder!r}, but there is no such folder: give one with audio files")
+    first = next(iter(sources.clips([folder])), None)
+    if isinstance(first, DataError):  # of the folder itself
+        raise first
 
 
 def check_count(clips: int) -> None:

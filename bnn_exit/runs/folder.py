@@ -43,6 +43,11 @@ BEST = "best.npz"
 BLOCKS = "blocks.json"
 MODEL = "model.tflite"
 EXIT_LOGITS, EARLIER_EXIT_LOGITS = "exit_logits", "answers"
+_OWN = {
+    *("config.json", ENVIRONMENT, HISTORY, COSTS, POINTS, BEST, "last.npz", BLOCKS, MODEL, "audit.json", "parity.json"),
+    *("steps", "teacher_outputs", EXIT_LOGITS, EARLIER_EXIT_LOGITS, "metrics.json", "plots"),
+}
+"""What training and evaluation leave in the folder."""
 
 
 class RunFolder:
@@ -67,6 +72,14 @@ class RunFolder:
     def require_folder(self) -> None:
         """ArgumentError if there is no such folder."""
         check_folder(self.path)
+
+    def holds(self, path: Path) -> bool:
+        """Whether `path` is what training or evaluation leaves here. What other commands make, they may make anew."""
+        try:
+            inside = path.resolve().relative_to(self.path.resolve())
+        except ValueError:
+            return False
+        return not inside.parts or inside.parts[0] in _OWN
 
     def require(self, name: str) -> Path:
         """The path of a file that a finished run has; DataError if it is missing."""

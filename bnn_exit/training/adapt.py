@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import sys
+import warnings
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,8 +22,8 @@ from bnn_exit.training.agreement import agreement_loss
 from bnn_exit.training.augment import Augmenter
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
+from bnn_exit.training.field import FieldBackground
 from bnn_exit.training.head_inputs import HeadInputs
-from bnn_exit.training.objective import mean_accuracy
 from bnn_exit.training.optimizer import learning_rate as scheduled
 from bnn_exit.training.optimizer import make_optimizer, set_learning_rate
 
@@ -42,20 +44,28 @@ FIELD = dataclasses.replace(
 """How clips are changed. The last exit answers for the changed clip, so that a change may be large: a few hundred clips
 then teach as much as thousands (function matching: Beyer et al. 2022, arXiv 2106.05237)."""
 
-_ANCHOR = 1e-4
+_ANCHOR = 1e-5
 """Of the squared distance to the trained heads: without it, few clips are learned by heart (Li et al. 2018, L2-SP)."""
 
+REPLAYS = 6
+"""Usual versions of each clip from elsewhere."""
+
+_BATCH = 64
+"""Most clips that are changed at once."""
+
 _MOST_BYTES = 1 << 30
-"""Of what heads read of all views. Heads that read much get fewer views."""
+"""Of what heads read of all versions. Heads that read much get fewer."""
 
 
 def adapt(
     model: MultiExitModel,
     log_mel: np.ndarray,
     *,
+    replay: np.ndarray | None = None,
+    replays: int = REPLAYS,
     views: int = 40,
-    epochs: int = 25,
-    learning_rate: float = 3e-3,
+    epochs: int = 8,
+    learning_rate: float = 6e-3,
     batch_size: int = 64,
     temperature: float = 1.0,
     augment: AugmentConfig | None = None,
@@ -66,21 +76,29 @@ def adapt(
     """Refit every head but the last to what the last exit itself says about unlabelled clips.
 
     Stages, the last head and all normalisation keep their weights, so that what heads read is computed once, for some
-    views of each clip. The loss is `agreement_loss` and a pull to the trained heads, by Adam. The weights kept are
-    those after the last epoch, or those before the training if these agree as well on the clips held back
+    versions of each clip. The loss is `agreement_loss` and a pull to the trained heads, by Adam. The weights kept are
+    those after the last epoch, or those before the training if that loss was as low on the clips held back
     (`held_back`). Agreement is the share of clips on which an exit gives the label of the full network, the last exit.
     (Automated layer caching: Abedi et al. 2022, arXiv 2209.08625, whose heads are new ones; ours are those of the
     network.)
+
+    A few hundred clips have few words, and heads learn little from them. So they learn also from other clips, such as
+    those of training, with the background of the unlabelled ones: `bnn_exit.training.field`.
 
     Args:
         model: trained, with two exits or more; changed in place.
         log_mel: `[clips, frames, mels]`, at least two clips from where the network is used. More are better: a few
             hundred are enough.
-        views: how many versions of each clip are learned from: as it is, and changed by `augment`. More agrees better,
-            and takes time and memory: at most 1 GiB is used, so heads that read much get fewer.
-        epochs: passes over all views; more agrees better, up to a point, and takes longer.
+        replay: `[clips, frames, mels]`, clips with the same words from elsewhere, without labels; None: no others.
+            Where no unlabelled clip has a word with background beside it, they are not learned from, with a warning.
+        replays: how many versions of each clip of `replay` are learned from, each with another background. More agrees
+            better, and takes time and memory.
+        views: how many versions of each unlabelled clip are learned from: as it is, and changed by `augment`. More
+            agrees better, and takes time and memory. At most 1 GiB is used for all versions, so where heads read much
+            there are fewer.
+        epochs: passes over all versions; more agrees better, up to a point, and takes longer.
         learning_rate: peak of Adam's cosine schedule; higher moves further from the trained heads.
-        batch_size: views a step; fewer make more steps of an epoch.
+        batch_size: clips a step; fewer make more steps of an epoch.
         temperature: of the loss, above 0; higher gives unlikely classes more weight.
         augment: how clips are changed. None means `FIELD`, for these features.
         features: log-mel settings, which some changes depend on; None means the default ones.
@@ -88,8 +106,9 @@ def adapt(
         progress: show a bar with the agreement of each exit on stderr.
 
     Returns:
-        A dict for each epoch: `epoch` (from 1), `loss` and `validation_accuracy`, the agreement of each exit on the
-        clips held back; before them one of epoch 0, of the exits as they were, without a loss.
+        A dict for each epoch: `epoch` (from 1), `loss`, and of the clips held back `validation_loss` and
+        `validation_accuracy`, the agreement of each exit; before them one of epoch 0, of the exits as they were,
+        without `loss`.
 
     Raises:
         ArgumentError: a network of one exit or with heads that read earlier logits, clips of another shape, or a
@@ -97,18 +116,20 @@ def adapt(
         DataError: fewer than two clips, or a loss that is not finite.
 
     Example:
-        >>> history = bnn_exit.adapt(model, log_mel, views=2, epochs=2)
+        >>> history = bnn_exit.adapt(model, log_mel, replay=task.log_mel("train"), replays=1, views=2, epochs=2)
         >>> for record in history:
         ...     print(record["epoch"], record["validation_accuracy"])
     """
     check_exits(model)
-    shape = model.input_shape[:2]
-    if log_mel.ndim != 3 or log_mel.shape[1:] != shape:
-        raise ArgumentError(f"log_mel has shape {log_mel.shape}, but must be [clips, {shape[0]}, {shape[1]}]")
+    for name, clips in (("log_mel", log_mel), ("replay", replay)):
+        shape = model.input_shape[:2]
+        if clips is not None and (clips.ndim != 3 or clips.shape[1:] != shape):
+            raise ArgumentError(f"{name} has shape {clips.shape}, but must be [clips, {shape[0]}, {shape[1]}]")
     if len(log_mel) < 2:
         raise DataError(f"log_mel holds {len(log_mel)} clips, but one to learn from and one to hold back are the least")
     config = settings(
         views=views,
+        replays=replays,
         epochs=epochs,
         learning_rate=learning_rate,
         batch_size=batch_size,
@@ -119,27 +140,36 @@ def adapt(
     features, aside = features or FeatureConfig(), held_back(len(log_mel))
     inputs = HeadInputs(model)
     learning = np.asarray(log_mel[~aside], np.float32)
-    most = max(1, _MOST_BYTES // (len(learning) * inputs.bytes_of_clip))
-    if progress and most < views:
-        print(f"views is {views}, but heads read so much that {most} fit into memory: {most} are used", file=sys.stderr)
-    augment, count = augment or FIELD.scaled_to(features), min(views, most)
+    versions = _Versions(model, augment or FIELD.scaled_to(features), features, seed=seed)
+    others = np.zeros((0, *learning.shape[1:]), np.float32) if replay is None else np.asarray(replay, np.float32)
+    background = FieldBackground(learning, seed=seed)
+    if not background.count and len(others) and replays:
+        warnings.warn(
+            "no unlabelled clip has a word with background beside it, so the clips of replay are not learned from",
+            stacklevel=2,
+        )
+    replays = replays if background.count and len(others) else 0
+    views, replays = _fitting(views, replays, inputs, clips=(len(learning), len(others)), tell=progress)
+    in_field = (background.behind(others, view=view) for view in range(replays))
     seen = inputs.of(
         progress_bar(
-            _views(model, learning, augment, features, count=count, seed=seed),
-            total=count,
-            unit="view",
+            versions.of(learning, in_field, views=views),
+            total=views + replays,
+            unit="version",
             disable=None if progress else True,
         )
     )
     return _Refit(model, inputs, seen, inputs.of([log_mel[aside]]), config, temperature).run(progress=progress)
 
 
-def settings(*, views: int = 40, temperature: float = 1.0, **given: Any) -> TrainConfig:
+def settings(*, views: int = 40, replays: int = REPLAYS, temperature: float = 1.0, **given: Any) -> TrainConfig:
     """The settings of the training; ArgumentError for one out of range, to be checked before clips are read."""
     if views < 1:
         raise ArgumentError(f"views is {views!r}, but must be at least 1")
-    if not temperature > 0:
-        raise ArgumentError(f"temperature is {temperature!r}, but must be above 0")
+    if replays < 0:
+        raise ArgumentError(f"replays is {replays!r}, but must be at least 0")
+    if not 0 < temperature < math.inf:
+        raise ArgumentError(f"temperature is {temperature!r}, but must be a finite number above 0")
     return TrainConfig(**given, warmup_steps=10, label_smoothing=0.0)
 
 
@@ -155,35 +185,72 @@ def check_exits(model: MultiExitModel) -> None:
 
 
 def held_back(clips: int) -> np.ndarray:
-    """Which of so many clips `adapt` does not learn from, bool `[clips]`: the first of every five, in their order."""
-    return np.arange(clips) % HOLD_BACK_EVERY == 0
+    """Which of so many clips `adapt` does not learn from, bool `[clips]`: the first of every five, in their order; of
+    five or fewer the first of every two, because thresholds need two clips."""
+    return np.arange(clips) % (HOLD_BACK_EVERY if clips > HOLD_BACK_EVERY else 2) == 0
 
 
-def _views(
-    model: MultiExitModel,
-    log_mel: np.ndarray,
-    augment: AugmentConfig,
-    features: FeatureConfig,
-    *,
-    count: int,
-    seed: int,
-) -> Iterator[np.ndarray | Iterable[tf.Tensor]]:
-    """The clips as they are, then as changed: batches `[batch, frames, mels, 1]`."""
-    yield log_mel
-    frames, mels, _ = model.input_shape
-    fill = log_mel.mean(axis=(0, 1))
-    batches = Batches(
-        log_mel,
-        np.zeros(len(log_mel), np.int32),
-        classes=1,
-        augmenter=Augmenter(augment, features=features, frames=frames, mels=mels, fill=fill, seed=seed),
-        batch_size=min(64, len(log_mel)),
-        seed=seed,
-        mix_probability=augment.mix_probability,
-        distribution=Distribution.of(model),
-    )
-    for view in range(1, count):
-        yield (clips for clips, _, _ in batches.epoch(view))
+def _fitting(views: int, replays: int, inputs: HeadInputs, *, clips: tuple[int, int], tell: bool) -> tuple[int, int]:
+    """How many versions of unlabelled and of other clips fit into memory, in the same proportion."""
+    share = _MOST_BYTES / (inputs.bytes_of_clip * (views * clips[0] + replays * clips[1]))
+    if share >= 1:
+        return views, replays
+    fewer = max(1, int(share * views)), int(share * replays)
+    if tell:
+        print(
+            f"{fewer[0]} of {views} views and {fewer[1]} of {replays} replays are used: what heads read of more does "
+            "not fit into memory",
+            file=sys.stderr,
+        )
+    return fewer
+
+
+class _Versions:
+    """Versions of clips to learn from.
+
+    Args:
+        model: whose input they are for.
+        augment: how they are changed.
+        features: of the clips.
+        seed: of all changes.
+    """
+
+    def __init__(self, model: MultiExitModel, augment: AugmentConfig, features: FeatureConfig, *, seed: int) -> None:
+        self._model, self._augment, self._features, self._seed = model, augment, features, seed
+
+    def of(
+        self, learning: np.ndarray, others: Iterable[np.ndarray], *, views: int
+    ) -> Iterator[np.ndarray | Iterable[tf.Tensor]]:
+        """The unlabelled clips as they are and changed, then others, changed: each for `HeadInputs.of`."""
+        yield learning
+        if views > 1:
+            batches = self._batches(learning)
+            for view in range(1, views):
+                yield _clips(batches, view)
+        for view, clips in enumerate(others, start=1):
+            yield _clips(self._batches(clips), view)
+
+    def _batches(self, log_mel: np.ndarray) -> Batches:
+        frames, mels, _ = self._model.input_shape
+        fill = log_mel.mean(axis=(0, 1))
+        return Batches(
+            log_mel,
+            np.zeros(len(log_mel), np.int32),
+            classes=1,
+            augmenter=Augmenter(
+                self._augment, features=self._features, frames=frames, mels=mels, fill=fill, seed=self._seed
+            ),
+            # A batch that is not full is left out: of batches of one size, hardly any clip is.
+            batch_size=len(log_mel) // math.ceil(len(log_mel) / _BATCH),
+            seed=self._seed,
+            mix_probability=self._augment.mix_probability,
+            distribution=Distribution.of(self._model),
+        )
+
+
+def _clips(batches: Batches, view: int) -> Iterator[tf.Tensor]:
+    """Batches `[batch, frames, mels, 1]`."""
+    return (clips for clips, _, _ in batches.epoch(view))
 
 
 class _Refit:
@@ -205,7 +272,7 @@ class _Refit:
         temperature: float,
     ) -> None:
         self._model, self._heads, self._seen, self._aside, self._config = model, inputs.heads, seen, aside, config
-        self._variables = inputs.trainable_variables
+        self._variables, self._temperature = inputs.trainable_variables, temperature
         self._optimizer = make_optimizer(config)
         anchors = [tf.constant(variable) for variable in self._variables]
 
@@ -226,7 +293,7 @@ class _Refit:
     def run(self, *, progress: bool) -> list[dict[str, Any]]:
         """Train, and take the weights before again where they agree as well; the history."""
         before = [variable.numpy() for variable in self._variables]
-        history: list[dict[str, Any]] = [{"epoch": 0, "validation_accuracy": self._agreement()}]
+        history: list[dict[str, Any]] = [{"epoch": 0, **self._validate()}]
         with progress_bar(range(self._config.epochs), unit="epoch", disable=None if progress else True) as bar:
             for epoch in bar:
                 loss = self._epoch(epoch)
@@ -236,9 +303,10 @@ class _Refit:
                         f"the loss became {loss} in epoch {epoch + 1}: use a smaller learning_rate than "
                         f"{self._config.learning_rate}"
                     )
-                history.append({"epoch": epoch + 1, "loss": loss, "validation_accuracy": self._agreement()})
+                history.append({"epoch": epoch + 1, "loss": loss, **self._validate()})
                 bar.set_postfix_str(" ".join(f"{100 * each:.2f}" for each in history[-1]["validation_accuracy"]))
-        if mean_accuracy(history[-1]) <= mean_accuracy(history[0]):
+        # Of a hundred clips, the loss is less a matter of luck than the number that agree.
+        if history[-1]["validation_loss"] >= history[0]["validation_loss"]:
             self._assign(before)
         self._model.round_for_file()
         return history
@@ -259,9 +327,14 @@ class _Refit:
         *inputs, last = batch
         return [*(head(each, training=False) for head, each in zip(self._heads, inputs, strict=True)), last]
 
-    def _agreement(self) -> list[float]:
-        labels = np.stack([logits.numpy().argmax(axis=-1) for logits in self._logits(map(tf.constant, self._aside))])
-        return [float(share) for share in (labels == labels[-1]).mean(axis=1).round(5)]
+    def _validate(self) -> dict[str, Any]:
+        """Loss and agreement on the clips held back."""
+        logits = self._logits(map(tf.constant, self._aside))
+        labels = np.stack([each.numpy().argmax(axis=-1) for each in logits])
+        return {
+            "validation_loss": round(float(agreement_loss(logits, temperature=self._temperature)), 6),
+            "validation_accuracy": [float(share) for share in (labels == labels[-1]).mean(axis=1).round(5)],
+        }
 
     def _assign(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self._variables, values, strict=True):

@@ -96,7 +96,7 @@ class Background:
         length = int(draw.integers(max(1, longest // 2), longest + 1))
         # The rest of the window is what sounds in the clip beside the word, over and over.
         quiet = np.concatenate([clip[:start], clip[end:]])
-        result = quiet[_to_and_fro(self._frames, len(quiet), int(draw.integers(len(quiet))))]
+        result = quiet[to_and_fro(self._frames, len(quiet), int(draw.integers(len(quiet))))]
         if draw.random() < _PIECES:
             first = int(draw.integers(start, end - length + 1))
             place = int(draw.integers(self._frames - length + 1))
@@ -108,7 +108,7 @@ class Background:
         return result
 
 
-def _to_and_fro(count: int, size: int, start: int) -> np.ndarray:
+def to_and_fro(count: int, size: int, start: int) -> np.ndarray:
     """`count` indices that run through `size` rows forwards and backwards, from `start` on."""
     place = (start + np.arange(count)) % (2 * size)
     return np.minimum(place, 2 * size - 1 - place)

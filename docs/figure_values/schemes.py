@@ -7,7 +7,7 @@ from typing import Any
 from figure_values.common import Figure, percent, result, table, value
 
 LEVELS = ("0.995", "0.99", "0.98")
-ROWS = ("clean", "noisy", "adapted")
+ROWS = ("clean", "noisy", "alone", "adapted")
 
 
 def balanced_ops(row: str) -> str:
@@ -59,14 +59,21 @@ def adaptation() -> str:
     """Ops at equal agreement in each environment: clean, noisy, adapted, and the share won back."""
     values, (_, level, _) = result("adaptation"), LEVELS
     levels = " / ".join(percent(float(each), 1) for each in LEVELS)
-    head = ("noise", "SNR, dB", f"% of all ops at {percent(float(level), 1)} %: clean", "noisy", "adapted")
+    head = (
+        "noise",
+        "SNR, dB",
+        f"% of all ops at {percent(float(level), 1)} %: clean",
+        "noisy",
+        "without replay",
+        "adapted",
+    )
     head += (f"won back at {levels} %, %",)
     rows = []
     for name, environment in values["environments"].items():
         low, high = environment["snr_db"]
         ops = ("-" if part is None else percent(part, 1) for part in (environment["ops"][row][level] for row in ROWS))
         rows.append((name.replace("_", " "), f"{low:g} to {high:g}", *ops, won_back(environment)))
-    return table(head, [*rows, (f"the {len(values['kinds'])} kinds together", "", "", "", "", won_back(values))])
+    return table(head, [*rows, (f"the {len(values['kinds'])} kinds together", *[""] * 5, won_back(values))])
 
 
 def won_back(values: dict[str, Any]) -> str:
@@ -97,6 +104,7 @@ FIGURES: dict[str, Figure] = {
     "trecx_no_view": value(lambda: last_exit("no_view")),
     "adaptation": value(adaptation),
     "adaptation_won_back": value(lambda: f"{percent(result('adaptation')['won_back']['0.99'], 0)} %"),
+    "adaptation_alone": value(lambda: f"{percent(result('adaptation')['won_back_alone']['0.99'], 0)} %"),
     "adaptation_span": value(adaptation_span),
     "adaptation_kinds": value(lambda: str(len(result("adaptation")["kinds"]))),
     "adaptation_clips": value(lambda: str(*result("adaptation")["learning_clips"])),

@@ -64,10 +64,13 @@ def test_a_point_of_the_curve_by_hand() -> None:
 def result(clean: float, noisy: float, adapted: float, **more: object) -> dict:
     rows = {
         name: {"ops_at_agreement": {"0.995": ops, "0.99": ops, "0.98": ops}, "agreement": [0.9, 1.0], "accuracy": [0.8]}
-        for name, ops in (("clean", clean), ("noisy", noisy), ("adapted", adapted))
+        for name, ops in (("clean", clean), ("noisy", noisy), ("alone", noisy - 1), ("adapted", adapted))
     }
-    won = adaptation.won_back(clean, noisy, adapted)
-    kept = {"rows": rows, "won_back": dict.fromkeys(("0.995", "0.99", "0.98"), won), "full_ops": 100.0}
+    won = {
+        "won_back" + end: dict.fromkeys(("0.995", "0.99", "0.98"), adaptation.won_back(clean, noisy, each))
+        for end, each in (("", adapted), ("_alone", noisy - 1))
+    }
+    kept = {"rows": rows, **won, "full_ops": 100.0}
     return kept | {"snr_db": [10.0, 20.0], "learning_clips": 500, **more}
 
 
@@ -79,9 +82,10 @@ def test_the_bar_is_of_the_ops_of_all_kinds_together(tmp_path: Path, monkeypatch
     summary = read_json(tmp_path / "adaptation.json")
     # 15 + 2 of 20 + 10; the environments with all kinds do not count.
     assert summary["won_back"]["0.99"] == pytest.approx(17 / 30) and summary["kinds"] == ["rain", "dog"]
+    assert summary["won_back_alone"]["0.98"] == pytest.approx(2 / 30)
     assert summary["environments"]["rain"]["ops"]["noisy"] == {"0.995": 0.6, "0.99": 0.6, "0.98": 0.6}
     out = capsys.readouterr().out
-    assert "| rain | 10-20 | 40.0 | 60.0 | 45.0 | 0.75 / 0.75 / 0.75 |" in out and "all_kinds" in out
+    assert "| rain | 10-20 | 40.0 | 60.0 | 59.0 | 45.0 | 0.75 / 0.75 / 0.75 |" in out and "all_kinds" in out
     write_json(tmp_path / "adaptation" / "dog.json", result(40, 70, 70, environment="dog"))
     assert adaptation.main(["table"]) == 1
 

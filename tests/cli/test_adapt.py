@@ -29,6 +29,19 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def field(tmp_path_factory):
+    """Tones that begin and end within their clip, in soft noise."""
+    folder, random, time = tmp_path_factory.mktemp("clips") / "field", np.random.default_rng(9), np.arange(8000) / 16000
+    for label, pitch in tone_run.TONES_HZ.items():
+        for index in range(20):
+            waveform = 0.3 * np.sin(2 * np.pi * pitch * random.uniform(0.95, 1.05) * time) * (abs(time - 0.25) < 0.15)
+            waveform += random.normal(0, 0.004, len(time))
+            wav.write(folder / f"{label}_{index}.wav", waveform.astype(np.float32), sample_rate_hz=16000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def without_words(tmp_path_factory):
+    """Tones from end to end."""
     folder = tmp_path_factory.mktemp("clips") / "field"
     tone_run.write_tones(folder, clips_per_class=20, seed=9, noise=0.1, nested=False)
     return folder
@@ -40,7 +53,8 @@ def contents(folder):
 
 def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, capsys):
     before = contents(run.path)
-    assert command.main([str(run), "--unlabelled", str(field), "--views", "3", "--batch-size", "8"]) == 0
+    options = ["--views", "3", "--replay", "2", "--batch-size", "8"]
+    assert command.main([str(run), "--unlabelled", str(field), *options]) == 0
     text = capsys.readouterr()
     assert "60 clips: 48 to learn from, 12 held back" in text.err
     out, values = run.path / "adapted.tflite", json.loads((run.path / "adapted.json").read_text())
@@ -58,6 +72,7 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
         assert values[name]["agreement"] == pytest.approx(agreement.tolist())
         assert list(values[name]["ops_at_agreement_lost"]) == [f"{lost:g}" for lost in LOST]
     assert np.sum(values["after"]["agreement"]) >= np.sum(values["before"]["agreement"])
+    assert values["replayed_clips"] == 36  # of 60, a fifth for validation and a fifth for test
     ops = list(values["after"]["ops_at_agreement_lost"].values())
     assert ops == sorted(ops, reverse=True)
     for name, point in new.operating_points.items():
@@ -70,9 +85,7 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
     assert table[2].split() == ["1", *(f"{100 * values[each]['agreement'][0]:.2f}%" for each in ("before", "after"))]
     # Once more: the same bytes.
     again = tmp_path / "again.tflite"
-    assert command.main(
-        [str(run), "--unlabelled", str(field), "--views", "3", "--batch-size", "8", "--out", str(again)]
-    ) == 0  # fmt: skip
+    assert command.main([str(run), "--unlabelled", str(field), *options, "--out", str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
     assert (tmp_path / "again.json").read_bytes() == (run.path / "adapted.json").read_bytes()
 
@@ -84,6 +97,7 @@ def test_clips_that_cannot_be_used_are_counted_and_left_out(run, field, tmp_path
     (folder / "deep" / "empty.wav").write_bytes(b"")
     wav.write(folder / "deep" / "fast.wav", np.zeros(16000, np.float32), sample_rate_hz=32000)
     options = ["--epochs", "1", "--out", str(tmp_path / "m.tflite"), "--views", "1", "--temperature", "2"]
+    options += ["--replay", "0"]
     assert command.main([str(run), "--unlabelled", str(folder), *options]) == 1
     text = capsys.readouterr().err
     assert f"error: {folder / 'broken.wav'}: " in text and f"error: {folder / 'deep' / 'empty.wav'}: " in text
@@ -141,9 +155,9 @@ def folder_of(path, count):
 @pytest.mark.parametrize(
     ("count", "status", "message"),
     [
-        (0, 1, "none of its clips can be used: give a folder with audio files"),
+        (0, 1, "no .wav, .flac, .ogg file in this folder or those in it"),
         (1, 1, "--unlabelled has 1 clip that can be used, but one to learn from and one to choose thresholds with are"),
-        (12, 1, "the network gives all 3 clips that choose thresholds the same label, but at least two are needed"),
+        (12, 1, "the network gives all clips that choose thresholds (3) the same label, but at least two labels are"),
     ],
 )
 def test_too_few_clips_are_one_line(run, tmp_path, capsys, count, status, message):
@@ -153,21 +167,55 @@ def test_too_few_clips_are_one_line(run, tmp_path, capsys, count, status, messag
     assert found.out == "" and message in found.err.splitlines()[-1] and not (tmp_path / "m.tflite").exists()
 
 
+def test_training_clips_that_are_gone_are_one_line_which_names_the_way_without(run, field, tmp_path, capsys):
+    options = ["--unlabelled", str(field), "--epochs", "1", "--views", "1", "--out", str(tmp_path / "m.tflite")]
+    assert command.main([str(run), *options, "--data-dir", str(tmp_path / "gone")]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(tmp_path / "gone") in error
+    assert error.endswith(": --replay 0 learns from unlabelled clips alone\n")
+    assert command.main([str(run), *options, "--replay", "0"]) == 0
+    assert json.loads((tmp_path / "m.json").read_text())["replayed_clips"] == 0
+
+
+@pytest.mark.filterwarnings("default:no unlabelled clip has a word")
+def test_without_a_word_that_stands_out_the_command_says_so(run, without_words, tmp_path, capsys):
+    options = ["--unlabelled", str(without_words), "--epochs", "1", "--views", "1", "--out", str(tmp_path / "m.tflite")]
+    with pytest.warns(UserWarning, match="no unlabelled clip has a word with background beside it, so the clips of"):
+        assert command.main([str(run), *options]) == 0
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        (["--unlabelled", "{field}", "--replay", "-1"], "argument --replay: '-1' is not a whole number"),
+        (
+            ["--unlabelled", "{field}", "--replay", "0", "--data-dir", "d"],
+            "--data-dir is for the training clips, but",
+        ),
+        (
+            ["--unlabelled", "{field}", "--temperature", "inf"],
+            "temperature is inf, but must be a finite number",
+        ),
+        (["--unlabelled", "{field}", "--out", ""], "--out is '', but must name a file"),
+        (["--unlabelled", "{field}", "--out", "{field}"], "which is a folder, but must name a file"),
+        (
+            ["--unlabelled", "{field}", "--out", "{run}/config.tflite"],
+            "would overwrite config.json of the run, and",
+        ),
+        (["--unlabelled", "{field}", "--out", "{run}/best.npz"], "would overwrite best.npz of the run, and that stays"),
+        (["--unlabelled", "{field}", "--out", "{run}/../run/model.tflite"], "would overwrite model.tflite of the run"),
+        (["--unlabelled", "{field}", "--out", "{run}/steps/a.tflite"], "would overwrite a.tflite of the run"),
         (["--unlabelled", "nowhere"], "--unlabelled is 'nowhere', but there is no such folder: give one with audio"),
         ([], "the following arguments are required: --unlabelled"),
         (["--unlabelled", "{field}", "--workers", "2"], "--workers is 2, but goes with a model file alone"),
-        (["--unlabelled", "{field}", "--out", "{model}"], "the file that is adapted, which stays as it is"),
         (["--unlabelled", "{field}", "--out", "a.json"], "--out is 'a.json', but must not end in .json"),
         (["--unlabelled", "{field}", "--epochs", "0"], "'0' is not a whole number of at least 1"),
-        (["--unlabelled", "{field}", "--temperature", "0"], "temperature is 0.0, but must be above 0"),
+        (["--unlabelled", "{field}", "--temperature", "0"], "temperature is 0.0, but must be a finite number above 0"),
         (["--unlabelled", "{field}", "--learning-rate", "-1"], "learning_rate is -1.0, but must be above 0"),
     ],
 )
 def test_mistakes_with_a_run_get_one_line(run, field, capsys, options, message):
-    assert command.main([str(run), *(each.format(field=field, model=run.model) for each in options)]) == 2
+    assert command.main([str(run), *(each.format(field=field, run=run.path) for each in options)]) == 2
     found = capsys.readouterr()
     assert found.out == "" and message in found.err and found.err.count("\n") == 1
 
@@ -179,6 +227,7 @@ def test_mistakes_with_a_file_get_one_line(run, field, tmp_path, capsys):
     capsys.readouterr()
     for model, options, message in (
         (run.model, ["--epochs", "3"], "--epochs is for the training of heads, but "),
+        (run.model, ["--replay", "3"], "--replay is for the training of heads, but "),
         (one, [], "has one exit, where every clip leaves: there is nothing to adapt"),
         (scaled, [], "has the policy ensemble, which changes the probabilities of the exits"),
         ("arabic-speech-commands-small", [], "comes with the package, whose folder stays as it is: give --out FILE"),

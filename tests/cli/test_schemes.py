@@ -178,6 +178,16 @@ def test_mistakes_get_one_line_and_leave_nothing(arguments, message, tmp_path, m
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_skip_gate_on_two_exits_is_refused_before_the_training(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    two = functools.partial(tiny_build, channels=(16, 16))
+    monkeypatch.setattr(trainer, "build", two)
+    assert train.main([*BASIC, "--policy", "skip_gate"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: policy is skip_gate, but the network has 2 exits, and a skip gate needs at least 3")
+    assert error.count("\n") == 1 and list(tmp_path.iterdir()) == []
+
+
 def test_a_damaged_scheme_in_a_run_is_one_line(begun, capsys):
     run = begun()
     path = run / "config.json"

@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 import tone_run
+from tiny import tiny_model
 
 import bnn_exit
 from bnn_exit.commands import calibrate
@@ -123,12 +124,38 @@ def test_an_interrupted_finetuning_leaves_no_half_file(run, tmp_path, capsys, mo
         (["--finetune", "3"], "error: --finetune is 3, but goes with --truncate N alone"),
         (["--cache-dir", "x"], "error: --cache-dir is 'x', but goes with --truncate N alone"),
         (["--truncate", "1", "--policy", "entropy"], "error: --policy is 'entropy', but a file that is truncated has"),
+        (
+            ["--truncate", "1", "--out", "{run}/model.tflite"],
+            "error: --out is .*, which would overwrite model.tfl",
+        ),
+        (
+            ["--truncate", "1", "--out", "{run}/../run/config.json"],
+            "error: --out is .*, which would overwrite config",
+        ),
+        (
+            ["--out", "{run}/best.npz"],
+            "error: --out is .*, which would overwrite best.npz of the run, and that",
+        ),
+        (["--out", ""], "error: --out is '', but must name a file"),
+        (["--out", "{run}"], "error: --out is .*, which is a folder, but must name a file"),
     ],
 )
 def test_mistakes_get_one_line(run, capsys, options, message):
-    assert command.main([str(run), *options]) == 2
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    assert command.main([str(run), *(each.format(run=run.path) for each in options)]) == 2
     found = capsys.readouterr()
     assert found.out == "" and found.err.count("\n") == 1 and re.match(message, found.err)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_a_head_that_reads_earlier_logits_cannot_stand_alone(run, capsys, monkeypatch):
+    model = tiny_model(num_classes=3, input_shape=run.config.task.input_shape, boost=0.5)
+    monkeypatch.setattr(RunFolder, "network", lambda _: model)
+    assert command.main([str(run), "--truncate", "3"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --truncate is 3, but that head reads the logits of the exit before: only exit 1 of such a network can "
+        "stand alone\n"
+    )
 
 
 def test_a_network_that_is_not_binary_becomes_no_file(run, tmp_path, capsys):

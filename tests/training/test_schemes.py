@@ -179,6 +179,7 @@ def test_every_scheme_says_what_it_is_and_its_phases_make_a_whole(name):
         ("joint", {"ramp": 1}, "ramp is 1, but must be true or false"),
         ("joint", {"weights": "1,2"}, "weights is '1,2', but must be a list of numbers of at least 0"),
         ("joint", {"weights": [1, -1]}, "weights is (1, -1), but must be a list of numbers of at least 0"),
+        ("joint", {"weights": [0, 0]}, "weights is [0, 0], but one must be above 0, or nothing is trained"),
         ("joint", {"weights": [1, 1, 1], "ramp": True}, "weights is [1, 1, 1], but must be empty with ramp"),
         (
             "two_stage",

@@ -41,6 +41,8 @@ class Joint(Scheme):
         )
         self._require(numbers, "weights", "a list of numbers of at least 0, such as [1, 0.5, 0.3]")
         self._require(isinstance(self.ramp, bool), "ramp", "true or false")
+        if self.weights and not any(self.weights):
+            raise ArgumentError(f"weights is {list(self.weights)}, but one must be above 0, or nothing is trained")
         if self.ramp and self.weights:
             raise ArgumentError(f"weights is {list(self.weights)}, but must be empty with ramp, which has its own")
 
