@@ -150,7 +150,7 @@ def test_a_run_of_an_earlier_version_has_the_joint_scheme(begun):
     [
         (["--scheme", "boost"], "scheme is 'boost', but must be one of .*; did you mean 'boosted'"),
         (["--scheme", "joint", "--scheme-option", "ramp"], "--scheme-option is 'ramp', but must be NAME=VALUE"),
-        (["--scheme", "cascade", "--scheme-option", "step=2"], "setting of Cascade is 'step', .* did you mean 'steps'"),
+        (["--scheme", "cascade", "--scheme-option", "step=2"], "option of the scheme cascade is 'step', .*'steps'"),
         (["--scheme", "cascade", "--scheme-option", "steps=4"], "steps is 4, but the network has 3 exits: at most one"),
         (["--scheme-option", "weights=[1,2]"], "weights has 2 values, but the network has 3 exits"),
         (["--scheme", "cascade", "--epochs", "2"], "epochs is 2, but the scheme cascade has 3 phases: it needs at lea"),

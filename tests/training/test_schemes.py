@@ -174,7 +174,7 @@ def test_every_scheme_says_what_it_is_and_its_phases_make_a_whole(name):
         (
             "joint",
             {"ramps": True},
-            "setting of Joint is 'ramps', but must be one of ramp, weights; did you mean 'ramp'?",
+            "option of the scheme joint is 'ramps', but must be one of ramp, weights; did you mean 'ramp'?",
         ),
         ("joint", {"ramp": 1}, "ramp is 1, but must be true or false"),
         ("joint", {"weights": "1,2"}, "weights is '1,2', but must be a list of numbers of at least 0"),
