@@ -90,12 +90,14 @@ build/wheel-environment:
 	$(PYTHON) -m venv $@
 
 # Zopfli packs a wheel smaller.
-wheel: build/wheel-environment
+build/wheel-environment/zopfli: build/wheel-environment
 	build/wheel-environment/bin/pip install --quiet --disable-pip-version-check 'zopflipy>=1.10'
+	touch $@
+
+wheel: build/wheel-environment/zopfli
 	build/wheel-environment/bin/python .ci/build_wheel.py
 
-wheel-aarch64: build/wheel-environment
-	build/wheel-environment/bin/pip install --quiet --disable-pip-version-check 'zopflipy>=1.10'
+wheel-aarch64: build/wheel-environment/zopfli
 	build/wheel-environment/bin/python .ci/build_wheel.py --machine aarch64
 
 sdist: build/wheel-environment

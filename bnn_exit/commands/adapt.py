@@ -41,9 +41,9 @@ examples:
 
 Where a device is used, sounds differ from those of training, and its early exits are unsure or wrong more often. This
 command refits the heads of the early exits to what the last exit says about clips from there: audio files in a folder,
-nested or flat, without labels, best some hundreds. The clips of the run's training, which have more words, are heard
-once more (--replay), with the background of the clips from there. Stages and last head stay as they are, so a clip that
-runs to the end gets the same label as before.
+nested or flat, without labels, best some hundreds. They hold few words, so the training clips of the run are replayed
+with their background (--replay). Stages and last head stay as they are, so a clip that runs to the end gets the same
+label as before.
 
 Its measure is agreement: the share of clips that get the label of the full network, right or wrong. The file's
 operating points lose at most as much of it as the usual ones lose of accuracy: balanced half a point. Every fifth clip

@@ -1,4 +1,4 @@
-"""The model file that a command writes: `--out`, checked before the work."""
+"""The file that a command writes about a run: `--out`, checked before the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bnn_exit.runs.folder import RunFolder
 
 
 def output_file(given: str | None, usual: Path, *, run: RunFolder, figures: bool = False) -> Path:
-    """Where the file goes.
+    """Where a model file or a page goes.
 
     Args:
         given: the value of --out; None: none was given.
@@ -27,7 +27,7 @@ def output_file(given: str | None, usual: Path, *, run: RunFolder, figures: bool
         raise ArgumentError("--out is '', but must name a file")
     out = expanded(given)
     if out.is_dir():
-        raise ArgumentError(f"--out is {given!r}, which is a folder, but must name a file")
+        raise ArgumentError(f"--out is {str(out)!r}, but that is a folder: give a file such as {out / usual.name}")
     if figures and out.suffix.lower() == ".json":
         raise ArgumentError(f"--out is {given!r}, but must not end in .json: the figures go there")
     for path in (out, out.with_suffix(".json")) if figures else (out,):

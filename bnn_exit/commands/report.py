@@ -18,12 +18,14 @@ from bnn_exit.commands.measured_model import (
     command_line,
     is_shipped,
     measure_model,
+    model_of,
 )
+from bnn_exit.commands.output_file import output_file
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError
 from bnn_exit.evaluation.split import spread
 from bnn_exit.report.page import page, plotting_library
 from bnn_exit.report.source import Source
+from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.session import Session
 
 EPILOG = """\
@@ -65,9 +67,7 @@ def _main(argv: list[str] | None) -> int:
     given = parser().parse_args(argv)
     options = SplitOptions.of(given)
     beside = f"{options.run}.html" if is_shipped(options.run) else beside_model(options.run, "report.html")
-    out = Path(given.out or beside)
-    if out.is_dir():
-        raise ArgumentError(f"--out is {str(out)!r}, but that is a folder: give a file such as {out / 'report.html'}")
+    out = output_file(given.out, Path(beside), run=RunFolder(model_of(options.run).parent))
     plotting_library()  # before the clips are run: that takes minutes
     data = page(source_of(options, command=command_line("report", argv))).encode(errors="backslashreplace")
     files.write_bytes(out, data)

@@ -28,11 +28,16 @@ class Config:
             raise ArgumentError(f"{cls.__name__} is {values!r}, but must be settings by name")
         names = {field.name for field in dataclasses.fields(cls)}
         for name in values:
-            one_of(f"setting of {cls.__name__}", name, names)
+            one_of(cls._called(), name, names)
         try:
             return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
         except TypeError as error:
             raise ArgumentError(f"{cls.__name__}: {error}") from error
+
+    @classmethod
+    def _called(cls) -> str:
+        """What a name among the settings is called in errors."""
+        return f"setting of {cls.__name__}"
 
     def digest(self) -> str:
         """A short fingerprint, equal exactly for equal settings."""

@@ -1,4 +1,5 @@
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -58,10 +59,12 @@ def test_losses_are_counted_against_the_network_that_is_named():
 
 @pytest.mark.parametrize("name", ["binomial", "betting", "exact", "binomial_or_exact"])
 @pytest.mark.parametrize("gain", [0.0, 0.6])
-def test_the_promise_is_broken_no_more_often_than_promised(name, gain):
+def test_the_promise_is_broken_no_more_often_than_promised(name, gain, monkeypatch):
+    # The same counts come up again and again.
+    monkeypatch.setitem(P_VALUES, name, functools.cache(P_VALUES[name]))
     # Steps whose true risk is known: step i loses a further share of clips and gains `gain` of that, so the path
     # crosses the limit at a known place. All steps share their clips, as thresholds do.
-    clips, limit, level, draws, generator = 400, 0.05, 0.1, 500, np.random.default_rng(0)
+    clips, limit, level, draws, generator = 400, 0.05, 0.1, 2000, np.random.default_rng(0)
     risks = np.arange(1, 21) * 0.005
     lost, gained = risks / (1 - gain), risks * gain / (1 - gain)
     broken = 0
@@ -70,8 +73,8 @@ def test_the_promise_is_broken_no_more_often_than_promised(name, gain):
         counts = [(int((dice < a).sum()), int((dice > 1 - b).sum())) for a, b in zip(lost, gained, strict=True)]
         steps = len(walk(counts, clips=clips, limit=limit, level=level, p_value=name))
         broken += steps > 0 and risks[steps - 1] > limit + 1e-12
-    # 50 are allowed and the draws are what they are: three standard errors of chance.
-    assert broken <= 50 + 3 * math.sqrt(500 * 0.1 * 0.9)
+    # 200 are allowed and the draws are what they are: three standard errors of chance.
+    assert broken <= 200 + 3 * math.sqrt(2000 * 0.1 * 0.9)
 
 
 def test_a_test_that_looks_at_the_mean_alone_would_break_it():

@@ -197,7 +197,7 @@ def test_without_a_word_that_stands_out_the_command_says_so(run, without_words, 
             "temperature is inf, but must be a finite number",
         ),
         (["--unlabelled", "{field}", "--out", ""], "--out is '', but must name a file"),
-        (["--unlabelled", "{field}", "--out", "{field}"], "which is a folder, but must name a file"),
+        (["--unlabelled", "{field}", "--out", "{field}"], "but that is a folder: give a file such as"),
         (
             ["--unlabelled", "{field}", "--out", "{run}/config.tflite"],
             "would overwrite config.json of the run, and",
@@ -224,10 +224,18 @@ def test_mistakes_with_a_file_get_one_line(run, field, tmp_path, capsys):
     one, scaled = tmp_path / "one.tflite", tmp_path / "ensemble.tflite"
     assert export.main([str(run), "--truncate", "1", "--out", str(one)]) == 0
     assert export.main([str(run), "--policy", "ensemble", "--out", str(scaled)]) == 0
+    outside = shutil.copy(run.model, tmp_path / "own.tflite")
+    (tmp_path / "deep").mkdir()
     capsys.readouterr()
     for model, options, message in (
         (run.model, ["--epochs", "3"], "--epochs is for the training of heads, but "),
         (run.model, ["--replay", "3"], "--replay is for the training of heads, but "),
+        (outside, ["--out", str(tmp_path / "deep" / ".." / "own.tflite")], "the file that is adapted, which stays as"),
+        (
+            run.model,
+            ["--out", str(run.path / "config.tflite")],
+            "would overwrite config.json of the run, and that stays",
+        ),
         (one, [], "has one exit, where every clip leaves: there is nothing to adapt"),
         (scaled, [], "has the policy ensemble, which changes the probabilities of the exits"),
         ("arabic-speech-commands-small", [], "comes with the package, whose folder stays as it is: give --out FILE"),

@@ -41,9 +41,12 @@ def probed(monkeypatch):
         return Probe(blocks, 1e6, (blocks[0] / 10, 0.5))
 
     monkeypatch.setattr(probe, "probe", quick)
-    # Every block costs alike: the cost of a real one takes a network, which takes a second to make.
-    cost = lambda blocks, *_: SimpleNamespace(costs=lambda: [SimpleNamespace(ops=sum(blocks))])  # noqa: E731
-    monkeypatch.setattr(probe, "network_with", cost)
+
+    def network_with(blocks, *_):
+        """Every block costs alike: the cost of a real one takes a network, which takes a second to make."""
+        return SimpleNamespace(costs=lambda: [SimpleNamespace(ops=sum(blocks))])
+
+    monkeypatch.setattr(probe, "network_with", network_with)
     return found
 
 

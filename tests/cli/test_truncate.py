@@ -137,7 +137,7 @@ def test_an_interrupted_finetuning_leaves_no_half_file(run, tmp_path, capsys, mo
             "error: --out is .*, which would overwrite best.npz of the run, and that",
         ),
         (["--out", ""], "error: --out is '', but must name a file"),
-        (["--out", "{run}"], "error: --out is .*, which is a folder, but must name a file"),
+        (["--out", "{run}"], "error: --out is .*, but that is a folder: give a file such as"),
     ],
 )
 def test_mistakes_get_one_line(run, capsys, options, message):

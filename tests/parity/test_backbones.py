@@ -12,9 +12,9 @@ from bnn_exit.settings.model import BACKBONES, HEADS, MORE_SIZES
 
 OTHER_HEADS = [head for head in HEADS if head != "grid"]
 NETWORKS = [
-    # Other sizes have more and wider ones of the same blocks.
-    *((name, "grid", "small", "kept") for name in BACKBONES),
-    *(("quicknet", "grid", size, "kept") for size in ("base", "large")),
+    # Of the others, `base` is `large` with fewer of the same blocks.
+    *((name, "grid", size, "kept") for name in BACKBONES for size in ("small", "large")),
+    ("quicknet", "grid", "base", "kept"),
     *(("quicknet", "grid", size, "kept") for size in MORE_SIZES["quicknet"]),
     *(("quicknet", head, "small", "kept") for head in OTHER_HEADS),
     ("quicknet", "grid", "small", "normalised"),

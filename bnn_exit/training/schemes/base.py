@@ -88,6 +88,10 @@ class Scheme(Config):
     def __post_init__(self) -> None:
         self._require_kinds()
 
+    @classmethod
+    def _called(cls) -> str:
+        return f"option of the scheme {cls.__module__.rpartition('.')[2]}"
+
     @property
     def needs_teacher(self) -> bool:
         """Whether it cannot do without a teacher."""
