@@ -159,8 +159,8 @@ def test_a_folder_as_the_page_is_refused_before_anything_is_run(run, capsys):
 def test_a_file_of_the_run_is_not_overwritten(run, capsys):
     assert failing(run, capsys, "--out", str(run / "config.json")) == (
         2,
-        f"error: --out is {str(run / 'config.json')!r}, which would overwrite config.json of the run, and that stays as "
-        "it is: choose another name",
+        f"error: --out is {str(run / 'config.json')!r}, which would overwrite config.json of the run, and that stays "
+        "as it is: choose another name",
     )
 
 
