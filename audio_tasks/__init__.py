@@ -16,6 +16,7 @@ from audio_tasks.split import SPLITS, Split
 from bnn_exit.display import show, shown
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features
 from bnn_exit.task import TaskOption
 
 __all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again"]
@@ -30,11 +31,13 @@ class Loader:
     Attributes:
         module, function: where it is.
         flags: options of the task that have a flag of their own in the commands.
+        sound: whether its clips are sound, of which log-mels are made; else values of sensors or spectra.
     """
 
     module: str
     function: str = "load"
     flags: Mapping[str, TaskOption] = dataclasses.field(default_factory=dict)
+    sound: bool = True
 
     def resolve(self) -> Any:
         """The function."""
@@ -57,6 +60,19 @@ _WAKE = {
     "positives": TaskOption("DIR", "folder of recordings of the phrase by people, to learn from as well"),
 }
 
+_SERIES = {
+    "window_s": TaskOption(
+        "SECONDS", "length of a window (default: 2): longer is more accurate, and answers later", float
+    ),
+    "hop_s": TaskOption("SECONDS", "from one window to the next (default: half a window)", float),
+    "rate_hz": TaskOption("HZ", "samples a second (default: those of the time stamps): lower is cheaper", float),
+    "group": TaskOption("NAME", "array or column that tells whom a sample is of: no group is in two splits"),
+    "recording": TaskOption("NAME", "array or column that tells which recording a sample is of"),
+    "time": TaskOption("NAME", "array or column of time stamps"),
+    "time_unit": TaskOption("s|ms|us|ns", "of the time stamps (default: s)"),
+    "mixed": TaskOption("keep|drop", "windows with more than one label (default: keep, with the most frequent)"),
+}
+
 TASKS: dict[str, Loader] = {
     "speech_commands": Loader("audio_tasks.speech_commands", flags=_WORDS),
     "esc50": Loader("audio_tasks.esc50", flags=_FOLD),
@@ -64,6 +80,7 @@ TASKS: dict[str, Loader] = {
     "folder": Loader("audio_tasks.folder"),
     "synthetic": Loader("audio_tasks.synthetic"),
     "wake_word": Loader("audio_tasks.wake_word", flags=_WAKE),
+    "timeseries": Loader("audio_tasks.timeseries", flags=_SERIES, sound=False),
 }
 
 
@@ -82,7 +99,7 @@ def load(
     name: str,
     *,
     data_dir: str | os.PathLike[str] | None = None,
-    features: FeatureConfig | None = None,
+    features: Features | None = None,
     cache_dir: str | os.PathLike[str] | None = None,
     seed: int = 0,
     negatives: str | os.PathLike[str] | None = None,
@@ -94,7 +111,7 @@ def load(
     Args:
         name: one of TASKS.
         data_dir: folder or archive with the data; its content depends on the task.
-        features: log-mel settings; the defaults of FeatureConfig if None.
+        features: log-mel settings; the defaults of FeatureConfig if None. Ignored by tasks without sound.
         cache_dir: folder for downloads, decoded clips and features; BNN_EXIT_CACHE or ~/.cache/bnn_exit if None.
         seed: of every random choice of a task.
         negatives: folder of long recordings without the classes, for the class `unknown` (see
@@ -114,6 +131,8 @@ def load(
             raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
     if negatives is None and negatives_share is not None:
         raise ArgumentError(f"negatives_share is {negatives_share!r}, but there are no negatives: give their folder")
+    if not loader.sound and negatives is not None:
+        raise ArgumentError(f"negatives are recordings of sound, but the task {name} has none: leave them out")
     task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
     if negatives is not None:
         share = DEFAULT_SHARE if negatives_share is None else negatives_share

@@ -17,6 +17,7 @@ from bnn_exit.audio import wav
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.values import sound_features
 
 EPILOG = """\
 examples:
@@ -67,10 +68,15 @@ def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
     """Test clips spread over the split, of as many classes as possible."""
     if count < 1:
         raise ArgumentError(f"--count is {count}, but must be at least 1")
+    rate = sound_features(task.features, what="--write").sample_rate_hz
     chosen = np.unique(np.linspace(0, len(task.test) - 1, count).astype(int))
     for index in chosen:
         name = f"{task.labels[task.test.labels[index]]}_{index}.wav".replace("/", "_")
-        wav.write(folder / name, task.test.waveform(index), sample_rate_hz=task.features.sample_rate_hz)
+        wav.write(
+            folder / name,
+            task.test.waveform(index),
+            sample_rate_hz=rate,
+        )
     show(f"wrote {len(chosen)} clips to {folder}")
 
 

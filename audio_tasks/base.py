@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from audio_tasks.cache import cached_log_mel
+from audio_tasks.cache import cached_features
 from audio_tasks.split import SPLITS, Split
 from bnn_exit.errors import DataError, one_of
 from bnn_exit.pairs import zip_strict
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features, ValuesConfig
 from bnn_exit.task import Negatives
 from bnn_exit.text import text_fault
 
@@ -27,7 +27,7 @@ class Task:
         labels: names of the classes.
         train, validation, test: the splits; no speaker and no recording is in two of them, where known.
         clip_samples: samples of each clip at `features.sample_rate_hz`.
-        features: how log-mels are made from the clips.
+        features: how log-mels are made from the clips; of values, their rate and channels.
         noise: float32 background recordings of any length, to mix into training clips; may be empty.
         licence, attribution: of the data; they travel with the model.
         skipped: how many files could not be used, by reason.
@@ -47,7 +47,7 @@ class Task:
     validation: Split
     test: Split
     clip_samples: int
-    features: FeatureConfig
+    features: Features
     noise: tuple[np.ndarray, ...] = dataclasses.field(default=(), repr=False)
     licence: str = ""
     attribution: str = ""
@@ -69,8 +69,8 @@ class Task:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one network input: (frames, mels, 1)."""
-        return self.features.num_frames(self.clip_samples), self.features.num_mels, 1
+        """Shape of one network input: (frames, mels, 1), or of values (samples, 1, channels)."""
+        return self.features.input_shape(self.clip_samples)
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -87,13 +87,14 @@ class Task:
         return None if self.make_negatives is None else self.make_negatives()
 
     def log_mel(self, split_name: str) -> np.ndarray:
-        """Features of a split, float32 [clips, frames, mels], in the order of its clips.
+        """Features of a split in the order of its clips: float32 [clips, frames, mels], or values [windows, samples,
+        channels].
 
         They are computed at the first call and cached on disk, keyed by the data and the feature settings; the result
         is memory-mapped and read-only.
         """
         if split_name not in self._log_mels:
-            self._log_mels[split_name] = cached_log_mel(
+            self._log_mels[split_name] = cached_features(
                 self.split(split_name), features=self.features, cache_dir=self.cache_dir
             )
         return self._log_mels[split_name]
@@ -116,7 +117,7 @@ def check_task(task: Task) -> Task:
         fault = text_fault(text)
         if fault:
             raise DataError(f"task {task.name!r}: the {what} {text!r} {fault}, which no model file may hold: {remedy}")
-    if task.input_shape[0] < 1:
+    if not isinstance(task.features, ValuesConfig) and task.input_shape[0] < 1:
         raise DataError(
             f"task {task.name}: a clip of {task.clip_samples} samples is shorter than one window "
             f"of {task.features.window_samples} samples: use longer clips or a smaller window_ms"

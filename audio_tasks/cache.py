@@ -22,6 +22,7 @@ from bnn_exit.files import expanded, remove_left
 from bnn_exit.pairs import zip_strict
 from bnn_exit.progress import progress_bar
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features, ValuesConfig
 
 # Part of the name of every entry. Increase it when decoding, the features or the entries change, so that old ones are
 # not used.
@@ -204,11 +205,16 @@ def count_reasons(problems: Mapping[str, str]) -> dict[str, int]:
     return dict(Counter(map(kind_of, problems.values())).most_common())
 
 
-def cached_log_mel(split: Split, *, features: FeatureConfig, cache_dir: Path | None) -> np.ndarray:
-    """Features of every clip of `split`, float32 [clips, frames, mels], read-only.
+def cached_features(split: Split, *, features: Features, cache_dir: Path | None) -> np.ndarray:
+    """Features of every clip of `split`, float32 [clips, frames, mels], or values [windows, samples, channels];
+    read-only.
 
-    With a cache folder and a fingerprint they are cached on disk and memory-mapped, else computed in memory.
+    With a cache folder and a fingerprint log-mels are cached on disk and memory-mapped, else computed in memory.
     """
+    if isinstance(features, ValuesConfig):
+        result = split.waveforms(range(len(split)))
+        result.flags.writeable = False
+        return result
     if cache_dir is None or not split.fingerprint:
         result = np.stack(list(_log_mels(split, features)))
         result.flags.writeable = False

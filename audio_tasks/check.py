@@ -13,9 +13,11 @@ import numpy as np
 from audio_tasks.base import Task, check_task
 from audio_tasks.cache import kind_of
 from audio_tasks.levels import levels_of
+from audio_tasks.ranges import ranges_of
 from bnn_exit.display import show, shown
 from bnn_exit.errors import DataError
 from bnn_exit.pairs import zip_strict
+from bnn_exit.settings.values import ValuesConfig
 
 _SHOWN = 5
 
@@ -53,14 +55,16 @@ def check(task: Task) -> CheckResult:
     unusable files.
     """
     faults = []
-    levels, warnings = levels_of(task)
+    of_values = isinstance(task.features, ValuesConfig)
+    levels, warnings = ranges_of(task) if of_values else levels_of(task)
     try:
         check_task(task)
     except DataError as error:
         faults.append(str(error))
     lines = [
-        f"task {task.name}: {len(task.labels)} classes, {sum(map(len, task.splits.values()))} clips "
-        f"of {task.clip_samples / task.features.sample_rate_hz:g} s at {task.features.sample_rate_hz} Hz",
+        f"task {task.name}: {len(task.labels)} classes, {sum(map(len, task.splits.values()))} "
+        f"{'windows' if of_values else 'clips'} "
+        f"of {task.clip_samples / task.features.sample_rate_hz:g} s at {task.features.sample_rate_hz:g} Hz",
         *(f"note: {note}" for note in task.notes),
         "",
         *_count_table(task),
@@ -168,7 +172,8 @@ def _leaks(task: Task) -> list[str]:
             where[speaker].add(name)
     shared = sorted(speaker for speaker, names in where.items() if len(names) > 1)
     if shared:
-        faults.append(f"the same speaker or source recording in two splits: {len(shared)}{_such_as(shared)}")
+        what = "group" if isinstance(task.features, ValuesConfig) else "speaker or source recording"
+        faults.append(f"the same {what} in two splits: {len(shared)}{_such_as(shared)}")
     return faults
 
 

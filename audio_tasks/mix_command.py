@@ -17,6 +17,7 @@ from audio_tasks.split import SPLITS
 from bnn_exit.command_line import Parser
 from bnn_exit.display import counted, show
 from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.settings.values import sound_features
 from bnn_exit.task import BACKGROUND_LABELS
 
 EPILOG = f"""\
@@ -82,7 +83,7 @@ def run(argv: Sequence[str]) -> int:
         chosen=placed_labels(task.labels, options.labels),
         backgrounds=backgrounds,
         out=options.out,
-        sample_rate_hz=task.features.sample_rate_hz,
+        sample_rate_hz=sound_features(task.features, what="mix").sample_rate_hz,
         settings=settings,
         report=lambda line: show(line, file=sys.stderr),
     )

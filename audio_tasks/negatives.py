@@ -22,6 +22,7 @@ from bnn_exit.audio import file_names
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
+from bnn_exit.settings.values import sound_features
 from bnn_exit.task import BACKGROUND_LABELS, UNKNOWN, Negatives
 
 DEFAULT_SHARE = 0.3
@@ -66,7 +67,9 @@ def with_negatives(
     files, unread = _audio_files(root)
     _refuse_clips(task, files)
     cache = expanded(cache_dir) if cache_dir else default_cache_dir()
-    recordings = decode_recordings(files, root=root, cache_dir=cache, sample_rate_hz=task.features.sample_rate_hz)
+    recordings = decode_recordings(
+        files, root=root, cache_dir=cache, sample_rate_hz=sound_features(task.features).sample_rate_hz
+    )
     unfit = _unfit(recordings.found, task.clip_samples)
     usable = [each for each in recordings.found if each.id not in unfit]
     parts = _splits(root, usable, task, seed=seed)
@@ -231,7 +234,7 @@ class _Cuts(NamedTuple):
 
     def negatives(self, *, first: int, label: int) -> Negatives:
         """As training reads them."""
-        features = self.task.features
+        features = sound_features(self.task.features)
         frames = np.array([features.num_frames(each.samples) for each in self.chosen], np.int64)
         ends = np.cumsum(frames)
         return Negatives(

@@ -79,7 +79,7 @@ def split_groups(
         random.Random(f"{seed}:{trial}").shuffle(order)
         assigned = _deal(sizes, order, wanted)
         per_split = np.stack([counts[assigned == split].sum(axis=0) for split in range(3)])
-        absent = float((per_split == 0).sum())
+        absent = float((per_split[[True, *(target > 0 for target in wanted)]] == 0).sum())
         miss = float(np.abs(per_split[1:].sum(axis=1) - wanted).sum())
         if best is None or (absent, miss) < best:
             best, chosen = (absent, miss), assigned
@@ -88,11 +88,36 @@ def split_groups(
     return [SPLITS[chosen[index[group]]] for group in groups]
 
 
+def split_folds(
+    groups: Sequence[str], labels: Sequence[int], *, fold: int, folds: int, validation: float, seed: int
+) -> list[str]:
+    """A split name for each clip: the groups in `folds` parts, of which part `fold` (from 1) is for testing.
+
+    Every group is tested on in exactly one of the folds. The others are split into training and validation, the latter
+    about `validation` of all clips.
+    """
+    part = {group: number % folds + 1 for number, group in enumerate(stable_order(set(groups), seed=seed))}
+    rest = [index for index, group in enumerate(groups) if part[group] != fold]
+    names = ["test"] * len(groups)
+    inner = split_groups(
+        [groups[index] for index in rest],
+        [labels[index] for index in rest],
+        validation=validation * len(groups) / max(1, len(rest)),
+        test=0.0,
+        seed=seed,
+    )
+    for index, name in zip_strict(rest, inner):
+        names[index] = name
+    return names
+
+
 def _deal(sizes: Sequence[int], order: Sequence[int], wanted: tuple[float, float]) -> np.ndarray:
     """Give groups in `order` to validation (1), then to test (2), as long as that brings them nearer to `wanted`."""
     assigned = np.zeros(len(sizes), dtype=np.int64)
     free = list(order)
     for split, target in enumerate(wanted, start=1):
+        if not target:
+            continue
         total, left = 0, []
         # A later split gets at least one group, and the first group is taken whatever its size: an empty split helps
         # nobody.

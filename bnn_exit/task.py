@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features
 
 UNKNOWN, SILENCE = "unknown", "silence"
 BACKGROUND_LABELS = (
@@ -96,8 +96,8 @@ class TaskInfo(Protocol):
         """Length of a clip."""
 
     @property
-    def features(self) -> FeatureConfig:
-        """The log-mel settings."""
+    def features(self) -> Features:
+        """The log-mel settings, or those of values."""
 
     @property
     def licence(self) -> str:
@@ -123,7 +123,7 @@ class Split(Protocol):
         """Clips."""
 
     def waveform(self, index: int) -> np.ndarray:
-        """Clip `index` as float32 [clip_samples] in [-1, 1]."""
+        """Clip `index` as float32 [clip_samples] in [-1, 1], or a window of values [samples, channels]."""
 
 
 class Task(TaskInfo, Protocol):
@@ -143,7 +143,7 @@ class Task(TaskInfo, Protocol):
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Shape of one network input: (frames, mels, 1)."""
+        """Shape of one network input: (frames, mels, 1), or of values (samples, 1, channels)."""
 
     @property
     def noise(self) -> Sequence[np.ndarray]:
@@ -157,4 +157,4 @@ class Task(TaskInfo, Protocol):
         """The split called `name`."""
 
     def log_mel(self, split_name: str) -> np.ndarray:
-        """Features of a split, float32 [clips, frames, mels]."""
+        """Features of a split: float32 [clips, frames, mels], or values [windows, samples, channels]."""

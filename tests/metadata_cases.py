@@ -1,6 +1,7 @@
 """Metadata of a model file as text, each with its verdict: what every reader must accept and what it must refuse.
 
-All are made of one good document, whose network takes waveforms and has three exits and three classes.
+All are made of one good document, whose network takes waveforms and has three exits and three classes, and of the same
+for values.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 import tiny_files
 
 GOOD: dict[str, Any] = json.loads(tiny_files.metadata(input="waveform").to_json())
+VALUES: dict[str, Any] = tiny_files.VALUES.to_dict()
 OTHERS: tuple[Any, ...] = (None, True, 0, -1, 1.5, "", "text", [], {}, [1], {"a": 1})
 """A value of every kind, to be put where one of another kind belongs."""
 
@@ -36,7 +38,7 @@ def encoded(values: Any) -> bytes:
 def cases() -> Iterator[Case]:
     yield "good", encoded(GOOD), True
     for family in (
-        *(numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, policies),
+        *(numbers, texts, syntax, limits, repeated, top_level, labels, points, costs, features, values, policies),
         *(skip_gates, listening_points),
     ):
         for name, document, right in family():
@@ -297,6 +299,38 @@ def features() -> Iterator[Case]:
         *((False, {"log_offset": offset}) for offset in (0, -1e-6)),
     ):
         yield repr(changes), settings(**changes), right
+
+
+def values() -> Iterator[Case]:
+    good = {**GOOD, "input": "values", "clip_samples": tiny_files.WINDOW_SAMPLES, "features": VALUES}
+
+    def settings(**changes: Any) -> bytes:
+        return encoded({**good, "features": {**VALUES, **changes}})
+
+    yield "good", encoded(good), True
+    for name in ("waveform", "log_mel", "Values", ""):
+        yield f"input {name!r}", encoded({**good, "input": name}), False
+    yield "input values of sound", encoded({**GOOD, "input": "values"}), False
+    for name in ("sample_rate_hz", "channels"):
+        yield f"no {name}", encoded({**good, "features": {key: VALUES[key] for key in VALUES if key != name}}), False
+    for other in OTHERS:
+        yield f"kind {other!r}", settings(kind=other), False
+        yield f"channels {other!r}", settings(channels=other), False
+        if other != 1.5:
+            yield f"sample_rate_hz {other!r}", settings(sample_rate_hz=other), False
+    yield "a setting that nobody knows", settings(fft_size=512), False
+    for rate in (0.001, 1, 12.5, 50, 1e6):
+        yield f"sample_rate_hz {rate}", settings(sample_rate_hz=rate), True
+    for rate in (0, -1, 1e6 + 1, 1e308):
+        yield f"sample_rate_hz {rate}", settings(sample_rate_hz=rate), False
+    yield "channels of other letters", settings(channels=["\u0646", "\u4e0d"]), True
+    for channels in (["a", "a"], ["a", ""], ["a", 1], ["a", None], [["a"], "b"], ["a", "b\u200b"]):
+        yield f"channels {channels!r}", settings(channels=channels), False
+    # A network of two channels takes no three.
+    yield "three channels", settings(channels=["a", "b", "c"]), False
+    yield "another length", encoded({**good, "clip_samples": tiny_files.WINDOW_SAMPLES + 1}), False
+    yield "too many channels", settings(channels=[str(number) for number in range(4097)]), False
+    yield "the kind of a log-mel", edited("features", value={**GOOD["features"], "kind": "log_mel"}), True
 
 
 def policies() -> Iterator[Case]:

@@ -24,7 +24,18 @@ GROUND = {
 """Modules and folders that every layer may use; among themselves only without a circle."""
 
 LAYERS = (
-    *("settings", "task", "exit_logits", "audio", "policies", "model_file", "runtime", "listening", "serving"),
+    *(
+        "settings",
+        "task",
+        "exit_logits",
+        "audio",
+        "sensors",
+        "policies",
+        "model_file",
+        "runtime",
+        "listening",
+        "serving",
+    ),
     "streams",
     *("calibration", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs", "commands"),
 )

@@ -17,6 +17,7 @@ from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.model_file.reader import OUTPUTS
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import ValuesConfig
 
 SCHEMA_VARIABLE = "BNN_EXIT_TFLITE_SCHEMA"
 DTYPES = {"float32": 0, "float16": 1, "int32": 2, "uint8": 3, "int64": 4, "bool": 6, "complex64": 8, "int8": 9}
@@ -151,6 +152,8 @@ class File:
 FEATURES = FeatureConfig(num_mels=4, fft_size=512)
 CLIP_SAMPLES = 400 + 2 * 160
 FRAMES = 3
+VALUES = ValuesConfig(sample_rate_hz=50, channels=("acc_x", "acc_y"))
+WINDOW_SAMPLES = 40
 LABELS = ("yes", "no", "other")
 
 
@@ -183,6 +186,8 @@ def metadata(*, exits: int = 3, **changes: Any) -> Metadata:
         "attribution": "nobody",
         "writer": "bnn_exit test",
     }
+    if changes.get("input") == "values":
+        values |= {"features": VALUES, "clip_samples": WINDOW_SAMPLES}
     return Metadata(**{**values, **changes})
 
 
@@ -203,7 +208,11 @@ def adaptive_file(
     count = exits - 1 if thresholds is None else thresholds
     random = np.random.default_rng(seed)
     file = File()
-    clip = (1, FRAMES, FEATURES.num_mels, 1) if input == "log_mel" else (1, CLIP_SAMPLES)
+    clip = {
+        "log_mel": (1, FRAMES, FEATURES.num_mels, 1),
+        "waveform": (1, CLIP_SAMPLES),
+        "values": (1, WINDOW_SAMPLES, 1, len(VALUES.channels)),
+    }[input]
     main = file.graph()
     source, limits = main.input(clip, name=input), main.input((count,), name="thresholds")
     width = int(np.prod(clip))

@@ -30,6 +30,7 @@ from bnn_exit.policies import Sizes
 from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.settings.values import sound_features
 from bnn_exit.workers import cores
 
 EPILOG = """\
@@ -156,8 +157,9 @@ def _adapt_run(options: argparse.Namespace) -> int:
     model = run.network()
     training.check_exits(model)
     task, kind = config.task, policies.POLICIES[own["name"]]
+    features = sound_features(task.features, what="adapt")
     replay = _training_clips(config.task, options) if replays else None
-    log_mel, failed = log_mel_of(options.unlabelled, features=task.features, clip_samples=task.clip_samples)
+    log_mel, failed = log_mel_of(options.unlabelled, features=features, clip_samples=task.clip_samples)
     aside = training.held_back(len(log_mel))
     background = tuple(own["background"]) if kind is Rejection else ()
 
@@ -173,7 +175,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{len(log_mel)} clips: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    training.adapt(model, log_mel, replay=replay, replays=replays, features=task.features, **given)
+    training.adapt(model, log_mel, replay=replay, replays=replays, features=features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
     made = make(model, out, task=task, operating_points=after.points, input=config.input)
     for note in made.parity.notes:

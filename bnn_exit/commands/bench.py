@@ -25,6 +25,7 @@ from bnn_exit.policies import rule
 from bnn_exit.runtime import capabilities
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.backends import BACKENDS, installed
+from bnn_exit.runtime.clips import read_clip
 
 DEFAULT_REPEATS = 200
 """Calls of each setting in all, shared among the clips."""
@@ -211,11 +212,13 @@ def _rows_of(points: Iterable[str], *, taken: Iterable[str]) -> dict[str, str]:
 
 
 def _waveforms(clips: Sequence[str], session: runtime.Session) -> list[np.ndarray]:
-    features, samples = session.metadata.features, session.metadata.clip_samples
+    metadata = session.metadata
+    samples = metadata.clip_samples
     if not clips:
-        return [np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)]
-    read = [wav.read(path, sample_rate_hz=features.sample_rate_hz, max_samples=samples) for path in clips]
-    return [wav.fit_length(waveform, samples) for waveform in read]
+        shape = (samples, len(metadata.channels)) if metadata.takes_values else samples
+        return [np.random.default_rng(0).normal(0, 0.1, shape).astype(np.float32)]
+    read = [read_clip(metadata, path).values for path in clips]
+    return read if metadata.takes_values else [wav.fit_length(waveform, samples) for waveform in read]
 
 
 def _figures(seconds: Seconds, *, exits: int, step_s: float = 0.0) -> dict[str, Figures]:

@@ -22,7 +22,7 @@ def deploy(
     task: Task,
     run: RunFolder,
     *,
-    input: str = "log_mel",
+    input: str | None = None,
     policy: str | None = None,
     background: Sequence[str] = (),
 ) -> str:

@@ -23,6 +23,7 @@ from bnn_exit.progress import progress_bar
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.stream import DEFAULT_POINT
+from bnn_exit.settings.values import sound_features
 from bnn_exit.streams.background import background_labels, simple_point
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.distinct import check_distinct
@@ -137,7 +138,9 @@ def measure_stream(session: Session, options: argparse.Namespace, *, command: st
 def open_model(run: str, *, backend: str = "auto") -> Session:
     """The model file of a run, a file itself, or a model of the package."""
     # What is no folder is a file or a name, of which `load` knows those of the package and tells the nearest.
-    return runtime.load(model_of(run) if os.path.isdir(run) else run, backend=backend, threads=1)
+    session = runtime.load(model_of(run) if os.path.isdir(run) else run, backend=backend, threads=1)
+    sound_features(session.metadata.features, what="--stream")
+    return session
 
 
 def chosen_point(session: Session, options: argparse.Namespace) -> ListeningPoint:
@@ -203,7 +206,7 @@ def read_truths(
     """
     lengths, rates = [], []
     for path in paths:
-        with open_file(path, sample_rate_hz=session.metadata.features.sample_rate_hz) as file:
+        with open_file(path, sample_rate_hz=session.metadata.sound.sample_rate_hz) as file:
             lengths.append(file.seconds)
             rates.append(file.rate_hz)
     check_distinct(paths)

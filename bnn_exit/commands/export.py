@@ -19,7 +19,6 @@ from bnn_exit.errors import one_of
 from bnn_exit.files import write_bytes
 from bnn_exit.policies import Sizes
 from bnn_exit.runs.folder import POINTS, RunFolder
-from bnn_exit.settings.features import INPUTS
 
 if TYPE_CHECKING:
     from bnn_exit.conversion.to_lce import Export
@@ -52,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=EPILOG,
     )
     arguments.add_argument("run", metavar="RUN", help="folder of a training run")
-    arguments.add_argument("--input", default="log_mel", help="input of the file: log_mel (default) or waveform")
+    arguments.add_argument("--input", help="input of the file: log_mel (default) or waveform; of sensors values")
     add_policy_options(arguments, usual="that of RUN/model.tflite")
     truncated.add_options(arguments)
     arguments.add_argument(
@@ -72,10 +71,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
-    one_of("--input", options.input, INPUTS)
     background = background_labels(options.background, policy=options.policy)
     truncated.check_options(options)
     run = RunFolder(options.run)
+    inputs = run.config.task.features.inputs
+    options.input = one_of("--input", options.input or inputs[0], inputs)
     if options.truncate is None:
         made, path = _adaptive(run, options, background)
     else:

@@ -26,6 +26,7 @@ from bnn_exit.listening.tally import Tally
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.stream import MAX_RATE_HZ, MIN_RATE_HZ, Stream
+from bnn_exit.settings.values import sound_features
 
 EPILOG = f"""\
 examples:
@@ -111,6 +112,7 @@ def _main(argv: list[str] | None) -> int:
         arguments.error("the following arguments are required: model")
     _check(options)
     session = runtime.load(options.model, backend=options.backend)
+    sound_features(session.metadata.features, what="listen")
     point = chosen_point(session, options.listening_point, name=options.model, needed=not options.windows)
     _listen(options, session, point)
     return 0
@@ -181,7 +183,7 @@ def _listen(options: argparse.Namespace, session: runtime.Session, point: Listen
 
 
 def _source(options: argparse.Namespace, session: runtime.Session, tell: Tell) -> Source:
-    rate = session.metadata.features.sample_rate_hz
+    rate = session.metadata.sound.sample_rate_hz
     if options.input is None:
         microphone = Microphone(options.device, tell=tell)
         if microphone.refused_hz:

@@ -18,6 +18,7 @@ from bnn_exit.errors import ArgumentError, describe_os_error, memory_for, one_of
 from bnn_exit.pairs import zip_strict
 from bnn_exit.policies import rule
 from bnn_exit.runtime import session as runtime
+from bnn_exit.runtime.clips import read_clip
 from bnn_exit.runtime.scoring import MANY
 from bnn_exit.workers import OrderedMap, cores, speed
 
@@ -129,7 +130,9 @@ def _predict(
     session: runtime.Session, path: str, *, explain: bool, chosen: dict[str, Any]
 ) -> tuple[runtime.Prediction, str | None]:
     """The prediction for a file, and why it is too quiet, if it is."""
-    rate, samples = session.metadata.features.sample_rate_hz, session.metadata.clip_samples
+    if session.metadata.takes_values:
+        return session.predict(read_clip(session.metadata, path).values, explain=explain, **chosen), None
+    rate, samples = session.metadata.sound.sample_rate_hz, session.metadata.clip_samples
     recording = wav.load(path, sample_rate_hz=rate, max_samples=samples)
     with memory_for(path):
         prediction = session.predict(recording.waveform, sample_rate_hz=rate, explain=explain, **chosen)

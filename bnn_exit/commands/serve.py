@@ -21,6 +21,7 @@ from bnn_exit.serving.conversation import Offer
 from bnn_exit.serving.library import library
 from bnn_exit.serving.server import MAX_CLIENTS, Server
 from bnn_exit.serving.wake_words import ServedModel, file_stem, wake_words
+from bnn_exit.settings.values import sound_features
 
 DEFAULT_URI = "tcp://0.0.0.0:10400"
 
@@ -76,6 +77,7 @@ def _main(argv: list[str] | None) -> int:
     models = []
     for model in options.models:
         session = runtime.load(model, backend=options.backend)
+        sound_features(session.metadata.features, what="serve")
         point = chosen_point(session, options.listening_point, name=model)
         assert point is not None
         models.append(ServedModel(file_stem(model), session, point))

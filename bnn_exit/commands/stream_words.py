@@ -73,7 +73,7 @@ def words_of(
             chosen=list(point.thresholds),
             backgrounds=negatives,
             out=folder,
-            sample_rate_hz=session.metadata.features.sample_rate_hz,
+            sample_rate_hz=session.metadata.sound.sample_rate_hz,
             settings=MixSettings(snr_db=tuple(options.snr_db or (10.0,)), seed=SEED),
         )
         paths = [str(each.path) for each in made]

@@ -36,6 +36,7 @@ from bnn_exit.settings.features import INPUTS
 from bnn_exit.settings.model import BACKBONES, HEADS
 from bnn_exit.settings.run import RunConfig, RunTask
 from bnn_exit.settings.scheme import SCHEMES, SchemeConfig
+from bnn_exit.settings.values import ValuesConfig
 from distill.options import add_teacher_options, check_distributed, distillation_settings
 
 EPILOG = """\
@@ -146,7 +147,9 @@ def parser() -> argparse.ArgumentParser:
     result.add_argument("--out", metavar="RUN", help="run folder to make (default: runs/TASK-BACKBONE-SIZE-seedN)")
     result.add_argument("--resume", metavar="RUN", help="resume an interrupted run, with its own settings")
     result.add_argument(
-        "--input", metavar="NAME", help="input of the file: log_mel (default), or waveform with the front end inside"
+        "--input",
+        metavar="NAME",
+        help="input of the file: log_mel (default), or waveform with the front end inside; of sensors values",
     )
     add_policy_options(result, usual=policies.DEFAULT)
     result.add_argument("--tensorboard", action="store_true", help="write logs to RUN/tensorboard")
@@ -165,8 +168,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
-    if options.input is not None:
-        one_of("--input", options.input, INPUTS)
     background_labels(options.background, policy=options.policy)
     words = sys.argv[1:] if argv is None else argv
     command = shlex.join(["python", "-m", "bnn_exit.train", *words])
@@ -189,6 +190,8 @@ def _new_run(
     from bnn_exit.training.distribution import Distribution
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
+    if options.input is not None:
+        one_of("--input", options.input, INPUTS if audio_tasks.TASKS[name].sound else ValuesConfig.inputs)
     recipe = recipes.load(
         options.recipe or recipes.DEFAULT,
         task=name,
@@ -210,6 +213,11 @@ def _new_run(
             f"--head is {options.head!r}, but the scheme {scheme.name} needs {made.head!r}: leave it out"
         )
     model = made.of_model(dataclasses.replace(model, precision=precision or model.precision))
+    sound = audio_tasks.TASKS[name].sound
+    if options.feature and not sound:
+        raise ArgumentError(
+            f"--feature is {options.feature[0]!r}, but the task {name} has no log-mel features: leave it out"
+        )
     features = feature_options(options, recipe.features)
     training = dataclasses.replace(
         recipe.training, **given(options, "epochs", "batch_size", "learning_rate", "optimizer", "bfloat16", "seed")
@@ -224,7 +232,7 @@ def _new_run(
     policy = options.policy or made.policy
     background = background_labels(options.background, policy=policy)
     check_background(task.labels, policy=policy, chosen=background)
-    augment = recipe.augment.scaled_to(features)
+    augment = recipe.augment.scaled_to(features) if sound else recipe.augment_values
     config = RunConfig(
         RunTask.of(task),
         model,
@@ -232,7 +240,7 @@ def _new_run(
         training,
         distillation,
         recipe.teacher,
-        options.input or INPUTS[0],
+        options.input,
         policy,
         background,
         scheme,

@@ -23,7 +23,6 @@ from bnn_exit.model_file.operating_points import FULL, OperatingPoint
 from bnn_exit.policies import Sizes
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.backends import installed
-from bnn_exit.settings.features import INPUTS
 
 if TYPE_CHECKING:
     from bnn_exit.conversion.to_lce import Export
@@ -84,7 +83,9 @@ def make_truncated(run: RunFolder, options: argparse.Namespace) -> tuple[Export,
 
     require_binary(run.config.model.precision)
     number = options.truncate
-    name = TRUNCATED.format(number) + ("" if options.input == INPUTS[0] else f"_{options.input}")
+    name = TRUNCATED.format(number) + (
+        "" if options.input == run.config.task.features.inputs[0] else f"_{options.input}"
+    )
     path = output_file(options.out, run.model_called(name), run=run)
     model = run.network()
     if number > model.num_exits:

@@ -21,7 +21,7 @@ from bnn_exit.models.exit_heads import reads_logits
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, rule
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features, sound_features
 
 _NEVER = 3.0e38
 """A score above every threshold: of an exit whose head was not executed."""
@@ -49,18 +49,19 @@ def _freeze(model: keras.Model) -> _Frozen:
 
 
 def adaptive_graph(
-    model: MultiExitModel, *, features: FeatureConfig, clip_samples: int | None, policy: Policy
+    model: MultiExitModel, *, features: Features, input: str, clip_samples: int, policy: Policy
 ) -> tuple[tf.Graph, list[tf.Tensor], list[tf.Tensor]]:
     """The graph of the adaptive file with its inputs and outputs.
 
     Args:
         model: the trained network.
-        features: the log-mel settings, used if the front end goes inside.
-        clip_samples: samples of the waveform input; None for log-mel input.
+        features: used if the front end goes inside.
+        input: what the file takes, one of `features.inputs`; with "waveform" the front end goes inside.
+        clip_samples: samples of a clip.
         policy: fitted; gives probabilities and scores.
 
     Returns:
-        (graph, inputs, outputs): inputs are log_mel `[1, frames, mels, 1]` or waveform `[1, samples]`, and thresholds
+        (graph, inputs, outputs): inputs are the features `[1, *input_shape]` or waveform `[1, samples]`, and thresholds
         `[exits - 1]`, or `[exits]` with a skip gate; outputs are those in `reader.OUTPUTS`: `[1, classes]`, `[1]` int32
         and `[1]`.
     """
@@ -125,12 +126,12 @@ def adaptive_graph(
         )
 
     def run(source: tf.Tensor, thresholds: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        log_mel = source if clip_samples is None else tf_ops.log_mel(source, features)[..., None]
-        return run_from(0, [log_mel], thresholds, (), ())
+        taken = tf_ops.log_mel(source, sound_features(features))[..., None] if input == "waveform" else source
+        return run_from(0, [taken], thresholds, (), ())
 
-    shape = [1, *model.input_shape] if clip_samples is None else [1, clip_samples]
+    shape = [1, clip_samples] if input == "waveform" else [1, *model.input_shape]
     concrete = tf.function(run, autograph=False).get_concrete_function(
-        tf.TensorSpec(shape, tf.float32, name="log_mel" if clip_samples is None else "waveform"),
+        tf.TensorSpec(shape, tf.float32, name=input),
         tf.TensorSpec([rule.num_thresholds(model.num_exits, skips=policy.skips())], tf.float32, name="thresholds"),
     )
     frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)

@@ -16,7 +16,7 @@ from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, rule
 from bnn_exit.runtime.backends import BACKENDS, installed
 from bnn_exit.runtime.reference import interpreter as reference
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features, ValuesConfig
 from bnn_exit.training.calibrate import network_exit_logits
 
 MIN_AGREEMENT = 0.97
@@ -91,7 +91,7 @@ def compare(
         model: the trained network.
         file: the file made from it.
         inputs: what the file takes, clip by clip: `[clips, frames, mels]` or `[clips, samples]`.
-        log_mel: the same clips for Keras, `[clips, frames, mels]`.
+        log_mel: the same clips for Keras, `[clips, frames, mels]`, or windows of values.
         backend: a name in BACKENDS.
         policy: of the file, fitted; None means the default.
 
@@ -173,7 +173,7 @@ def _clips(task: Any, *, input: str) -> tuple[np.ndarray, np.ndarray]:
     split = getattr(task, "validation", None)
     if split is None:
         waveforms = _made(task.clip_samples)
-        log_mel = _log_mel(waveforms, task.features)
+        log_mel = _features_of(waveforms, task.features)
     else:
         chosen = np.linspace(0, len(split) - 1, min(max(CLIPS.values()), len(split))).astype(int)
         log_mel = np.asarray(task.log_mel("validation")[chosen])
@@ -194,5 +194,8 @@ def _made(samples: int) -> np.ndarray:
     return np.array(made, np.float32)
 
 
-def _log_mel(waveforms: np.ndarray, features: FeatureConfig) -> np.ndarray:
+def _features_of(waveforms: np.ndarray, features: Features) -> np.ndarray:
+    if isinstance(features, ValuesConfig):
+        columns = [np.roll(waveforms, shift, axis=0) for shift in range(len(features.channels))]
+        return np.stack(columns, axis=-1)
     return np.stack([logmel.log_mel(waveform, features) for waveform in waveforms])

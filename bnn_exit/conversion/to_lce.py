@@ -21,11 +21,10 @@ from bnn_exit.model_file.reader import OUTPUTS
 from bnn_exit.models.heads import flat_over_grid
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, Sizes
-from bnn_exit.settings.features import INPUTS
+from bnn_exit.settings.values import ValuesConfig
 from bnn_exit.task import TaskInfo
 
 _LEVEL = "every clip to one level"
-_STANDARDISATION = "mean and variance of each mel band"
 
 
 def export(
@@ -34,7 +33,7 @@ def export(
     *,
     task: TaskInfo,
     operating_points: Mapping[str, OperatingPoint],
-    input: str = "log_mel",
+    input: str | None = None,
     policy: Policy | None = None,
 ) -> Audit:
     """Write `model` as one file that LCE and the other backends run, stopping at the exit that is taken.
@@ -49,7 +48,7 @@ def export(
             or made ones where it has none at hand, are compared.
         operating_points: from `calibrate`; may be empty. Those of fewer exits make a file without the others.
         input: "log_mel" (smaller and faster where the device computes features anyway) or "waveform", which puts the
-            front end into the file.
+            front end into the file; of sensors "values". None: the first of those that the task's features allow.
         policy: fitted, the one that the operating points were chosen for; None takes theirs, if known, or the
             default. Class means of floats may make the file twice as large: a value for each class and feature.
 
@@ -90,18 +89,18 @@ def make(
     *,
     task: TaskInfo,
     operating_points: Mapping[str, OperatingPoint],
-    input: str = "log_mel",
+    input: str | None = None,
     policy: Policy | None = None,
 ) -> Export:
     """The file that `export` would write, checked; arguments and errors as there. Nothing is written to `path`."""
-    one_of("input", input, INPUTS)
+    input = one_of("input", input or task.features.inputs[0], task.features.inputs)
     require_binary(model.precision)
     if len(task.labels) != model.num_classes:
         raise ArgumentError(f"labels has {len(task.labels)} names, but the network has {model.num_classes} classes")
-    shape = (task.features.num_frames(task.clip_samples), task.features.num_mels, 1)
+    shape = task.features.input_shape(task.clip_samples)
     if model.input_shape != shape:
         raise ArgumentError(
-            f"the network takes {model.input_shape}, but the file would give it the task's log-mel {shape}: only a "
+            f"the network takes {model.input_shape}, but the file would give it the task's features {shape}: only a "
             "network of this shape becomes a file"
         )
     if isinstance(operating_points, OperatingPoints):
@@ -142,7 +141,6 @@ def convert(
     policy: Policy | None = None,
 ) -> bytes:
     """The bytes of the file; arguments as `export`."""
-    clip_samples = task.clip_samples if input == "waveform" else None
     chosen = policy or policies.fit(policies.DEFAULT)
     if not chosen.fits(exits=model.num_exits, classes=model.num_classes):
         raise ArgumentError(
@@ -150,7 +148,7 @@ def convert(
             f"{model.num_classes} classes: fit it on exit logits of this one"
         )
     tensors, inputs, outputs = graph.adaptive_graph(
-        model, features=task.features, clip_samples=clip_samples, policy=chosen
+        model, features=task.features, input=input, clip_samples=task.clip_samples, policy=chosen
     )
     metadata = Metadata(
         labels=tuple(task.labels),
@@ -162,7 +160,7 @@ def convert(
         operating_points=dict(operating_points),
         task=task.name,
         model=model.config.to_dict() if model.config else {},
-        normalisation=_normalisation(model),
+        normalisation=_normalisation(model, task),
         licence=task.licence,
         attribution=task.attribution,
         writer=f"bnn_exit {machine.version()}",
@@ -176,8 +174,10 @@ def convert(
     )
 
 
-def _normalisation(model: MultiExitModel) -> str:
-    steps = [*([_LEVEL] if model.normalises_level else []), *([_STANDARDISATION] if model.standardises else [])]
+def _normalisation(model: MultiExitModel, task: TaskInfo) -> str:
+    of_each = "channel" if isinstance(task.features, ValuesConfig) else "mel band"
+    standardised = [f"mean and variance of each {of_each}"] if model.standardises else []
+    steps = [*([_LEVEL] if model.normalises_level else []), *standardised]
     return f"{', then '.join(steps)}, first in the network" if steps else "none"
 
 

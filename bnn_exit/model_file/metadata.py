@@ -12,7 +12,8 @@ from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import INSTALL, ArgumentError, BnnExitError, ModelFileError
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.policies import rule
-from bnn_exit.settings.features import INPUTS, FeatureConfig
+from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features, ValuesConfig, features_of, sound_features
 from bnn_exit.text import check_text
 
 if TYPE_CHECKING:
@@ -34,9 +35,10 @@ class Metadata:
 
     Attributes:
         labels: names of the classes, in the order of the probabilities.
-        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples]: the input of the network.
-        clip_samples: length of a waveform in samples.
-        features: settings of the log-mel, of which sample_rate_hz holds for waveforms too.
+        input: "log_mel" [1, frames, mels, 1] or "waveform" [1, samples] of sound, "values" [1, samples, 1, channels] of
+            sensors and spectra: the input of the network.
+        clip_samples: length of a waveform or window in samples.
+        features: settings of the log-mel, of which sample_rate_hz holds for waveforms too, or of the values.
         policy: name, in `bnn_exit.policies.POLICIES`, of the score that the exits compare.
         exits: cost of leaving at each exit, all earlier stages and heads and the work of the policy included; with a
             skip gate `LeavingCosts`, which have that of a clip that skips.
@@ -54,7 +56,7 @@ class Metadata:
     labels: tuple[str, ...]
     input: str
     clip_samples: int
-    features: FeatureConfig
+    features: Features
     policy: str
     exits: tuple[Cost, ...]
     operating_points: Mapping[str, OperatingPoint]
@@ -80,7 +82,8 @@ class Metadata:
         _require(len(set(self.labels)) == len(self.labels), "labels", list(self.labels), "names that all differ")
         for label in self.labels:
             check_text("label", label)
-        _require(self.input in INPUTS, "input", self.input, f"one of {', '.join(INPUTS)}")
+        inputs = self.features.inputs
+        _require(self.input in inputs, "input", self.input, f"{' or '.join(inputs)}, as its features are")
         _require(
             _is_count(self.clip_samples) and self.clip_samples <= MAX_CLIP_SAMPLES,
             "clip_samples",
@@ -135,6 +138,28 @@ class Metadata:
     def policy_dict(self) -> dict[str, Any]:
         """The policy and its fitted values, for `policies.from_dict`."""
         return {"name": self.policy, **self.policy_settings}
+
+    @property
+    def takes_values(self) -> bool:
+        """Whether the network takes windows of sensors or spectra, not sound."""
+        return isinstance(self.features, ValuesConfig)
+
+    @property
+    def sound(self) -> FeatureConfig:
+        """Settings of the log-mel; ArgumentError if the network takes values."""
+        return sound_features(self.features)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of values; empty for sound."""
+        return self.features.channels if isinstance(self.features, ValuesConfig) else ()
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of the network's input, without the batch: (frames, mels, 1), (samples,) or (samples, 1, channels)."""
+        if self.input == "waveform":
+            return (self.clip_samples,)
+        return self.features.input_shape(self.clip_samples)
 
     @property
     def normalises_level(self) -> bool:
@@ -216,10 +241,10 @@ def _parse(data: bytes) -> dict[str, Any]:
     return values
 
 
-def _features(values: dict[str, Any]) -> FeatureConfig:
+def _features(values: dict[str, Any]) -> Features:
+    features = features_of(values)
     # The file may have been trained with other settings than the defaults of this version.
-    missing = [field.name for field in dataclasses.fields(FeatureConfig) if field.name not in values]
-    features = FeatureConfig.from_dict(values)
+    missing = [field.name for field in dataclasses.fields(features) if field.name not in values]
     if missing:
         raise ArgumentError(f"features lack {', '.join(missing)}")
     return features

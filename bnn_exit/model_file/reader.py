@@ -34,7 +34,8 @@ class ModelFile:
         data: the file.
         metadata: labels, features, costs and operating points.
         main: the tensors of the main subgraph.
-        inputs: name ("log_mel" or "waveform", "thresholds") -> position among the inputs of the main subgraph.
+        inputs: name ("log_mel", "waveform" or "values", and "thresholds") -> position among the inputs of the main
+            subgraph.
         outputs: name ("probabilities", "exit_index", "score") -> position among its outputs.
     """
 
@@ -82,7 +83,9 @@ class ModelFile:
         return rule.check_thresholds(thresholds, exits=len(self.metadata.exits), skips=self.metadata.skips)
 
     def arguments(self, clip: npt.ArrayLike, thresholds: npt.ArrayLike) -> list[npt.NDArray[np.float32]]:
-        """The inputs of the network, in its order, for a log-mel [frames, mels] or a waveform [samples]."""
+        """The inputs of the network, in its order, for a log-mel [frames, mels], a waveform [samples] or values
+        [samples, channels].
+        """
         arrays = {self.metadata.input: clip, "thresholds": thresholds}
         main = self.main
         return [
@@ -173,9 +176,7 @@ def _wiring(found: header.Header, metadata: Metadata) -> tuple[dict[str, int], d
     if signature is None or signature.subgraph != 0:
         raise ModelFileError(f"the signature {SIGNATURE} of the main subgraph is missing: export the model again")
     main = found.main
-    frames = metadata.features.num_frames(metadata.clip_samples)
-    clip = {"log_mel": (1, frames, metadata.features.num_mels, 1), "waveform": (1, metadata.clip_samples)}
-    input_shapes = {metadata.input: clip[metadata.input], "thresholds": (metadata.num_thresholds,)}
+    input_shapes = {metadata.input: (1, *metadata.input_shape), "thresholds": (metadata.num_thresholds,)}
     output_shapes = {"probabilities": (1, len(metadata.labels)), "exit_index": (1,), "score": (1,)}
     inputs = {
         name: _position(main, "input", name, signature.inputs, main.inputs, shape, "float32")

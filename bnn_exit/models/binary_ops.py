@@ -25,6 +25,9 @@ def binary_conv(
 ) -> keras.KerasTensor:
     """A convolution of sign(features) with sign(kernel), output in [-k*k*channels, k*k*channels].
 
+    Features of width 1, as values of sensors have, get a one-dimensional kernel of (2 k - 1) x 1, 5 for 3: it sees 5 of
+    the 9 places that k x k sees, and reaches further in time.
+
     The forward pass is sign(x) * sign(w) for both quantizers. Their gradients differ: `approx_sign` passes
     (2 - 2|x|) for |x| <= 1 (Bi-Real Net, Liu et al. 2018, section 3.2), `ste_sign` passes 1 for |x| <= 1
     (Hubara et al. 2016, section 1.3). Kernels keep a real latent value, clipped to [-1, 1], whose sign is used.
@@ -37,7 +40,7 @@ def binary_conv(
     """
     return larq.layers.QuantConv2D(
         filters,
-        kernel_size,
+        (2 * kernel_size - 1, 1) if features.shape[2] == 1 else kernel_size,
         strides=strides,
         padding="same",
         pad_values=1.0,
@@ -48,6 +51,11 @@ def binary_conv(
         kernel_initializer="glorot_normal",
         name=BINARY_PREFIX + name,
     )(features)
+
+
+def kernel(features: keras.KerasTensor, size: int) -> tuple[int, int]:
+    """Height and width of a convolution or pooling over `size` places: 1 wide where the features are."""
+    return size, 1 if features.shape[2] == 1 else size
 
 
 def binary_layers(model: keras.Model) -> list[keras.layers.Layer]:

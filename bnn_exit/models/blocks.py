@@ -9,6 +9,7 @@ from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.models.binary_ops import kernel
 from bnn_exit.models.standardise import Standardise
 
 layers = keras.layers
@@ -63,7 +64,7 @@ def cut_into_stages(
     """One model a stage, each from the features of the one before.
 
     Args:
-        input_shape: (frames, mels, 1) of the log-mel input.
+        input_shape: (frames, mels, 1) of the log-mel input, or (samples, 1, channels) of values.
         size: blocks and channels.
         block: makes one block.
         ending: what comes after the last block of every stage: features -> features.
@@ -99,6 +100,8 @@ def stage_blocks(
 def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> keras.KerasTensor:
     """Log-mel to a quarter of its bands and a quarter of its frames (long clips: an eighth), in `channels`.
 
+    Values: to a quarter of their samples (long windows: an eighth).
+
     Each channel of the first convolution goes through several depthwise filters, which makes the channels that binary
     layers want at half of what a 1x1 convolution costs; the first binary layer mixes them.
     """
@@ -106,11 +109,15 @@ def stem(source: keras.KerasTensor, channels: int, *, first_channels: int) -> ke
     # Clips of seconds, not words: twice the time step, or the first stage would cost more than all others together.
     time_stride = 4 if source.shape[1] > LONG_CLIP_FRAMES else 2
     features = layers.Conv2D(
-        first_channels, (time_stride + 1, 3), strides=(time_stride, 2), padding="same", use_bias=False
+        first_channels,
+        (time_stride + 1, kernel(features, 3)[1]),
+        strides=(time_stride, kernel(features, 2)[1]),
+        padding="same",
+        use_bias=False,
     )(features)
     features = layers.ReLU()(normalise(features))
     features = layers.DepthwiseConv2D(
-        3, strides=2, padding="same", use_bias=False, depth_multiplier=channels // first_channels
+        kernel(features, 3), strides=2, padding="same", use_bias=False, depth_multiplier=channels // first_channels
     )(features)
     return normalise(features)
 
@@ -126,8 +133,12 @@ def prelu(features: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def halved(features: keras.KerasTensor, strides: int) -> keras.KerasTensor:
-    """The mean over `strides` x `strides` places, as a shortcut past a strided layer."""
-    return features if strides == 1 else layers.AveragePooling2D(strides, strides, padding="same")(features)
+    """The mean over `strides` x `strides` places (x 1 of features 1 wide), as a shortcut past a strided layer."""
+    return (
+        features
+        if strides == 1
+        else layers.AveragePooling2D(kernel(features, strides), kernel(features, strides), padding="same")(features)
+    )
 
 
 def projected(features: keras.KerasTensor, channels: int) -> keras.KerasTensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError
+from bnn_exit.models.binary_ops import kernel
 
 layers = keras.layers
 
@@ -113,13 +114,15 @@ def early_view_head(
 
 def _strided(features: keras.KerasTensor, *, name: str | None = None) -> keras.KerasTensor:
     features = _depthwise(features, features.shape[-1] // 2, strides=2, name=name)
-    return layers.Flatten()(layers.AveragePooling2D(2, padding="same")(features))
+    return layers.Flatten()(layers.AveragePooling2D(kernel(features, 2), padding="same")(features))
 
 
 def _depthwise(features: keras.KerasTensor, channels: int, *, strides: int, name: str | None) -> keras.KerasTensor:
     """Depthwise 3x3 over the first channels, BatchNorm, ReLU."""
     features = features[..., :channels]
-    features = layers.DepthwiseConv2D(3, strides=strides, padding="same", use_bias=False, name=name)(features)
+    features = layers.DepthwiseConv2D(kernel(features, 3), strides=strides, padding="same", use_bias=False, name=name)(
+        features
+    )
     return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
 
 
@@ -131,7 +134,7 @@ def auxiliary_head(
     The auxiliary network of depth pruning (De Leon and Atienza 2022, section 2): the most work, and all of it float.
     """
     for channels in (32, 16):
-        features = layers.DepthwiseConv2D(3, padding="same", use_bias=False)(features)
+        features = layers.DepthwiseConv2D(kernel(features, 3), padding="same", use_bias=False)(features)
         features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))
         features = layers.Conv2D(channels, 1, use_bias=False)(features)
         features = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(features))

@@ -10,10 +10,11 @@ from bnn_exit.models.standardise import Standardise
 
 
 class Network:
-    """A classifier of log-mel clips.
+    """A classifier of log-mel clips, or of windows of values.
 
     Args:
-        keras_model: log-mel `[batch, frames, mels, 1]` to logits `[batch, classes]` of every exit, in order of depth.
+        keras_model: log-mel `[batch, frames, mels, 1]`, or values `[batch, samples, 1, channels]`, to logits
+            `[batch, classes]` of every exit, in order of depth.
 
     Attributes:
         keras_model: as given.
@@ -34,7 +35,10 @@ class Network:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(frames, mels, 1); a network that was made elsewhere may have more channels, and cannot be exported then."""
+        """(frames, mels, 1), or of values (samples, 1, channels).
+
+        A network that was made elsewhere may have more channels, and cannot be exported then.
+        """
         return tuple(self.keras_model.inputs[0].shape[1:])
 
     def adapt(self, log_mel: np.ndarray) -> None:
@@ -43,7 +47,7 @@ class Network:
         Layers that are frozen keep what they have: the layers behind them were trained with it.
 
         Args:
-            log_mel: `[clips, frames, mels]`.
+            log_mel: `[clips, frames, mels]`, or values `[windows, samples, channels]`.
         """
         (level,) = self._layers(LevelNormalisation) or (None,)
         if level and level.trainable:
@@ -71,10 +75,10 @@ class Network:
     def logits(self, log_mel: np.ndarray, *, batch_size: int = 128) -> np.ndarray:
         """Logits `[clips, exits, classes]` of log-mel clips `[clips, frames, mels]`.
 
-        A network with more than one channel takes `[clips, height, width, channels]`.
+        Values are `[windows, samples, channels]`. A network of another kind takes `[clips, height, width, channels]`.
         """
         if log_mel.ndim == 3:
-            log_mel = log_mel[..., None]
+            log_mel = log_mel.reshape(-1, *self.input_shape)
         if not hasattr(self, "_forward"):
             # Under tf.distribute all replicas give the same outputs; the first is used. Otherwise there is only one.
             strategy = self.keras_model.distribute_strategy

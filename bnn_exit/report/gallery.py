@@ -1,4 +1,4 @@
-"""The clips that a report shows, with their pictures and, as far as the budget allows, their sounds."""
+"""The clips that a report shows, with their pictures and, of sound and as far as the budget allows, their sounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from bnn_exit.audio import logmel
 from bnn_exit.report import media
 from bnn_exit.report.source import Source
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import ValuesConfig
 
 CLIPS = 8
 """Clips in each list."""
@@ -26,7 +26,8 @@ class Gallery:
     Attributes:
         lists: heading -> numbers of its clips.
         clips: for each clip in any list its `name`, `label`, `predicted` and `scores` (one for each exit),
-            `difficulty`, `picture`, and `sound`, which is None if the budget was used up.
+            `difficulty`, `picture` and what it is called, and of sound `sound`, which is None if the budget was used
+            up.
         found: heading -> how many clips there are of this kind, shown or not; None where every clip has a rank.
     """
 
@@ -57,8 +58,11 @@ def gallery(
     entries = {clip: _entry(source, clip, float(difficulty[clip])) for clip in shown}
     left = budget - sum(len(entry["picture"]) for entry in entries.values())
     # The first of every list come first, so that no list stays silent.
+    rate = source.features.sample_rate_hz
     for clip, entry in entries.items():
-        sound = media.sound(source.waveform(clip), sample_rate_hz=source.features.sample_rate_hz)
+        if "sound" not in entry:
+            continue
+        sound = media.sound(source.waveform(clip), sample_rate_hz=int(rate))
         if len(sound) <= left:
             entry["sound"] = sound
             left -= len(sound)
@@ -74,13 +78,15 @@ def _entry(source: Source, clip: int, difficulty: float) -> dict[str, Any]:
         "confidence": _rounded(source.probabilities[clip].max(axis=-1)),
         "scores": _rounded(source.scores[clip]),
         "difficulty": difficulty,
-        "picture": media.picture(_log_mel(source.waveform(clip), source.features)),
-        "sound": None,
+        **_media(source, clip),
     }
 
 
-def _log_mel(waveform: npt.NDArray[np.float32], features: FeatureConfig) -> npt.NDArray[np.float32]:
-    return logmel.log_mel(waveform, features)
+def _media(source: Source, clip: int) -> dict[str, Any]:
+    values, features = source.waveform(clip), source.features
+    if isinstance(features, ValuesConfig):
+        return {"picture": media.plot(values, features.channels), "picture_of": "Values"}
+    return {"picture": media.picture(logmel.log_mel(values, features)), "picture_of": "Log-mel", "sound": None}
 
 
 def _rounded(values: Iterable[float]) -> list[float]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import struct
 import zlib
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +36,27 @@ def picture(log_mel: npt.ArrayLike) -> str:
     low, high = values.min(), values.max()
     levels = (255 * (values - low) / (high - low if high > low else 1.0)).round().astype(np.uint8)
     return _uri("image/png", _png(levels))
+
+
+def plot(values: npt.ArrayLike, channels: Sequence[str]) -> str:
+    """Values [samples, channels] as a data URI of an SVG: a curve for each channel, one below the other.
+
+    Time goes to the right. Each curve fills its own row from the channel's lowest value to its highest in this window.
+    Of many samples, neighbours are averaged.
+    """
+    curves = _narrowed(np.asarray(values, np.float64))
+    width, row = 240, max(16, 120 // len(channels))
+    place = np.linspace(0, width, len(curves))
+    parts = []
+    for number, name in enumerate(channels):
+        curve = curves[:, number]
+        low, high = curve.min(), curve.max()
+        height = (1 - (curve - low) / (high - low)) if high > low else np.full(len(curve), 0.5)
+        points = " ".join(f"{x:.1f},{y:.1f}" for x, y in zip_strict(place, number * row + 2 + height * (row - 4)))
+        parts.append(f'<polyline points="{points}"><title>{html.escape(name)}</title></polyline>')
+    size = f'viewBox="0 0 {width} {row * len(channels)}"'
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" {size} fill="none" stroke="#21918c">{"".join(parts)}</svg>'
+    return _uri("image/svg+xml", svg.encode())
 
 
 def _narrowed(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

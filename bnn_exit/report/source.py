@@ -11,7 +11,7 @@ import numpy.typing as npt
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.evaluation.report import Report
-from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import Features
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +25,8 @@ class Source:
         labels: int64 [clips], true classes, 0-based.
         costs: cumulative cost of leaving at each exit.
         names: what each clip is called.
-        waveform: clip number -> float32 [samples] in [-1, 1].
-        features: settings of the log-mel.
+        waveform: clip number -> float32 [samples] in [-1, 1], or values [samples, channels].
+        features: settings of the log-mel, or of the values.
         about: further facts for the head of the page: what -> text.
 
     Raises:
@@ -41,7 +41,7 @@ class Source:
     costs: Sequence[Cost]
     names: Sequence[str]
     waveform: Callable[[int], npt.NDArray[np.float32]]
-    features: FeatureConfig
+    features: Features
     about: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:

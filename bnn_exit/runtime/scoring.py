@@ -12,14 +12,15 @@ from typing import Union
 import numpy as np
 import numpy.typing as npt
 
-from bnn_exit.audio import wav
 from bnn_exit.audio.level import quietness
 from bnn_exit.errors import BnnExitError, ModelFileError, memory_for
+from bnn_exit.runtime.clips import read_clip
 from bnn_exit.runtime.session import Session
 from bnn_exit.workers import OrderedMap, speed
 
 Clip = Union[str, "os.PathLike[str]", tuple[str, npt.ArrayLike], BnnExitError]
-"""A path; a name and a waveform [samples] at the model's sample rate; or why there is no clip in this place."""
+"""A path; a name and a waveform [samples] or values [samples, channels] at the model's sample rate; or why there is no
+clip in this place."""
 
 MANY = 20
 """Clips from which on commands print how fast they were."""
@@ -38,7 +39,7 @@ class ScoredClip:
     """
 
     name: str
-    rate_hz: int
+    rate_hz: float
     probabilities: npt.NDArray[np.float32]
     scores: list[float]
     quiet: str | None
@@ -59,12 +60,12 @@ class ClipCounts:
 
     scored: int = 0
     failed: int = 0
-    resampled: dict[int, int] = dataclasses.field(default_factory=dict)
+    resampled: dict[float, int] = dataclasses.field(default_factory=dict)
     quiet: int = 0
     seconds: float = 0.0
     workers: int = 1
 
-    def add(self, row: ScoredClip, *, own_rate_hz: int) -> bool:
+    def add(self, row: ScoredClip, *, own_rate_hz: float) -> bool:
         """Count a scored clip; whether it is the first of a sample rate that is not the model's."""
         self.scored += 1
         self.quiet += row.quiet is not None
@@ -76,7 +77,7 @@ class ClipCounts:
     def notes(self) -> Iterator[str]:
         """What was resampled, by sample rate, and how many clips are quiet."""
         for rate, clips in sorted(self.resampled.items()):
-            yield f"{clips} of {self.scored} clips were resampled from {rate} Hz"
+            yield f"{clips} of {self.scored} clips were resampled from {rate:g} Hz"
         if self.quiet:
             yield f"{self.quiet} of {self.scored} clips are far below the level of speech, where networks fail"
 
@@ -120,7 +121,7 @@ def score_clips(
         if isinstance(row, OSError):
             raise row
         if counts.add(row, own_rate_hz=own_rate):
-            report(f"note: {row.name}: {row.rate_hz} Hz, resampled to the model's {own_rate} Hz")
+            report(f"note: {row.name}: {row.rate_hz:g} Hz, resampled to the model's {own_rate:g} Hz")
         if row.quiet and counts.quiet == 1:
             report(f"warning: {row.name}: {row.quiet}")
         yield row
@@ -132,10 +133,10 @@ def score_clip(session: Session, clip: Clip, *, data: bytes | None = None) -> Sc
     Args:
         session: from `bnn_exit.load`.
         clip: a path, or a name and a waveform; an error in its place is raised.
-        data: the audio file at this path, where it has been read already.
+        data: the bytes of the file at this path, where it has been read already.
 
     Raises:
-        DataError: an audio file that cannot be used, or too little memory for it.
+        DataError: a file that cannot be used, or too little memory for it.
         ArgumentError: a waveform that is empty, not one-dimensional or holds NaN.
         ModelFileError: a clip does not leave at the forced exit, or an exit gives NaN.
     """
@@ -146,9 +147,7 @@ def score_clip(session: Session, clip: Clip, *, data: bytes | None = None) -> Sc
         name, waveform, rate = str(clip[0]), clip[1], own_rate
     else:
         name = os.fspath(clip)
-        wanted = {"sample_rate_hz": own_rate, "max_samples": session.metadata.clip_samples}
-        recording = wav.load(name, **wanted) if data is None else wav.decode(data, name=name, **wanted)
-        waveform, rate = recording.waveform, recording.rate_hz
+        waveform, rate = read_clip(session.metadata, name, data=data)
     with memory_for(name):
         inputs = session.inputs(waveform)
         exits = [session.infer_exit(inputs, index) for index in range(session.exits)]
@@ -165,7 +164,7 @@ def score_clip(session: Session, clip: Clip, *, data: bytes | None = None) -> Sc
         rate,
         np.stack([probabilities for probabilities, _ in exits]),
         scores,
-        quietness(waveform, normalised=session.metadata.normalises_level),
+        None if session.metadata.takes_values else quietness(waveform, normalised=session.metadata.normalises_level),
     )
 
 

@@ -75,7 +75,7 @@ class Session:
         self.operating_points: Mapping[str, OperatingPoint] = file.metadata.operating_points
         self.exits = len(file.metadata.exits)
         self._backend = BACKENDS[backend](file, threads=threads)
-        self._log_mel = front_end(backend, file.metadata.features)
+        self._log_mel = None if file.metadata.takes_values else front_end(backend, file.metadata.sound)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _make, (type(self), self.model_file, self.backend, self._threads)
@@ -99,16 +99,18 @@ class Session:
 
         Args:
             waveform: [samples], floats in [-1, 1] or int16. A shorter clip is padded with silence on both sides. Of
-                a longer one the middle is used; `Prediction.left_out_s` gives the rest.
-            sample_rate_hz: rate of the waveform, a whole number; None means the file's own. Another rate is resampled.
+                a longer one the middle is used; `Prediction.left_out_s` gives the rest. For a file that takes values:
+                [samples, channels] in the order of `metadata.features.channels`, at least as long as a window.
+            sample_rate_hz: rate of the waveform, a whole number; None means the file's own. Another rate is resampled;
+                values must have the file's own.
             operating_point: a name in `operating_points`.
             thresholds: [exits - 1], in place of an operating point: 0 turns an exit off, 1000 makes it always answer.
                 With a skip gate [exits]: the last is the gate's, and a lower one skips fewer.
             explain: also record the output of each exit reached. Runs the network once more for each of them.
 
         Raises:
-            ArgumentError: a waveform that is empty, not one-dimensional or holds NaN; an unknown operating point; the
-                wrong number of thresholds.
+            ArgumentError: a waveform that is empty, not one-dimensional or holds NaN; values of another shape or rate;
+                an unknown operating point; the wrong number of thresholds.
         """
         limits = self.model_file.thresholds(operating_point=operating_point, thresholds=thresholds)
         prediction = self._predict(self.inputs(waveform, sample_rate_hz=sample_rate_hz), limits, explain=explain)
@@ -117,7 +119,8 @@ class Session:
 
     def _left_out_s(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> float:
         own_rate = self.metadata.features.sample_rate_hz
-        surplus = np.size(waveform) * own_rate / (sample_rate_hz or own_rate) - self.metadata.clip_samples
+        count = len(np.asarray(waveform)) if self.metadata.takes_values else np.size(waveform)
+        surplus = count * own_rate / (sample_rate_hz or own_rate) - self.metadata.clip_samples
         return surplus / own_rate if surplus >= 1 else 0.0
 
     def predict_log_mel(
@@ -147,7 +150,11 @@ class Session:
         return np.stack([self.infer_exit(inputs, exit_index)[0] for exit_index in range(self.exits)])
 
     def inputs(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """The network input for a clip: its log-mel [frames, mels], or a view of the waveform [samples]."""
+        """The network input for a clip: its log-mel [frames, mels], or a view of the waveform [samples] or of the
+        values [samples, channels].
+        """
+        if self.metadata.takes_values:
+            return self._values(waveform, sample_rate_hz)
         if self.metadata.input == "waveform":
             return self._waveform(waveform, sample_rate_hz)
         return self.log_mel(waveform, sample_rate_hz=sample_rate_hz)
@@ -157,25 +164,37 @@ class Session:
         return self._backend.infer(inputs, thresholds)
 
     def log_mel(self, waveform: npt.ArrayLike, *, sample_rate_hz: float | None = None) -> Floats:
-        """The log-mel [frames, mels] of a clip, by the settings in the file."""
+        """The log-mel [frames, mels] of a clip, by the settings in the file; ArgumentError if it takes values."""
+        if self._log_mel is None:
+            raise ArgumentError("log_mel cannot be made: this file takes values of sensors, not sound")
         return self._log_mel(self._waveform(waveform, sample_rate_hz))
 
     def _waveform(self, waveform: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
         from bnn_exit.audio.waveform import fit_length  # loading a file needs no module for sound
 
-        own_rate = self.metadata.features.sample_rate_hz
+        own_rate = self.metadata.sound.sample_rate_hz
         if sample_rate_hz is not None and sample_rate_hz != own_rate:
             from bnn_exit.audio.resample import check_rate, resample
 
             waveform = resample(waveform, from_hz=check_rate("sample_rate_hz", sample_rate_hz), to_hz=own_rate)
         return fit_length(waveform, self.metadata.clip_samples)
 
+    def _values(self, values: npt.ArrayLike, sample_rate_hz: float | None) -> Floats:
+        from bnn_exit.sensors.window import fit_length
+
+        own_rate = self.metadata.features.sample_rate_hz
+        if sample_rate_hz not in (None, own_rate):
+            raise ArgumentError(
+                f"sample_rate_hz is {sample_rate_hz!r}, but the file takes values at {own_rate:g} Hz: resample them"
+            )
+        return fit_length(values, self.metadata.clip_samples, self.metadata.channels)
+
     def _check_log_mel(self, log_mel: npt.ArrayLike) -> Floats:
         if self.metadata.input != "log_mel":
-            raise ArgumentError("log_mel cannot be given: this file computes it itself, so call predict(waveform)")
+            takes = "takes values of sensors" if self.metadata.takes_values else "computes it itself"
+            raise ArgumentError(f"log_mel cannot be given: this file {takes}, so call predict")
         values = np.asarray(log_mel)
-        features = self.metadata.features
-        shape = (features.num_frames(self.metadata.clip_samples), features.num_mels)
+        shape = self.metadata.sound.shape(self.metadata.clip_samples)
         if values.shape != shape:
             raise ArgumentError(f"log_mel has shape {values.shape}, but must be [frames, mels] = {shape}")
         if values.dtype.kind not in "fiu":

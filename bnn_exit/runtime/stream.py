@@ -10,15 +10,16 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from bnn_exit.audio import waveform
 from bnn_exit.audio.resample import check_rate
 from bnn_exit.audio.stream_resample import StreamResampler
-from bnn_exit.audio.waveform import check
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint, how_to_make_one
 from bnn_exit.runtime.detector import Detector, Event
 from bnn_exit.runtime.gate import Gate
 from bnn_exit.runtime.session import Session
 from bnn_exit.runtime.windows import LogMelWindows, WaveformWindows
+from bnn_exit.sensors import window as sensor_window
 
 Floats = npt.NDArray[np.float32]
 
@@ -59,10 +60,11 @@ class Stream:
 
     Args:
         session: a loaded model file. Several streams may share one, but only one of them may run at a time.
-        hop_ms: from one window to the next: a whole multiple of the hop of the features (10 ms for most files), at most
-            60000. Smaller costs more and reports sooner. None means the listening point's, or 100.
+        hop_ms: from one window to the next: a whole multiple of the hop of the features (10 ms for most files; one
+            sample of values), at most 60000. Smaller costs more and reports sooner. None means the listening point's,
+            or 100; of values the nearest multiple to it.
         sample_rate_hz: rate of the samples, a whole number from 8000 to 192000; None means the file's own. Another rate
-            is resampled, which delays windows by some 15 ms.
+            is resampled, which delays windows by some 15 ms. Values must have the file's own.
         operating_point: a name in the file; None means the listening point's, or "balanced".
         thresholds: [exits - 1], in place of an operating point.
         listening_point: how events are made: a name in the file, or a point. None means the one called "balanced", or
@@ -72,7 +74,7 @@ class Stream:
 
     Raises:
         ArgumentError: a hop, rate, name, gate or thresholds that break a rule; a listening point of another model; a
-            gate for a file that takes waveforms.
+            gate for a file that takes waveforms or values.
 
     Example:
         >>> stream = bnn_exit.Stream(bnn_exit.load("model.tflite"), sample_rate_hz=48000)
@@ -96,7 +98,7 @@ class Stream:
         metadata = session.metadata
         point = find_point(session, listening_point)
         self.session, self.labels = session, session.labels
-        hop_ms = hop_ms if hop_ms is not None else point.hop_ms if point else DEFAULT_HOP_MS
+        hop_ms = hop_ms if hop_ms is not None else point.hop_ms if point else _usual_hop_ms(session)
         self._rate = metadata.features.sample_rate_hz
         self._hop = hop_samples(session, hop_ms)
         self.hop_ms = float(hop_ms)
@@ -105,29 +107,20 @@ class Stream:
         usual = point.operating_point if point else DEFAULT_POINT
         self.operating_point = usual if operating_point is None else operating_point
         self._thresholds = session.model_file.thresholds(operating_point=self.operating_point, thresholds=thresholds)
-        self.sample_rate_hz = _checked_rate(sample_rate_hz, self._rate)
-        self._resampler = StreamResampler(from_hz=self.sample_rate_hz, to_hz=self._rate)
+        self.sample_rate_hz = _checked_rate(session, sample_rate_hz)
+        self._resampler = None
+        if self.sample_rate_hz != self._rate:
+            self._resampler = StreamResampler(from_hz=int(self.sample_rate_hz), to_hz=metadata.sound.sample_rate_hz)
         settings = _gate_settings(gate, point)
         self._detector = None if self.listening_point is None else Detector(self.listening_point, session.labels)
         self._windows: LogMelWindows | WaveformWindows
         self._gate: Gate | None = None
-        if metadata.input == "waveform":
-            if settings is not None:
-                raise ArgumentError("gate needs log-mel frames, but this file takes waveforms: export it with log_mel")
-            self._windows = WaveformWindows(metadata.clip_samples, hop=self._hop)
-        else:
-            self._windows = LogMelWindows(session.backend, metadata.features, metadata.clip_samples, hop=self._hop)
-            if settings is not None:
-                self._gate = Gate(
-                    settings, hop_s=metadata.features.hop_samples / self._rate, window_frames=self._frames
-                )
+        self._windows = windows_of(session, hop=self._hop)
+        if settings is not None:
+            self._gate = gate_of(session, settings)
         self._taken = 0  # samples at the stream's own rate, lost ones included
         self._began = 0.0  # seconds at which the current piece, without gaps, began
         self._number = 0  # windows of the piece
-
-    @property
-    def _frames(self) -> int:
-        return self.session.metadata.features.num_frames(self.session.metadata.clip_samples)
 
     @property
     def time_s(self) -> float:
@@ -138,7 +131,7 @@ class Stream:
         """Take the next samples and return the events that they complete.
 
         Args:
-            samples: [n], any number, 0 too; floats in [-1, 1] or int16.
+            samples: [n], any number, 0 too; floats in [-1, 1] or int16. Of values [n, channels].
 
         Raises:
             ArgumentError: another shape or type, NaN, or values far beyond full scale; nothing was taken then.
@@ -162,19 +155,19 @@ class Stream:
             raise ArgumentError(f"lost_samples is {lost_samples!r}, but must be a whole number of at least 0")
         self._taken += int(lost_samples)
         self._began, self._number = self.time_s, 0
-        self._resampler.reset()
         self._windows.reset()
-        for part in (self._detector, self._gate):
+        for part in (self._resampler, self._detector, self._gate):
             if part is not None:
                 part.reset()
 
     def _run(self, samples: npt.ArrayLike) -> Iterator[Window]:
-        if np.size(samples) == 0 and np.ndim(samples) == 1:
+        channels = self.session.metadata.channels
+        if np.shape(samples) in ((0,), (0, len(channels))):
             return
-        checked = check(samples)
-        self._taken += checked.size
+        checked = sensor_window.check(samples, channels) if channels else waveform.check(samples)
+        self._taken += len(checked)
         try:
-            for inputs, new_frames in self._windows.push(self._resampler.push(checked)):
+            for inputs, new_frames in self._windows.push(self._resampler.push(checked) if self._resampler else checked):
                 yield self._window(inputs, new_frames)
         except BaseException:  # Ctrl-C too: the rest of the samples is lost, and no window may reach across
             self.reset()
@@ -218,6 +211,31 @@ def find_point(session: Session, wanted: str | ListeningPoint | None) -> Listeni
     return points[one_of("listening point", wanted, points)]
 
 
+def windows_of(session: Session, *, hop: int) -> LogMelWindows | WaveformWindows:
+    """What makes the network's input for every window, `hop` samples from one to the next."""
+    metadata = session.metadata
+    if metadata.input == "log_mel":
+        return LogMelWindows(session.backend, metadata.sound, metadata.clip_samples, hop=hop)
+    return WaveformWindows(metadata.clip_samples, hop=hop, channels=len(metadata.channels) or None)
+
+
+def gate_of(session: Session, settings: GateSettings) -> Gate:
+    """The gate ahead of the network; ArgumentError for a file that takes no log-mel frames."""
+    metadata = session.metadata
+    if metadata.input != "log_mel":
+        other = "values of sensors" if metadata.takes_values else "waveforms: export it with log_mel"
+        raise ArgumentError(f"gate needs log-mel frames, but this file takes {other}")
+    hop_s = metadata.sound.hop_samples / metadata.sound.sample_rate_hz
+    return Gate(settings, hop_s=hop_s, window_frames=metadata.sound.num_frames(metadata.clip_samples))
+
+
+def _usual_hop_ms(session: Session) -> float:
+    if not session.metadata.takes_values:
+        return DEFAULT_HOP_MS
+    rate = session.metadata.features.sample_rate_hz
+    return 1000 * max(1, round(DEFAULT_HOP_MS * rate / 1000)) / rate
+
+
 def hop_samples(session: Session, hop_ms: float) -> int:
     """Samples of a hop, at the rate of the file.
 
@@ -239,9 +257,14 @@ def hop_samples(session: Session, hop_ms: float) -> int:
     return hop
 
 
-def _checked_rate(sample_rate_hz: float | None, own: int) -> int:
+def _checked_rate(session: Session, sample_rate_hz: float | None) -> float:
+    own = session.metadata.features.sample_rate_hz
     if sample_rate_hz is None or sample_rate_hz == own:
         return own
+    if session.metadata.takes_values:
+        raise ArgumentError(
+            f"sample_rate_hz is {sample_rate_hz!r}, but the file takes values at {own:g} Hz: resample them"
+        )
     rate = check_rate("sample_rate_hz", sample_rate_hz)
     if not MIN_RATE_HZ <= rate <= MAX_RATE_HZ:
         raise ArgumentError(f"sample_rate_hz is {rate}, but must be from {MIN_RATE_HZ} to {MAX_RATE_HZ}")

@@ -18,13 +18,14 @@ class SampleBuffer:
 
     Args:
         capacity: samples at most.
+        channels: values of each sample; None: of a waveform, one number each.
 
     Attributes:
         end: how many samples were appended since the last reset.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._values = np.zeros(capacity, np.float32)
+    def __init__(self, capacity: int, *, channels: int | None = None) -> None:
+        self._values = np.zeros(capacity if channels is None else (capacity, channels), np.float32)
         self.reset()
 
     def reset(self) -> None:
@@ -34,8 +35,8 @@ class SampleBuffer:
     def append(self, samples: Floats) -> None:
         """Take more samples; they fit beside those kept."""
         kept = self.end - self._start
-        self._values[kept : kept + samples.size] = samples
-        self.end += samples.size
+        self._values[kept : kept + len(samples)] = samples
+        self.end += len(samples)
 
     def view(self, start: int, stop: int) -> Floats:
         """Samples start to stop - 1, counted from the last reset, until the next `append` or `drop`."""
@@ -50,16 +51,17 @@ class SampleBuffer:
 
 
 class WaveformWindows:
-    """Windows of samples, for a network that takes waveforms.
+    """Windows of samples, for a network that takes waveforms or values.
 
     Args:
         size: samples of a window.
         hop: samples from the start of one window to that of the next.
+        channels: of values; None for waveforms.
     """
 
-    def __init__(self, size: int, *, hop: int) -> None:
+    def __init__(self, size: int, *, hop: int, channels: int | None = None) -> None:
         self._size, self._hop = size, hop
-        self._samples = SampleBuffer(size)
+        self._samples = SampleBuffer(size, channels=channels)
         self.reset()
 
     def reset(self) -> None:
@@ -68,16 +70,19 @@ class WaveformWindows:
         self._number = 0
 
     def push(self, samples: Floats) -> Iterator[tuple[Floats, Floats | None]]:
-        """The windows [size] that these samples complete, with None. The next one overwrites it."""
+        """The windows [size], or [size, channels], that these samples complete, with None.
+
+        The next one overwrites it.
+        """
         rest = samples
-        while rest.size:
+        while len(rest):
             start = self._number * self._hop
             self._samples.drop(start)
             taken = rest[: start + self._size - self._samples.end]
             # Samples between windows that do not touch are dropped, as many as fit at once.
             taken = taken[: self._size - max(0, self._samples.end - start)]
             self._samples.append(taken)
-            rest = rest[taken.size :]
+            rest = rest[len(taken) :]
             if self._samples.end == start + self._size:
                 self._number += 1
                 yield self._samples.view(start, start + self._size), None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import ClassVar
 
 from bnn_exit.settings.base import Config
 
@@ -18,7 +19,7 @@ MAX_MEL_WEIGHTS = 1 << 24
 """Bands times bins of the spectrum."""
 
 INPUTS = ("log_mel", "waveform")
-"""What a model file may take. With waveform the front end is in the file."""
+"""What a model file for sound may take. With waveform the front end is in the file."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +45,8 @@ class FeatureConfig(Config):
     lower_hz: float = 60.0
     upper_hz: float = 7800.0
     log_offset: float = 1e-6
+
+    inputs: ClassVar[tuple[str, ...]] = INPUTS
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -86,3 +89,11 @@ class FeatureConfig(Config):
     def num_frames(self, num_samples: int) -> int:
         """Whole frames in a waveform of `num_samples`; 0 if it is shorter than a window."""
         return max(0, 1 + (num_samples - self.window_samples) // self.hop_samples)
+
+    def shape(self, clip_samples: int) -> tuple[int, int]:
+        """(frames, mels) of the log-mel of a clip."""
+        return self.num_frames(clip_samples), self.num_mels
+
+    def input_shape(self, clip_samples: int) -> tuple[int, int, int]:
+        """(frames, mels, 1): one network input."""
+        return (*self.shape(clip_samples), 1)

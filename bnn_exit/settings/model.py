@@ -17,12 +17,16 @@ BACKBONES = {
 """Name -> its text in `--help`. Each is the function of this name in the module of this name in
 `bnn_exit.models.backbones`."""
 
+TWO_DIMENSIONAL = ("glance",)
+"""Backbones that need mel bands: all others take values of sensors too, whose convolutions are one-dimensional."""
+
 SIZES = ("small", "base", "large")
 """Of every backbone and teacher."""
 
-MORE_SIZES = {"quicknet": ("tiny", "medium", "deep")}
+MORE_SIZES = {"quicknet": ("micro", "tiny", "medium", "deep")}
 """Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`; `tiny` and `deep` are for
-coarse features, `tiny` in the fewest bytes, `deep` with more blocks than `base` in every stage."""
+coarse features, `tiny` in the fewest bytes, `deep` with more blocks than `base` in every stage; `micro` is for values
+of sensors, in even fewer bytes."""
 
 HEADS = {
     "grid": "keeps the position in time and frequency, as words need",

@@ -10,12 +10,12 @@ from typing import Any, TypeVar
 from bnn_exit.errors import INSTALL, ArgumentError, DataError, one_of
 from bnn_exit.files import read_json_object, write_json
 from bnn_exit.settings.allocation import AllocationConfig
-from bnn_exit.settings.augment import AugmentConfig
-from bnn_exit.settings.features import INPUTS, FeatureConfig
+from bnn_exit.settings.augment_values import AnyAugment, augment_of
 from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.recipes import TeacherRecipe
 from bnn_exit.settings.scheme import SchemeConfig
 from bnn_exit.settings.training import TrainConfig
+from bnn_exit.settings.values import Features, features_of
 
 CONFIG = "config.json"
 FORMAT_VERSION = 1
@@ -36,7 +36,7 @@ class RunTask:
     options: dict[str, Any]
     labels: tuple[str, ...]
     clip_samples: int
-    features: FeatureConfig
+    features: Features
     licence: str
     attribution: str
 
@@ -52,13 +52,13 @@ class RunTask:
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """(frames, mels, 1)"""
-        return self.features.num_frames(self.clip_samples), self.features.num_mels, 1
+        """Of one network input: (frames, mels, 1), or of values (samples, 1, channels)."""
+        return self.features.input_shape(self.clip_samples)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> RunTask:
         """From `to_dict`."""
-        features, labels = FeatureConfig.from_dict(values["features"]), tuple(values["labels"])
+        features, labels = features_of(values["features"]), tuple(values["labels"])
         for name in ("name", "licence", "attribution"):
             if not isinstance(values[name], str):
                 raise ArgumentError(f"{name} is {values[name]!r}, but must be text")
@@ -81,7 +81,8 @@ class RunConfig:
         distillation: None, or `teachers` (paths, or "auto" for one that is trained in the run folder) and `plan`, a
             `settings.plan.Plan`, or for one step the settings of `settings.distillation.DistillConfig`.
         teacher: how the teacher "auto" is trained.
-        input: what model.tflite takes, "log_mel" or "waveform".
+        input: what model.tflite takes: "log_mel" or "waveform" of sound, "values" of sensors; None: the usual one of
+            the features.
         policy: name of the policy that model.tflite is exported with; None is the default one.
         background: labels that are background to that policy; none are those called unknown and silence.
         scheme: how the exits are trained; of a plan, the last step.
@@ -90,15 +91,19 @@ class RunConfig:
 
     task: RunTask
     model: ModelConfig
-    augment: AugmentConfig
+    augment: AnyAugment
     training: TrainConfig
     distillation: dict[str, Any] | None = None
     teacher: TeacherRecipe = dataclasses.field(default_factory=TeacherRecipe)
-    input: str = INPUTS[0]
+    input: str | None = None
     policy: str | None = None
     background: tuple[str, ...] = ()
     scheme: SchemeConfig = dataclasses.field(default_factory=SchemeConfig)
     allocation: AllocationConfig | None = None
+
+    def __post_init__(self) -> None:
+        allowed = self.task.features.inputs
+        object.__setattr__(self, "input", one_of("input", allowed[0] if self.input is None else self.input, allowed))
 
     @property
     def searches_blocks(self) -> bool:
@@ -142,11 +147,11 @@ class RunConfig:
             return cls(
                 RunTask.from_dict(values["task"]),
                 ModelConfig.from_dict(values["model"]),
-                AugmentConfig.from_dict(values["augment"]),
+                augment_of(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
                 distillation,
                 TeacherRecipe.from_dict(values.get("teacher", {})),
-                one_of("input", values.get("input", INPUTS[0]), INPUTS),
+                values.get("input"),
                 *_policy_of(values),
                 SchemeConfig.from_dict(values.get("scheme", {})),
                 AllocationConfig.from_dict(values["allocation"]) if "allocation" in values else None,

@@ -8,7 +8,7 @@ from typing import Any
 
 from bnn_exit.errors import DataError, one_of
 from bnn_exit.files import read_json_object, write_json
-from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment_values import AnyAugment, augment_of
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.model import LEVELS, SIZES
 from bnn_exit.settings.run import CONFIG, FORMAT_VERSION, RunTask, config_of, read_settings
@@ -40,7 +40,7 @@ class TeacherRun:
 
     task: RunTask
     teacher: TeacherConfig
-    augment: AugmentConfig
+    augment: AnyAugment
     training: TrainConfig
 
     def save(self, folder: Path) -> None:
@@ -67,7 +67,7 @@ class TeacherRun:
             return cls(
                 RunTask.from_dict(values["task"]),
                 TeacherConfig.from_dict(values["teacher"]),
-                AugmentConfig.from_dict(values["augment"]),
+                augment_of(values["augment"]),
                 TrainConfig.from_dict(values["training"]),
             )
 

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.audio.long_file import BLOCK, LongFile, open_file
-from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.errors import DataError
 from bnn_exit.model_file.listening_points import GateSettings, ListeningPoint
 from bnn_exit.runtime.detector import Event
-from bnn_exit.runtime.gate import Gate
 from bnn_exit.runtime.session import Session
-from bnn_exit.runtime.stream import Stream, hop_samples
-from bnn_exit.runtime.windows import LogMelWindows, WaveformWindows
+from bnn_exit.runtime.stream import Stream, gate_of, hop_samples, windows_of
 from bnn_exit.streams.windows import ExitWindows, Windows
 
 MEMORY = 1 << 28
@@ -70,7 +68,7 @@ def listen(
         ArgumentError: a point of another model.
     """
     stream = Stream(session, listening_point=point, operating_point=operating_point)
-    rate = session.metadata.features.sample_rate_hz
+    rate = session.metadata.sound.sample_rate_hz
     events: list[Event] = []
     with open_file(path, sample_rate_hz=rate) as file:
         count = _window_count(file, session, hop_samples(session, point.hop_ms))
@@ -113,7 +111,7 @@ def score(
 ) -> Scored:
     """Run every window of a recording through every exit; arguments and errors as of `listen`."""
     metadata = session.metadata
-    rate, hop = metadata.features.sample_rate_hz, hop_samples(session, hop_ms)
+    rate, hop = metadata.sound.sample_rate_hz, hop_samples(session, hop_ms)
     with open_file(path, sample_rate_hz=rate) as file:
         count = _window_count(file, session, hop)
         store = _Store((count, session.exits, len(session.labels)))
@@ -131,19 +129,8 @@ def _inputs(
     session: Session, file: LongFile, *, hop: int, gate: GateSettings | None, warn: Callable[[str], None]
 ) -> Iterator[tuple[Any, bool]]:
     """The network's input for each window, and whether the gate is open."""
-    metadata = session.metadata
-    size, features = metadata.clip_samples, metadata.features
-    maker: LogMelWindows | WaveformWindows
-    if metadata.input == "waveform":
-        if gate is not None:
-            raise ArgumentError("gate needs log-mel frames, but this file takes waveforms: export it with log_mel")
-        maker = WaveformWindows(size, hop=hop)
-    else:
-        maker = LogMelWindows(session.backend, features, size, hop=hop)
-    door = None
-    if gate is not None:
-        hop_s = features.hop_samples / features.sample_rate_hz
-        door = Gate(gate, hop_s=hop_s, window_frames=features.num_frames(size))
+    maker = windows_of(session, hop=hop)
+    door = None if gate is None else gate_of(session, gate)
     for block in _watched(file, warn):
         for inputs, new_frames in maker.push(block):
             if door is not None and new_frames is not None:

@@ -127,4 +127,4 @@ def network_exit_logits(model: Network, log_mel: np.ndarray, *, features: bool =
 def _features(model: MultiExitModel, log_mel: np.ndarray) -> tuple[np.ndarray, ...]:
     flat = [flat_over_grid(reached) for reached in model.features]
     pooled = keras.Model(model.keras_model.inputs, flat)
-    return tuple(pooled.predict(log_mel[..., None], batch_size=128, verbose=0))
+    return tuple(pooled.predict(log_mel.reshape(-1, *pooled.input_shape[1:]), batch_size=128, verbose=0))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Union
 
 import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.training.augment import Augmenter
+from bnn_exit.training.augment_values import ValuesAugmenter
 from bnn_exit.training.background import Background
 from bnn_exit.training.distribution import Distribution
 from bnn_exit.training.mixing import mix_clips
+
+AnyAugmenter = Union[Augmenter, ValuesAugmenter]
 
 _WORKERS = os.cpu_count() or 1
 """Clips that are made at once."""
@@ -21,8 +25,10 @@ class Batches:
     """Shuffled batches of a training split; the clips that do not fill the last batch wait for another epoch.
 
     Args:
-        log_mel: `[clips, frames, mels]`, may be memory-mapped: clips are read as they are needed.
+        log_mel: `[clips, frames, mels]`, or values `[windows, samples, channels]`; may be memory-mapped: clips are read
+            as they are needed.
         labels: int `[clips]`.
+        input_shape: of one network input; None: `[frames, mels, 1]`.
         classes: how many there are.
         augmenter: changes each clip.
         batch_size: clips a batch.
@@ -41,8 +47,9 @@ class Batches:
         log_mel: np.ndarray,
         labels: np.ndarray,
         *,
+        input_shape: Sequence[int] | None = None,
         classes: int,
-        augmenter: Augmenter,
+        augmenter: AnyAugmenter,
         batch_size: int,
         seed: int,
         mix_probability: float,
@@ -55,6 +62,7 @@ class Batches:
         self._batch_size, self._seed, self._mix_probability = batch_size, seed, mix_probability
         self._distribution, self.changes = distribution, augmenter.identity
         shape = log_mel.shape[1:]
+        wanted = (*shape, 1) if input_shape is None else tuple(input_shape)
 
         @tf.function(input_signature=[tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.int64)])
         def load(clip: tf.Tensor, view: tf.Tensor) -> tf.Tensor:
@@ -63,7 +71,7 @@ class Batches:
                 features = tf.numpy_function(
                     lambda index: np.asarray(log_mel[index], np.float32), [clip], tf.float32, stateful=False
                 )
-                return augmenter(tf.ensure_shape(features, shape), clip, view)[..., None]
+                return tf.reshape(augmenter(tf.ensure_shape(features, shape), clip, view), wanted)
             features, behind, level = tf.numpy_function(
                 lambda index, number: (background.clip(index, number), *background.behind(index, number)),
                 [clip, view],
@@ -71,7 +79,7 @@ class Batches:
                 stateful=False,
             )
             sound = tf.ensure_shape(behind, shape), tf.ensure_shape(level, [])
-            return augmenter(tf.ensure_shape(features, shape), clip, view, sound)[..., None]
+            return tf.reshape(augmenter(tf.ensure_shape(features, shape), clip, view, sound), wanted)
 
         self._load = load
 
@@ -87,7 +95,7 @@ class Batches:
     def epoch(
         self, number: int, *, view: int | None = None, targets: np.ndarray | None = None
     ) -> Iterator[tuple[tf.Tensor, tf.Tensor, tf.Tensor]]:
-        """Log-mel `[batch, frames, mels, 1]`, labels `[batch, classes]` and targets `[batch, ...]` of an epoch.
+        """Network inputs `[batch, *input_shape]`, labels `[batch, classes]` and targets `[batch, ...]` of an epoch.
 
         Labels are the share of each class: 1 for one of them, unless clips are mixed.
 
@@ -117,7 +125,7 @@ class Batches:
         return mix_clips(*batch, probability=self._mix_probability, key=key)
 
     def view(self, number: int, *, batch_size: int = 128) -> Iterator[tf.Tensor]:
-        """Every clip once, in order, changed as in view `number`: log-mel `[batch, frames, mels, 1]`."""
+        """Every clip once, in order, changed as in view `number`: network inputs `[batch, *input_shape]`."""
         clips = tf.data.Dataset.range(len(self._labels), output_type=tf.int32)
         clips = clips.map(lambda clip: self._load(clip, number), num_parallel_calls=_WORKERS)
         return iter(_made_ahead(clips.batch(batch_size), 2))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnn_exit.models.multi_exit import MultiExitModel
-from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment_values import AnyAugment
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.task import Task
 from bnn_exit.training.loop import fit
@@ -36,7 +36,7 @@ def fit_heads(
     *,
     heads: Sequence[int],
     config: TrainConfig,
-    augment: AugmentConfig,
+    augment: AnyAugment,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Train these heads (0-based) as `fit` does; stages and other heads keep their weights to the last bit.

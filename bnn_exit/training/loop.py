@@ -19,10 +19,13 @@ from bnn_exit.machine import peak_memory_bytes
 from bnn_exit.models.network import Network
 from bnn_exit.progress import progress_bar
 from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment_values import AnyAugment, ValuesAugmentConfig, check_augment, usual_augment
 from bnn_exit.settings.training import TrainConfig
+from bnn_exit.settings.values import ValuesConfig
 from bnn_exit.task import Task
 from bnn_exit.training import checkpoint
 from bnn_exit.training.augment import Augmenter
+from bnn_exit.training.augment_values import ValuesAugmenter
 from bnn_exit.training.background import Background
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
@@ -38,7 +41,7 @@ def fit(
     *,
     epochs: int | None = None,
     config: TrainConfig | None = None,
-    augment: AugmentConfig | None = None,
+    augment: AnyAugment | None = None,
     objective: Objective | None = None,
     clips: np.ndarray | None = None,
     folder: str | Path | None = None,
@@ -55,7 +58,8 @@ def fit(
             tf.distribute, each replica trains on its part of every batch (see `distribution`).
         task: gives features, labels and background noise.
         epochs: replaces `config.epochs`.
-        config, augment: settings; None takes the defaults.
+        config, augment: settings; None takes the defaults. `augment` must suit the features: ValuesAugmentConfig for
+            values.
         objective: what is minimised; None means the labels alone, by `exit_weights` and `label_smoothing`.
         clips: numbers of the training clips that are used, rising; None: all. The standardisation is fitted to all.
         folder: where checkpoints go, one after each epoch; None keeps the best weights in memory and cannot resume.
@@ -82,9 +86,8 @@ def fit(
     if (resume or tensorboard) and folder is None:
         raise ArgumentError("folder is None, but resume and tensorboard need one")
     objective = objective or CrossEntropy(model, weights=weights, label_smoothing=config.label_smoothing)
-    return _Fit(model, task, config, augment or AugmentConfig(), objective, clips, folder, tensorboard, progress).run(
-        resume
-    )
+    augment = check_augment(augment or usual_augment(task.features), task.features)
+    return _Fit(model, task, config, augment, objective, clips, folder, tensorboard, progress).run(resume)
 
 
 class _Fit:
@@ -95,7 +98,7 @@ class _Fit:
         model: Network,
         task: Task,
         config: TrainConfig,
-        augment: AugmentConfig,
+        augment: AnyAugment,
         objective: Objective,
         clips: np.ndarray | None,
         folder: str | Path | None,
@@ -116,6 +119,7 @@ class _Fit:
         self.batches = Batches(
             train,
             task.train.labels,
+            input_shape=task.input_shape,
             classes=task.num_classes,
             augmenter=_augmenter(augment, task, seed=config.seed, background=background),
             mix_probability=augment.mix_probability,
@@ -279,9 +283,9 @@ class _Fit:
         )
 
 
-def _background(config: AugmentConfig, task: Task, *, seed: int) -> Background | None:
+def _background(config: AnyAugment, task: Task, *, seed: int) -> Background | None:
     negatives = getattr(task, "negatives", None)  # a task need not know of them
-    if negatives is None:
+    if negatives is None or isinstance(config, ValuesAugmentConfig):
         return None
     return Background(
         negatives,
@@ -293,13 +297,19 @@ def _background(config: AugmentConfig, task: Task, *, seed: int) -> Background |
     )
 
 
-def _augmenter(config: AugmentConfig, task: Task, *, seed: int, background: Background | None) -> Augmenter:
+def _augmenter(
+    config: AnyAugment, task: Task, *, seed: int, background: Background | None
+) -> Augmenter | ValuesAugmenter:
+    train, features = task.log_mel("train"), task.features
+    if isinstance(features, ValuesConfig):
+        assert isinstance(config, ValuesAugmentConfig)  # as check_augment checked
+        return ValuesAugmenter(config, channels=features.channels, windows=train, seed=seed)
+    assert isinstance(config, AugmentConfig)
     frames, mels, _ = task.input_shape
-    train = task.log_mel("train")
-    noise = [logmel.log_mel(recording, task.features) for recording in task.noise]
+    noise = [logmel.log_mel(recording, features) for recording in task.noise]
     return Augmenter(
         config,
-        features=task.features,
+        features=features,
         frames=frames,
         mels=mels,
         # A sample of clips is enough for the mean that fills masked parts.

@@ -10,7 +10,7 @@ import numpy as np
 from bnn_exit._keras import set_seed
 from bnn_exit.models.multi_exit import MultiExitModel, build
 from bnn_exit.settings.allocation import AllocationConfig
-from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment_values import AnyAugment
 from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.training import TrainConfig
 from bnn_exit.task import Task
@@ -30,7 +30,7 @@ def probe(
     model: ModelConfig,
     task: Task,
     training: TrainConfig,
-    augment: AugmentConfig,
+    augment: AnyAugment,
     allocation: AllocationConfig,
 ) -> Probe:
     """Train a network with these blocks for a few epochs from the labels alone, and keep its best ones' accuracy.

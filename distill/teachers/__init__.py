@@ -9,9 +9,9 @@ from pathlib import Path
 from bnn_exit.errors import DataError
 from bnn_exit.files import expanded
 from bnn_exit.runs.folder import RunFolder
-from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.run import RunTask
 from bnn_exit.settings.teacher import TRAIN_AGAIN, TeacherRun
+from bnn_exit.settings.values import Features
 from distill.teachers import files, runs
 from distill.teachers.teacher import MeanTeacher, NetworkTeacher, Teacher
 
@@ -24,7 +24,7 @@ def load_teacher(
     kind: str = "logits",
     input_shape: tuple[int, ...] | None = None,
     labels: Sequence[str] | None = None,
-    features: FeatureConfig | None = None,
+    features: Features | None = None,
     clip_samples: int | None = None,
     trust: bool = False,
 ) -> Teacher:
@@ -83,7 +83,7 @@ def load_teacher(
 
 
 def _check_same(
-    path: str | os.PathLike[str], task: RunTask, *, features: FeatureConfig | None, clip_samples: int | None
+    path: str | os.PathLike[str], task: RunTask, *, features: Features | None, clip_samples: int | None
 ) -> None:
     """DataError naming the first setting of a folder's teacher that is another one for the student."""
     known, wanted = task.features.to_dict(), features.to_dict() if features is not None else {}

@@ -75,7 +75,9 @@ class NetworkTeacher:
         """Logits `[clips, classes]`, or embeddings `[clips, size]`."""
         if self.kind == "logits":
             return self.network.logits(clips)[:, -1]
-        return self._embed.predict(np.asarray(clips, np.float32)[..., None], batch_size=128, verbose=0)
+        return self._embed.predict(
+            np.asarray(clips, np.float32).reshape(-1, *self._embed.input_shape[1:]), batch_size=128, verbose=0
+        )
 
     def digest(self) -> str:
         """Of the weights."""

@@ -168,7 +168,7 @@ def test_a_newer_format(write):
         (edited(labels=["yes"]), "labels is .* at least two non-empty names"),
         (edited(labels=["yes", "yes", "no"]), "labels is .* names that all differ"),
         (edited(labels=["yes", 3, "no"]), "labels is .* non-empty names"),
-        (edited(input="video"), "input is 'video', but must be one of log_mel, waveform"),
+        (edited(input="video"), "input is 'video', but must be log_mel or waveform, as its features are"),
         (edited(clip_samples=0), "clip_samples is 0, but must be a whole number of at least 1"),
         (edited(clip_samples=1.5), "clip_samples is 1.5"),
         (edited(task=5), "task is 5, but must be text"),

@@ -120,7 +120,7 @@ class Classifier(_Object):
             "classify",
             self.handle,
             np.ascontiguousarray(clip, np.float32).ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_size_t(clip.size),
+            ctypes.c_size_t(len(clip)),
             operating_point.encode(),
             None,
             ctypes.byref(made),
@@ -166,7 +166,7 @@ class Stream(_Object):
             name,
             self.handle,
             samples.ctypes.data_as(ctypes.c_void_p),
-            ctypes.c_size_t(samples.size),
+            ctypes.c_size_t(len(samples)),
             ctypes.byref(used),
             ctypes.byref(made),
         )

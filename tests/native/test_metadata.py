@@ -73,9 +73,12 @@ class Classifier:
 def with_metadata():
     good = metadata_cases.encoded(metadata_cases.GOOD)
     plain, gated = (tiny_files.adaptive_file(input="waveform", meta=good, thresholds=count) for count in (2, 3))
+    of_values = tiny_files.adaptive_file(input="values", meta=good)
 
     def file(document):
-        """A network that takes as many thresholds as the policy of the document has."""
+        """A network that takes what the document says, and as many thresholds as its policy has."""
+        if b'"input": "values"' in document:
+            return metadata_cases.with_metadata(of_values, document)
         return metadata_cases.with_metadata(gated if b'"policy": "skip_gate"' in document else plain, document)
 
     return file

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bnn_exit._keras import keras
-from bnn_exit.models.binary_ops import binary_conv
+from bnn_exit.models.binary_ops import binary_conv, kernel
 from bnn_exit.models.blocks import Stages, cut_into_stages, normalise, stages_of
 
 layers = keras.layers
@@ -35,7 +35,7 @@ def binary_densenet(
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     if strides > 1:
         # Published order: BatchNorm (the end of the stage before), maximum, ReLU, 1x1.
-        features = layers.MaxPooling2D(strides, strides, padding="same")(features)
+        features = layers.MaxPooling2D(kernel(features, strides), kernel(features, strides), padding="same")(features)
         features = layers.Conv2D(channels, 1, use_bias=False)(layers.ReLU()(features))
     added = binary_conv(normalise(features), GROWTH, name=name)
     return layers.Concatenate(name=f"{name}_out")([features, added])

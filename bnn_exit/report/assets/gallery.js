@@ -1,5 +1,5 @@
 "use strict";
-// Clips with the picture of their log-mel and, where the page has room for it, their sound.
+// Clips with the picture of their log-mel or values and, of sound and where the page has room for it, their sound.
 
 const ABOUT = {
   "Hardest": "The most difficult clips: the exits are unsure, or sure of different classes.",
@@ -13,15 +13,16 @@ function card(clip) {
     const text = `exit ${exit + 1}: ${report.labels[taken]} ${percent(clip.confidence[exit], 0)}, score ${clip.scores[exit].toFixed(3)}`;
     return element("p", taken === clip.label ? { textContent: text } : { className: "wrong", textContent: `${text} – wrong` });
   });
-  const sound = clip.sound
+  // Values of sensors have none.
+  const sounds = "sound" in clip ? [clip.sound
     ? element("audio", { controls: true, preload: "none", src: clip.sound })
-    : element("p", { textContent: "No sound: the page would grow beyond 10 MB." });
-  sound.setAttribute("aria-label", `Sound of ${clip.name}`);
+    : element("p", { textContent: "No sound: the page would grow beyond 10 MB." })] : [];
+  for (const sound of sounds) sound.setAttribute("aria-label", `Sound of ${clip.name}`);
   return element(
     "li",
     {},
-    element("img", { src: clip.picture, alt: `Log-mel of ${clip.name}, labelled ${label}`, loading: "lazy" }),
-    sound,
+    element("img", { src: clip.picture, alt: `${clip.picture_of} of ${clip.name}, labelled ${label}`, loading: "lazy" }),
+    ...sounds,
     element("p", {}, element("strong", { textContent: label }), ` difficulty ${clip.difficulty.toFixed(3)}`),
     ...said,
     element("p", { className: "name", textContent: clip.name }),

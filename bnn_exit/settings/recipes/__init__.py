@@ -11,6 +11,7 @@ from typing import Any
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.files import read_json
 from bnn_exit.settings.augment import AugmentConfig
+from bnn_exit.settings.augment_values import ValuesAugmentConfig
 from bnn_exit.settings.base import Config
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.model import ModelConfig
@@ -47,6 +48,7 @@ class Recipe(Config):
         about: how long it takes and what for, in words.
         model, features, training, augment: the settings of these names. `augment` is in frames and bands of the default
             features; masks are scaled to others.
+        augment_values: in place of `augment`, for tasks of sensors and spectra, which have features of their own.
         distillation: None to learn from the labels alone; else `teachers` and the settings of `distill.DistillConfig`,
             or `teachers` and the name of a `plan`.
         teacher: how the teacher "auto" is trained.
@@ -58,6 +60,7 @@ class Recipe(Config):
     features: FeatureConfig = field(default_factory=FeatureConfig)
     training: TrainConfig = field(default_factory=TrainConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
+    augment_values: ValuesAugmentConfig = field(default_factory=ValuesAugmentConfig)
     distillation: dict[str, Any] | None = None
     teacher: TeacherRecipe = field(default_factory=TeacherRecipe)
     scheme: SchemeConfig = field(default_factory=SchemeConfig)
@@ -75,6 +78,7 @@ _SECTIONS: dict[str, type[Config]] = {
     "features": FeatureConfig,
     "training": TrainConfig,
     "augment": AugmentConfig,
+    "augment_values": ValuesAugmentConfig,
     "teacher": TeacherRecipe,
     "scheme": SchemeConfig,
 }

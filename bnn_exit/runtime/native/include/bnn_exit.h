@@ -161,13 +161,21 @@ BNN_EXIT_API void bnn_exit_classifier_free(bnn_exit_classifier* classifier); /* 
 BNN_EXIT_API int32_t bnn_exit_label_count(const bnn_exit_classifier* classifier);
 BNN_EXIT_API const char* bnn_exit_label(const bnn_exit_classifier* classifier, int32_t index); /* NULL: no such label */
 BNN_EXIT_API int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier);
-BNN_EXIT_API int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier);
+BNN_EXIT_API int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier); /* rounded, for values */
+BNN_EXIT_API double bnn_exit_rate_hz(const bnn_exit_classifier* classifier);         /* as the file has it */
 BNN_EXIT_API size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier);
+
+/* Channels of a file that takes values of sensors or spectra; none for sound. */
+BNN_EXIT_API int32_t bnn_exit_channel_count(const bnn_exit_classifier* classifier);
+BNN_EXIT_API const char* bnn_exit_channel(const bnn_exit_classifier* classifier, int32_t index); /* NULL: none such */
 
 /* Classifies one clip at the file's sample rate, full scale 1. A shorter one is centred in silence, a longer one keeps
  * its centre. `operating_point` names thresholds in the file ("balanced"), or is NULL: then `thresholds` holds one for
  * each exit but the last; 0 turns an exit off, 1000 makes it always taken. The skip gate of a file that has
- * one is off then: its threshold comes from an operating point alone, so `thresholds` is as long for every file. */
+ * one is off then: its threshold comes from an operating point alone, so `thresholds` is as long for every file.
+ *
+ * Of a file that takes values, `waveform` is [samples][channels], in the units of the training data; fewer samples than
+ * bnn_exit_clip_samples are refused with BNN_EXIT_ARGUMENT. */
 BNN_EXIT_API bnn_exit_status bnn_exit_classify(bnn_exit_classifier* classifier, const float* waveform, size_t samples,
                                                const char* operating_point, const float* thresholds,
                                                bnn_exit_prediction* prediction, char* error, size_t error_size);
@@ -227,7 +235,9 @@ BNN_EXIT_API void bnn_exit_stream_free(bnn_exit_stream* stream); /* NULL is allo
  * window says is to the last bit what bnn_exit_classify says of the same samples, however they are cut into chunks.
  *
  * Allocates nothing. A sample that is NaN or infinite is refused with BNN_EXIT_ARGUMENT, and BNN_EXIT_BUSY refuses a
- * second thread: nothing was taken then. After BNN_EXIT_RUN, *used samples were taken and one window is left out. */
+ * second thread: nothing was taken then. After BNN_EXIT_RUN, *used samples were taken and one window is left out.
+ *
+ * Of a file that takes values, a sample is one number for each channel, at the file's rate: float alone. */
 BNN_EXIT_API bnn_exit_status bnn_exit_stream_push(bnn_exit_stream* stream, const float* samples, size_t count,
                                                   size_t* used, bnn_exit_window* window, char* error,
                                                   size_t error_size);

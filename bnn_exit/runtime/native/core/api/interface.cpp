@@ -1,4 +1,5 @@
 // The C interface to networks, front ends and classifiers.
+#include <cmath>
 #include <cstdlib>
 #include <string>
 
@@ -160,7 +161,19 @@ int32_t bnn_exit_exit_count(const bnn_exit_classifier* classifier) {
 }
 
 int32_t bnn_exit_sample_rate_hz(const bnn_exit_classifier* classifier) {
-  return classifier->classifier.sample_rate_hz();
+  return static_cast<int32_t>(std::lround(classifier->classifier.sample_rate_hz()));
+}
+
+double bnn_exit_rate_hz(const bnn_exit_classifier* classifier) { return classifier->classifier.sample_rate_hz(); }
+
+int32_t bnn_exit_channel_count(const bnn_exit_classifier* classifier) {
+  return static_cast<int32_t>(classifier->classifier.channels().size());
+}
+
+const char* bnn_exit_channel(const bnn_exit_classifier* classifier, int32_t index) {
+  const auto& channels = classifier->classifier.channels();
+  return index >= 0 && static_cast<size_t>(index) < channels.size() ? channels[static_cast<size_t>(index)].c_str()
+                                                                    : nullptr;
 }
 
 size_t bnn_exit_clip_samples(const bnn_exit_classifier* classifier) { return classifier->classifier.clip_samples(); }

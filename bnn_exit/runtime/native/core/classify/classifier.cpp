@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
 
 #include "audio/finite.h"
 #include "error.h"
@@ -62,13 +63,18 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   metadata_ = read_metadata(json);
   const bnn_exit_features& features = metadata_.features;
   auto samples = static_cast<int64_t>(clip_samples()), classes = static_cast<int64_t>(labels().size());
-  network_.count(clip_samples() * sizeof(float), clip_samples());
-  clip_.resize(clip_samples());
+  Shape clip_shape = {1, samples};
+  if (takes_values()) clip_shape = {1, samples, 1, static_cast<int64_t>(width())};
+  if (elements(clip_shape) > kMaxElements)
+    damaged("its metadata ask for an input of the shape %s", to_text(clip_shape).c_str());
+  size_t numbers = clip_samples() * width();
+  network_.count(numbers * sizeof(float), numbers);
+  clip_.resize(numbers);
   probabilities_.resize(labels().size());
   given_.resize(threshold_count());
-  uint64_t front_end_bytes = bytes_of_front_end(features);
-  Shape clip_shape = {1, samples};
-  if (!metadata_.takes_waveforms) {
+  uint64_t front_end_bytes = takes_values() ? 0 : bytes_of_front_end(features);
+  const char* input_name = takes_values() ? "values" : metadata_.takes_waveforms ? "waveform" : "log_mel";
+  if (!takes_values() && !metadata_.takes_waveforms) {
     network_.count(front_end_bytes, 0);
     front_end_ = std::make_unique<FrontEnd>(features, kernels);
     network_.count(0, front_end_->operations(clip_samples()));
@@ -89,7 +95,7 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   };
   inputs_.resize(network_.inputs().size());
   outputs_.resize(network_.outputs().size());
-  clip_input_ = input(metadata_.takes_waveforms ? "waveform" : "log_mel", clip_shape);
+  clip_input_ = input(input_name, clip_shape);
   thresholds_input_ = input("thresholds", {static_cast<int64_t>(threshold_count())});
   outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
   outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
@@ -139,10 +145,16 @@ void Classifier::classify(const float* waveform, size_t samples, const std::vect
     check_thresholds(given, exits() - 1);
     std::copy_n(given, exits() - 1, given_.begin());
   }
-  if (const size_t i = first_not_finite(waveform, samples); i < samples)
-    bad_argument("sample %zu of the waveform is NaN or infinite, but all must be finite", i);
+  if (takes_values() && samples < clip_samples())
+    bad_argument("there are %zu samples, but a window of this file has %zu", samples, clip_samples());
+  if (samples > SIZE_MAX / sizeof(float) / width())
+    bad_argument("samples is %zu, but no memory holds so many", samples);
+  const size_t numbers = samples * width();
+  if (const size_t i = first_not_finite(waveform, numbers); i < numbers)
+    bad_argument("sample %zu of the %s is NaN or infinite, but all must be finite", i / width(),
+                 takes_values() ? "values" : "waveform");
   if (samples >= clip_samples()) {
-    std::copy_n(waveform + (samples - clip_samples()) / 2, clip_samples(), clip_.begin());
+    std::copy_n(waveform + (samples - clip_samples()) / 2 * width(), clip_.size(), clip_.begin());
   } else {
     size_t before = (clip_samples() - samples) / 2;
     std::fill(clip_.begin(), clip_.end(), 0.0f);

@@ -36,7 +36,8 @@ int32_t samples_of(const Json& features, const char* name, int32_t rate) {
 
 bnn_exit_features read_features(const Json& json) {
   check_names(json, "features",
-              {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"});
+              {"sample_rate_hz", "window_ms", "hop_ms", "fft_size", "num_mels", "lower_hz", "upper_hz", "log_offset"},
+              {"kind"});
   auto count = [&](const char* name) { return static_cast<int32_t>(need_integer(json, name, INT32_MIN, INT32_MAX)); };
   auto real = [&](const char* name) { return need(json, name, Kind::number).number(); };
   bnn_exit_features features = {};
@@ -49,6 +50,34 @@ bnn_exit_features read_features(const Json& json) {
   features.upper_hz = real("upper_hz");
   features.log_offset = real("log_offset");
   return features;
+}
+
+// As in settings/values.py.
+constexpr double kMaxValuesRateHz = 1e6;
+constexpr size_t kMaxChannels = 4096;
+
+void read_values(const Json& json, Metadata* found) {
+  check_names(json, "features", {"kind", "sample_rate_hz", "channels"});
+  found->values_rate_hz = need(json, "sample_rate_hz", Kind::number).number();
+  if (!(found->values_rate_hz > 0 && found->values_rate_hz <= kMaxValuesRateHz))
+    damaged("sample_rate_hz in its metadata is %g", found->values_rate_hz);
+  Json list = need(json, "channels", Kind::list);
+  if (!list.size() || list.size() > kMaxChannels)
+    damaged("channels in its metadata are %zu, but must be 1 to %zu", list.size(), kMaxChannels);
+  found->channels.reserve(list.size());
+  list.items([&](const Json& channel) { found->channels.push_back(of_kind(channel, "a channel", Kind::text).text()); });
+  std::vector<std::string> sorted = found->channels;
+  bool differ = !find_repeated(sorted);
+  if (sorted.front().empty() || !differ) damaged("the channels in its metadata must not be empty and all differ");
+}
+
+bool has_values(const Json& features) {
+  Json kind = features;
+  if (!features.find("kind", &kind)) return false;
+  std::string name = of_kind(kind, "kind", Kind::text).text();
+  if (name != "values" && name != "log_mel")
+    damaged("kind of the features in its metadata is '%s', but must be log_mel or values", name.c_str());
+  return name == "values";
 }
 
 void check_cost(const Json& cost) {
@@ -136,7 +165,8 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
     check_lengths(settings, "biases", exits - 1, one_a_class, classes);
   } else if (policy == "commitment") {
     check_names(settings, "policy_settings", {"weights", "biases"});
-    check_lengths(settings, "weights", exits - 1, [](size_t, size_t count) { return count + 1; }, classes);
+    check_lengths(
+        settings, "weights", exits - 1, [](size_t, size_t count) { return count + 1; }, classes);
     check_numbers(need(settings, "biases", Kind::list), "biases", exits - 1);
   } else if (policy == "skip_gate") {
     check_names(settings, "policy_settings", {"weights", "bias"});
@@ -182,16 +212,21 @@ Metadata read_metadata(Bytes bytes) {
   need(json, "model", Kind::object);
   found.labels = read_labels(need(json, "labels", Kind::list));
   std::string input = need(json, "input", Kind::text).text();
+  Json features = need(json, "features", Kind::object);
+  bool values = has_values(features);
   found.takes_waveforms = input == "waveform";
-  if (!found.takes_waveforms && input != "log_mel")
-    damaged("input in its metadata is '%s', but must be log_mel or waveform", input.c_str());
+  if (values ? input != "values" : !found.takes_waveforms && input != "log_mel")
+    damaged("input in its metadata is '%s', but must be %s", input.c_str(), values ? "values" : "log_mel or waveform");
   found.clip_samples = static_cast<size_t>(need_integer(json, "clip_samples", 1, kMaxElements));
   Json exits = need(json, "exits", Kind::list);
   exits.items(check_cost);
   found.exits = exits.size();
   if (!found.exits) damaged("exits in its metadata is empty");
   found.thresholds = has_skip_gate(json) ? found.exits : found.exits - 1;
-  found.features = read_features(need(json, "features", Kind::object));
+  if (values)
+    read_values(features, &found);
+  else
+    found.features = read_features(features);
   need(json, "operating_points", Kind::object).members([&](const std::string& name, const Json& point) {
     found.operating_points.emplace_back(name, read_point(name, point, found.exits, found.thresholds));
   });

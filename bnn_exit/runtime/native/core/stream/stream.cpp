@@ -28,8 +28,10 @@ size_t hop_samples(Classifier& classifier, double hop_ms) {
   return static_cast<size_t>(hop);
 }
 
-int checked_rate(const Classifier& classifier, int rate_hz) {
+double checked_rate(const Classifier& classifier, int rate_hz) {
   if (!rate_hz || rate_hz == classifier.sample_rate_hz()) return classifier.sample_rate_hz();
+  if (classifier.takes_values())
+    bad_argument("sample_rate_hz is %d, but the file takes values at %g Hz", rate_hz, classifier.sample_rate_hz());
   if (rate_hz < BNN_EXIT_STREAM_MIN_RATE_HZ || rate_hz > BNN_EXIT_MAX_SAMPLE_RATE_HZ) {
     bad_argument("sample_rate_hz is %d, but must be from %d to %d", rate_hz, BNN_EXIT_STREAM_MIN_RATE_HZ,
                  BNN_EXIT_MAX_SAMPLE_RATE_HZ);
@@ -39,6 +41,11 @@ int checked_rate(const Classifier& classifier, int rate_hz) {
 
 float full_scale(float sample) { return sample; }
 float full_scale(int16_t sample) { return static_cast<float>(sample) / 32768; }
+
+const float* numbers(const float* samples) { return samples; }
+const float* numbers(const int16_t*) {
+  bad_argument("values of sensors have no full scale, so they cannot be given as int16: give them as float");
+}
 
 void check_finite(const int16_t*, size_t) {}
 void check_finite(const float* samples, size_t count) {
@@ -53,7 +60,7 @@ struct Stream::Plan {
   const ListeningPoint* point = nullptr;
   double hop_ms;
   size_t hop;
-  int rate_hz;
+  double rate_hz;
   const float* thresholds;
   size_t given_thresholds;  // how many there are: a caller gives none for a skip gate, which is off then
 
@@ -70,8 +77,8 @@ struct Stream::Plan {
     given_thresholds = given ? classifier.exits() - 1 : classifier.threshold_count();
     classifier.check_thresholds(thresholds, given_thresholds);
     if (point && point->has_gate && !classifier.front_end()) {
-      bad_argument("listening point '%s' has a gate, which needs log-mel frames, but this file takes waveforms",
-                   point->name.c_str());
+      bad_argument("listening point '%s' has a gate, which needs log-mel frames, but this file takes %s",
+                   point->name.c_str(), classifier.takes_values() ? "values" : "waveforms");
     }
     claim(classifier);
   }
@@ -79,18 +86,18 @@ struct Stream::Plan {
   void claim(Classifier& classifier) const {
     FrontEnd* front_end = classifier.front_end();
     Budget budget = classifier.budget();
-    budget.count_bytes(Windows::bytes(front_end, classifier.clip_samples()));
+    budget.count_bytes(Windows::bytes(front_end, classifier.clip_samples(), classifier.width()));
     budget.count_bytes((classifier.exits() + classifier.labels().size()) * sizeof(float));
-    budget.count_operations(classifier.clip_samples() + hop);
+    budget.count_operations((classifier.clip_samples() + hop) * classifier.width());
     if (front_end) budget.count_operations(front_end->operations(hop));
     if (point) {
       budget.count_bytes(Detector::bytes(*point, hop_ms, classifier.labels().size()));
       budget.count_operations(Detector::operations(*point, hop_ms, classifier.labels().size()));
     }
-    int own_hz = classifier.sample_rate_hz();
-    if (rate_hz != own_hz) {
-      budget.count_bytes(Resampler::bytes(rate_hz, own_hz));
-      budget.count_operations(Resampler::operations(rate_hz, own_hz) * (classifier.clip_samples() + hop));
+    if (rate_hz != classifier.sample_rate_hz()) {
+      auto from_hz = static_cast<int>(rate_hz), own_hz = static_cast<int>(classifier.sample_rate_hz());
+      budget.count_bytes(Resampler::bytes(from_hz, own_hz));
+      budget.count_operations(Resampler::operations(from_hz, own_hz) * (classifier.clip_samples() + hop));
     }
   }
 };
@@ -100,11 +107,12 @@ Stream::Stream(Classifier& classifier, const bnn_exit_stream_settings& settings)
 
 Stream::Stream(Classifier& classifier, const Plan& plan)
     : classifier_(classifier), thresholds_(plan.thresholds, plan.thresholds + plan.given_thresholds),
-      rate_hz_(plan.rate_hz), hop_(plan.hop), windows_(classifier.front_end(), classifier.clip_samples(), plan.hop),
+      rate_hz_(plan.rate_hz), hop_(plan.hop),
+      windows_(classifier.front_end(), classifier.clip_samples(), plan.hop, classifier.width()),
       probabilities_(classifier.labels().size()) {
   thresholds_.resize(classifier.threshold_count());
-  int own_hz = classifier.sample_rate_hz();
-  if (rate_hz_ != own_hz) resampler_.emplace(rate_hz_, own_hz);
+  double own_hz = classifier.sample_rate_hz();
+  if (rate_hz_ != own_hz) resampler_.emplace(static_cast<int>(rate_hz_), static_cast<int>(own_hz));
   if (!plan.point) return;
   detector_.emplace(*plan.point, plan.hop_ms, classifier.labels().size());
   if (!plan.point->has_gate) return;
@@ -133,15 +141,19 @@ void Stream::push(const Sample* samples, size_t count, size_t* used, bnn_exit_wi
   BusyGuard guard(classifier_.busy(), "classifier");
   size_t needed = resampler_ ? resampler_->inputs_for(windows_.needed()) : windows_.needed();
   size_t take = std::min(count, needed);
-  check_finite(samples, take);
+  check_finite(samples, take * classifier_.width());
   if (take > kMaxTaken - taken_) bad_argument("the stream is longer than 2^53 samples: reset it");
   feed(nullptr, 0);  // outputs that the resampler could not deliver before
-  float block[Resampler::kBlock];
-  for (size_t at = 0; at < take;) {
-    size_t part = std::min(take - at, Resampler::kBlock);
-    for (size_t i = 0; i < part; ++i) block[i] = full_scale(samples[at + i]);
-    feed(block, part);
-    at += part;
+  if (classifier_.takes_values()) {
+    windows_.append(numbers(samples), take, nullptr);
+  } else {
+    float block[Resampler::kBlock];
+    for (size_t at = 0; at < take;) {
+      size_t part = std::min(take - at, Resampler::kBlock);
+      for (size_t i = 0; i < part; ++i) block[i] = full_scale(samples[at + i]);
+      feed(block, part);
+      at += part;
+    }
   }
   taken_ += take;
   *used = take;

@@ -21,7 +21,8 @@ class Stream {
   Stream(Classifier& classifier, const bnn_exit_stream_settings& settings);
 
   // Takes samples until a window is complete or they are used up. Raises Error before any is taken if one is not
-  // finite, or while another thread uses the classifier. Sample is float or int16_t.
+  // finite, or while another thread uses the classifier. Sample is float or int16_t; of values float alone, and each
+  // sample is one number of every channel.
   template <typename Sample>
   void push(const Sample* samples, size_t count, size_t* used, bnn_exit_window* window);
 
@@ -37,7 +38,7 @@ class Stream {
 
   Classifier& classifier_;
   std::vector<float> thresholds_;
-  int rate_hz_;
+  double rate_hz_;
   size_t hop_;  // samples, at the rate of the file
   std::optional<Resampler> resampler_;
   std::optional<Gate> gate_;

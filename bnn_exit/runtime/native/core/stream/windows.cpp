@@ -25,15 +25,15 @@ size_t kept_frames(const FrontEnd* front_end, size_t clip_samples) {
 
 }  // namespace
 
-Windows::Windows(FrontEnd* front_end, size_t clip_samples, size_t hop)
-    : front_end_(front_end), clip_samples_(clip_samples), hop_(hop), needed_(clip_samples),
-      samples_(1, kept_samples(front_end, clip_samples)),
+Windows::Windows(FrontEnd* front_end, size_t clip_samples, size_t hop, size_t width)
+    : front_end_(front_end), clip_samples_(clip_samples), hop_(hop), width_(width), needed_(clip_samples),
+      samples_(width, kept_samples(front_end, clip_samples)),
       frames_(mels_of(front_end), kept_frames(front_end, clip_samples)),
       block_(frames_at_once(front_end) * mels_of(front_end)) {}
 
-uint64_t Windows::bytes(const FrontEnd* front_end, size_t clip_samples) {
+uint64_t Windows::bytes(const FrontEnd* front_end, size_t clip_samples, size_t width) {
   size_t mels = mels_of(front_end);
-  return SlidingBuffer::bytes(1, kept_samples(front_end, clip_samples)) +
+  return SlidingBuffer::bytes(width, kept_samples(front_end, clip_samples)) +
          SlidingBuffer::bytes(mels, kept_frames(front_end, clip_samples) + frames_at_once(front_end));
 }
 
@@ -42,7 +42,7 @@ void Windows::append(const float* samples, size_t count, Gate* gate) {
   while (count) {
     size_t part = std::min(count, samples_.owed() + samples_.room());
     samples_.append(samples, part);
-    samples += part;
+    samples += part * width_;
     count -= part;
     if (front_end_ && !samples_.room()) make_frames(gate);
   }
