@@ -245,8 +245,8 @@ def build(
         input_shape: as `task.input_shape`: (frames, mels, 1), at least 32 frames and 32 mels; or of values (samples, 1,
             channels), at least 32 samples, whose convolutions are one-dimensional.
         size: "small", "base" or "large"; larger is more accurate and slower. QuickNet also has "medium", between small
-            and base; "micro" for values of sensors; and for coarse features "tiny", of the fewest bytes, and "deep", with
-            more blocks than base.
+            and base; "micro" for values of sensors; and for coarse features "tiny", of the fewest bytes, and "deep",
+            with more blocks than base.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work, "cascaded" is "grid" and also reads the logits of the exit
             before, "early_view" is "strided" with a clone of the first exit's kernel in the last one.

@@ -122,7 +122,7 @@ def test_the_glibc_in_the_name_has_all_that_the_library_asks_for(wheel, tmp_path
 
 
 def test_the_wheel_is_small_and_holds_the_packages_and_one_library(wheel):
-    assert wheel.stat().st_size < 1_500_000
+    assert wheel.stat().st_size < 1_600_000
     with zipfile.ZipFile(wheel) as archive:
         assert archive.testzip() is None
         names = {name for name in archive.namelist() if ".dist-info/" not in name}

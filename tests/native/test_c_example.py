@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from native.compilers import C_COMPILER, NATIVE, needs_c, needs_library
 
+import bnn_exit
 from bnn_exit.audio import riff, wav
 from bnn_exit.errors import DataError
 from bnn_exit.runtime import native_backend, session
@@ -17,14 +18,22 @@ from bnn_exit.settings.features import FeatureConfig
 pytestmark = [needs_library, needs_c]
 
 
-@pytest.fixture(scope="module")
-def program(tmp_path_factory):
-    place = tmp_path_factory.mktemp("classify") / "classify"
+def compiled(name, folder):
     library = native_backend.find_library()
     command = [C_COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I", NATIVE / "include"]
-    command += [NATIVE / "examples" / "classify.c", library, f"-Wl,-rpath,{library.parent}", "-o", place]
+    command += [NATIVE / "examples" / f"{name}.c", library, f"-Wl,-rpath,{library.parent}", "-o", folder / name]
     subprocess.run(command, check=True)
-    return place
+    return folder / name
+
+
+@pytest.fixture(scope="module")
+def program(tmp_path_factory):
+    return compiled("classify", tmp_path_factory.mktemp("classify"))
+
+
+@pytest.fixture(scope="module")
+def watch(tmp_path_factory):
+    return compiled("watch", tmp_path_factory.mktemp("watch"))
 
 
 @pytest.fixture(scope="module", params=["log_mel", "waveform"])
@@ -34,8 +43,8 @@ def model_path(request, tiny, tmp_path_factory):
     return path
 
 
-def run(*command):
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+def run(*command, **settings):
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60, **settings)
 
 
 @pytest.mark.parametrize("samples", [719, 720, 721, 500, 2001])
@@ -186,3 +195,44 @@ def test_it_reads_wav_headers_as_the_python_package_does(program, tiny, tmp_path
         )
         read += 1
     assert read > 15
+
+
+@pytest.fixture(scope="module")
+def values_path(tiny, tmp_path_factory):
+    path = tmp_path_factory.mktemp("values") / "model.tflite"
+    path.write_bytes(tiny.adaptive_file(input="values"))
+    return path
+
+
+def test_a_stream_of_values_is_classified_as_by_the_python_package(watch, values_path):
+    values = np.random.default_rng(0).normal(0, 3, (100, 2)).astype(np.float32)
+    text = "".join(f"{first!r}, {second!r}\n" for first, second in values.tolist())
+    done = run(watch, values_path, 200, "fast", input=text)
+    assert done.returncode == 0, done.stderr
+    model = session.load(values_path, backend="reference")
+    windows = bnn_exit.Stream(model, hop_ms=200, operating_point="fast").windows(values)
+    rows = [line.split() for line in done.stdout.splitlines()]
+    assert len(rows) == len(windows) == 7
+    for (start, label, probability, _, exit_index), window in zip(rows, windows, strict=True):
+        assert float(start) == pytest.approx(window.start_s, abs=1e-3)
+        assert label == model.labels[window.probabilities.argmax()] and int(exit_index) == window.exit_index
+        assert float(probability) == pytest.approx(window.probabilities.max(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "text", "message"),
+    [
+        ("values", [], "1 2\n1\n", "standard input: a line does not hold one number for each channel"),
+        ("values", [], "1 2 3\n", "standard input: a line does not hold one number for each channel"),
+        ("values", [], "1 nan\n", "standard input: sample 0 is NaN or infinite"),
+        ("values", [30], "", "hop_ms is 30, but must be a multiple of the 20 ms"),
+        ("sound", [], "", "it takes sound, not values of sensors"),
+    ],
+)
+def test_streams_of_values_that_cannot_be(watch, values_path, tiny, tmp_path, model, options, text, message):
+    path = values_path
+    if model == "sound":
+        path = tmp_path / "model.tflite"
+        path.write_bytes(tiny.adaptive_file())
+    done = run(watch, path, *options, input=text)
+    assert done.returncode == 1 and message in done.stderr

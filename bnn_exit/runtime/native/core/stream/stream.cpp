@@ -47,10 +47,10 @@ const float* numbers(const int16_t*) {
   bad_argument("values of sensors have no full scale, so they cannot be given as int16: give them as float");
 }
 
-void check_finite(const int16_t*, size_t) {}
-void check_finite(const float* samples, size_t count) {
-  if (const size_t i = first_not_finite(samples, count); i < count)
-    bad_argument("sample %zu is NaN or infinite, but all must be finite", i);
+void check_finite(const int16_t*, size_t, size_t) {}
+void check_finite(const float* samples, size_t count, size_t width) {
+  if (const size_t i = first_not_finite(samples, count * width); i < count * width)
+    bad_argument("sample %zu is NaN or infinite, but all must be finite", i / width);
 }
 
 }  // namespace
@@ -141,7 +141,7 @@ void Stream::push(const Sample* samples, size_t count, size_t* used, bnn_exit_wi
   BusyGuard guard(classifier_.busy(), "classifier");
   size_t needed = resampler_ ? resampler_->inputs_for(windows_.needed()) : windows_.needed();
   size_t take = std::min(count, needed);
-  check_finite(samples, take * classifier_.width());
+  check_finite(samples, take, classifier_.width());
   if (take > kMaxTaken - taken_) bad_argument("the stream is longer than 2^53 samples: reset it");
   feed(nullptr, 0);  // outputs that the resampler could not deliver before
   if (classifier_.takes_values()) {
