@@ -14,8 +14,8 @@ from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, stages_of
 
 SIZES = {
-    # For values of sensors, in less than 50 KB: a first exit at a fifth of the work, then all places kept.
-    "micro": Stages(blocks=(1, 2, 4), channels=(32, 64, 64), stem_channels=8, halving=(False, False, False)),
+    # For values of sensors, in less than 50 KB: a first exit at a fourth of the work, then all places kept.
+    "micro": Stages(blocks=(1, 2, 3), channels=(32, 64, 64), stem_channels=8, halving=(False, False, False)),
     # For a file of 100 KB: few channels. All positions are kept, which costs operations but no bytes.
     "tiny": Stages(blocks=(2, 3), channels=(64, 64), halving=(False, False)),
     "small": Stages(blocks=(2, 6), channels=(64, 64)),
