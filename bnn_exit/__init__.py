@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from bnn_exit.runtime.stream import Stream as Stream
     from bnn_exit.runtime.stream import Window as Window
     from bnn_exit.settings.augment import AugmentConfig as AugmentConfig
+    from bnn_exit.settings.augment_values import ValuesAugmentConfig as ValuesAugmentConfig
     from bnn_exit.settings.features import FeatureConfig as FeatureConfig
     from bnn_exit.settings.training import TrainConfig as TrainConfig
+    from bnn_exit.settings.values import ValuesConfig as ValuesConfig
     from bnn_exit.training.adapt import adapt as adapt
     from bnn_exit.training.calibrate import calibrate as calibrate
     from bnn_exit.training.loop import fit as fit
@@ -44,6 +46,8 @@ _NAMES = {
     "AugmentConfig": "bnn_exit.settings.augment",
     "FeatureConfig": "bnn_exit.settings.features",
     "TrainConfig": "bnn_exit.settings.training",
+    "ValuesAugmentConfig": "bnn_exit.settings.augment_values",
+    "ValuesConfig": "bnn_exit.settings.values",
     # training half
     "adapt": "bnn_exit.training.adapt",
     "add_exits": "bnn_exit.models.add_exits",
