@@ -19,7 +19,7 @@ from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.values import Features
 from bnn_exit.task import TaskOption
 
-__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again"]
+__all__ = ["SPLITS", "TASKS", "Loader", "Split", "Task", "check_task", "flags", "load", "load_again", "of_sound"]
 
 _COMMON = ("data_dir", "features", "cache_dir", "seed")
 
@@ -84,6 +84,11 @@ TASKS: dict[str, Loader] = {
 }
 
 
+def of_sound(name: str) -> bool:
+    """Whether the clips of the task called `name` are sound, not values of sensors."""
+    return getattr(TASKS[name], "sound", True)
+
+
 def flags() -> dict[str, TaskOption]:
     """Options of tasks that have a flag of their own in the commands; the help text names the tasks."""
     found: dict[str, TaskOption] = {}
@@ -131,7 +136,7 @@ def load(
             raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
     if negatives is None and negatives_share is not None:
         raise ArgumentError(f"negatives_share is {negatives_share!r}, but there are no negatives: give their folder")
-    if not loader.sound and negatives is not None:
+    if not of_sound(name) and negatives is not None:
         raise ArgumentError(f"negatives are recordings of sound, but the task {name} has none: leave them out")
     task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
     if negatives is not None:

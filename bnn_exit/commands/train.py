@@ -191,7 +191,7 @@ def _new_run(
 
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     if options.input is not None:
-        one_of("--input", options.input, INPUTS if audio_tasks.TASKS[name].sound else ValuesConfig.inputs)
+        one_of("--input", options.input, INPUTS if audio_tasks.of_sound(name) else ValuesConfig.inputs)
     recipe = recipes.load(
         options.recipe or recipes.DEFAULT,
         task=name,
@@ -213,7 +213,7 @@ def _new_run(
             f"--head is {options.head!r}, but the scheme {scheme.name} needs {made.head!r}: leave it out"
         )
     model = made.of_model(dataclasses.replace(model, precision=precision or model.precision))
-    sound = audio_tasks.TASKS[name].sound
+    sound = audio_tasks.of_sound(name)
     if options.feature and not sound:
         raise ArgumentError(
             f"--feature is {options.feature[0]!r}, but the task {name} has no log-mel features: leave it out"

@@ -229,7 +229,7 @@ def recipes(tmp_path_factory):
             2,
             "backbone is 'resnet', but must be one of binary_densenet, birealnet, glance, quicknet, real_to_binary",
         ),
-        (["--size", "huge"], 2, "size is 'huge', but must be one of base, deep, large, medium, small, tiny"),
+        (["--size", "huge"], 2, "size is 'huge', but must be one of base, deep, large, medium, micro, small, tiny"),
         (["--precision", "half"], 2, "precision is 'half', but must be one of binary, float, real_weights"),
         (["--epochs", "0"], 2, "argument --epochs: '0' is not a whole number of at least 1"),
         (["--learning-rate", "-1"], 2, "learning_rate is -1.0, but must be above 0"),

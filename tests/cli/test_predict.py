@@ -28,6 +28,8 @@ class FakeSession:
         self.path, self.backend = path, backend
         self.metadata = types.SimpleNamespace(
             features=FeatureConfig(),
+            sound=FeatureConfig(),
+            takes_values=False,
             clip_samples=16000,
             normalises_level=self.normalises_level,
             skips=False,

@@ -15,6 +15,7 @@ MODEL = ROOT / "bnn_exit" / "pretrained" / "arabic-speech-commands-small.tflite"
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 NEEDS = {
     "docs/guides/python.md": ("tensorflow", "espeakng_loader", "larq_compute_engine"),
+    "docs/guides/sensors.md": ("tensorflow", "larq_compute_engine"),
     "docs/guides/schemes.md": ("tensorflow", "espeakng_loader", "larq"),
     "docs/guides/add-exits.md": ("tensorflow", "larq"),
     "docs/reference/bnn_exit.md": ("tensorflow", "espeakng_loader", "larq_compute_engine"),

@@ -11,6 +11,7 @@ from bnn_exit.model_file import metadata
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.settings.values import ValuesConfig
 
 TEXT = (ROOT / "docs" / "reference" / "model-file.md").read_text(encoding="utf-8")
 
@@ -29,7 +30,7 @@ def names(kind):
 def test_the_tables_have_every_field_and_no_other():
     # The cost of a clip that skips is a part of the costs of the exits in Python.
     assert fields("## Metadata") == names(metadata.Metadata) | {"format", "skipped_cost"}
-    assert fields("### features") == names(FeatureConfig)
+    assert fields("### features") == names(FeatureConfig) | names(ValuesConfig) | {"kind"}
     assert fields("### exits") == names(Cost)
     assert fields("### operating_points") == names(OperatingPoint)
     assert fields("### listening_points") == names(ListeningPoint)
@@ -45,4 +46,4 @@ def test_the_policies_that_learn_are_listed_with_what_they_learn():
 
 def test_the_version_and_the_inputs_are_those_of_the_code():
     assert f"version of this format, today {metadata.FORMAT_VERSION}." in TEXT
-    assert all(f"`{name}`" in TEXT for name in metadata.INPUTS)
+    assert all(f"`{name}`" in TEXT for name in (*FeatureConfig.inputs, *ValuesConfig.inputs))

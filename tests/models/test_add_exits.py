@@ -180,7 +180,7 @@ def test_pictures_can_be_cut_and_counted_but_not_exported(tone_task, tmp_path):
     network = bnn_exit.add_exits(classifier((64, 64, 3)), at=["first"])
     assert network.logits(np.zeros((2, 64, 64, 3), np.float32)).shape == (2, 2, 4)
     assert network.costs()[0].float_macs > 16 * 16 * 25 * 3 * 32
-    with pytest.raises(ArgumentError, match=r"takes \(64, 64, 3\), but the file .* log-mel \(48, 64, 1\)"):
+    with pytest.raises(ArgumentError, match=r"takes \(64, 64, 3\), but the file .* features \(48, 64, 1\)"):
         bnn_exit.export(network, tmp_path / "m.tflite", task=tone_task, operating_points={})
     with pytest.raises(ArgumentError, match=r"takes \(64, 64, 3\) .* the task gives \(48, 64, 1\)"):
         fit(network, tone_task)

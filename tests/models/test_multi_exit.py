@@ -122,7 +122,7 @@ def test_standardisation_has_zero_mean_and_unit_variance_on_what_it_was_fitted_t
         ({"backbone": "quiknet"}, "backbone is 'quiknet', but must be one of .*; did you mean 'quicknet'"),
         (
             {"size": "bas"},
-            "size is 'bas', but must be one of base, deep, large, medium, small, tiny; did you mean 'base'",
+            "size is 'bas', but must be one of base, deep, large, medium, micro, small, tiny; did you mean 'base'",
         ),
         ({"head": "gird"}, "head is 'gird', but must be one of .*; did you mean 'grid'"),
         ({"num_classes": 1}, "num_classes is 1, but a classifier needs at least 2"),

@@ -107,7 +107,9 @@ def test_unknown_option(name: str, option: str, message: str) -> None:
 
 def test_a_task_declares_the_flags_of_its_options():
     flags = audio_tasks.flags()
-    assert list(flags) == ["words", "fold", "phrase", "positives"]
+    assert list(flags)[:4] == ["words", "fold", "phrase", "positives"]
+    assert {"window_s", "hop_s", "group", "time_unit"} < set(flags)
+    assert flags["hop_s"].kind("0.5") == 0.5 and flags["hop_s"].about.startswith("timeseries: ")
     assert flags["phrase"].repeated and not flags["fold"].repeated
     assert flags["fold"].about.startswith("esc50, esc10: ")
     for name, loader in audio_tasks.TASKS.items():

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from audio_tasks import cache as cache_module
-from audio_tasks.cache import Clips, cached_log_mel, count_reasons, decode_clips
+from audio_tasks.cache import Clips, cached_features, count_reasons, decode_clips
 from audio_tasks.splits import Member, split_of
 from bnn_exit.audio import logmel, wav
 from bnn_exit.errors import DataError, MissingPackageError
@@ -165,21 +165,21 @@ def test_features_are_kept_and_keyed_by_settings(
     clips = decode(files, cache)
     split = split_of("train", [Member(key, 0, "s") for key in reversed(files)], clips)
     features = FeatureConfig()
-    first = cached_log_mel(split, features=features, cache_dir=clips.folder)
+    first = cached_features(split, features=features, cache_dir=clips.folder)
     assert isinstance(first, np.memmap)
     assert first.shape == (5, 8, 64)
     np.testing.assert_array_equal(first[0], logmel.log_mel(split.waveform(0), features))
-    other = cached_log_mel(split, features=FeatureConfig(num_mels=40), cache_dir=clips.folder)
+    other = cached_features(split, features=FeatureConfig(num_mels=40), cache_dir=clips.folder)
     assert other.shape == (5, 8, 40)
 
     def fail(*arguments: object) -> np.ndarray:
         raise AssertionError("computed again")
 
     monkeypatch.setattr(cache_module.logmel, "log_mel", fail)
-    np.testing.assert_array_equal(cached_log_mel(split, features=features, cache_dir=clips.folder), first)
+    np.testing.assert_array_equal(cached_features(split, features=features, cache_dir=clips.folder), first)
     fewer = split_of("train", [Member("c1.wav", 0, "s")], clips)
     with pytest.raises(AssertionError, match="computed again"):
-        cached_log_mel(fewer, features=features, cache_dir=clips.folder)
+        cached_features(fewer, features=features, cache_dir=clips.folder)
     assert len(list(clips.folder.glob("*.part"))) == 0
 
 
@@ -216,7 +216,7 @@ def test_a_damaged_entry_is_made_again_whatever_is_wrong_with_it(files: dict[str
     def split_and_features() -> tuple[Clips, np.ndarray]:
         clips = decode(files, cache)
         split = split_of("train", [Member(key, 0, "s") for key in files], clips)
-        return clips, cached_log_mel(split, features=FeatureConfig(), cache_dir=clips.folder)
+        return clips, cached_features(split, features=FeatureConfig(), cache_dir=clips.folder)
 
     clips, features = split_and_features()
     expected = np.array(clips.waveforms), np.array(features), clips.lengths, clips.contents, clips.rows

@@ -30,6 +30,9 @@ function card(clip) {
 }
 
 function makeGallery() {
+  if (!Object.values(report.gallery).some((clip) => "sound" in clip)) {
+    document.getElementById("clips-title").textContent = "Windows to look at";
+  }
   for (const list of report.lists) {
     const found = list.found ? ` (${list.clips.length} of ${list.found})` : "";
     document.getElementById("gallery").append(
