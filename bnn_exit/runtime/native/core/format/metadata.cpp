@@ -165,8 +165,7 @@ void check_policy(const std::string& policy, const Json& settings, size_t exits,
     check_lengths(settings, "biases", exits - 1, one_a_class, classes);
   } else if (policy == "commitment") {
     check_names(settings, "policy_settings", {"weights", "biases"});
-    check_lengths(
-        settings, "weights", exits - 1, [](size_t, size_t count) { return count + 1; }, classes);
+    check_lengths(settings, "weights", exits - 1, [](size_t, size_t count) { return count + 1; }, classes);
     check_numbers(need(settings, "biases", Kind::list), "biases", exits - 1);
   } else if (policy == "skip_gate") {
     check_names(settings, "policy_settings", {"weights", "bias"});

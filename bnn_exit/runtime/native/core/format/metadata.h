@@ -17,7 +17,7 @@ struct Metadata {
   std::vector<std::string> channels;  // of values of sensors; empty for sound
   double values_rate_hz = 0;          // samples a second of values
   size_t clip_samples = 0, exits = 0;
-  size_t thresholds = 0;  // one for each exit but the last, and then one for a skip gate
+  size_t thresholds = 0;            // one for each exit but the last, and then one for a skip gate
   bnn_exit_features features = {};  // of sound
   std::vector<std::pair<std::string, std::vector<float>>> operating_points;  // name and thresholds
   std::vector<ListeningPoint> listening_points;
