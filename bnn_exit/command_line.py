@@ -47,6 +47,10 @@ def _fail(message: object, status: int) -> int:
     return status
 
 
+_MISTYPED = "unrecognized arguments"
+"""How argparse names options that a parser does not have."""
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, through `run_command`, and whose help keeps its lines."""
 
@@ -68,25 +72,38 @@ class Parser(argparse.ArgumentParser):
         A shell leaves it in --out=~/run, systemd and Docker leave it everywhere.
         """
         self._words = list(sys.argv[1:] if args is None else args)
-        found, rest = super().parse_known_args(args, namespace)
+        try:
+            found, rest = super().parse_known_args(args, namespace)
+        except ArgumentError as error:  # an action may raise one of its own, past `error`
+            if str(error).startswith(_MISTYPED) or not self._mistyped():
+                raise
+            self.error(str(error))
         first = next((index for index, word in enumerate(rest) if self._unknown([word])), None)
         if first is not None:  # said here: a parser of commands does not know the options of this one
-            self.error(f"unrecognized arguments: {' '.join(rest[first:])}")
+            self.error(f"{_MISTYPED}: {' '.join(rest[first:])}")
         for name, value in vars(found).items():
             setattr(found, name, _expanded(value))
         return found, rest
 
     def error(self, message: str) -> NoReturn:
-        """Raise ArgumentError instead of printing the usage and leaving; for a mistyped option with the nearest one."""
-        unknown = [] if self._subparsers else self._unknown(self._words)
-        if unknown and message.startswith("the following arguments are required"):
-            message = f"unrecognized arguments: {unknown[0]}"
+        """Raise ArgumentError instead of printing the usage and leaving; for a mistyped option with the nearest one.
+
+        A mistyped option comes before any other mistake, which it may have caused.
+        """
+        unknown = self._mistyped()
+        if unknown and not message.startswith(_MISTYPED):
+            message = f"{_MISTYPED}: {unknown[0]}"
         near = nearest(unknown[0], self._option_string_actions) if unknown and unknown[0] in message else ""
         raise ArgumentError(f"{message}{near} (see {self.prog} --help)")
 
+    def _mistyped(self) -> list[str]:
+        """The names in the command line that are no options; a parser of commands leaves them to its commands."""
+        return [] if self._subparsers else self._unknown(self._words)
+
     def _unknown(self, words: list[str]) -> list[str]:
-        """The names among the words that look like options, and are none of this parser's."""
-        names = [word.split("=")[0] for word in words if word.startswith("--") and word != "--"]
+        """The names among the words that look like options, as argparse sees them, and are none of this parser's."""
+        options = words[: words.index("--")] if "--" in words else words
+        names = [word.split("=")[0] for word in options if word.startswith("--") and " " not in word.split("=")[0]]
         return [name for name in names if name not in self._option_string_actions]
 
 

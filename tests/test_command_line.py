@@ -41,6 +41,31 @@ def test_a_mistyped_option_is_named_although_it_is_required_or_of_a_command():
         several.parse_args(["run", "--sede", "3"])
 
 
+class Refusing(argparse.Action):
+    def __call__(self, *given):
+        raise ArgumentError("never")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--cuont", "3", "--thresholds", "x"], ["--thresholds", "x", "--cuont=3"], ["--refusing", "1", "--cuont", "3"]],
+)
+def test_a_mistyped_option_comes_before_other_mistakes(words):
+    arguments = parser()
+    arguments.add_argument("--refusing", action=Refusing)
+    message = r"^unrecognized arguments: --cuont; did you mean '--count'\? \(see python -m thing --help\)$"
+    with pytest.raises(ArgumentError, match=message):
+        arguments.parse_args(words)
+
+
+def test_what_only_looks_like_an_option_hides_no_mistake():
+    arguments = parser()
+    arguments.add_argument("clips", nargs="*")
+    with pytest.raises(ArgumentError, match=r"argument --count: 'x' is not a whole"):
+        arguments.parse_args(["--count", "x", "--odd name.wav", "--", "--cuont"])
+    assert arguments.parse_args(["--count", "3", "--", "--cuont"]).clips == ["--cuont"]
+
+
 def test_options_cannot_be_shortened():
     with pytest.raises(ArgumentError, match="unrecognized arguments: --cou 3"):
         parser().parse_args(["--cou", "3"])
