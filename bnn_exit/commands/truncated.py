@@ -16,7 +16,7 @@ from bnn_exit.commands.bench import bench
 from bnn_exit.commands.output_file import output_file
 from bnn_exit.commands.validation_logits import SPLIT, validation_logits
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError, DataError
+from bnn_exit.errors import ArgumentError, DataError, ModelFileError, describe_os_error
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file import reader
 from bnn_exit.model_file.operating_points import FULL, OperatingPoint
@@ -113,10 +113,11 @@ def make_truncated(run: RunFolder, options: argparse.Namespace) -> tuple[Export,
 def comparison(run: RunFolder, written: Path) -> str:
     """A row for the adaptive file of a run, its truncated files and the one just written: size, ops, time, accuracy.
 
-    The time is of this machine, as `bench` takes it: front end and network, of the average clip.
+    The time is of this machine, as `bench` takes it: front end and network, of the average clip. Another file that
+    cannot be read has no row, and a note on stderr: it is no fault of the one just written.
     """
     paths = [run.model, *sorted(run.path.glob(f"{run.model_called(TRUNCATED.format('*')).name}")), written]
-    files = [reader.read(path) for path in dict.fromkeys(paths) if path.is_file()]
+    files = [file for path in dict.fromkeys(paths) if path.is_file() if (file := _readable(path, written=written))]
     lines, full = [], max(file.metadata.exits[-1].ops for file in files)
     for file in files:
         points, times = file.metadata.operating_points, _exit_times(file)
@@ -126,6 +127,18 @@ def comparison(run: RunFolder, written: Path) -> str:
     width = max(len(name) for name, _ in lines)
     title = f"{'file':{width}s} {'bytes':>9s} {'ops':>10s} {'of all':>7s} {'us here':>8s} {'accuracy':>8s}  clips"
     return "\n".join([title, *(f"{name:{width}s} {figures}" for name, figures in lines)])
+
+
+def _readable(path: Path, *, written: Path) -> reader.ModelFile | None:
+    """A file, or None with a note if it is damaged and not the one just written."""
+    try:
+        return reader.read(path)
+    except (ModelFileError, OSError) as error:
+        if path == written:
+            raise
+        why = describe_os_error(error) if isinstance(error, OSError) else error
+        show(f"note: left out of the table: {why}", file=sys.stderr)
+        return None
 
 
 def _exit_times(file: reader.ModelFile) -> tuple[float, ...] | None:

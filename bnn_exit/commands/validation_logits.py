@@ -24,6 +24,7 @@ def validation_logits(
     """The logits of every exit for the validation clips, and the costs of the exits.
 
     If something is missing, both are computed from the run's weights and data with TensorFlow, and stored in the run.
+    Otherwise no data is read; where it was given nevertheless, a line on stderr says so.
 
     Args:
         run: a finished run.
@@ -38,9 +39,13 @@ def validation_logits(
     """
     run.require_folder()
     exit_logits, costs = run.exit_logits(SPLIT), run.costs()
+    where = {"data_dir": data_dir, "negatives": negatives, "cache_dir": cache_dir}
     if exit_logits is None or costs is None or (features and not exit_logits.features):
-        exit_logits, costs = _computed(
-            run, features=features, data_dir=data_dir, negatives=negatives, cache_dir=cache_dir
+        exit_logits, costs = _computed(run, features=features, where=where)
+    elif unused := [f"--{name.replace('_', '-')}" for name, given in where.items() if given is not None]:
+        show(
+            f"note: {' and '.join(unused)}: no data is read, because {run} has the logits of its {SPLIT} split stored",
+            file=sys.stderr,
         )
     if exit_logits.exits != len(costs.exits):
         raise DataError(
@@ -50,16 +55,14 @@ def validation_logits(
     return exit_logits, costs
 
 
-def _computed(
-    run: RunFolder, *, features: bool, data_dir: str | None, negatives: str | None, cache_dir: str | None
-) -> tuple[ExitLogits, ExitCosts]:
+def _computed(run: RunFolder, *, features: bool, where: dict[str, str | None]) -> tuple[ExitLogits, ExitCosts]:
     what = "logits with features" if features else "logits"
     show(f"{run} has no cached {what}: running its network, with TensorFlow", file=sys.stderr)
     import audio_tasks
     from bnn_exit.training.calibrate import exit_logits_of
 
     model = run.network()
-    task = audio_tasks.load_again(run.config.task, data_dir=data_dir, negatives=negatives, cache_dir=cache_dir)
+    task = audio_tasks.load_again(run.config.task, **where)
     exit_logits, costs = exit_logits_of(model, task, split=SPLIT, features=features), model.exit_costs()
     run.save_exit_logits(exit_logits)
     run.save_costs(costs)

@@ -57,6 +57,13 @@ def test_without_a_limit_it_shows_what_can_be_had(call):
     assert [line.split()[0] for line in lines[2:]] == ["full", "accurate", "balanced", "fast"]
 
 
+def test_where_the_data_is_does_not_matter_with_stored_logits(run, capsys):
+    assert command.main([str(run), "--data-dir", "nowhere"]) == 0
+    assert capsys.readouterr().err == (
+        f"note: --data-dir: no data is read, because {run} has the logits of its validation split stored\n"
+    )
+
+
 def test_json_figures_are_those_of_the_thresholds(call, run):
     found = json.loads(call("--max-accuracy-drop", "0.01", "--json"))
     exit_logits = ExitLogits.load(run / "exit_logits" / "validation.npz")

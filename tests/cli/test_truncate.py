@@ -50,6 +50,28 @@ def test_the_accuracy_is_that_of_the_stored_logits_and_the_table_has_every_file(
         assert len(file.data) < run.model.stat().st_size
 
 
+def test_another_file_that_is_damaged_has_no_row_and_is_no_failure(run, tmp_path, capsys):
+    other, out = run.model_called("truncated_1"), tmp_path / "mine.tflite"
+    other.write_bytes(b"TFL3 or not")
+    try:
+        assert command.main([str(run), "--truncate", "2", "--out", str(out)]) == 0
+    finally:
+        other.unlink()
+    found = capsys.readouterr()
+    assert list(rows(found.out))[-1] == "mine.tflite" and other.name not in rows(found.out)
+    (line,) = [line for line in found.err.splitlines() if line.startswith("note: ")]
+    assert line.startswith(f"note: left out of the table: {other}")
+
+
+def test_where_the_data_is_does_not_matter_with_stored_logits(run, tmp_path, capsys):
+    options = ["--data-dir", str(tmp_path), "--cache-dir", str(tmp_path), "--out", str(tmp_path / "m.tflite")]
+    assert command.main([str(run), "--truncate", "1", *options]) == 0
+    assert capsys.readouterr().err == (
+        f"note: --data-dir and --cache-dir: no data is read, because {run} has the logits of its validation split "
+        "stored\n"
+    )
+
+
 def test_the_last_exit_gives_the_plain_network(run, capsys):
     assert command.main([str(run), "--truncate", "3"]) == 0
     assert "note: exit 3 is the last one: the file is the plain network" in capsys.readouterr().err
