@@ -13,6 +13,7 @@ from typing import Any
 
 from bnn_exit import files
 from bnn_exit.command_line import Parser, add_workers_option, numbers, positive_int, run_command
+from bnn_exit.commands.output_file import keep_runs
 from bnn_exit.difficulty import page, sources
 from bnn_exit.difficulty.clips import tables
 from bnn_exit.difficulty.progress import Progress
@@ -138,6 +139,7 @@ def _check(options: argparse.Namespace) -> None:
         place = os.path.abspath(path)
         if place in taken:
             raise ArgumentError(f"{name} is {path!r}, which is {taken[place]}, but must be a file to write")
+        keep_runs(name, path, Path(path))
         taken[place] = name
 
 

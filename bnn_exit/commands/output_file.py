@@ -1,4 +1,4 @@
-"""The file that a command writes about a run: `--out`, checked before the work."""
+"""The files that a command writes where the user says, checked before the work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import expanded
 from bnn_exit.runs.folder import RunFolder
+from bnn_exit.settings.run import CONFIG
 
 
 def output_file(given: str | None, usual: Path, *, run: RunFolder, figures: bool = False) -> Path:
@@ -31,9 +32,22 @@ def output_file(given: str | None, usual: Path, *, run: RunFolder, figures: bool
     if figures and out.suffix.lower() == ".json":
         raise ArgumentError(f"--out is {given!r}, but must not end in .json: the figures go there")
     for path in (out, out.with_suffix(".json")) if figures else (out,):
-        if run.holds(path):
-            raise ArgumentError(
-                f"--out is {given!r}, which would overwrite {path.name} of the run, and that stays as it is: choose "
-                "another name"
-            )
+        keep_runs("--out", given, path, run=run)
     return out
+
+
+def keep_runs(option: str, given: str, path: Path, *, run: RunFolder | None = None) -> None:
+    """ArgumentError if `path` belongs to a run, which stays as it is.
+
+    Args:
+        option: with which the user named it.
+        given: the option's value.
+        path: what would be written.
+        run: of the command; None: it has none. A run in whose folder `path` lies stays as it is in any case.
+    """
+    runs = [RunFolder(folder) for folder in path.resolve().parents[:2] if (folder / CONFIG).is_file()]
+    if any(each.holds(path) for each in ([] if run is None else [run]) + runs):
+        raise ArgumentError(
+            f"{option} is {given!r}, which would overwrite {path.name} of the run, and that stays as it is: choose "
+            "another name"
+        )

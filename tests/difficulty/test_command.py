@@ -133,6 +133,23 @@ def test_bad_options_are_one_line_and_status_2(model, words, tmp_path, monkeypat
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model.tflite", "words"]
 
 
+@pytest.mark.parametrize("option", ["--csv", "--html"])
+@pytest.mark.parametrize("name", ["config.json", "best.npz", "steps/a.csv", "../run/exit_logits/validation.npz"])
+def test_the_files_of_a_run_stay(model, words, tmp_path, capsys, option, name):
+    run = tmp_path / "run"
+    (run / "steps").mkdir(parents=True)
+    (run / "config.json").write_text("{}")
+    (run / "best.npz").write_bytes(b"weights")
+    assert command.main([str(model), str(words), option, str(run / name)]) == 2
+    found = capsys.readouterr()
+    assert found.err == (
+        f"error: {option} is {str(run / name)!r}, which would overwrite {name.split('/')[-1]} of the run, and that "
+        "stays as it is: choose another name\n"
+    )
+    assert (run / "config.json").read_text() == "{}" and (run / "best.npz").read_bytes() == b"weights"
+    assert command.main([str(model), str(words), option, str(run / "mine.out")]) == 0
+
+
 def test_an_interrupted_run_leaves_the_old_file(model, words, tmp_path, monkeypatch, capsys):
     target = tmp_path / "d.csv"
     target.write_text("old")
