@@ -22,7 +22,7 @@ from bnn_exit.training.agreement import agreement_loss
 from bnn_exit.training.augment import Augmenter
 from bnn_exit.training.data import Batches
 from bnn_exit.training.distribution import Distribution
-from bnn_exit.training.field import FieldBackground
+from bnn_exit.training.field import FieldBackground, word_levels
 from bnn_exit.training.head_inputs import HeadInputs
 from bnn_exit.training.optimizer import learning_rate as scheduled
 from bnn_exit.training.optimizer import make_optimizer, set_learning_rate
@@ -55,6 +55,12 @@ _BATCH = 64
 
 _MOST_BYTES = 1 << 30
 """Of what heads read of all versions. Heads that read much get fewer."""
+
+_MOST_CLIPS = 500_000
+"""Of all versions together, about five times as many as the usual ones of a large data set: each takes time."""
+
+MOST_VERSIONS = 1000
+"""Of one clip. More than this is a slip of the finger: a few dozen already teach all that a clip has."""
 
 
 def adapt(
@@ -91,11 +97,11 @@ def adapt(
             hundred are enough.
         replay: `[clips, frames, mels]`, clips with the same words from elsewhere, without labels; None: no others.
             Where no unlabelled clip has a word with background beside it, they are not learned from, with a warning.
-        replays: how many versions of each clip of `replay` are learned from, each with another background. More agrees
-            better, and takes time and memory.
-        views: how many versions of each unlabelled clip are learned from: as it is, and changed by `augment`. More
-            agrees better, and takes time and memory. At most 1 GiB is used for all versions, so where heads read much
-            there are fewer.
+        replays: how many versions of each clip of `replay` are learned from, each with another background, 0 to 1000.
+            More agrees better, and takes time and memory.
+        views: how many versions of each unlabelled clip are learned from, 1 to 1000: as it is, and changed by
+            `augment`. More agrees better, and takes time and memory. All versions together are at most 500,000 clips
+            and 1 GiB of what heads read: beyond, there are fewer of both in the same proportion.
         epochs: passes over all versions; more agrees better, up to a point, and takes longer.
         learning_rate: peak of Adam's cosine schedule; higher moves further from the trained heads.
         batch_size: clips a step; fewer make more steps of an epoch.
@@ -150,7 +156,8 @@ def adapt(
         )
     replays = replays if background.count and len(others) else 0
     views, replays = _fitting(views, replays, inputs, clips=(len(learning), len(others)), tell=progress)
-    in_field = (background.behind(others, view=view) for view in range(replays))
+    levels = word_levels(others) if replays else None
+    in_field = (background.behind(others, view=view, levels=levels) for view in range(replays))
     seen = inputs.of(
         progress_bar(
             versions.of(learning, in_field, views=views),
@@ -164,10 +171,9 @@ def adapt(
 
 def settings(*, views: int = 40, replays: int = REPLAYS, temperature: float = 1.0, **given: Any) -> TrainConfig:
     """The settings of the training; ArgumentError for one out of range, to be checked before clips are read."""
-    if views < 1:
-        raise ArgumentError(f"views is {views!r}, but must be at least 1")
-    if replays < 0:
-        raise ArgumentError(f"replays is {replays!r}, but must be at least 0")
+    for name, value, least in (("views", views, 1), ("replays", replays, 0)):
+        if not least <= value <= MOST_VERSIONS:
+            raise ArgumentError(f"{name} is {value!r}, but must be from {least} to {MOST_VERSIONS}")
     if not 0 < temperature < math.inf:
         raise ArgumentError(f"temperature is {temperature!r}, but must be a finite number above 0")
     return TrainConfig(**given, warmup_steps=10, label_smoothing=0.0)
@@ -191,15 +197,16 @@ def held_back(clips: int) -> np.ndarray:
 
 
 def _fitting(views: int, replays: int, inputs: HeadInputs, *, clips: tuple[int, int], tell: bool) -> tuple[int, int]:
-    """How many versions of unlabelled and of other clips fit into memory, in the same proportion."""
-    share = _MOST_BYTES / (inputs.bytes_of_clip * (views * clips[0] + replays * clips[1]))
+    """How many versions of unlabelled and of other clips fit into memory and time, in the same proportion."""
+    asked, fitting = views * clips[0] + replays * clips[1], _MOST_BYTES // inputs.bytes_of_clip
+    share = min(fitting, _MOST_CLIPS) / asked
     if share >= 1:
         return views, replays
+    why = "what heads read of more does not fit into memory" if fitting < _MOST_CLIPS else "more would take hours"
     fewer = max(1, int(share * views)), int(share * replays)
     if tell:
         print(
-            f"{fewer[0]} of {views} views and {fewer[1]} of {replays} replays are used: what heads read of more does "
-            "not fit into memory",
+            f"{fewer[0]} of {views} views and {fewer[1]} of {replays} replays are used: {why}",
             file=sys.stderr,
         )
     return fewer

@@ -35,7 +35,7 @@ class FieldBackground:
         """How many of the clips have a background that can be used."""
         return len(self._quiet)
 
-    def behind(self, log_mel: np.ndarray, *, view: int) -> np.ndarray:
+    def behind(self, log_mel: np.ndarray, *, view: int, levels: np.ndarray | None = None) -> np.ndarray:
         """Other clips as they would sound there, float32 `[clips, frames, mels]`.
 
         Each is brought to the level of a clip from there, and gets the background of that clip: frames beside the
@@ -45,13 +45,20 @@ class FieldBackground:
         Args:
             log_mel: `[clips, frames, mels]`, recorded where it is quiet.
             view: another one has other backgrounds.
+            levels: `word_levels(log_mel)`, which is the same for every view; None: it is computed.
         """
+        levels = word_levels(log_mel) if levels is None else levels
         draw, frames = np.random.default_rng([self._seed, view]), log_mel.shape[1]
         found = np.empty(log_mel.shape, np.float32)
-        for index, clip in enumerate(log_mel):
+        for index, (clip, level) in enumerate(zip(log_mel, levels, strict=True)):
             chosen = int(draw.integers(self.count))
             quiet = self._quiet[chosen]
             background = quiet[to_and_fro(frames, len(quiet), int(draw.integers(2 * len(quiet))))]
-            gain = self._levels[chosen] - loud_level(clip) if word_extent(clip) else 0.0
+            gain = 0.0 if np.isnan(level) else self._levels[chosen] - level
             found[index] = np.logaddexp(clip + gain, background)
         return found
+
+
+def word_levels(log_mel: np.ndarray) -> np.ndarray:
+    """`loud_level` of each clip of `[clips, frames, mels]`, float64 `[clips]`; NaN where no word stands out."""
+    return np.array([loud_level(clip) if word_extent(clip) else np.nan for clip in log_mel])

@@ -199,6 +199,14 @@ def test_heads_that_read_much_get_fewer_views(model, tone_task, monkeypatch, cap
     assert count < seen[0] <= 2 * count
 
 
+def test_so_many_versions_that_they_would_take_hours_are_fewer(model, tone_task, monkeypatch, capsys):
+    log_mel = clips(tone_task)
+    monkeypatch.setattr(adapt_module, "_MOST_CLIPS", 3 * int((~held_back(len(log_mel))).sum()))
+    bnn_exit.adapt(model, log_mel, views=6, epochs=1)
+    error = capsys.readouterr().err
+    assert "3 of 6 views and 0 of 0 replays are used: more would take hours" in error
+
+
 def in_a_place(clips, *, word):
     """Clips with loud frames in the middle, and a steady noise floor around them."""
     found = np.full_like(clips, -9.0) + np.random.default_rng(5).normal(0, 0.1, clips.shape).astype(np.float32)
@@ -265,8 +273,8 @@ def test_every_fifth_clip_is_held_back():
         ({"log_mel": np.zeros((1, 48, 64), np.float32)}, DataError, "log_mel holds 1 clips, but one to learn from"),
         ({"temperature": -1}, ArgumentError, "temperature is -1, but must be a finite number above 0"),
         ({"epochs": 0}, ArgumentError, "epochs is 0, but must be at least 1"),
-        ({"views": 0}, ArgumentError, "views is 0, but must be at least 1"),
-        ({"replays": -1}, ArgumentError, "replays is -1, but must be at least 0"),
+        ({"views": 0}, ArgumentError, "views is 0, but must be from 1 to 1000"),
+        ({"replays": -1}, ArgumentError, "replays is -1, but must be from 0 to 1000"),
         ({"replay": np.zeros((4, 3, 64))}, ArgumentError, r"replay has shape \(4, 3, 64\), but must be"),
     ],
 )

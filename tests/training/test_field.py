@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from bnn_exit.training import field
 from bnn_exit.training.background import loud_level
-from bnn_exit.training.field import FieldBackground
+from bnn_exit.training.field import FieldBackground, word_levels
 
 FRAMES, MELS = 40, 6
 WORD = slice(10, 24)  # what is found reaches three frames further
@@ -63,3 +64,12 @@ def test_clips_whose_word_does_not_stand_out_or_fills_them_have_no_background(pl
     full[:3] = -20.0
     assert FieldBackground(np.stack([steady, full]), seed=0).count == 0
     assert FieldBackground(np.stack([steady, *place]), seed=0).count == 2
+
+
+def test_levels_that_are_known_are_not_computed_again(place, monkeypatch):
+    clips = np.concatenate([place, np.full((1, FRAMES, MELS), -40.0)])
+    levels, background = word_levels(clips), FieldBackground(place, seed=0)
+    np.testing.assert_allclose(levels, [loud_level(place[0]), loud_level(place[1]), np.nan])
+    expected = background.behind(clips, view=1)
+    monkeypatch.setattr(field, "word_extent", None)
+    np.testing.assert_array_equal(background.behind(clips, view=1, levels=levels), expected)
