@@ -1,4 +1,4 @@
-"""Which characters a text in a model file may hold, so that names are safe in terminals, tables and pages."""
+"""Words for messages, and which characters a text in a model file may hold, so that names are safe everywhere."""
 
 from __future__ import annotations
 
@@ -52,3 +52,18 @@ def check_text(name: str, text: str) -> str:
     if fault:
         raise ArgumentError(f"{name} is {text!r}, which {fault}: use characters that can be seen")
     return text
+
+
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """A number with its noun, in the plural unless it is 1.
+
+    Args:
+        number: of things, 0 or more; from a thousand on with commas.
+        noun: in the singular.
+        plural: where an s at the end is not enough.
+
+    Example:
+        >>> counted(1, "clip"), counted(12000, "class", "classes")
+        ('1 clip', '12,000 classes')
+    """
+    return f"{number:,d} {noun if number == 1 else plural or noun + 's'}"

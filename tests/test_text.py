@@ -2,7 +2,7 @@ import pytest
 
 from bnn_exit import strict_json
 from bnn_exit.errors import ArgumentError
-from bnn_exit.text import check_text, text_fault
+from bnn_exit.text import check_text, counted, text_fault
 
 
 @pytest.mark.parametrize(
@@ -53,3 +53,8 @@ def test_json_that_readers_could_read_differently_is_refused(document, message):
 
 def test_json_is_read():
     assert strict_json.loads(b' {"a": [1, -2.5, "\xc3\xa9", true, null]} ') == {"a": [1, -2.5, "\u00e9", True, None]}
+
+
+def test_a_number_and_its_noun():
+    found = [counted(0, "clip"), counted(1, "clip"), counted(2, "clip"), counted(1, "class", "classes")]
+    assert found == ["0 clips", "1 clip", "2 clips", "1 class"] and counted(3, "class", "classes") == "3 classes"

@@ -31,6 +31,7 @@ from bnn_exit.policies.rejection import Rejection
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.scoring import ClipCounts
 from bnn_exit.settings.values import sound_features
+from bnn_exit.text import counted
 from bnn_exit.workers import cores
 
 EPILOG = """\
@@ -191,6 +192,12 @@ def _adapt_run(options: argparse.Namespace) -> int:
     }
     _write(out, made.data, values)
     show(_table(before, after, clips=len(labelled)))
+    if worse := _worse(before, after):
+        show(
+            f"warning: on the {counted(len(labelled), 'clip')} held back, adapted exits are worse than before "
+            f"({', '.join(worse)}): give more clips, or keep the file of the run",
+            file=sys.stderr,
+        )
     show(f"\nwrote {out} and {out.with_suffix('.json')}")
     return 1 if failed else 0
 
@@ -212,15 +219,25 @@ def _table(before: Agreement, after: Agreement, *, clips: int) -> str:
         lines.append(f"{index + 1:<24d} {100 * old:8.2f}% {100 * new:8.2f}%")
     lines += ["", f"{'ops, of the whole network':24s} {'before':>8s} {'after':>9s}"]
     full = after.costs[-1].ops
+    lines += [f"{name:24s} {100 * old / full:8.1f}% {100 * new / full:8.1f}%" for name, old, new in _ops(before, after)]
+    return "\n".join(lines)
+
+
+def _ops(before: Agreement, after: Agreement) -> list[tuple[str, float, float]]:
+    """What is compared, and the ops of the average clip before and after."""
     rows = [
         (f"{100 * lost:g} point{'' if lost == 0.01 else 's'} lost", old, new)
         for lost, old, new in zip(LOST, before.ops, after.ops)
     ]
-    rows += [
+    return rows + [
         (name, before.points[name].mean_cost["ops"], point.mean_cost["ops"]) for name, point in after.points.items()
     ]
-    lines += [f"{name:24s} {100 * old / full:8.1f}% {100 * new / full:8.1f}%" for name, old, new in rows]
-    return "\n".join(lines)
+
+
+def _worse(before: Agreement, after: Agreement) -> list[str]:
+    """Names of what the adapted exits do worse on the clips held back: less agreement, or more ops."""
+    exits = [f"exit {k + 1}" for k, (old, new) in enumerate(zip(before.exits, after.exits)) if new < old]
+    return exits + [f"ops at {name}" for name, old, new in _ops(before, after) if new > old]
 
 
 def _adapt_file(options: argparse.Namespace) -> int:

@@ -16,6 +16,7 @@ from bnn_exit.commands import export
 from bnn_exit.commands.unlabelled import log_mel_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import rule
+from bnn_exit.training import adapt as adapt_module
 from bnn_exit.training import head_inputs
 from bnn_exit.training.adapt import held_back
 
@@ -205,6 +206,11 @@ def test_without_a_word_that_stands_out_the_command_says_so(run, without_words, 
         (["--unlabelled", "{field}", "--out", "{run}/best.npz"], "would overwrite best.npz of the run, and that stays"),
         (["--unlabelled", "{field}", "--out", "{run}/../run/model.tflite"], "would overwrite model.tflite of the run"),
         (["--unlabelled", "{field}", "--out", "{run}/steps/a.tflite"], "would overwrite a.tflite of the run"),
+        (
+            ["--unlabelled", "{field}", "--replay", "1000000"],
+            "replays is 1000000, but must be from 0 to 1000",
+        ),
+        (["--unlabelled", "{field}", "--views", "1001"], "views is 1001, but must be from 1 to 1000"),
         (["--unlabelled", "nowhere"], "--unlabelled is 'nowhere', but there is no such folder: give one with audio"),
         ([], "the following arguments are required: --unlabelled"),
         (["--unlabelled", "{field}", "--workers", "2"], "--workers is 2, but goes with a model file alone"),
@@ -248,3 +254,26 @@ def test_mistakes_with_a_file_get_one_line(run, field, tmp_path, capsys):
 def test_a_folder_that_is_no_run(field, tmp_path, capsys):
     assert command.main([str(tmp_path), "--unlabelled", str(field)]) == 2
     assert "is no run: it has no config.json" in capsys.readouterr().err
+
+
+def test_exits_that_became_worse_are_named(run, field, tmp_path, capsys, monkeypatch):
+    def spoil(model, *given, **more):
+        for weight in model.heads[1].trainable_weights:  # every clip gets the first label
+            weight.assign(0 * weight)
+
+    monkeypatch.setattr(adapt_module, "adapt", spoil)
+    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
+    assert command.main([str(run), *options]) == 0
+    values = json.loads((tmp_path / "m.json").read_text())
+    old, new = values["before"]["agreement"], values["after"]["agreement"]
+    assert new[1] < old[1] and (new[0], new[2]) == (old[0], old[2])
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: on the 12 clips")]
+    assert "adapted exits are worse than before (exit 2" in line and "exit 1" not in line
+    assert line.endswith("): give more clips, or keep the file of the run")
+
+
+def test_exits_that_did_not_become_worse_are_not(run, field, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(adapt_module, "adapt", lambda *given, **more: [])
+    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
+    assert command.main([str(run), *options]) == 0
+    assert "worse" not in capsys.readouterr().err
