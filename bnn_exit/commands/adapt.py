@@ -77,7 +77,7 @@ def parser() -> argparse.ArgumentParser:
         type=count,
         metavar="N",
         help="versions of each training clip that are learned from, each with the background of an unlabelled clip: "
-        "more agrees better, slower; 0 learns from unlabelled clips alone (default: 6)",
+        "more agrees better, slower, up to 1000; 0 learns from unlabelled clips alone (default: 6)",
     )
     training.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     training.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
@@ -87,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
         type=positive_int,
         metavar="N",
         help="versions of each unlabelled clip that are learned from, changed in time, level and bands and mixed: more "
-        "agrees better, slower; 1 takes clips as they are (default: 40)",
+        "agrees better, slower, up to 1000; 1 takes clips as they are (default: 40)",
     )
     training.add_argument(
         "--epochs",
