@@ -33,9 +33,10 @@ def with_blocks(model: ModelConfig, words: Sequence[str] | None) -> ModelConfig:
 
     if words is None:
         if model.blocks:
-            registry.allocation(model.backbone, model.size, model.blocks)
+            registry.allocation(model.backbone, model.size, model.blocks, **model.own_stages)
         return model
-    own = registry.allocation(model.backbone, model.size)
+    given_stages = model.blocks if model.channels else ()
+    own = registry.allocation(model.backbone, model.size, given_stages, **model.own_stages)
     if list(words) == [AUTO]:
         return dataclasses.replace(model, blocks=())
     blocks = tuple(int(word) for word in words if word.isdecimal() and len(word) < 4)

@@ -200,7 +200,8 @@ def _new_run(
     )
     network = given(options, "backbone", "size", "head", "precision", "levels")
     if {"backbone", "size"} & set(network):
-        network["blocks"] = ()  # those of the recipe are meant for its own size
+        # Those of the recipe are meant for its own size.
+        network |= {"blocks": (), "channels": (), "halving": (), "stem_channels": 0}
     model = block_search.with_blocks(dataclasses.replace(recipe.model, **network), options.blocks)
     allocation = block_search.settings(options)
     block_search.check_distributed(allocation is not None, options.distribute)

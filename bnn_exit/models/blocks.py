@@ -41,21 +41,44 @@ class Stages:
         return index > 0 if self.halving is None else self.halving[index]
 
 
-def stages_of(sizes: Mapping[str, Stages], size: str, blocks: Sequence[int] = ()) -> Stages:
-    """The stages of a size, with other blocks where these are given: one number for each stage.
+def stages_of(
+    sizes: Mapping[str, Stages],
+    size: str,
+    blocks: Sequence[int] = (),
+    *,
+    channels: Sequence[int] = (),
+    halving: Sequence[bool] = (),
+    stem_channels: int = 0,
+) -> Stages:
+    """The stages of a size, with other blocks, channels, halving or stem where these are given.
+
+    The lists have a value for each stage of the size; with blocks and channels of one length there may be other stages.
 
     Raises:
-        ArgumentError: an unknown size, or another number of stages.
+        ArgumentError: an unknown size, another number of stages, or channels that the stem's do not divide.
     """
     chosen = sizes[one_of("size", size, sizes)]
-    if not blocks:
-        return chosen
-    if len(blocks) != len(chosen.blocks):
+    if blocks and channels and len(blocks) == len(channels):
+        chosen = Stages(tuple(blocks), tuple(channels), chosen.stem_channels)
+    given = {"blocks": tuple(blocks), "channels": tuple(channels), "halving": tuple(halving)}
+    for name, values in given.items():
+        if values and len(values) != len(chosen.blocks):
+            usual = (
+                [chosen.halves(k) for k in range(len(chosen.blocks))] if name == "halving" else getattr(chosen, name)
+            )
+            raise ArgumentError(
+                f"{name} is {' '.join(map(str, values))}, but size {size!r} has {len(chosen.blocks)} stages: give one "
+                f"{'value' if name == 'halving' else 'number'} for each, such as {' '.join(map(str, usual))}, which "
+                "are its own"
+            )
+    changes: dict[str, Any] = {name: values for name, values in given.items() if values}
+    found = dataclasses.replace(chosen, **changes, stem_channels=stem_channels or chosen.stem_channels)
+    if found.channels[0] % found.stem_channels:
         raise ArgumentError(
-            f"blocks is {' '.join(map(str, blocks))}, but size {size!r} has {len(chosen.blocks)} stages: give one "
-            f"number for each, such as {' '.join(map(str, chosen.blocks))}, which are its own"
+            f"stem_channels is {found.stem_channels}, but must divide the channels of the first stage, which are "
+            f"{found.channels[0]}"
         )
-    return dataclasses.replace(chosen, blocks=tuple(blocks))
+    return found
 
 
 def cut_into_stages(

@@ -236,6 +236,9 @@ def build(
     levels: str = "kept",
     boost: float = 0.0,
     blocks: Sequence[int] = (),
+    channels: Sequence[int] = (),
+    halving: Sequence[bool] = (),
+    stem_channels: int = 0,
 ) -> MultiExitModel:
     """A new network with an exit after every stage.
 
@@ -259,6 +262,11 @@ def build(
             trusts earlier exits more. Any head can be boosted.
         blocks: of each stage, one number of at least 1 for each, such as (2, 3, 4); empty: those of the size. More are
             more accurate and slower.
+        channels: of each stage; empty: those of the size. With blocks of the same length there may be any number of
+            stages from 2 on. More are more accurate and slower, multiples of 64 the fastest for what they compute.
+        halving: for each stage, whether it starts by halving time and frequency, which is faster and less accurate.
+        stem_channels: of the first convolution, a divisor of the first stage's channels; 0: those of the size. More
+            are more accurate and slower.
 
     Raises:
         ArgumentError: an unknown name, a boost out of range, blocks for another number of stages, too few classes, an
@@ -272,11 +280,14 @@ def build(
         levels=levels,
         boost=boost,
         blocks=tuple(blocks),
+        channels=tuple(channels),
+        halving=tuple(halving),
+        stem_channels=stem_channels,
     )
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
     _check_input(tuple(input_shape), backbone=backbone, levels=levels)
-    binary = registry.backbone(backbone)(tuple(input_shape), size=size, blocks=config.blocks)
+    binary = registry.backbone(backbone)(tuple(input_shape), size=size, blocks=config.blocks, **config.own_stages)
     rebuilt: dict[keras.layers.Layer, keras.layers.Layer] = {}
     stages = [with_precision(stage, precision, rebuilt=rebuilt) for stage in binary]
     stages[0] = with_levels(stages[0], levels)

@@ -20,14 +20,14 @@ def backbone(name: str) -> Callable[..., list[keras.Model]]:
     return build
 
 
-def allocation(name: str, size: str, blocks: Sequence[int] = ()) -> tuple[int, ...]:
-    """The blocks of each stage of a backbone: the given ones, or those of the size.
+def allocation(name: str, size: str, blocks: Sequence[int] = (), **own: Any) -> tuple[int, ...]:
+    """The blocks of each stage of a backbone: the given ones, or those of the size; `own` as `stages_of` takes it.
 
     Raises:
         ArgumentError: an unknown backbone or size, or blocks for another number of stages; the message says how many.
     """
     place = f"bnn_exit.models.backbones.{one_of('backbone', name, BACKBONES)}"
-    return stages_of(_function(place, "SIZES"), size, blocks).blocks
+    return stages_of(_function(place, "SIZES"), size, blocks, **own).blocks
 
 
 def head(name: str) -> Callable[..., keras.KerasTensor]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.base import Config
@@ -38,6 +40,12 @@ HEADS = {
 }
 """Name -> its text in `--help`. Each is the function NAME_head in `bnn_exit.models.heads`."""
 
+OWN_STAGES = ("channels", "halving", "stem_channels")
+"""Settings of the stages that take the place of those of the size, as `blocks` does."""
+
+MOST_CHANNELS = 1024
+"""Of a stage, for the reason of MOST_BLOCKS."""
+
 MOST_BLOCKS = 100
 """Of a stage. Settings may come from elsewhere, and far more would take all memory."""
 
@@ -64,6 +72,13 @@ class ModelConfig(Config):
             what that one got wrong. Larger trusts earlier exits more and leaves later ones less to learn; 0.5 is usual.
             It costs a multiplication and an addition for each class.
         blocks: of each stage, 1 to MOST_BLOCKS; empty: those of the size. More are more accurate and slower.
+        channels: of each stage, multiples of 8 up to MOST_CHANNELS; empty: those of the size. With `blocks` there may
+            be as many stages as you like; without, as many as the size has. More are more accurate and slower.
+            Multiples of 64 are the fastest for what they compute.
+        halving: for each stage, whether it starts by halving time and frequency; empty: those of the size, or of other
+            numbers of stages, all but the first. Halving is faster and less accurate.
+        stem_channels: of the first convolution, a divisor of the channels of the first stage; 0: those of the size.
+            More are more accurate and slower.
     """
 
     backbone: str = "quicknet"
@@ -73,6 +88,9 @@ class ModelConfig(Config):
     levels: str = "kept"
     boost: float = 0.0
     blocks: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
+    halving: tuple[bool, ...] = ()
+    stem_channels: int = 0
 
     def __post_init__(self) -> None:
         self._require_kinds()
@@ -83,11 +101,37 @@ class ModelConfig(Config):
         one_of("precision", self.precision, PRECISIONS)
         one_of("levels", self.levels, LEVELS)
         object.__setattr__(self, "blocks", _checked_blocks(self.blocks))
+        self._check_list("channels", f"multiples of 8 up to {MOST_CHANNELS}, one for each stage", _is_width)
+        self._check_list("halving", "true or false for each stage", lambda value: isinstance(value, bool))
+        self._require(
+            self.stem_channels == 0 or 1 <= self.stem_channels <= MOST_CHANNELS,
+            "stem_channels",
+            f"from 1 to {MOST_CHANNELS}, or 0 for those of the size",
+        )
+
+    def _check_list(self, name: str, rule: str, suits: Callable[[object], bool]) -> None:
+        values = getattr(self, name)
+        self._require(isinstance(values, (tuple, list)) and all(map(suits, values)), name, rule)
+        object.__setattr__(self, name, tuple(values))
+
+    @property
+    def own_stages(self) -> dict[str, Any]:
+        """What the stages have that the size does not give, beside blocks: a name in OWN_STAGES -> its value."""
+        return {name: getattr(self, name) for name in OWN_STAGES if getattr(self, name)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON values. What earlier versions did not have is left out unless it is used: digests stay the same."""
+        values = super().to_dict()
+        return {name: value for name, value in values.items() if value or name not in OWN_STAGES}
 
 
 def sizes(backbone: str) -> tuple[str, ...]:
     """The names of the sizes that a backbone has."""
     return (*SIZES, *MORE_SIZES.get(backbone, ()))
+
+
+def _is_width(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 8 <= value <= MOST_CHANNELS and value % 8 == 0
 
 
 def _checked_blocks(blocks: object) -> tuple[int, ...]:

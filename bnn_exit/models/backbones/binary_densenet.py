@@ -7,6 +7,7 @@ ends in BatchNorm; where the next begins, the map is halved by a maximum and its
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.models.binary_ops import binary_conv, kernel
@@ -26,10 +27,10 @@ SIZES = {
 
 
 def binary_densenet(
-    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = (), **own: Any
 ) -> list[keras.Model]:
     """The stages of a BinaryDenseNet; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=_block, ending=normalise)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks, **own), block=_block, ending=normalise)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

@@ -8,6 +8,7 @@ stem that all backbones here share.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.models.binary_ops import binary_conv
@@ -21,10 +22,10 @@ SIZES = {
 
 
 def birealnet(
-    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = (), **own: Any
 ) -> list[keras.Model]:
     """The stages of a Bi-Real Net; arguments and result as `quicknet.quicknet`."""
-    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=_block)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks, **own), block=_block)
 
 
 def _block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:

@@ -13,6 +13,7 @@ of the look, repeated in time, are added to it (our own, not of the paper).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras
 from bnn_exit.models.backbones.quicknet import block
@@ -33,7 +34,9 @@ SIZES = {
 }
 
 
-def glance(input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()) -> list[keras.Model]:
+def glance(
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = (), **own: Any
+) -> list[keras.Model]:
     """The stages of the network; arguments as `quicknet.quicknet`.
 
     Returns:
@@ -41,7 +44,7 @@ def glance(input_shape: tuple[int, int, int], *, size: str = "base", blocks: Seq
         padded log-mel `[batch, frames + padding, mels + padding, 1]`, standardised, and the even positions of the
         stem's output `[batch, positions / 2 rounded up, bands, channels]`. The second and all later ones give features.
     """
-    chosen = stages_of(SIZES, size, blocks)
+    chosen = stages_of(SIZES, size, blocks, **own)
     stem = _Stem(input_shape, chosen)
     source = keras.Input(input_shape)
     padded = layers.ZeroPadding2D(stem.padding)(Standardise(name="standardise")(source))

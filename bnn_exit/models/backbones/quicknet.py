@@ -8,8 +8,10 @@ activation is a PReLU (one slope a channel), which binary networks gain more fro
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from bnn_exit._keras import keras
+from bnn_exit.errors import ArgumentError
 from bnn_exit.models.binary_ops import binary_conv
 from bnn_exit.models.blocks import Stages, cut_into_stages, halved, normalise, prelu, stages_of
 
@@ -29,27 +31,36 @@ SIZES = {
 }
 
 
-def quicknet(input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = ()) -> list[keras.Model]:
+def quicknet(
+    input_shape: tuple[int, int, int], *, size: str = "base", blocks: Sequence[int] = (), **own: Any
+) -> list[keras.Model]:
     """The stages of a QuickNet, each a model from the features of the one before.
 
     Args:
         input_shape: (frames, mels, 1) of the log-mel input.
         size: a name in SIZES.
         blocks: of each stage, at least 1; empty: those of the size. More are more accurate and slower.
+        own: channels, halving and stem_channels in place of those of the size, as `stages_of` takes them.
 
     Returns:
         One model a stage. The first reads `[batch, frames, mels, 1]` and starts with the standardisation.
 
     Raises:
-        ArgumentError: an unknown size, or blocks for another number of stages.
+        ArgumentError: an unknown size, blocks for another number of stages, or channels of a stage that are no
+            multiple of those before, which the shortcut repeats.
     """
-    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks), block=block)
+    return cut_into_stages(input_shape, stages_of(SIZES, size, blocks, **own), block=block)
 
 
 def block(features: keras.KerasTensor, channels: int, *, strides: int, name: str) -> keras.KerasTensor:
     """features + BatchNorm(PReLU(binary 3x3)), the shortcut averaged where strided and repeated where channels grow."""
     residual = normalise(prelu(binary_conv(features, channels, strides=strides, name=name)))
     features = halved(features, strides)
+    if channels % features.shape[-1]:
+        raise ArgumentError(
+            f"channels of a stage are {channels}, but must be a multiple of those of the stage before, "
+            f"{features.shape[-1]}: the shortcut repeats them"
+        )
     if features.shape[-1] != channels:
         features = keras.layers.Concatenate()([features] * (channels // features.shape[-1]))
     return keras.layers.Add(name=f"{name}_out")([features, residual])
