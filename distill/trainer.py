@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,7 @@ def train_steps(
     resume: bool = False,
     tensorboard: bool = False,
     progress: bool = True,
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
 ) -> MultiExitModel:
     """Train the parts of a run (`parts_of`) and leave in each one's folder its checkpoints and history.json.
 
@@ -183,6 +185,7 @@ def train_steps(
         resume: continue an interrupted training; finished parts are not trained again. The weights end the same, as
             with `bnn_exit.fit`.
         tensorboard, progress: as in `bnn_exit.fit`.
+        stop: as in `bnn_exit.fit`, for a training in one part; those in several are never stopped.
 
     Returns:
         The network of the last part with its best weights.
@@ -222,6 +225,7 @@ def train_steps(
                 resume=resume,
                 tensorboard=tensorboard,
                 progress=progress,
+                stop=stop if len(parts) == 1 else None,
             )
             if distribution.writes:
                 write_json(part.folder / HISTORY, history)

@@ -37,7 +37,8 @@ LAYERS = (
         "serving",
     ),
     "streams",
-    *("calibration", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs", "commands"),
+    *("calibration", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs"),
+    *("search", "commands"),
 )
 """From the bottom up. Of `bnn_exit/NAME.py` and `bnn_exit/NAME/`."""
 
@@ -45,7 +46,7 @@ ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "serve", "bench", "cal
 """Modules that `python -m` runs: they import `commands` alone, and nothing imports them."""
 
 DEVICE = LAYERS[: LAYERS.index("models")]
-TRAINING_ONLY = {"_keras", "models", "training", "conversion"}
+TRAINING_ONLY = {"_keras", "models", "training", "conversion", "search"}
 
 
 def modules(package: str) -> list[Path]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from bnn_exit import machine
 from bnn_exit.audio import wav
+from bnn_exit.calibration import operator_work
 from bnn_exit.calibration.device_profile import SKIPPED
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.bench_table import text
@@ -175,6 +176,9 @@ def bench(
         "model": first.model_file.path.name,
         "model_bytes": len(first.model_file.data),
         "exits": first.exits,
+        "work": operator_work.of_file(first.model_file.model, exits=first.exits),
+        "features": first.metadata.features.to_dict(),
+        "clip_samples": first.metadata.clip_samples,
         "clips": len(waveforms),
         "sound": "files" if clips else "noise",
         "calls": rounds * len(waveforms),

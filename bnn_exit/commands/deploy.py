@@ -9,6 +9,7 @@ from bnn_exit.calibration.operating_points import operating_points
 from bnn_exit.commands.policy_options import with_background
 from bnn_exit.conversion.to_lce import make
 from bnn_exit.cost import Cost
+from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Sizes
@@ -32,12 +33,8 @@ def deploy(
     model.tflite appears last, once every check has passed. A network of another precision than binary is calibrated
     only.
     """
-    name = policy or policies.DEFAULT
-    exit_logits = exit_logits_of(model, task, split="validation", features=policies.POLICIES[name].needs_features)
-    run.save_exit_logits(exit_logits)
-    exit_logits = with_background(exit_logits, task.labels, policy=name, chosen=background)
-    costs, fitted = model.exit_costs(), policies.fit(name, exit_logits)
-    run.save_costs(costs)
+    exit_logits = scored(model, task, run, policy=policy, background=background)
+    costs, fitted = model.exit_costs(), policies.fit(policy or policies.DEFAULT, exit_logits)
     spent = costs.with_policy(fitted, Sizes.of(exit_logits))
     points = operating_points(exit_logits, spent, policy=fitted)
     run.save_operating_points(points)
@@ -48,6 +45,17 @@ def deploy(
     run.save_export(made)
     notes = [f"warning: {note}" for note in made.parity.notes]
     return "\n".join([made.audit.table(), "", *tables, *map(_parity_line, made.parity.reports), *notes])
+
+
+def scored(
+    model: MultiExitModel, task: Task, run: RunFolder, *, policy: str | None = None, background: Sequence[str] = ()
+) -> ExitLogits:
+    """What calibration reads, written into a run: exit_logits/validation.npz, which are returned, and costs.json."""
+    name = policy or policies.DEFAULT
+    exit_logits = exit_logits_of(model, task, split="validation", features=policies.POLICIES[name].needs_features)
+    run.save_exit_logits(exit_logits)
+    run.save_costs(model.exit_costs())
+    return with_background(exit_logits, task.labels, policy=name, chosen=background)
 
 
 def _cost_table(model: MultiExitModel) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bnn_exit._keras import keras, tf
+from bnn_exit.calibration import operator_work
 from bnn_exit.calibration.exit_costs import ExitCosts
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
@@ -165,6 +166,14 @@ class MultiExitModel(Network):
             total = total + profile.cost(stage) + head
             costs.append(total)
         return tuple(costs)
+
+    def work(self) -> tuple[operator_work.Work, ...]:
+        """What leaving at each exit takes, cumulative, by kind of operator."""
+        total, found = operator_work.none(), []
+        for stage, head in zip(self.stages, self.heads, strict=True):
+            total = operator_work.together(total, profile.work(stage), profile.work(head))
+            found.append(total)
+        return tuple(found)
 
     def exit_costs(self) -> ExitCosts:
         """The costs of the exits and of their heads."""

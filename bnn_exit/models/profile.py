@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from bnn_exit._keras import keras, tf
+from bnn_exit.calibration import operator_work
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.models.calls import inner_calls
@@ -43,6 +44,31 @@ def cost(model: keras.Model) -> Cost:
             float_macs += _macs(node)
     size = sum(_bytes(layer) for layer in dict.fromkeys(node.layer for node in nodes))
     return Cost(binary_macs, float_macs, size)
+
+
+def work(model: keras.Model) -> dict[str, int]:
+    """What one stage or head computes for one clip, by kind of operator: `calibration.operator_work.KINDS`.
+
+    The same that `operator_work.of_file` counts in the converted file.
+    """
+    found = operator_work.none()
+    for node in inner_calls(model):
+        macs = _macs(node)
+        if not macs:
+            continue
+        found["layers"] += 1
+        found[_kind(node.layer)] += macs
+        if is_binary(node.layer):
+            found["values"] += math.prod(node.output_shapes[1:])
+    return found
+
+
+def _kind(layer: keras.layers.Layer) -> str:
+    if is_binary(layer):
+        return "binary_macs"
+    if isinstance(layer, layers.Dense):
+        return "dense_macs"
+    return "depthwise_macs" if isinstance(layer, _DEPTHWISE) else "conv_macs"
 
 
 def _macs(node: Any) -> int:

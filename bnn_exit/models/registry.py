@@ -9,7 +9,7 @@ from typing import Any
 from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models import heads
-from bnn_exit.models.blocks import stages_of
+from bnn_exit.models.blocks import Stages, stages_of
 from bnn_exit.settings.model import BACKBONES, HEADS
 
 
@@ -21,13 +21,18 @@ def backbone(name: str) -> Callable[..., list[keras.Model]]:
 
 
 def allocation(name: str, size: str, blocks: Sequence[int] = (), **own: Any) -> tuple[int, ...]:
-    """The blocks of each stage of a backbone: the given ones, or those of the size; `own` as `stages_of` takes it.
+    """The blocks of each stage of a backbone: the given ones, or those of the size; arguments and errors of `stages`."""
+    return stages(name, size, blocks, **own).blocks
+
+
+def stages(name: str, size: str, blocks: Sequence[int] = (), **own: Any) -> Stages:
+    """The stages of a backbone: those of the size, with what is given in its place; `own` as `stages_of` takes it.
 
     Raises:
         ArgumentError: an unknown backbone or size, or blocks for another number of stages; the message says how many.
     """
     place = f"bnn_exit.models.backbones.{one_of('backbone', name, BACKBONES)}"
-    return stages_of(_function(place, "SIZES"), size, blocks, **own).blocks
+    return stages_of(_function(place, "SIZES"), size, blocks, **own)
 
 
 def head(name: str) -> Callable[..., keras.KerasTensor]:

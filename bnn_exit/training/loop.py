@@ -6,6 +6,7 @@ import dataclasses
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,7 @@ def fit(
     resume: bool = False,
     tensorboard: bool = False,
     progress: bool = True,
+    stop: Callable[[list[dict[str, Any]]], bool] | None = None,
 ) -> list[dict[str, Any]]:
     """Train every exit of `model` on `task.train`; keep the weights that are best on `task.validation`.
 
@@ -67,6 +69,7 @@ def fit(
             the interruption, if `bnn_exit._keras.make_repeatable()` was called, as the command does.
         tensorboard: write accuracy and loss of each epoch for TensorBoard into `folder`.
         progress: show a bar with each exit's accuracy on stderr.
+        stop: called after each epoch but the last with the epochs so far, as returned; true ends the training there.
 
     Returns:
         A dict for each epoch: `epoch` (from 1), `loss`, `train_accuracy` and `validation_accuracy` (lists over exits),
@@ -87,7 +90,7 @@ def fit(
         raise ArgumentError("folder is None, but resume and tensorboard need one")
     objective = objective or CrossEntropy(model, weights=weights, label_smoothing=config.label_smoothing)
     augment = check_augment(augment or usual_augment(task.features), task.features)
-    return _Fit(model, task, config, augment, objective, clips, folder, tensorboard, progress).run(resume)
+    return _Fit(model, task, config, augment, objective, clips, folder, tensorboard, progress).run(resume, stop)
 
 
 class _Fit:
@@ -144,7 +147,7 @@ class _Fit:
         self.writer = tf.summary.create_file_writer(str(logs)) if logs else None
         self.step = self._make_step()
 
-    def run(self, resume: bool) -> list[dict[str, Any]]:
+    def run(self, resume: bool, stop: Callable[[list[dict[str, Any]]], bool] | None) -> list[dict[str, Any]]:
         if resume:
             self._restore()
         for epoch in range(len(self.history), self.config.epochs):
@@ -158,6 +161,8 @@ class _Fit:
             self.history.append(record)
             self._save()
             self._report(record)
+            if stop is not None and epoch + 1 < self.config.epochs and stop(self.history):
+                break
         if self.folder is not None:
             self.distribution.wait()
             state = checkpoint.load(self.folder / BEST, variables=self.model.keras_model.weights)
