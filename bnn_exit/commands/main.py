@@ -22,6 +22,7 @@ COMMANDS = {
     "serve": ("bnn_exit.commands.serve", "offer wake words to Home Assistant by the Wyoming protocol"),
     "difficulty": ("bnn_exit.commands.difficulty", "how hard each clip is, and which labels look wrong"),
     "bench": ("bnn_exit.commands.bench", "time a model file on this machine"),
+    "search": ("bnn_exit.commands.search", "find a network for a budget of time and bytes"),
     "models": ("bnn_exit.commands.models", "list the trained models that come with the package"),
     "tasks": ("audio_tasks.__main__", "look at a data set"),
 }

@@ -21,7 +21,7 @@ def backbone(name: str) -> Callable[..., list[keras.Model]]:
 
 
 def allocation(name: str, size: str, blocks: Sequence[int] = (), **own: Any) -> tuple[int, ...]:
-    """The blocks of each stage of a backbone: the given ones, or those of the size; arguments and errors of `stages`."""
+    """The blocks of each stage of a backbone: given ones, or those of the size; arguments and errors of `stages`."""
     return stages(name, size, blocks, **own).blocks
 
 
