@@ -145,7 +145,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    from bnn_exit.commands.search_worker import SearchWorker
+    from bnn_exit.commands.search_worker import Candidates, SearchWorker
 
     options = parser().parse_args(argv)
     if options.hours is not None and not options.hours > 0:
@@ -163,12 +163,13 @@ def _main(argv: list[str] | None) -> int:
             settings, places = known["settings"], known["places"]
             stack.enter_context(held(folder))
             name, storage = known["name"], options.storage or known["storage"]
-        study = Study(storage=storage or sqlite_in(folder), name=name, settings=settings.to_dict(), folder=folder)
-        search = SearchWorker(settings, places, study, folder, name=name, storage=storage, command=command)
+        networks = Candidates(settings, places)
         if options.resume is None:
-            search.check_budget()
-        search.save()
-        return search.run(trials=options.trials, hours=options.hours)
+            networks.check_budget()
+        study = Study(storage=storage or sqlite_in(folder), name=name, settings=settings.to_dict(), folder=folder)
+        worker = SearchWorker(networks, study, folder, name=name, storage=storage, command=command)
+        worker.save()  # before anything that takes long: from here on the study can be resumed
+        return worker.run(trials=options.trials, hours=options.hours)
 
 
 def _new_settings(options: argparse.Namespace) -> tuple[SearchSettings, dict[str, Any]]:
@@ -212,7 +213,7 @@ def _own_rates() -> OperatorRates:
 
 def _stored(options: argparse.Namespace) -> dict[str, Any]:
     """What study.json of the folder to resume says; ArgumentError for options that cannot change."""
-    check_unchanged(options, parser(), free=("trials", "hours", "storage", "negatives"))
+    check_unchanged(options, parser(), free=("trials", "hours", "storage", "negatives"), kind="study")
     path = Path(options.resume) / STUDY
     if not path.is_file():
         raise ArgumentError(

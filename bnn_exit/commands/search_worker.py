@@ -16,7 +16,7 @@ from bnn_exit._keras import make_repeatable
 from bnn_exit.calibration.constraints import InfeasibleError
 from bnn_exit.commands.search_trial import forget_networks, outcome, train_trial
 from bnn_exit.display import show
-from bnn_exit.errors import ArgumentError, BnnExitError
+from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.files import write_bytes, write_json
 from bnn_exit.models.multi_exit import build
 from bnn_exit.search.cost import Prediction, predicted
@@ -25,18 +25,83 @@ from bnn_exit.search.record import DONE, INVALID, OVER, STOPPED, Record, best, i
 from bnn_exit.search.settings import FORMAT_VERSION, PAGE, RECIPE, STUDY, TRIALS, SearchSettings
 from bnn_exit.search.space import Candidate
 from bnn_exit.search.study import Study, hidden
+from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.training import schemes
 
 MOST_MISSES = 300
 """Candidates in a row that are over the budget, invalid or known, after which a study ends."""
 
 
-class SearchWorker:
-    """A worker of a study: asks for candidates, trains those within the budget, and writes what is known.
+class Candidates:
+    """The networks of a study, which cost nothing to look at, and the data that they are trained on.
 
     Args:
         settings: of the study.
         places: of the data here: options of the task.
+    """
+
+    def __init__(self, settings: SearchSettings, places: Mapping[str, Any]) -> None:
+        self.settings, self.places = settings, dict(places)
+        self._loaded: tuple[str, Any] = ("", None)
+
+    def check_budget(self) -> None:
+        """ArgumentError, with the nearest, if no network of the space is within the budget."""
+        costs = [(candidate, cost) for candidate in self.settings.space.smallest() if (cost := self.cost(candidate))]
+        if not costs:
+            raise ArgumentError(
+                "no network of these choices can be built: give more of them, or coarser ones, by --choose"
+            )
+        candidate, cost = min(costs, key=lambda item: self.settings.budget.excess(item[1].to_dict()))
+        if self.settings.budget.excess(cost.to_dict()) > 1:
+            raise ArgumentError(
+                f"no network is within {self.settings.budget}: the nearest is {_priced(candidate, cost)}"
+            )
+
+    def cost(self, candidate: Candidate) -> Prediction | None:
+        """What a candidate costs; None if there is no such network."""
+        task, settings = self._any_task(), self.settings
+        frames = candidate.features.num_frames(task.clip_samples)
+        try:
+            if schemes.make(candidate.scheme).head not in (None, candidate.model.head):
+                return None
+            network = build(
+                **candidate.model.to_dict(),
+                num_classes=task.num_classes,
+                input_shape=(frames, candidate.features.num_mels, 1),
+            )
+        except ArgumentError:
+            return None
+        cost = predicted(
+            network,
+            settings.rates,
+            candidate.features,
+            clip_samples=task.clip_samples,
+            early_share=settings.early_share,
+        )
+        forget_networks()
+        return cost
+
+    def excess(self, cost: Prediction) -> float:
+        """At most 1 within the budget, as `Budget.excess`."""
+        return self.settings.budget.excess(cost.to_dict())
+
+    def _any_task(self) -> audio_tasks.Task:
+        """The task with the features of the last trial: clips and classes are the same with all."""
+        return self._loaded[1] or self.task(self.settings.recipe.features)
+
+    def task(self, features: FeatureConfig) -> audio_tasks.Task:
+        """The task with these features; the last one is kept."""
+        if self._loaded[0] != features.digest():
+            options = {"data_dir": None, "cache_dir": None, **self.settings.options, **self.places}
+            self._loaded = features.digest(), audio_tasks.load(self.settings.task, features=features, **options)
+        return self._loaded[1]
+
+
+class SearchWorker:
+    """A worker of a study: asks for candidates, trains those within the budget, and writes what is known.
+
+    Args:
+        networks: of the study.
         study: in its storage.
         folder: of this worker, which holds its lock.
         name, storage: of the study; the storage is None for the one in the folder.
@@ -45,8 +110,7 @@ class SearchWorker:
 
     def __init__(
         self,
-        settings: SearchSettings,
-        places: Mapping[str, Any],
+        networks: Candidates,
         study: Study,
         folder: Path,
         *,
@@ -54,10 +118,9 @@ class SearchWorker:
         storage: str | None,
         command: str,
     ) -> None:
-        self.settings, self.places, self.study, self.folder = settings, dict(places), study, folder
+        self.networks, self.settings, self.study, self.folder = networks, networks.settings, study, folder
         self.name, self.storage, self.command = name, storage, command
         self.over = 0
-        self._loaded: tuple[str, Any] = ("", None)
 
     def run(self, *, trials: int | None, hours: float | None) -> int:
         """Train until there are enough trials or no time is left, then say what was found; the exit status."""
@@ -70,7 +133,8 @@ class SearchWorker:
         self._propose_own()
         try:
             while (most is None or self._trained() < most) and (end is None or time.monotonic() < end):
-                self._next()
+                if not self._next():
+                    break
                 self.save()
         except KeyboardInterrupt:
             self.save()
@@ -83,27 +147,14 @@ class SearchWorker:
         show(summary(self.study.records(), self.settings, folder=self.folder))
         return 0
 
-    def check_budget(self) -> None:
-        """ArgumentError, with the nearest, if no network of the space is within the budget."""
-        costs = [(candidate, cost) for candidate in self.settings.space.smallest() if (cost := self._cost(candidate))]
-        if not costs:
-            raise ArgumentError(
-                "no network of these choices can be built: give more of them, or coarser ones, by --choose"
-            )
-        candidate, cost = min(costs, key=lambda item: self.settings.budget.excess(item[1].to_dict()))
-        if self.settings.budget.excess(cost.to_dict()) > 1:
-            raise ArgumentError(
-                f"no network is within {self.settings.budget}: the nearest is {_priced(candidate, cost)}"
-            )
-
-    def _next(self) -> None:
-        """Candidates until one is within the budget, and its training."""
+    def _next(self) -> bool:
+        """Candidates until one is within the budget, and its training; whether there was one."""
         nearest: tuple[Candidate, Prediction] | None = None
         for _ in range(MOST_MISSES):
             trial = self.study.ask()
             candidate = self.settings.space.candidate(trial.suggest_categorical)
             same = self._known(candidate)
-            cost = None if same else self._cost(candidate)
+            cost = None if same else self.networks.cost(candidate)
             if cost is None:
                 reason = f"the same as trial {same.number}" if same else "no such network"
                 self.study.finish(trial, INVALID, settings=candidate.to_dict(), reason=reason)
@@ -111,16 +162,18 @@ class SearchWorker:
             self.study.note(trial, settings=candidate.to_dict(), predicted=cost.to_dict())
             if self.settings.budget.excess(cost.to_dict()) <= 1:
                 self._train(trial, candidate, cost)
-                return
+                return True
             self.over += 1
             self.study.finish(trial, OVER)
-            if nearest is None or self._excess(cost) < self._excess(nearest[1]):
+            if nearest is None or self.networks.excess(cost) < self.networks.excess(nearest[1]):
                 nearest = candidate, cost
         about = f"; the nearest of those over it is {_priced(*nearest)}" if nearest else ""
-        raise BnnExitError(
-            f"{MOST_MISSES} candidates in a row were over {self.settings.budget} or known already{about}: raise the "
-            "budget, or narrow the choices by --choose"
+        show(
+            f"{MOST_MISSES} candidates in a row were over {self.settings.budget} or known already{about}: the search "
+            "ends; a larger budget, or other choices by --choose, would have more",
+            file=sys.stderr,
         )
+        return False
 
     def _train(self, trial: Any, candidate: Candidate, cost: Prediction) -> None:
         settings, folder = self.settings, self._trial_folder(trial.number)
@@ -143,10 +196,15 @@ class SearchWorker:
                 stopped.append(f"{100 * accuracy:.2f} % after epoch {epoch} of {settings.epochs}")
             return bool(stopped)
 
-        task = self._task(candidate.features)
-        network = train_trial(
-            candidate, settings.recipe, task, epochs=settings.epochs, seed=settings.seed, folder=folder, stop=stop
-        )
+        task = self.networks.task(candidate.features)
+        try:
+            network = train_trial(
+                candidate, settings.recipe, task, epochs=settings.epochs, seed=settings.seed, folder=folder, stop=stop
+            )
+        except DataError as error:  # a loss that is no number: of this network, not of the study
+            self.study.finish(trial, INVALID, reason=str(error))
+            show(f"trial {trial.number}: {error}", file=sys.stderr)
+            return
         if stopped:
             self.study.finish(trial, STOPPED, reason=stopped[0])
             show(f"trial {trial.number}: ended early, {stopped[0]}", file=sys.stderr)
@@ -174,7 +232,7 @@ class SearchWorker:
                 "name": self.name,
                 "storage": None if self.storage is None else hidden(self.storage),
                 "settings": settings.to_dict(),
-                "places": self.places,
+                "places": self.networks.places,
                 "command": self.command,
                 **machine.provenance(),
                 "best": None if chosen is None else chosen.number,
@@ -208,45 +266,6 @@ class SearchWorker:
         choices = space.choices_of(space.own())
         if choices is not None:
             self.study.propose(choices)
-
-    # ---- candidates
-
-    def _cost(self, candidate: Candidate) -> Prediction | None:
-        """What a candidate costs; None if there is no such network."""
-        task, settings = self._any_task(), self.settings
-        frames = candidate.features.num_frames(task.clip_samples)
-        try:
-            if schemes.make(candidate.scheme).head not in (None, candidate.model.head):
-                return None
-            network = build(
-                **candidate.model.to_dict(),
-                num_classes=task.num_classes,
-                input_shape=(frames, candidate.features.num_mels, 1),
-            )
-        except ArgumentError:
-            return None
-        cost = predicted(
-            network,
-            settings.rates,
-            candidate.features,
-            clip_samples=task.clip_samples,
-            early_share=settings.early_share,
-        )
-        forget_networks()
-        return cost
-
-    def _excess(self, cost: Prediction) -> float:
-        return self.settings.budget.excess(cost.to_dict())
-
-    def _any_task(self) -> Any:
-        """The task with the features of the last trial: clips and classes are the same with all."""
-        return self._loaded[1] or self._task(self.settings.recipe.features)
-
-    def _task(self, features: Any) -> Any:
-        if self._loaded[0] != features.digest():
-            options = {"data_dir": None, "cache_dir": None, **self.settings.options, **self.places}
-            self._loaded = features.digest(), audio_tasks.load(self.settings.task, features=features, **options)
-        return self._loaded[1]
 
     def _trial_folder(self, number: int) -> Path:
         return self.folder / "trials" / f"{number:04d}"

@@ -104,13 +104,15 @@ def given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
     return {name: getattr(options, name) for name in names if getattr(options, name) is not None}
 
 
-def check_unchanged(options: argparse.Namespace, arguments: argparse.ArgumentParser, *, free: tuple[str, ...]) -> None:
-    """ArgumentError for an option that cannot change in a resumed training: all except --resume and those `free`."""
+def check_unchanged(
+    options: argparse.Namespace, arguments: argparse.ArgumentParser, *, free: tuple[str, ...], kind: str = "training"
+) -> None:
+    """ArgumentError for an option that cannot change in what is resumed: all except --resume and those `free`."""
     free = ("resume", "data_dir", "cache_dir", *free)
     usual = arguments.parse_args([])
     for name, value in vars(options).items():
         if name not in free and value != getattr(usual, name):
-            raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a training that is resumed: leave it out")
+            raise ArgumentError(f"--{name.replace('_', '-')} cannot change in a {kind} that is resumed: leave it out")
 
 
 def pairs(name: str, pairs: list[str]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ STATES = {
     DONE: "trained to the end",
     STOPPED: "training ended early: others were faster and more accurate at the same epoch",
     OVER: "not trained: over the budget",
-    INVALID: "not trained: no such network, or the same as an earlier trial",
+    INVALID: "no such network, the same as an earlier trial, or a training that failed",
     AGAIN: "interrupted, and made again under another number",
     RUNNING: "in training, here or on another machine",
 }
