@@ -78,8 +78,10 @@ def test_one_file_scales_the_usual_rates():
 
 
 def test_no_rate_is_below_zero():
-    work = np.array([[1e7, 0, 0, 0, 0, 0], [1e7, 1e6, 0, 0, 0, 0]], float)
-    ns, misfit = fitted(work, np.array([100.0, 10.0]))
+    work = np.zeros((50, len(KINDS)))
+    work[:, 0], work[:, 1] = 1e7, np.linspace(0, 1e6, 50)
+    times = 100 - 4e-5 * work[:, 1]  # more work in less time
+    ns, misfit = fitted(work, times)
     assert min(ns.values()) >= 0 and ns["conv_macs"] == 0
     assert misfit > 0.2
 
