@@ -176,6 +176,8 @@ def _new_settings(options: argparse.Namespace) -> tuple[SearchSettings, dict[str
     """The settings of a new study and the places of its data; everything that takes no data is checked."""
     budget = Budget(options.max_mean_us, options.max_kb, options.min_accuracy)
     task = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
+    if not audio_tasks.of_sound(task):
+        raise ArgumentError(f"--task is {task!r}, but a search is for tasks of sound: it chooses log-mel features too")
     if not 0 <= options.early_share <= 1:
         raise ArgumentError(f"--early-share is {options.early_share:g}, but must be from 0 to 1")
     if options.storage is not None and not options.device:

@@ -21,6 +21,7 @@ from bnn_exit.search.cost import Budget
 from bnn_exit.search.space import Candidate
 from bnn_exit.settings.recipes import Recipe
 from bnn_exit.settings.run import RunConfig, RunTask
+from bnn_exit.settings.values import sound_features
 from bnn_exit.training import schemes
 from distill.trainer import check_steps, train_steps
 
@@ -79,7 +80,7 @@ def outcome(
     run = RunFolder(folder)
     policy = run.config.policy or DEFAULT
     exit_logits = scored(network, task, run, policy=policy)
-    device = rates.profile(network.work(), task.features, clip_samples=task.clip_samples)
+    device = rates.profile(network.work(), sound_features(task.features), clip_samples=task.clip_samples)
     if budget.max_mean_us is None:
         constraints = Constraints({"max_accuracy_drop": UNLIMITED_DROP}, device=device)
     else:

@@ -232,6 +232,7 @@ def test_mistakes_are_one_line(tmp_path, device, untrained, capsys):
         (["--resume", str(tmp_path)], "is no study: it has no study.json"),
         (["--resume", str(damaged)], "study.json cannot be read (KeyError('settings')): begin the search again"),
         (["--max-kb", "9", "--hours", "0"], "--hours is 0, but must be above 0"),
+        (["--max-kb", "9", "--task", "timeseries"], "--task is 'timeseries', but a search is for tasks of sound"),
         (["--max-kb", "9", "--early-share", "2"], "--early-share is 2, but must be from 0 to 1"),
         (["--max-kb", "9", "--seed", "-1"], "seed is -1, but must be from 0 to 2147483647"),
         (["--max-kb", "9", "--device", str(study / "study.json")], "does not hold times of a device"),
