@@ -14,7 +14,7 @@ from audio_tasks.base import Task, check_task
 from audio_tasks.negatives import DEFAULT_SHARE, with_negatives
 from audio_tasks.split import SPLITS, Split
 from bnn_exit.display import show, shown
-from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.errors import ArgumentError, nearest, one_of
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.values import Features
 from bnn_exit.task import TaskOption
@@ -133,7 +133,7 @@ def load(
     for option in options:
         if option not in known:
             has = ", ".join(sorted(known)) or "none"
-            raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}")
+            raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}{nearest(option, known)}")
     if negatives is None and negatives_share is not None:
         raise ArgumentError(f"negatives_share is {negatives_share!r}, but there are no negatives: give their folder")
     if not of_sound(name) and negatives is not None:

@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_command(lambda: mix_command.run(given[1:]))
 
     def run() -> int:
-        values = arguments().parse_args(argv)
+        values = arguments().parse_intermixed_args(argv)  # options may stand between the task and its own
         options: dict[str, Any] = dict(audio_tasks.option(text) for text in values.options)
         task = audio_tasks.load(values.task, data_dir=values.data_dir, seed=values.seed, **options)
         if values.write is not None:

@@ -129,7 +129,7 @@ def test_data_that_cannot_be_used(write, arrays, options, message):
         ({"mixed": "kepp"}, "mixed is 'kepp', but must be one of drop, keep; did you mean 'keep'?"),
         ({"time_unit": "min"}, "time_unit is 'min', but must be one of s, ms, us, ns"),
         ({"window_s": 0}, "window_s is 0, but must be above 0"),
-        ({"widow_s": 2}, "task timeseries has no option 'widow_s'; its options: attribution, fold"),
+        ({"widow_s": 2}, "time_unit, validation_fraction, values, window_s; did you mean 'window_s'?"),
     ],
 )
 def test_options_that_break_a_rule(write, options, message):
