@@ -92,8 +92,8 @@ def modes(found: Modes, *, full: Cost, held_out: str, split: str, most: int = 12
     count, points = len(found.points), found.points
     some = points if count <= most else [points[round(k * (count - 1) / (most - 1))] for k in range(most)]
     lines = [
-        f"{counted(count, 'operating mode')} (Pareto-optimal, of {found.tried:,} tried), thresholds from {held_out}, figures from "
-        f"{split}",
+        f"{counted(count, 'operating mode')} (Pareto-optimal, of {found.tried:,} tried), thresholds from {held_out}, "
+        f"figures from {split}",
         f"accuracy spans {100 * found.accuracy_span:.2f} points, ops a factor of {found.ops_ratio:.2f}",
         f"{'ops %':>6} {'accuracy %':>10}  thresholds" + ("" if count <= most else f" ({most} of {count})"),
     ]
