@@ -37,12 +37,24 @@ LAYERS = (
         "serving",
     ),
     "streams",
-    *("calibration", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs"),
+    *("calibration", "offload", "evaluation", "difficulty", "report", "models", "training", "conversion", "runs"),
     *("search", "commands"),
 )
 """From the bottom up. Of `bnn_exit/NAME.py` and `bnn_exit/NAME/`."""
 
-ENTRY_POINTS = {"train", "evaluate", "predict", "listen", "serve", "bench", "calibrate", "export", "adapt", "__main__"}
+ENTRY_POINTS = {
+    "train",
+    "evaluate",
+    "predict",
+    "listen",
+    "serve",
+    "bench",
+    "calibrate",
+    "export",
+    "adapt",
+    "split",
+    "__main__",
+}
 """Modules that `python -m` runs: they import `commands` alone, and nothing imports them."""
 
 DEVICE = LAYERS[: LAYERS.index("models")]

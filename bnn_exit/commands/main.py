@@ -15,6 +15,7 @@ COMMANDS = {
     "evaluate": ("bnn_exit.commands.evaluate", "accuracy, exits, cost and time of an exported model"),
     "calibrate": ("bnn_exit.commands.calibrate", "choose thresholds for limits on accuracy, cost and time"),
     "export": ("bnn_exit.commands.export", "export a run again, such as with the front end inside"),
+    "split": ("bnn_exit.commands.split", "cut a model in two, for a device and a server"),
     "adapt": ("bnn_exit.commands.adapt", "refit the early exits to a place, on clips without labels"),
     "report": ("bnn_exit.commands.report", "one HTML page about a trained model"),
     "predict": ("bnn_exit.commands.predict", "classify audio files"),

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 SIGNATURE = "serving_default"
 OUTPUTS = {"probabilities": "float32", "exit_index": "int32", "score": "float32"}
 """Name -> element type."""
+SPLIT_NAME = "bnn_exit_split"
+"""Metadata entry of the halves of a split file (`bnn_exit.model_file.split`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +163,10 @@ def _decode_at(data: bytes, place: Path) -> ModelFile:
 
 def _read(place: Path, data: bytes) -> ModelFile:
     found = header.read(data)
+    if METADATA_NAME not in found.metadata and SPLIT_NAME in found.metadata:
+        raise ModelFileError(
+            "this is the server's half of a split file, which takes no sound: python -m bnn_exit.serve_model serves it"
+        )
     if METADATA_NAME not in found.metadata:
         raise ModelFileError(
             "this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export"
@@ -186,8 +192,13 @@ def _wiring(found: header.Header, metadata: Metadata) -> tuple[dict[str, int], d
         name: _position(main, "output", name, signature.outputs, main.outputs, shape, OUTPUTS[name])
         for name, shape in output_shapes.items()
     }
-    for kind, positions, tensors in (("inputs", inputs, main.inputs), ("outputs", outputs, main.outputs)):
-        if sorted(positions.values()) != list(range(len(tensors))):
+    # The device's half of a split file gives more: what travels to the server.
+    more = len(main.outputs) - len(outputs) if SPLIT_NAME in found.metadata else 0
+    for kind, positions, tensors, spare in (
+        ("inputs", inputs, main.inputs, 0),
+        ("outputs", outputs, main.outputs, max(0, more)),
+    ):
+        if len(set(positions.values())) != len(tensors) - spare:
             raise ModelFileError(
                 f"the network has {len(tensors)} {kind}, but must have exactly {', '.join(positions)}, each once"
             )

@@ -100,9 +100,22 @@ Classifier::Classifier(const void* file, size_t size, const bnn_exit_settings& l
   outputs_[output("probabilities", Type::float32, {1, classes})] = probabilities_.data();
   outputs_[output("exit_index", Type::int32, {1})] = &exit_index_;
   outputs_[output("score", Type::float32, {1})] = &score_;
-  if (inputs_.size() != 2 || outputs_.size() != 3 || clip_input_ == thresholds_input_ ||
+  if (network_.metadata("bnn_exit_split")) hold_travellers();
+  if (inputs_.size() != 2 || outputs_.size() < 3 || clip_input_ == thresholds_input_ ||
       std::count(outputs_.begin(), outputs_.end(), nullptr)) {
     damaged("its inputs and outputs are not those of bnn_exit");
+  }
+}
+
+// The device's half of a split file also gives what travels to the server, which nobody reads here.
+void Classifier::hold_travellers() {
+  travellers_.resize(outputs_.size());
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (outputs_[i]) continue;
+    size_t bytes = network_.outputs()[i].value->bytes();
+    network_.count(bytes, 0);
+    travellers_[i].resize(bytes);
+    outputs_[i] = travellers_[i].data();
   }
 }
 

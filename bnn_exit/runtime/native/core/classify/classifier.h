@@ -55,6 +55,8 @@ class Classifier {
   void infer(const float* input, const float* thresholds, bnn_exit_prediction* prediction);
 
  private:
+  void hold_travellers();
+
   Network network_;
   Metadata metadata_;
   std::unique_ptr<FrontEnd> front_end_;  // none for waveforms and values
@@ -64,6 +66,7 @@ class Classifier {
   float score_ = 0;
   std::vector<const void*> inputs_;
   std::vector<void*> outputs_;
+  std::vector<std::vector<uint8_t>> travellers_;  // of the device's half of a split file; aligned as any allocation
   size_t clip_input_ = 0, thresholds_input_ = 0;
   BusyFlag busy_;
 };
