@@ -37,7 +37,7 @@ endef
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile
 
 $(VENV)/installed: pyproject.toml $(NATIVE)
-	$(call install,train synthetic report search beam microphone wyoming test docs)
+	$(call install,train synthetic report search beam microphone wyoming client server test docs)
 	$(PIP_INSTALL) --no-deps $(ZOO)
 	touch $(VENV)/runnable $@
 

@@ -53,6 +53,7 @@ ENTRY_POINTS = {
     "export",
     "adapt",
     "split",
+    "serve_model",
     "__main__",
 }
 """Modules that `python -m` runs: they import `commands` alone, and nothing imports them."""

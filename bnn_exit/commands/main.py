@@ -21,6 +21,7 @@ COMMANDS = {
     "predict": ("bnn_exit.commands.predict", "classify audio files"),
     "listen": ("bnn_exit.commands.listen", "listen to a microphone, a pipe or a file without an end"),
     "serve": ("bnn_exit.commands.serve", "offer wake words to Home Assistant by the Wyoming protocol"),
+    "serve-model": ("bnn_exit.commands.serve_model", "serve the second half of a split model"),
     "difficulty": ("bnn_exit.commands.difficulty", "how hard each clip is, and which labels look wrong"),
     "bench": ("bnn_exit.commands.bench", "time a model file on this machine"),
     "search": ("bnn_exit.commands.search", "find a network for a budget of time and bytes"),
