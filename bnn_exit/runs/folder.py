@@ -13,6 +13,7 @@ operating_points.json, model.tflite, audit.json, parity.json; only the first if 
 metrics.json, plots/  written by `python -m bnn_exit.evaluate`
 model_truncated_N.tflite      written by `python -m bnn_exit.export --truncate N`
 adapted.tflite, adapted.json  written by `python -m bnn_exit.adapt`
+device.tflite, server.tflite, split.json  written by `python -m bnn_exit.split`
 """
 
 from __future__ import annotations

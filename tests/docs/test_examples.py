@@ -18,6 +18,7 @@ NEEDS = {
     "docs/guides/sensors.md": ("tensorflow", "larq_compute_engine"),
     "docs/guides/schemes.md": ("tensorflow", "espeakng_loader", "larq"),
     "docs/guides/add-exits.md": ("tensorflow", "larq"),
+    "docs/guides/device-and-server.md": ("tensorflow", "grpc"),
     "docs/reference/bnn_exit.md": ("tensorflow", "espeakng_loader", "larq_compute_engine"),
     "docs/reference/audio_tasks.md": ("espeakng_loader",),
     "docs/reference/distill.md": ("tensorflow", "espeakng_loader", "larq"),
