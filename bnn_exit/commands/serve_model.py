@@ -77,12 +77,13 @@ def _main(argv: list[str] | None) -> int:
     certificate, key = (
         _read(path, option) for path, option in ((options.certificate, "--certificate"), (options.key, "--key"))
     )
+    token = _token(options.token_file)
     app = _app()
     settings = app.ServerSettings(
         host=options.host,
         port=options.port,
         http_port=options.http_port or 0,
-        token=_token(options.token_file),
+        token=token,
         certificate=certificate,
         key=key,
         certificate_file=options.certificate or "",

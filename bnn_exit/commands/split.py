@@ -185,20 +185,24 @@ def _measured(whole: Session, halves: Halves, clips: list[Any], truth: Any, out:
 
 def _alternatives(file: reader.ModelFile) -> str:
     """What would travel if all exits ran on the server."""
-    features, samples = file.metadata.features, file.metadata.clip_samples
-    values = features.num_frames(samples) * features.num_mels
-    return f"all on the server: {4 * values:,d} bytes of log-mel, or {2 * samples:,d} of 16-bit samples, for each clip"
+    what = "values" if file.metadata.takes_values else "log-mel"
+    samples = "" if file.metadata.takes_values else f", or {2 * file.metadata.clip_samples:,d} of 16-bit samples"
+    return f"all on the server: {_bytes_of_features(file):,d} bytes of {what}{samples}, for each clip"
+
+
+def _bytes_of_features(file: reader.ModelFile) -> int:
+    rows, columns = file.metadata.features.shape(file.metadata.clip_samples)
+    return 4 * rows * columns
 
 
 def _report(file: reader.ModelFile, rows: list[SplitFigures], chosen: Halves, *, backend: str) -> dict[str, Any]:
-    features, samples = file.metadata.features, file.metadata.clip_samples
     return {
         "after": chosen.split.after,
         "identity": chosen.split.identity,
         "split": SPLIT,
         "backend": backend,
-        "log_mel_bytes": 4 * features.num_frames(samples) * features.num_mels,
-        "waveform_bytes": 2 * samples,
+        "feature_bytes": _bytes_of_features(file),
+        **({} if file.metadata.takes_values else {"waveform_bytes": 2 * file.metadata.clip_samples}),
         "points": [row.to_dict() for row in rows],
         "writer": f"bnn_exit {machine.version()}",
     }

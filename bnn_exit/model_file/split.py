@@ -220,9 +220,7 @@ def _half(place: Path, data: bytes, role: str) -> HalfFile:
     inputs: dict[str, tuple[str, tuple[int, ...]]] = {}
     if role == "device":
         outputs.update(travels)
-        frames = whole.features.num_frames(whole.clip_samples)
-        clip = (1, whole.clip_samples) if whole.input == "waveform" else (1, frames, whole.features.num_mels, 1)
-        inputs = {whole.input: ("float32", clip), "thresholds": ("float32", (split.after - 1,))}
+        inputs = {whole.input: ("float32", (1, *whole.input_shape)), "thresholds": ("float32", (split.after - 1,))}
     else:
         inputs = {**travels, "thresholds": ("float32", (rule.num_thresholds(split.exits),))}
     signature = found.signatures.get(SIGNATURE)

@@ -108,9 +108,7 @@ class DeviceHalf(_Half):
         """
         limits, after = np.asarray(thresholds, np.float32), self.split.after
         whole = self.split.whole
-        frames = whole.features.num_frames(whole.clip_samples)
-        shape = (1, whole.clip_samples) if whole.input == "waveform" else (1, frames, whole.features.num_mels, 1)
-        clip = np.asarray(inputs, np.float32).reshape(shape)
+        clip = np.asarray(inputs, np.float32).reshape(1, *whole.input_shape)
         results = self._run({whole.input: clip, "thresholds": limits[: after - 1]})
         answer = self._answer(results)
         leaves = answer.exit_index < after - 1 or bool(rule.leaves(answer.score, limits[after - 1]))
