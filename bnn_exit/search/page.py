@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
@@ -90,7 +91,7 @@ def _plot(records: Sequence[Record], budget: Budget) -> str:
     for value in _ticks(accuracies):
         parts.append(f'<text x="{left - 6}" y="{up(value) + 4:.1f}" text-anchor="end">{value:.4g}</text>')
     parts.append(f'<text x="{(left + WIDTH) / 2}" y="{HEIGHT - 10}" text-anchor="middle">mean time in us</text>')
-    parts.append('<text x="4" y="12">accuracy in %</text>')
+    parts.append(f'<text x="{left + 8}" y="12">accuracy in %</text>')
     if limit is not None:
         parts.append(
             f'<path class="limit" d="M{across(limit):.1f} 16V{base}"><title>budget: {limit:g} us</title></path>'
@@ -118,8 +119,12 @@ def _range(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _ticks(values: Sequence[float]) -> list[float]:
+    """Round numbers in the range, four to ten of them."""
     least, most = _range(values)
-    return [least + (most - least) * step / 4 for step in range(5)]
+    step = 10.0 ** math.floor(math.log10(most - least))
+    while (most - least) / step < 4:
+        step /= 2
+    return [step * number for number in range(math.ceil(least / step), math.floor(most / step) + 1)]
 
 
 def _hover(record: Record) -> str:

@@ -17,6 +17,9 @@ from typing import Any
 from bnn_exit.errors import ArgumentError, DataError, missing_package
 from bnn_exit.search.record import AGAIN, DONE, RUNNING, Record
 
+RANDOM = 20
+"""Proposals at random before the estimator takes over: those over the budget count, and tell it little of accuracy."""
+
 _FIELDS = tuple(field.name for field in dataclasses.fields(Record) if field.name not in ("number", "state"))
 
 
@@ -64,7 +67,9 @@ class Study:
         """A new trial, of `suggest_categorical` and `number`."""
         optuna = _optuna()
         counted = [record for record in self.records() if record.state != AGAIN]
-        self._study.sampler = optuna.samplers.TPESampler(seed=self._settings["seed"] + len(counted))
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=self._settings["seed"] + len(counted), n_startup_trials=RANDOM
+        )
         trial = self._study.ask()
         trial.set_user_attr("worker", self.worker)
         return trial
