@@ -145,8 +145,6 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str] | None) -> int:
-    from bnn_exit.commands.search_worker import Candidates, SearchWorker
-
     options = parser().parse_args(argv)
     if options.hours is not None and not options.hours > 0:
         raise ArgumentError(f"--hours is {options.hours:g}, but must be above 0")
@@ -163,6 +161,8 @@ def _main(argv: list[str] | None) -> int:
             settings, places = known["settings"], known["places"]
             stack.enter_context(held(folder))
             name, storage = known["name"], options.storage or known["storage"]
+        from bnn_exit.commands.search_worker import Candidates, SearchWorker  # needs TensorFlow
+
         networks = Candidates(settings, places)
         if options.resume is None:
             networks.check_budget()
