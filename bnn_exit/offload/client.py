@@ -20,7 +20,7 @@ from bnn_exit.model_file.split import HalfFile, require_same
 from bnn_exit.offload import packet
 from bnn_exit.offload.halves import DeviceHalf, ExitAnswer, ServerHalf
 from bnn_exit.offload.remote import Address, Fault, Remote
-from bnn_exit.offload.scheduler import LEAVE, LOCAL, SEND, EnergyModel, Link, Scheduler
+from bnn_exit.offload.scheduler import LEAVE, LOCAL, SEND, SMOOTHING, EnergyModel, Link, Scheduler
 from bnn_exit.policies import rule
 
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 0.5, 30.0
@@ -229,42 +229,47 @@ class OffloadClient:
     ) -> tuple[ExitAnswer, str, str, int]:
         """Answer, where it is from, fault and bytes sent, of a clip that the rule does not let leave."""
         deadline = begin + self.scheduler.deadline_s
-        fault, data = "", b""
-        is_up = self._is_up
-        if is_up:
-            try:
-                data = packet.encode(tensors, self.split)
-            except ArgumentError as error:  # NaN on the device: no packet holds it
-                fault, is_up = str(error), False
-        size = len(data)
+        fault, size = "", 0
 
         def chosen(may_send: bool) -> str:
-            left = deadline - self._clock()
-            return self.scheduler.choose(link=self.link, size=size, is_up=may_send, left_s=left, point=point).name
+            left, expected = deadline - self._clock(), self._packet_bytes
+            return self.scheduler.choose(link=self.link, size=expected, is_up=may_send, left_s=left, point=point).name
 
+        is_up = self._is_up
         way = chosen(is_up)
-        if way == SEND:
-            sent_at = self._clock()
-            self._packet_bytes += 0.1 * (size - self._packet_bytes)
-            try:
+        try:
+            if way == SEND:
+                data = self._packed(tensors)
+                size = len(data)
                 return self._send(data, limits, request_id, deadline), SERVER, "", size
-            except Fault as error:
-                fault = str(error)
-                if error.is_late:  # it takes at least so long
-                    self._observe(size, self._clock() - sent_at)
-                self._down(error)
+            if is_up and self._clock() >= self._measure_at:
+                self._measure(self._packed(tensors), limits)
+        except ArgumentError as error:  # NaN on the device: no packet holds it
+            fault = str(error)
+        except Fault as error:
+            fault = str(error)
+            self._down(error)
+        if way == SEND:
             way = chosen(False)
-        elif is_up:
-            self._measure_if_due(data, limits)
         if way == LOCAL and self._local is not None:
-            return self._local(tensors, limits), LOCAL, fault, size if fault else 0
+            return self._local(tensors, limits), LOCAL, fault, size
         assert way in (LEAVE, LOCAL)
-        return answer, DEVICE, fault, size if fault and data else 0
+        return answer, DEVICE, fault, size
+
+    def _packed(self, tensors: dict[str, npt.NDArray[Any]]) -> bytes:
+        data = packet.encode(tensors, self.split)
+        self._packet_bytes += SMOOTHING * (len(data) - self._packet_bytes)
+        return data
 
     def _send(self, data: bytes, limits: npt.NDArray[np.float32], request_id: str, deadline: float) -> ExitAnswer:
         assert self._remote is not None
         begin = self._clock()
-        answer = self._remote.infer(data, limits, request_id=request_id, timeout_s=deadline - begin)
+        try:
+            answer = self._remote.infer(data, limits, request_id=request_id, timeout_s=deadline - begin)
+        except Fault as error:
+            if error.is_late:  # it takes at least so long
+                self._observe(len(data), self._clock() - begin)
+            raise
         self._observe(len(data), self._clock() - begin)
         self._backoff_s = FIRST_BACKOFF_S
         return answer
@@ -274,10 +279,9 @@ class OffloadClient:
             self.link.observe_transfer(size, seconds)
             self._measure_at = self._clock() + MEASURE_EVERY_S
 
-    def _measure_if_due(self, data: bytes, limits: npt.NDArray[np.float32]) -> None:
+    def _measure(self, data: bytes, limits: npt.NDArray[np.float32]) -> None:
         """Follow a link that nothing is sent over, so that a better one is found out."""
-        if self._remote is None or self._clock() < self._measure_at:
-            return
+        assert self._remote is not None
         self._measure_at = self._clock() + MEASURE_EVERY_S
         size = len(data)
         self._remote.measure(data, limits, lambda s: self._observe(size, s), timeout_s=_MEASURE_TIMEOUT_S)

@@ -82,7 +82,7 @@ class Remote:
             ("grpc.max_receive_message_length", open_inference.MAX_ANSWER_BYTES),
             # The client tries again at its own times: a connection that failed must not wait for minutes by itself.
             ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.min_reconnect_backoff_ms", 100),
+            ("grpc.min_reconnect_backoff_ms", 10_000),  # what one try may take: links may be slow
             ("grpc.max_reconnect_backoff_ms", 2000),
             ("grpc.enable_retries", 0),  # a request is sent once
         ]
