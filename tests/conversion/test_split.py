@@ -1,5 +1,6 @@
 """Cutting a model file in two: what travels, and that both halves together are the whole file."""
 
+import ctypes
 import dataclasses
 import hashlib
 import types
@@ -21,6 +22,7 @@ from bnn_exit.models.multi_exit import build
 from bnn_exit.offload import packet
 from bnn_exit.offload.halves import DeviceHalf, ServerHalf
 from bnn_exit.policies import rule
+from bnn_exit.runtime import native_backend
 from bnn_exit.settings.features import FeatureConfig
 
 FEATURES = FeatureConfig(num_mels=32)
@@ -229,3 +231,39 @@ def test_damaged_halves_are_refused_in_one_line(tmp_path):
                 assert "\n" not in str(error)
                 refused += 1
     assert refused > 10
+
+
+def test_the_c_interface_takes_the_device_alone_and_refuses_the_server(tmp_path):
+    made = split.cut(whole_file(tiny((16, 16, 16)), tmp_path), 2)
+    library, size = native_backend._library(), ctypes.c_size_t
+    handle, message = ctypes.c_void_p(), ctypes.create_string_buffer(512)
+
+    class Prediction(ctypes.Structure):
+        _fields_ = (
+            *(("label", ctypes.c_char_p), ("label_index", ctypes.c_int32), ("exit_index", ctypes.c_int32)),
+            *(("score", ctypes.c_float), ("probabilities", ctypes.POINTER(ctypes.c_float))),
+        )
+
+    def new(data):
+        return library.bnn_exit_classifier_new(data, size(len(data)), None, ctypes.byref(handle), message, size(512))
+
+    assert new(made.server) and b"this is the server's half of a split file" in message.value
+    # Further outputs are allowed to halves alone.
+    assert new(made.device.replace(b"bnn_exit_split", b"bnn_exit_other")) and b"not those of bnn_exit" in message.value
+    assert not new(made.device), message.value
+    (tmp_path / "device.tflite").write_bytes(made.device)
+    session = bnn_exit.load(tmp_path / "device.tflite", backend="native")
+    waveform, found = np.random.default_rng(0).normal(0, 0.1, SAMPLES).astype(np.float32), Prediction()
+    for threshold in (0.0, 1000.0):
+        status = library.bnn_exit_classify(
+            handle, waveform.ctypes.data_as(ctypes.c_void_p), size(SAMPLES), None, (ctypes.c_float * 1)(threshold),
+            ctypes.byref(found), message, size(512),
+        )  # fmt: skip
+        assert not status, message.value
+        expected = session.predict(waveform, thresholds=[threshold])
+        assert (found.exit_index, found.score) == (expected.exit_index, pytest.approx(expected.score, abs=1e-6))
+        np.testing.assert_allclose(found.probabilities[:3], expected.probabilities, atol=1e-6)
+    library.bnn_exit_classifier_free(handle)
+    (tmp_path / "other.tflite").write_bytes(made.device.replace(b"bnn_exit_split", b"bnn_exit_other"))
+    with pytest.raises(ModelFileError, match="the network has 4 outputs, but must have exactly"):
+        bnn_exit.load(tmp_path / "other.tflite")

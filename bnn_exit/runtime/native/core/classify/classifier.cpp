@@ -14,6 +14,8 @@ constexpr const char* kSignature = "serving_default";
 
 const Bytes& metadata_of(const Network& network) {
   const Bytes* bytes = network.metadata("bnn_exit");
+  if (!bytes && network.metadata("bnn_exit_split"))
+    unsupported("this is the server's half of a split file, which takes no sound");
   if (!bytes)
     unsupported("this file was not written by bnn_exit: export it with python -m bnn_exit.export or bnn_exit.export");
   return *bytes;
