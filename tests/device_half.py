@@ -17,7 +17,7 @@ import pytest
 ABSENT = {
     *("tensorflow", "tf_keras", "keras", "larq", "larq_compute_engine", "larq_zoo", "tensorflow_io", "soundfile"),
     *("h5py", "librosa", "scipy", "matplotlib", "bokeh", "selenium", "tqdm", "apache_beam", "espeakng_loader"),
-    *("sounddevice", "wyoming"),
+    *("sounddevice", "wyoming", "grpc", "mlserver", "uvicorn"),
 }
 
 
