@@ -13,7 +13,7 @@ from audio_tasks.check import print_report
 from audio_tasks.layout import open_data_dir, rights_of, speaker_of, survey_classes
 from audio_tasks.silence import read_noise
 from audio_tasks.split import SPLITS
-from audio_tasks.splits import Member, split_groups, split_of, split_stratified
+from audio_tasks.splits import Member, check_shares, split_groups, split_of, split_stratified
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.files import expanded
@@ -146,14 +146,7 @@ def _check_options(
         raise ArgumentError(f"task folder needs --data-dir: {LAYOUT}")
     if not 0.01 <= clip_seconds <= 60:
         raise ArgumentError(f"clip_seconds is {clip_seconds!r}, but must be from 0.01 to 60")
-    for name, fraction in (("validation_fraction", validation), ("test_fraction", test)):
-        if not 0 < fraction < 1:
-            raise ArgumentError(f"{name} is {fraction!r}, but must be above 0 and below 1")
-    if validation + test >= 1:
-        raise ArgumentError(
-            f"validation_fraction {validation!r} and test_fraction {test!r} leave nothing to train on: "
-            "together they must be below 1"
-        )
+    check_shares(validation=validation, test=test)
     one_of("split_by", split_by, ("auto", "content", "speaker"))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from audio_tasks.cache import Clips, digest
 from audio_tasks.split import SPLITS, Split
+from bnn_exit.errors import ArgumentError
 from bnn_exit.pairs import zip_strict
 
 _TRIALS = 100
@@ -43,6 +44,18 @@ def split_of(name: str, members: Iterable[Member], clips: Clips) -> Split:
 def stable_order(names: Iterable[str], *, seed: int) -> list[str]:
     """`names` in an order that depends on the names and the seed alone, on every machine."""
     return sorted(names, key=lambda name: hashlib.sha1(f"{seed}:{name}".encode("utf-8", "surrogateescape")).digest())
+
+
+def check_shares(*, validation: float, test: float) -> None:
+    """ArgumentError unless both shares are above 0 and leave something to train on."""
+    for name, fraction in (("validation_fraction", validation), ("test_fraction", test)):
+        if not 0 < fraction < 1:
+            raise ArgumentError(f"{name} is {fraction!r}, but must be above 0 and below 1")
+    if validation + test >= 1:
+        raise ArgumentError(
+            f"validation_fraction {validation!r} and test_fraction {test!r} leave nothing to train on: "
+            "together they must be below 1"
+        )
 
 
 def speaker_hash_split(speaker: str, *, validation_percent: float = 10.0, testing_percent: float = 10.0) -> str:

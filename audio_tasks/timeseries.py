@@ -18,7 +18,7 @@ from audio_tasks.cache import digest
 from audio_tasks.check import print_report
 from audio_tasks.samples import Names, Samples, read_samples
 from audio_tasks.split import SPLITS, Split
-from audio_tasks.splits import split_folds, split_groups
+from audio_tasks.splits import check_shares, split_folds, split_groups
 from audio_tasks.windows import MIXED, Cut, Cutting, cut
 from bnn_exit.command_line import Parser, run_command
 from bnn_exit.errors import ArgumentError, DataError
@@ -174,14 +174,7 @@ def _split(name: str, chosen: np.ndarray, made: Cut, labels: np.ndarray) -> Spli
 
 
 def _check_options(validation_fraction: float, test_fraction: float, fold: int, folds: int) -> None:
-    for name, fraction in (("validation_fraction", validation_fraction), ("test_fraction", test_fraction)):
-        if not 0 < fraction < 1:
-            raise ArgumentError(f"{name} is {fraction!r}, but must be above 0 and below 1")
-    if validation_fraction + test_fraction >= 1:
-        raise ArgumentError(
-            f"validation_fraction {validation_fraction!r} and test_fraction {test_fraction!r} leave nothing to train "
-            "on: together they must be below 1"
-        )
+    check_shares(validation=validation_fraction, test=test_fraction)
     if not 2 <= folds <= 100:
         raise ArgumentError(f"folds is {folds!r}, but must be from 2 to 100")
     if not 0 <= fold <= folds:

@@ -26,6 +26,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from result_file import called, report
@@ -252,7 +253,7 @@ def _answer(listener: socket.socket, size: int) -> None:
                 got -= size
 
 
-def _client_work(path: Path, port: int, clips: list, exits: int, seconds: float, results: object) -> None:
+def _client_work(path: Path, port: int, clips: list, exits: int, seconds: float, results: Any) -> None:
     times, failed = [], 0
     thresholds = np.zeros(exits - 1)
     with OffloadClient(path, Address(f"127.0.0.1:{port}"), deadline_s=LONG_S) as client:
@@ -263,7 +264,7 @@ def _client_work(path: Path, port: int, clips: list, exits: int, seconds: float,
             times.append(found.seconds)
             failed += found.where != "server"
             index += 1
-    results.put((times, failed))  # type: ignore[attr-defined]
+    results.put((times, failed))
 
 
 def load(setting: Setting) -> tuple[dict, list[dict]]:
@@ -310,8 +311,8 @@ def faults(setting: Setting) -> tuple[dict, list[dict]]:
             slow = SlowLink(("127.0.0.1", port), bits_per_s=10e6, delay_s=0.005)
             breaks = {
                 "cut link": slow.cut,
-                "hanging link": lambda: setattr(slow, "is_hanging", True),  # noqa: B023, used at once
-                "corrupted answers": lambda: setattr(slow, "is_corrupting", True),  # noqa: B023
+                "hanging link": slow.hang,
+                "corrupted answers": slow.corrupt,
                 "killed server": process.kill,
             }
             answers: list = []

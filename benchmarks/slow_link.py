@@ -41,6 +41,14 @@ class SlowLink:
         for each in list(self._open):
             _end(each)
 
+    def hang(self) -> None:
+        """Let bytes vanish until `mend`."""
+        self.is_hanging = True
+
+    def corrupt(self) -> None:
+        """Flip bits of answers until `mend`."""
+        self.is_corrupting = True
+
     def mend(self) -> None:
         """As it was at first."""
         self._is_cut = self.is_hanging = self.is_corrupting = False

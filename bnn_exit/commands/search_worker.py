@@ -139,7 +139,7 @@ class SearchWorker:
         except KeyboardInterrupt:
             self.save()
             show(
-                f"\ninterrupted: python -m bnn_exit.search --resume {shlex.quote(str(self.folder))} goes on",
+                f"\ninterrupted: python -m bnn_exit.search --resume {shlex.quote(str(self.folder))} resumes it",
                 file=sys.stderr,
             )
             return 130

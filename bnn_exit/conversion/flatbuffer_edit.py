@@ -40,11 +40,11 @@ def add_signature(
         _store_kernels_in_half(model, subgraph, halves)
     signature = schema.SignatureDefT()
     signature.signatureKey, signature.subgraphIndex = "serving_default", 0
-    signature.inputs = _name_tensors(main, main.inputs, inputs)
-    signature.outputs = _name_tensors(main, main.outputs, outputs)
+    signature.inputs = name_tensors(main, main.inputs, inputs)
+    signature.outputs = name_tensors(main, main.outputs, outputs)
     model.signatureDefs = [signature]
     model.metadata = [*(model.metadata or []), *(_entry(model, name, value) for name, value in metadata.items())]
-    return _pack(model, size=len(data))
+    return pack(model, size=len(data))
 
 
 def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT, halves: dict[int, int]) -> None:
@@ -112,16 +112,18 @@ def with_metadata(data: bytes, name: str, value: bytes) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
     (entry,) = (each for each in model.metadata if bytes(each.name).decode() == name)
     model.buffers[entry.buffer].data = list(value)
-    return _pack(model, size=len(data) + len(value))
+    return pack(model, size=len(data) + len(value))
 
 
-def _pack(model: schema.ModelT, *, size: int) -> bytes:
+def pack(model: schema.ModelT, *, size: int) -> bytes:
+    """The bytes of a model; `size` is about how many they are."""
     builder = flatbuffers.Builder(size + 65536)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
 
 
-def _name_tensors(subgraph: schema.SubGraphT, indices: list[int], names: tuple[str, ...]) -> list[schema.TensorMapT]:
+def name_tensors(subgraph: schema.SubGraphT, indices: list[int], names: tuple[str, ...]) -> list[schema.TensorMapT]:
+    """Name the tensors at `indices`; the entries of a signature with these names."""
     maps = []
     for index, name in zip(indices, names, strict=True):
         subgraph.tensors[index].name = name

@@ -16,11 +16,11 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import flatbuffers
 import numpy as np
 
 from bnn_exit import policies
 from bnn_exit._keras import tflite_schema as schema
+from bnn_exit.conversion.flatbuffer_edit import name_tensors, pack
 from bnn_exit.errors import ArgumentError, ExportError
 from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -437,7 +437,7 @@ class _Graph:
         signature = schema.SignatureDefT()
         signature.signatureKey, signature.subgraphIndex = SIGNATURE, 0
         signature.inputs, signature.outputs = (
-            _maps(main, indices, names) for indices, names in ((main.inputs, inputs), (main.outputs, outputs))
+            name_tensors(main, indices, names) for indices, names in ((main.inputs, inputs), (main.outputs, outputs))
         )
         self.model.signatureDefs = [signature]
         for name, value in metadata.items():
@@ -446,9 +446,7 @@ class _Graph:
             self.model.buffers.append(buffer)
             entry.name, entry.buffer = name, len(self.model.buffers) - 1
             self.model.metadata.append(entry)
-        builder = flatbuffers.Builder(self.size + 65536)
-        builder.Finish(self.model.Pack(builder), file_identifier=b"TFL3")
-        return bytes(builder.Output())
+        return pack(self.model, size=self.size)
 
 
 def _code(shape: list[int], kind: int, *, bits: int, raw: bool) -> tuple[str, int]:
@@ -474,16 +472,6 @@ def _compact(graph: schema.SubGraphT) -> None:
         operator.inputs, operator.outputs = (
             [places[int(each)] for each in ends] for ends in (operator.inputs, operator.outputs)
         )
-
-
-def _maps(graph: schema.SubGraphT, indices: list[int], names: tuple[str, ...]) -> list[schema.TensorMapT]:
-    maps = []
-    for index, name in zip(indices, names, strict=True):
-        graph.tensors[index].name = name
-        entry = schema.TensorMapT()
-        entry.name, entry.tensorIndex = name, int(index)
-        maps.append(entry)
-    return maps
 
 
 def _text(value: bytes | str) -> str:

@@ -64,7 +64,7 @@ class OffloadPrediction:
 class OffloadClient:
     """A device with a server behind it.
 
-    The exits of the device run first. A clip that the exit rule does not let leave is sent, or goes on here if the
+    The exits of the device run first. A clip that the exit rule does not let leave is sent, or continues here if the
     other half is here too, as the scheduler says. The server costs at most the deadline: if it is slow, gone, of
     another model version or answers nonsense, the device answers by its last exit. After a fault nothing is sent for a
     while, which doubles with each fault; a request that nobody waits for then finds out when the server is back.

@@ -47,7 +47,7 @@ class SplitModel(MLModel):
         """The answer for one packet; InferenceError in one line for anything else."""
         try:
             tensors, thresholds = self._read(payload)
-            # The event loop goes on: the native library holds no lock of Python.
+            # The event loop is not blocked: the native library holds no lock of Python.
             answer = await asyncio.to_thread(self._half, tensors, thresholds)
         except BnnExitError as error:
             raise InferenceError(" ".join(str(error).split())) from None

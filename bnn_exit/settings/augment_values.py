@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Union
 
-from bnn_exit.errors import ArgumentError, one_of
+from bnn_exit.errors import ArgumentError
 from bnn_exit.settings.augment import AugmentConfig
-from bnn_exit.settings.base import Config
+from bnn_exit.settings.base import Config, of_kind
 from bnn_exit.settings.values import KIND, Features, ValuesConfig
 
 
@@ -58,11 +58,10 @@ def augment_of(values: dict[str, Any]) -> AnyAugment:
     Raises:
         ArgumentError: another kind, or a setting that breaks a rule.
     """
-    if not isinstance(values, dict):
-        raise ArgumentError(f"augment is {values!r}, but must be settings by name")
-    kind = one_of("kind of augment", values.get("kind", "log_mel"), ("log_mel", KIND))
-    settings = {name: value for name, value in values.items() if name != "kind"}
-    return ValuesAugmentConfig.from_dict(settings) if kind == KIND else AugmentConfig.from_dict(settings)
+    found: AnyAugment = of_kind(
+        "augment", values, {"log_mel": AugmentConfig, KIND: ValuesAugmentConfig}, usual="log_mel"
+    )
+    return found
 
 
 def usual_augment(features: Features) -> AnyAugment:

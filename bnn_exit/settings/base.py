@@ -6,11 +6,24 @@ import dataclasses
 import hashlib
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from bnn_exit.errors import ArgumentError, one_of
 
 _Config = TypeVar("_Config", bound="Config")
+
+
+def of_kind(what: str, values: Any, kinds: Mapping[str, type[Config]], *, usual: str) -> Any:
+    """The settings in `values` by the class of their `kind`; those without one are of the `usual` kind.
+
+    Raises:
+        ArgumentError: no settings, another kind, or a setting that breaks a rule.
+    """
+    if not isinstance(values, dict):
+        raise ArgumentError(f"{what} is {values!r}, but must be settings by name")
+    kind = one_of(f"kind of {what}", values.get("kind", usual), kinds)
+    return kinds[kind].from_dict({name: value for name, value in values.items() if name != "kind"})
 
 
 @dataclasses.dataclass(frozen=True)

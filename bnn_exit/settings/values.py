@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, ClassVar, Union
 
-from bnn_exit.errors import ArgumentError, one_of
-from bnn_exit.settings.base import Config
+from bnn_exit.errors import ArgumentError
+from bnn_exit.settings.base import Config, of_kind
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.text import text_fault
 
@@ -91,8 +91,5 @@ def features_of(values: dict[str, Any]) -> Features:
     Raises:
         ArgumentError: another kind, or a setting that breaks a rule.
     """
-    if not isinstance(values, dict):
-        raise ArgumentError(f"features is {values!r}, but must be settings by name")
-    kind = one_of("kind of features", values.get("kind", "log_mel"), ("log_mel", KIND))
-    settings = {name: value for name, value in values.items() if name != "kind"}
-    return ValuesConfig.from_dict(settings) if kind == KIND else FeatureConfig.from_dict(settings)
+    found: Features = of_kind("features", values, {"log_mel": FeatureConfig, KIND: ValuesConfig}, usual="log_mel")
+    return found

@@ -150,7 +150,7 @@ def test_an_interrupted_study_goes_on_as_if_it_was_not(tmp_path, device, untrain
     out = tmp_path / "interrupted"
     untrained["interrupt"] = 4 + 1
     assert search.main([*words, "--out", str(out)]) == 130
-    assert f"interrupted: python -m bnn_exit.search --resume {out} goes on" in capsys.readouterr().err
+    assert f"interrupted: python -m bnn_exit.search --resume {out} resumes it" in capsys.readouterr().err
     assert [trial["state"] for trial in study_of(out)["trials"]].count("running") == 1
     assert search.main(["--resume", str(out), "--trials", "4"]) == 0
     assert "was interrupted: it is made again" in capsys.readouterr().err
