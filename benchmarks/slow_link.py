@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import random
 import socket
 import threading
 import time
@@ -22,14 +23,16 @@ class SlowLink:
         bits_per_s: of each direction; 0: as fast as the machine.
         delay_s: one way.
         is_hanging: bytes vanish.
-        is_corrupting: a bit of every 64th byte of answers is flipped.
+        corrupted: the way, "up" or "down", on which one bit of whatever arrives at once is flipped; "": none.
         port: where it listens.
     """
 
     def __init__(self, target: tuple[str, int], *, bits_per_s: float = 0, delay_s: float = 0) -> None:
         self.target, self.bits_per_s, self.delay_s = target, bits_per_s, delay_s
-        self.is_hanging = self.is_corrupting = self._is_cut = False
+        self.is_hanging = self._is_cut = False
+        self.corrupted = ""
         self._free_at = {"up": 0.0, "down": 0.0}
+        self._random = random.Random(0)
         self._lock, self._open = threading.Lock(), set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -45,13 +48,14 @@ class SlowLink:
         """Let bytes vanish until `mend`."""
         self.is_hanging = True
 
-    def corrupt(self) -> None:
-        """Flip bits of answers until `mend`."""
-        self.is_corrupting = True
+    def corrupt(self, way: str) -> None:
+        """Flip bits of requests ("up") or answers ("down") until `mend`."""
+        self.corrupted = way
 
     def mend(self) -> None:
         """As it was at first."""
-        self._is_cut = self.is_hanging = self.is_corrupting = False
+        self._is_cut = self.is_hanging = False
+        self.corrupted = ""
 
     def close(self) -> None:
         """For good."""
@@ -86,14 +90,19 @@ class SlowLink:
             while data := source.recv(_CHUNK):
                 if self.is_hanging:
                     continue
-                if self.is_corrupting and way == "down":
-                    data = bytes(byte ^ 1 if index % 64 == 63 else byte for index, byte in enumerate(data))
+                if self.corrupted == way:
+                    data = self._flipped(data)
                 with self._lock:
                     takes = 8 * len(data) / self.bits_per_s if self.bits_per_s else 0.0
                     self._free_at[way] = max(self._free_at[way], time.monotonic()) + takes
                     there_at = self._free_at[way] + self.delay_s
                 waiting.put((there_at, data))
         waiting.put((0.0, b""))
+
+    def _flipped(self, data: bytes) -> bytes:
+        changed = bytearray(data)
+        changed[self._random.randrange(len(data))] ^= 1 << self._random.randrange(8)
+        return bytes(changed)
 
     def _deliver(self, sink: socket.socket, source: socket.socket, waiting: queue.Queue) -> None:
         with contextlib.suppress(OSError):

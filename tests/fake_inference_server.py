@@ -22,12 +22,13 @@ def tensor(name, datatype, shape, data, field=6):
     return _field(1, name.encode()) + _field(2, datatype.encode()) + _field(3, sizes) + _field(5, _field(field, data))
 
 
-def answer_message(probabilities, exit_index, score, *, request_id, version="", shape=None):
+def answer_message(probabilities, exit_index, score, *, request_id, version="", shape=None, checksum=0):
     values = struct.pack(f"<{len(probabilities)}f", *probabilities)
     outputs = (
         tensor("probabilities", "FP32", shape or [1, len(probabilities)], values),
         tensor("exit_index", "INT32", [1], _packed(exit_index % 2**64), field=5 - 3),
         tensor("score", "FP32", [1], struct.pack("<f", score)),
+        tensor("checksum", "INT64", [1], _packed(checksum), field=3),
     )
     texts = _field(1, b"bnn_exit") + _field(2, version.encode()) + _field(3, request_id.encode())
     return texts + b"".join(_field(5, each) for each in outputs)
@@ -84,9 +85,9 @@ class FakeServer:
 
     def right(self, request_id, data, thresholds, **more):
         answer = self.half(packet.decode(data, self.half.split), thresholds)
-        return answer_message(
-            answer.probabilities.tolist(), answer.exit_index, answer.score, request_id=request_id, **more
-        )
+        values = answer.probabilities.tolist(), answer.exit_index, answer.score
+        checksum = packet.checksum(request_id, data, thresholds, answer)
+        return answer_message(*values, request_id=request_id, **{"checksum": checksum, **more})
 
 
 @contextlib.contextmanager

@@ -1,7 +1,8 @@
 """The server's half as a model of MLServer: what its engine loads, in one process or in several workers.
 
 Inputs are `packet` (BYTES [1]; in JSON as base64) and `thresholds` (FP32 [exits - 1]), outputs `probabilities` (FP32
-[1, classes]), `exit_index` (INT32 [1], 0-based, of the whole network) and `score` (FP32 [1]).
+[1, classes]), `exit_index` (INT32 [1], 0-based, of the whole network), `score` (FP32 [1]) and `checksum` (INT64 [1],
+that of `packet.checksum`).
 """
 
 from __future__ import annotations
@@ -40,13 +41,15 @@ class SplitModel(MLModel):
             MetadataTensor(name="probabilities", datatype="FP32", shape=[1, len(split.whole.labels)]),
             MetadataTensor(name="exit_index", datatype="INT32", shape=[1]),
             MetadataTensor(name="score", datatype="FP32", shape=[1]),
+            MetadataTensor(name="checksum", datatype="INT64", shape=[1]),
         ]
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """The answer for one packet; InferenceError in one line for anything else."""
         try:
-            tensors, thresholds = self._read(payload)
+            data, thresholds = self._read(payload)
+            tensors = packet.decode(data, self._half.split)
             # The event loop is not blocked: the native library holds no lock of Python.
             answer = await asyncio.to_thread(self._half, tensors, thresholds)
         except BnnExitError as error:
@@ -59,10 +62,11 @@ class SplitModel(MLModel):
                 _output("probabilities", "FP32", [1, answer.probabilities.size], answer.probabilities.tolist()),
                 _output("exit_index", "INT32", [1], [answer.exit_index]),
                 _output("score", "FP32", [1], [answer.score]),
+                _output("checksum", "INT64", [1], [packet.checksum(payload.id or "", data, thresholds, answer)]),
             ],
         )
 
-    def _read(self, payload: InferenceRequest) -> tuple[dict[str, Any], Any]:
+    def _read(self, payload: InferenceRequest) -> tuple[bytes, Any]:
         found: dict[str, RequestInput] = {each.name: each for each in payload.inputs}
         if sorted(found) != ["packet", "thresholds"] or len(payload.inputs) != 2:
             raise InferenceError(f"the inputs are {_names(payload)}, but must be packet and thresholds, each once")
@@ -82,7 +86,7 @@ class SplitModel(MLModel):
         if size > limit + 3:
             raise InferenceError(f"the packet has {size} bytes, but may have {limit}")
         thresholds = rule.check_thresholds(_list(found["thresholds"]), exits=split.exits)
-        return packet.decode(_bytes(data[0]), split), thresholds
+        return _bytes(data[0]), thresholds
 
 
 def _list(each: RequestInput) -> list[Any]:

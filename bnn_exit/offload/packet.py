@@ -11,7 +11,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ import numpy.typing as npt
 from bnn_exit.errors import DataError
 from bnn_exit.model_file.split import Split, Traveller
 from bnn_exit.offload import linear_code
+
+if TYPE_CHECKING:
+    from bnn_exit.offload.halves import ExitAnswer
 
 MAGIC = b"BXS1"
 _HEAD = len(MAGIC) + 16 + 1
@@ -84,6 +87,20 @@ def body_bytes(split: Split) -> int:
 def max_bytes(split: Split) -> int:
     """Bytes of the largest packet that `encode` makes."""
     return _HEAD + body_bytes(split)
+
+
+def checksum(request_id: str, packet: bytes, thresholds: npt.ArrayLike, answer: ExitAnswer) -> int:
+    """CRC-32 of a request and its answer together: the server says it of what came there and what it answers, and the
+    client compares it with what it sent and what came back. So one check covers both ways.
+    """
+    parts = (
+        request_id.encode(),
+        packet,
+        np.asarray(thresholds, "<f4").tobytes(),
+        np.asarray(answer.probabilities, "<f4").tobytes(),
+        struct.pack("<if", answer.exit_index, answer.score),
+    )
+    return zlib.crc32(b"".join(parts))
 
 
 def _mark(split: Split) -> bytes:

@@ -16,6 +16,7 @@ from bnn_exit.errors import ArgumentError, DataError, describe_os_error, missing
 from bnn_exit.model_file.split import Split
 from bnn_exit.offload import open_inference
 from bnn_exit.offload.halves import ExitAnswer
+from bnn_exit.offload.packet import checksum
 
 VERSION_DIGITS = 12
 """Of the identity of a split, as the version of the model on a server."""
@@ -120,7 +121,11 @@ class Remote:
             answer = open_inference.read_answer(data)
         except DataError as error:
             raise Fault(str(error)) from error
-        return checked(answer, self._split, request_id=request_id)
+        found = checked(answer, self._split, request_id=request_id)
+        expected = checksum(request_id, packet, thresholds, found)
+        if int(answer.outputs["checksum"].item()) != expected:
+            raise Fault("the answer does not fit its checksum: the request or the answer was changed on its way")
+        return found
 
     def probe(self, done: Callable[[float | None, Fault | None], None], *, timeout_s: float) -> None:
         """Ask whether the model is ready, without waiting. `done` gets the seconds of the round trip, or a fault."""
@@ -200,7 +205,7 @@ def checked(answer: open_inference.InferAnswer, split: Split, *, request_id: str
     if answer.model_version and answer.model_version != version:
         raise Fault(f"the server has version {answer.model_version[:40]!r}, not {version}", is_lasting=True)
     classes = len(split.whole.labels)
-    wanted = {"probabilities": ("f", classes), "exit_index": ("i", 1), "score": ("f", 1)}
+    wanted = {"probabilities": ("f", classes), "exit_index": ("i", 1), "score": ("f", 1), "checksum": ("i", 1)}
     for name, (kind, size) in wanted.items():
         if name not in answer.outputs:
             raise Fault(f"the answer has no {name}")

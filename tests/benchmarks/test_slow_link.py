@@ -54,10 +54,11 @@ def test_everything_comes_back_in_order(link):
 
 def test_it_corrupts_hangs_is_cut_and_mended(link):
     with socket.create_connection(("127.0.0.1", link.port), timeout=30) as connection:
-        link.is_corrupting = True
-        connection.sendall(bytes(64))
-        assert received(connection, 64) == bytes(63) + b"\1"
-        link.is_corrupting, link.is_hanging = False, True
+        for way in ("up", "down"):
+            link.corrupt(way)
+            connection.sendall(bytes(64))
+            assert sum(byte.bit_count() for byte in received(connection, 64)) == 1
+        link.corrupted, link.is_hanging = "", True
         connection.sendall(b"lost")
         connection.settimeout(0.3)
         with pytest.raises(TimeoutError):

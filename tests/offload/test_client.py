@@ -4,6 +4,7 @@ import re
 import struct
 import threading
 import time
+import zlib
 
 import grpc
 import made_split
@@ -13,7 +14,7 @@ from fake_inference_server import answer_message, serving, slow
 
 import bnn_exit
 from bnn_exit.errors import ArgumentError, ModelFileError
-from bnn_exit.offload import Address, OffloadClient, client
+from bnn_exit.offload import Address, OffloadClient, client, packet, remote
 from bnn_exit.offload.halves import ServerHalf
 from bnn_exit.policies import rule
 
@@ -74,6 +75,7 @@ NONSENSE = {
     "early exit": (lambda r, c: answer_message([1, 0, 0], 0, 0.1, request_id=r[0]), "of exit 1, but must be of 2 to 3"),
     "late exit": (lambda r, c: answer_message([1, 0, 0], 3, 0.1, request_id=r[0]), "of exit 4, but must be"),
     "score": (lambda r, c: answer_message([1, 0, 0], 1, float("nan"), request_id=r[0]), "a score that is not finite"),
+    "checksum": (lambda r, c: answer_message([1, 0, 0], 1, 0.1, request_id=r[0]), "does not fit its checksum"),
     "other id": (lambda r, c: answer_message([1, 0, 0], 1, 0.1, request_id="x"), "answered the request 'x'"),
     "version": (lambda r, c: answer_message([1, 0, 0], 1, 0.1, request_id=r[0], version="old"), "has version 'old'"),
     "not found": (lambda r, c: c.abort(grpc.StatusCode.NOT_FOUND, "none"), "no model of this version: none"),
@@ -97,6 +99,43 @@ def test_nonsense_is_not_believed_and_the_device_answers(files, server, connecte
     # Nothing is sent for a while.
     sent = len(server.requests)
     assert connected.predict_inputs(clip, thresholds=NEVER).where == "device" and len(server.requests) == sent == 1
+
+
+def test_an_answer_of_which_a_bit_was_flipped_is_dropped_or_still_right(files, server, monkeypatch):
+    """Of every bit: what is nonsense is found by its form, and what looks right by the checksum."""
+    with OffloadClient(files[1], Address(server.target)) as made:
+        (clip,) = made_split.clips(1)
+        _, _, tensors = made.device(clip, NEVER)
+        data = packet.encode(tensors, made.split)
+        message, expected = server.right("x" * 32, data, NEVER), server.half(tensors, NEVER)
+        believed = 0
+        for bit in range(8 * len(message)):
+            changed = bytearray(message)
+            changed[bit // 8] ^= 1 << bit % 8
+            monkeypatch.setattr(made._remote, "_call", lambda *_, now=bytes(changed): now)
+            try:
+                found = made._remote.infer(data, NEVER, request_id="x" * 32, timeout_s=1.0)
+            except remote.Fault:
+                continue
+            believed += 1
+            np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+            assert (found.exit_index, found.score) == (expected.exit_index, expected.score), bit
+        assert 0 < believed < len(message)  # bits of the name of the model mean nothing
+
+
+def test_a_request_that_was_changed_on_its_way_is_answered_by_the_device(files, server, connected):
+    """A flipped bit of the features gives another answer, which looks as good as the right one."""
+    (clip,) = made_split.clips(1)
+
+    def changed(request, context):
+        request_id, data, thresholds = request
+        body = bytearray(zlib.decompress(data[21:])) if data[20] else bytearray(data[21:])
+        body[-1] ^= 1
+        return server.right(request_id, data[:20] + b"\0" + bytes(body), thresholds)
+
+    server.behaviour = changed
+    found = connected.predict_inputs(clip, thresholds=NEVER)
+    assert found.where == "device" and "does not fit its checksum" in found.fault
 
 
 def test_a_slow_server_costs_the_deadline_and_its_late_answer_is_dropped(files, server):

@@ -19,6 +19,7 @@ import pytest
 
 import bnn_exit
 from bnn_exit.offload import Address, OffloadClient, open_inference, packet
+from bnn_exit.offload.halves import ExitAnswer
 from bnn_exit.offload.remote import Fault, Remote
 from bnn_exit.policies import rule
 
@@ -153,6 +154,7 @@ def test_over_http(files, running, remote):
     expected = bnn_exit.load(files[0].path).infer(clip, NEVER)
     assert status == 200 and answer["id"] == "x" and outputs["exit_index"] == [2]
     np.testing.assert_array_equal(np.array(outputs["probabilities"], np.float32), expected[0])
+    assert outputs["checksum"] == [packet.checksum("x", data, NEVER, ExitAnswer(*expected))]
     assert post(running[1], path, body(data), token="other")[0] == 401
     assert post(running[1], path, body(b"nonsense"))[0] == 400
     assert "packet is BYTES [2], but must be BYTES [1]" in post(running[1], path, body(data, shape=(2,)))[1]
