@@ -19,6 +19,12 @@ PYTEST_OPTIONS ?= -n 2 --dist loadfile
 # Python 3.11 on, and for data sets; so here without what it asks for.
 ZOO := larq-zoo==2.4.0 zookeeper==1.4.0 typeguard~=4.4 click~=8.1
 
+# What was compiled once from the same source with the same flags, as the check of the kernels is, is taken again.
+ifneq ($(shell command -v ccache),)
+export CMAKE_C_COMPILER_LAUNCHER := ccache
+export CMAKE_CXX_COMPILER_LAUNCHER := ccache
+endif
+
 .PHONY: demo test test-device test-aarch64 lint docs figures clean wheel wheel-aarch64 sdist
 
 # The native runtime is compiled by the installation, so a change of its sources is a reason for a new one.
@@ -26,12 +32,14 @@ NATIVE_CODE := $(shell find bnn_exit/runtime/native -name '*.cpp' -o -name '*.h'
 NATIVE := $(NATIVE_CODE) $(shell find bnn_exit/runtime/native -name '*.cmake' -o -name CMakeLists.txt)
 
 # Installs the package with some extras. The library is compiled while the packages are installed, and their thousands of
-# Python files, few of which are imported, are left to be compiled by the import.
+# Python files, few of which are imported, are left to be compiled by the import. uv installs the same packages in a
+# fraction of pip's time; where it cannot, pip does.
 define install
 @test -n "$(PYTHON)" || { echo "error: no Python 3.10 to 3.12 found: install one, or give PYTHON=path" >&2; exit 1; }
 $(PYTHON) -m venv $(VENV)
 $(BIN)/python .ci/requirements.py $(1) > $(VENV)/requirements.txt
 BNN_EXIT_REQUIRE_NATIVE=1 $(PIP_INSTALL) --no-deps -e . & \
+  { $(PIP_INSTALL) 'uv>=0.5,<1' && $(BIN)/uv pip install --quiet --python $(BIN)/python -r $(VENV)/requirements.txt; } || \
   $(PIP_INSTALL) -r $(VENV)/requirements.txt; packages=$$?; wait $$! && exit $$packages
 endef
 PIP_INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --no-compile

@@ -18,6 +18,7 @@ from bnn_exit.command_line import Parser, run_command
 from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError
 from bnn_exit.settings.values import sound_features
+from bnn_exit.text import counted
 
 EPILOG = """\
 examples:
@@ -77,7 +78,7 @@ def _write_clips(task: audio_tasks.Task, folder: Path, *, count: int) -> None:
             task.test.waveform(index),
             sample_rate_hz=rate,
         )
-    show(f"wrote {len(chosen)} clips to {folder}")
+    show(f"wrote {counted(len(chosen), 'clip')} to {folder}")
 
 
 if __name__ == "__main__":

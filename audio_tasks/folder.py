@@ -19,6 +19,7 @@ from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.text import counted
 
 LAYOUT = "a folder for each class with its clips as .wav, .flac or .ogg"
 _NEEDED_SPEAKERS = 3
@@ -162,7 +163,10 @@ def _by_speaker(members: Sequence[Member], labels: Sequence[str], split_by: str)
         "_" in member.id.rsplit("/", 1)[-1] for member in members
     )
     if split_by == "speaker" or (split_by == "auto" and enough):
-        return True, f"split by speaker (the file name before the first underscore): {len(everyone)} speakers"
+        return (
+            True,
+            f"split by speaker (the file name before the first underscore): {counted(len(everyone), 'speaker')}",
+        )
     reason = f"{labels[fewest]} has {len(speakers[fewest])} different beginnings of file names before an underscore"
     why = "" if split_by == "content" else f" ({reason}, and {_NEEDED_SPEAKERS} speakers a class are needed)"
     return False, f"split by recording, so a speaker may be in several splits{why}"

@@ -17,7 +17,7 @@ from audio_tasks.split import Split
 from bnn_exit.audio.long_file import new_wav, open_file
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded, write_bytes
-from bnn_exit.text import text_fault
+from bnn_exit.text import counted, text_fault
 
 EVENTS = "events.tsv"
 
@@ -86,7 +86,7 @@ def mix(
     try:
         for each in _recordings(split, labels, numbers, backgrounds, folder, sample_rate_hz, settings):
             made.append(each)
-            report(f"{each.path}: {each.seconds:.0f} s, {len(each.words)} words")
+            report(f"{each.path}: {each.seconds:.0f} s, {counted(len(each.words), 'word')}")
         write_events(folder / EVENTS, made)
     except BaseException:  # without the table nobody knows what is in them
         for each in made:

@@ -15,10 +15,11 @@ from audio_tasks.mix import EVENTS, Mixed, mix
 from audio_tasks.placing import MixSettings
 from audio_tasks.split import SPLITS
 from bnn_exit.command_line import Parser
-from bnn_exit.display import counted, show
+from bnn_exit.display import show
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.settings.values import sound_features
 from bnn_exit.task import BACKGROUND_LABELS
+from bnn_exit.text import counted
 
 EPILOG = f"""\
 examples:
@@ -119,7 +120,9 @@ def found_files(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
 def summary(made: Sequence[Mixed], out: str) -> str:
     """What was made, in a line or two."""
     hours, words = sum(each.seconds for each in made) / 3600, sum(len(each.words) for each in made)
-    lines = [f"{counted(len(made), 'recording')}, {hours:.3f} hours, {words} words; wrote {Path(out) / EVENTS}"]
+    lines = [
+        f"{counted(len(made), 'recording')}, {hours:.3f} hours, {counted(words, 'word')}; wrote {Path(out) / EVENTS}"
+    ]
     clipped = sum(each.clipped for each in made)
     if clipped:
         lines.append(f"note: {clipped} samples were beyond full scale and are clipped: take quieter backgrounds")

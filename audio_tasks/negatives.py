@@ -24,6 +24,7 @@ from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.settings.values import sound_features
 from bnn_exit.task import BACKGROUND_LABELS, UNKNOWN, Negatives
+from bnn_exit.text import counted
 
 DEFAULT_SHARE = 0.3
 _MAX_FILES = 100_000
@@ -199,8 +200,8 @@ def _splits(root: Path, usable: Sequence[Recording], task: Task, *, seed: int) -
         return parts
     if len(usable) < len(SPLITS):
         raise DataError(
-            f"negatives {str(root)!r} has {len(usable)} recordings of {seconds:g} s or more, but three splits need at "
-            "least 3: add recordings, or cut a long one into parts"
+            f"negatives {str(root)!r} has {counted(len(usable), 'recording')} of {seconds:g} s or more, but three "
+            "splits need at least 3: add recordings, or cut a long one into parts"
         )
     by_id = {each.id: each for each in usable}
     order = stable_order(by_id, seed=seed)

@@ -10,11 +10,10 @@ from audio_tasks.near_misses import parsed, plain
 from audio_tasks.speech_synthesis import Utterance, phonemes, speak
 from audio_tasks.spoken import audible_part
 from audio_tasks.voices import ENGLISH
-from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError
 from bnn_exit.pairs import zip_strict
 from bnn_exit.task import BACKGROUND_LABELS
-from bnn_exit.text import text_fault
+from bnn_exit.text import counted, text_fault
 
 LONGEST_S = 3.0
 """Of a phrase at the usual speed. A longer one makes the window, and with it every inference, longer."""

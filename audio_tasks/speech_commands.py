@@ -18,6 +18,7 @@ from bnn_exit.errors import DataError, one_of
 from bnn_exit.files import expanded
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.task import SILENCE, UNKNOWN
+from bnn_exit.text import counted
 
 URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"
 # The figures that TensorFlow Datasets checks.
@@ -178,7 +179,9 @@ def _split_names(root: Path, files: dict[str, Path]) -> tuple[dict[str, str], in
     listed = {split: _listed(root / name) for split, name in LISTS.items()}
     both = sorted(listed["validation"] & listed["test"])
     if both:
-        raise DataError(f"{len(both)} clips are in both lists of {str(root)!r}, as {both[0]}: keep each in one list")
+        raise DataError(
+            f"both lists of {str(root)!r} have {counted(len(both), 'clip')}, as {both[0]}: keep each in one list"
+        )
     stems = {key: _stem(key) for key in files}
     missing = len((listed["validation"] | listed["test"]).difference(stems.values()))
     names = {key: next((name for name in listed if stem in listed[name]), "train") for key, stem in stems.items()}

@@ -25,6 +25,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded
 from bnn_exit.pairs import zip_strict
 from bnn_exit.settings.values import ValuesConfig
+from bnn_exit.text import counted
 
 FORMS = "an .npz file, a .csv file or a folder of .csv files"
 _MIN_GROUPS = 3
@@ -141,9 +142,14 @@ def _windows(found: Samples, options: dict[str, Any]) -> tuple[Cut, tuple[str, .
     how = Cutting(window_s, hop_s, options["rate_hz"], options["gap_s"], options["mixed"])
     made = cut(found.recordings, how)
     count = len(found.recordings)
-    notes = [f"{count} recordings cut into {len(made.ids)} windows of {window_s:g} s at {made.rate_hz:g} Hz"]
+    notes = [
+        f"{counted(count, 'recording')} cut into {counted(len(made.ids), 'window')} of {window_s:g} s at "
+        f"{made.rate_hz:g} Hz"
+    ]
     if made.gaps:
-        notes.append(f"{made.gaps} of {count} recordings have gaps of more than {how.gap_s:g} s, and were cut there")
+        notes.append(
+            f"{made.gaps} of {counted(count, 'recording')} have gaps of more than {how.gap_s:g} s, and were cut there"
+        )
     notes += [f"left out: {number} {reason}" for reason, number in made.left_out.items()]
     return made, tuple(notes)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from audio_tasks.samples import Recording, Windows
 from bnn_exit.errors import ArgumentError, DataError, one_of
+from bnn_exit.text import counted
 
 MIXED = ("keep", "drop")
 _DIGITS = 3  # of a rate that is measured
@@ -111,7 +112,9 @@ def cut(recordings: Sequence[Recording], how: Cutting) -> Cut:
                     ids.append(f"{name}@{start / rate:g}")
     if not values:
         reasons = ", ".join(f"{count} {reason}" for reason, count in left_out.items()) or "there are no recordings"
-        raise DataError(f"no window of {how.window_s:g} s is left of {len(recordings)} recordings: {reasons}")
+        raise DataError(
+            f"no window of {how.window_s:g} s is left of {counted(len(recordings), 'recording')}: {reasons}"
+        )
     windows = Windows(np.stack(values), np.array(labels), np.array(groups))
     return Cut(windows, tuple(ids), rate, dict(left_out), gaps)
 

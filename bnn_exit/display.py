@@ -41,16 +41,6 @@ def show(text: object, *, file: TextIO | None = None) -> None:
     print("\n".join(lines), file=file or sys.stdout, flush=True)
 
 
-def counted(number: int, thing: str) -> str:
-    """A number of things.
-
-    Example:
-        >>> counted(1, "event"), counted(0, "event")
-        ('1 event', '0 events')
-    """
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def json_line(value: Any) -> str:
     """JSON on one line, in ASCII: any terminal and any encoding can take it. ValueError for NaN."""
     return json.dumps(value, allow_nan=False)

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.files import expanded, write_bytes
+from bnn_exit.text import counted
 
 _FORMAT = 1
 
@@ -69,20 +70,22 @@ class ExitLogits:
         bad = ~np.isfinite(logits).all(axis=(1, 2))
         if bad.any():
             raise DataError(
-                f"logits of {bad.sum()} of {clips} clips (first: clip {bad.argmax()}) hold NaN or infinity: "
+                f"logits of {bad.sum()} of {counted(clips, 'clip')} (first: clip {bad.argmax()}) hold NaN or infinity: "
                 "the network diverged, train it again with a lower learning rate"
             )
         if self.labels is not None:
             object.__setattr__(self, "labels", _checked_labels(self.labels, clips, classes))
         if self.names and len(self.names) != clips:
-            raise ArgumentError(f"names has {len(self.names)} entries, but there are {clips} clips")
+            raise ArgumentError(f"names has {len(self.names)} entries, but there are {counted(clips, 'clip')}")
         if self.features and (len(self.features) != exits or any(len(each) != clips for each in self.features)):
             raise ArgumentError(
                 f"features has the shapes {[each.shape for each in self.features]}, but must be one array "
-                f"[{clips}, size] for each of the {exits} exits"
+                f"[{clips}, size] for each of the {counted(exits, 'exit')}"
             )
         if self.gate_scores is not None and np.shape(self.gate_scores) != (clips,):
-            raise ArgumentError(f"gate_scores has shape {np.shape(self.gate_scores)}, but there are {clips} clips")
+            raise ArgumentError(
+                f"gate_scores has shape {np.shape(self.gate_scores)}, but there are {counted(clips, 'clip')}"
+            )
         if any(not 0 <= number < classes for number in self.background):
             raise ArgumentError(f"background is {list(self.background)}, but must be numbers from 0 to {classes - 1}")
 
@@ -193,7 +196,7 @@ def _checked_labels(labels: npt.ArrayLike, clips: int, classes: int) -> npt.NDAr
     except ValueError as error:
         raise ArgumentError(f"labels has rows of several lengths, but must hold {clips} integers") from error
     if values.shape != (clips,):
-        raise ArgumentError(f"labels has shape {values.shape}, but the logits are of {clips} clips")
+        raise ArgumentError(f"labels has shape {values.shape}, but the logits are of {counted(clips, 'clip')}")
     if not np.issubdtype(values.dtype, np.integer):
         raise ArgumentError(f"labels holds {values.tolist()[0]!r}, but must hold integers, 0 to {classes - 1}")
     if values.min() < 0 or values.max() >= classes:

@@ -194,15 +194,20 @@ def train_steps(
     distribution = distribution or Distribution.start(None)
     progress = progress and distribution.writes
     scheme = schemes.make(config.scheme)
-    exits = _network(config, plan_of(config).steps[-1], task).num_exits
-    parts = parts_of(config, exits=exits, folder=folder)
-    first = next(part.phase for part in parts if part.phase)
-    for number, part in enumerate(parts, start=1):
+
+    def new(step: Step) -> MultiExitModel:
         # The same seed gives every part the same start, whichever parts this process has run before.
         set_seed(config.training.seed)
         with distribution.scope():
-            network = _network(config, part.step, task)
+            return _network(config, step, task)
+
+    network = new(plan_of(config).steps[0])
+    parts = parts_of(config, exits=network.num_exits, folder=folder)
+    first = next(part.phase for part in parts if part.phase)
+    for number, part in enumerate(parts, start=1):
+        with distribution.scope():
             if weights is not None:
+                network = new(part.step)
                 network.keras_model.set_weights(weights)
             objective = _objective(config, part, network, teacher, task, folder=folder if distribution.writes else None)
         if resume and (part.folder / HISTORY).is_file():

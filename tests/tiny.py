@@ -21,6 +21,11 @@ def tiny_model(
     boost: float = 0.0,
 ) -> MultiExitModel:
     """One binary residual block a stage, the first after a strided float stem; every stage has its own channels."""
+    stages = _stages(input_shape, channels)
+    return MultiExitModel(stages, exit_heads(head, stages, num_classes, boost=boost, first_is_first=False))
+
+
+def _stages(input_shape: tuple[int, int, int], channels: tuple[int, ...]) -> list[keras.Model]:
     stages, shape = [], input_shape
     for index, width in enumerate(channels):
         source = keras.Input(shape)
@@ -35,7 +40,7 @@ def tiny_model(
             residual = keras.layers.Add()([features, residual])
         stages.append(keras.Model(source, residual, name=f"stage_{index + 1}"))
         shape = tuple(residual.shape[1:])
-    return MultiExitModel(stages, exit_heads(head, stages, num_classes, boost=boost, first_is_first=False))
+    return stages
 
 
 def tiny_build(
@@ -52,10 +57,11 @@ def tiny_build(
     channels: tuple[int, ...] = (16, 16, 16),
 ) -> MultiExitModel:
     """`bnn_exit.build` for a tiny network, whatever backbone and size are asked for."""
-    model = tiny_model(num_classes=num_classes, input_shape=input_shape, head=head, boost=boost, channels=channels)
-    stages = [with_precision(stage, precision) for stage in model.stages]
+    stages = _stages(input_shape, channels)
+    heads = exit_heads(head, stages, num_classes, boost=boost, first_is_first=False)
+    stages = [with_precision(stage, precision) for stage in stages]
     stages[0] = with_levels(stages[0], levels)
     config = ModelConfig(
         backbone=backbone, size=size, head=head, precision=precision, levels=levels, boost=boost, blocks=blocks
     )
-    return MultiExitModel(stages, model.heads, config=config)
+    return MultiExitModel(stages, heads, config=config)

@@ -24,6 +24,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 LIMITS = {
     "max_accuracy_drop": "accuracy that may be lost against the full network, in [0, 1]",
@@ -161,7 +162,7 @@ def check_device(device: DeviceProfile | None, *, exits: int) -> None:
     """ArgumentError if a device was timed with another number of exits."""
     if device is not None and len(device.mean_us) != exits:
         raise ArgumentError(
-            f"device {device.name} was timed with {len(device.mean_us)} exits, but the network has {exits}"
+            f"device {device.name} was timed with {counted(len(device.mean_us), 'exit')}, but the network has {exits}"
         )
 
 

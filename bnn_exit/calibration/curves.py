@@ -15,6 +15,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 POWERS = tuple(step / 20 for step in range(1, 40))
 """MSDNet's: exit k gets a share in proportion to the k-th power of each, so small ones mean early exits."""
@@ -74,7 +75,9 @@ def budgeted(
         ArgumentError: costs or numbers of exits that do not fit.
     """
     if held_out.exits != exit_logits.exits:
-        raise ArgumentError(f"held_out has {held_out.exits} exits, but the exit logits have {exit_logits.exits}")
+        raise ArgumentError(
+            f"held_out has {counted(held_out.exits, 'exit')}, but the exit logits have {exit_logits.exits}"
+        )
     chosen = policy or policies.fit("max_probability")
     scores = chosen.scores(held_out).astype(np.float32)
     off = (0.0,) * (chosen.num_thresholds(exit_logits.exits) - (exit_logits.exits - 1))  # of a skip gate
@@ -113,7 +116,9 @@ def _shares(power: float, exits: int) -> list[float]:
 
 def _point(thresholds: Thresholds, exit_logits: ExitLogits, costs: Sequence[Cost], policy: Policy | None) -> CurvePoint:
     if len(costs) != exit_logits.exits:
-        raise ArgumentError(f"costs has {len(costs)} entries, but the exit logits have {exit_logits.exits} exits")
+        raise ArgumentError(
+            f"costs has {len(costs)} entries, but the exit logits have {counted(exit_logits.exits, 'exit')}"
+        )
     chosen = policy or policies.fit(policies.DEFAULT)
     scores = chosen.scores(exit_logits)
     exits = rule.exit_indices(scores, thresholds)

@@ -13,6 +13,7 @@ from bnn_exit import metrics
 from bnn_exit.errors import ArgumentError, missing_package
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 LEVEL = 0.01
 """Probability of a false alarm."""
@@ -79,8 +80,8 @@ def drift(
     stats = scipy_stats()
     if (calibration.exits, calibration.classes) != (field.exits, field.classes):
         raise ArgumentError(
-            f"the clips from the field have {field.exits} exits and {field.classes} classes, but calibration has "
-            f"{calibration.exits} and {calibration.classes}: they are of another network"
+            f"the clips from the field have {counted(field.exits, 'exit')} and {field.classes} classes, but "
+            f"calibration has {calibration.exits} and {calibration.classes}: they are of another network"
         )
     if not 0 < level < 1:
         raise ArgumentError(f"level is {level!r}, but must be above 0 and below 1, such as {LEVEL}")

@@ -14,6 +14,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, Sizes
+from bnn_exit.text import counted
 
 ONE_EXIT = "the network has one exit, where every clip leaves: there is nothing to choose"
 
@@ -70,7 +71,7 @@ def best_subsets(
     kind.check_exits(exit_logits.exits)
     if exit_logits.exits > MOST_EXITS:
         raise ArgumentError(
-            f"the network has {exit_logits.exits} exits, but sets of exits are tried for 2 to {MOST_EXITS}"
+            f"the network has {counted(exit_logits.exits, 'exit')}, but sets of exits are tried for 2 to {MOST_EXITS}"
         )
     subsets, infeasible = [], []
     for subset in _sets(exit_logits.exits, chained=costs.chained):

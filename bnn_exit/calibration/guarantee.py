@@ -14,6 +14,7 @@ from bnn_exit.calibration.p_values import P_VALUES
 from bnn_exit.errors import ArgumentError, DataError, one_of
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 P_VALUE = "binomial_or_exact"
 """The most powerful of P_VALUES on real exit logits; `benchmarks/guarantee.py` compares them."""
@@ -62,11 +63,13 @@ class Guarantee:
         bound = f"at most {100 * self.max_accuracy_drop:g} points of accuracy lost, confidence {self.confidence:g}"
         if self.useful:
             return (
-                f"{bound}: {self.lost} of {self.clips} clips lost, {self.gained} gained, p = {self.p_value:.2g}; for "
-                "new clips of the same speakers, places and microphones, not for others"
+                f"{bound}: {self.lost} of {counted(self.clips, 'clip')} lost, {self.gained} gained, p = "
+                f"{self.p_value:.2g}; for new clips of the same speakers, places and microphones, not for others"
             )
         # With halved clips, twice as many are needed.
-        these, times = (f"{self.clips} clips", 1) if self.halved is None else (f"{self.halved} clips, half tested,", 2)
+        these, times = (
+            (f"{counted(self.clips, 'clip')}", 1) if self.halved is None else (f"{self.halved} clips, half tested,", 2)
+        )
         least = least_clips(self.max_accuracy_drop, self.confidence)
         if self.clips < least:
             return f"{bound}: {these} are too few to guarantee it; even without a loss it takes {times * least}"

@@ -17,6 +17,7 @@ from bnn_exit.cost import Cost, LeavingCosts
 from bnn_exit.errors import ArgumentError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 MOST_VECTORS = 20_000
 """Vectors of thresholds that are tried: 20,000 take about a second for some thousand clips."""
@@ -78,8 +79,8 @@ def modes(held_out: ExitLogits, exit_logits: ExitLogits, costs: Sequence[Cost], 
     """
     if held_out.exits != exit_logits.exits or len(costs) != exit_logits.exits:
         raise ArgumentError(
-            f"there are costs of {len(costs)} exits and held-out logits of {held_out.exits}, but the exit logits have "
-            f"{exit_logits.exits} exits"
+            f"there are costs of {counted(len(costs), 'exit')} and held-out logits of {held_out.exits}, but the exit "
+            f"logits have {counted(exit_logits.exits, 'exit')}"
         )
 
     def right(logits: ExitLogits) -> npt.NDArray[np.bool_]:

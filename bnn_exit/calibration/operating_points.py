@@ -14,6 +14,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.model_file.operating_points import FULL, OperatingPoint, OperatingPoints
 from bnn_exit.policies import Policy, rule
+from bnn_exit.text import counted
 
 DROPS: dict[str, float | None] = {FULL: None, "accurate": 0.0025, "balanced": 0.005, "fast": 0.02}
 """Operating point -> accuracy on validation that it may lose against the last exit; None: every exit is off."""
@@ -145,7 +146,9 @@ def problem(
     chosen = policy or policies.fit(policies.DEFAULT)
     truth = exit_logits.truth
     if len(costs) != exit_logits.exits:
-        raise ArgumentError(f"costs has {len(costs)} entries, but the exit logits have {exit_logits.exits} exits")
+        raise ArgumentError(
+            f"costs has {len(costs)} entries, but the exit logits have {counted(exit_logits.exits, 'exit')}"
+        )
     if np.all(truth == truth[0]):
         raise DataError(
             f"all {len(exit_logits)} {exit_logits.split} clips have label {truth[0]}, but thresholds need at least two "

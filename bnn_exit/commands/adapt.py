@@ -174,7 +174,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
 
     labelled = answered(exit_logits())
     learning = np.count_nonzero(~aside)
-    show(f"{len(log_mel)} clips: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
+    show(f"{counted(len(log_mel), 'clip')}: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
     training.adapt(model, log_mel, replay=replay, replays=replays, features=features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
@@ -214,7 +214,10 @@ def _training_clips(task: Any, options: argparse.Namespace) -> np.ndarray:
 
 
 def _table(before: Agreement, after: Agreement, *, clips: int) -> str:
-    lines = [f"agreement with the last exit on {clips} clips held back", f"{'exit':24s} {'before':>9s} {'after':>9s}"]
+    lines = [
+        f"agreement with the last exit on {counted(clips, 'clip')} held back",
+        f"{'exit':24s} {'before':>9s} {'after':>9s}",
+    ]
     for index, (old, new) in enumerate(zip(before.exits, after.exits)):
         lines.append(f"{index + 1:<24d} {100 * old:8.2f}% {100 * new:8.2f}%")
     lines += ["", f"{'ops, of the whole network':24s} {'before':>8s} {'after':>9s}"]
@@ -297,7 +300,7 @@ def _adapt_file(options: argparse.Namespace) -> int:
 
 def _points_table(before: dict[str, OperatingPoint], after: OperatingPoints, *, full: float, clips: int) -> str:
     lines = [
-        f"agreement with the last exit, and ops of the whole network, on {clips} clips",
+        f"agreement with the last exit, and ops of the whole network, on {counted(clips, 'clip')}",
         f"{'point':24s} {'before':>18s} {'after':>18s}",
     ]
     for name, new in after.items():

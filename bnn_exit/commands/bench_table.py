@@ -7,6 +7,7 @@ from typing import Any
 from bnn_exit.display import shown
 from bnn_exit.evaluation.times import Figures
 from bnn_exit.pairs import zip_strict
+from bnn_exit.text import counted
 
 NOT_MEASURABLE = "-"
 
@@ -35,11 +36,11 @@ def text(report: dict[str, Any], *, markdown: bool = False) -> str:
     governor = "" if clock["governor"] is None else f" ({clock['governor']})"
     host = report["machine"]
     lines = [
-        f"{report['model']}: {report['model_bytes'] / 1000:.0f} KB, {report['exits']} exits; {report['calls']} calls "
-        f"on {report['clips']} {'clips' if report['sound'] == 'files' else 'clip of noise'}",
+        f"{report['model']}: {report['model_bytes'] / 1000:.0f} KB, {counted(report['exits'], 'exit')}; "
+        f"{counted(report['calls'], 'call')} on {counted(report['clips'], 'clip')}"
+        f"{'' if report['sound'] == 'files' else ' of noise'}",
         f"{host['cpu']}, {host['architecture']}, {host['userland_bits']}-bit userland, {mhz}{governor}, "
-        f"{report['threads']} thread{'s' if report['threads'] > 1 else ''}"
-        + (f", native kernels: {report['isa']}" if report["isa"] else ""),
+        f"{counted(report['threads'], 'thread')}" + (f", native kernels: {report['isa']}" if report["isa"] else ""),
         "",
     ]
     if markdown:

@@ -15,6 +15,7 @@ from bnn_exit.runs.options import given
 from bnn_exit.settings.allocation import AllocationConfig
 from bnn_exit.settings.model import MOST_BLOCKS, ModelConfig
 from bnn_exit.settings.run import RunConfig
+from bnn_exit.text import counted
 
 if TYPE_CHECKING:
     from bnn_exit.training.block_allocation import Search
@@ -110,7 +111,7 @@ def finish(run: RunFolder, config: RunConfig, task: Any, search: Search) -> RunC
         return _saved(run, _with(config, search.candidates[0]))
     show(
         f"blocks of the stages: {len(search.candidates)} allocations, {len(search.probes)} of them compared already; "
-        f"each is trained for {how.epochs} epochs on at most {how.clips} clips",
+        f"each is trained for {counted(how.epochs, 'epoch')} on at most {counted(how.clips, 'clip')}",
         file=sys.stderr,
     )
 

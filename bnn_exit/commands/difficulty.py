@@ -23,6 +23,7 @@ from bnn_exit.display import show, shown, to_cell
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.runtime import session as runtime
 from bnn_exit.runtime.scoring import ClipCounts
+from bnn_exit.text import counted
 from bnn_exit.workers import cores
 
 DEFAULT_OPERATING_POINT = "balanced"
@@ -173,7 +174,7 @@ def summary_text(summary: Summary, *, model: str, point: str) -> str:
     shares = " ".join(f"{100 * count / summary.clips:.1f}" for count in summary.exit_counts)
     mean = summary.difficulty / summary.clips
     lines = [
-        f"{shown(model)}, thresholds {shown(point)}: {summary.clips} clips, mean difficulty {mean:.4f}",
+        f"{shown(model)}, thresholds {shown(point)}: {counted(summary.clips, 'clip')}, mean difficulty {mean:.4f}",
         f"clips that leave at each exit (%): {shares}",
     ]
     if summary.accuracy is not None:

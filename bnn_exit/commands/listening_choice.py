@@ -10,7 +10,7 @@ from bnn_exit import pretrained
 from bnn_exit.calibration.listening import CONFIDENCE, Limits, ListeningChoice
 from bnn_exit.calibration.rates import METHOD
 from bnn_exit.commands.measured_model import is_shipped, model_of
-from bnn_exit.display import counted, shown
+from bnn_exit.display import shown
 from bnn_exit.errors import ArgumentError
 from bnn_exit.files import write_bytes
 from bnn_exit.model_file.listening_points import SCORES, ListeningPoint
@@ -20,6 +20,7 @@ from bnn_exit.pairs import zip_strict
 from bnn_exit.runs.folder import POINTS, RunFolder
 from bnn_exit.runtime.session import Session
 from bnn_exit.streams.replay import with_threshold
+from bnn_exit.text import counted
 
 
 def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> str:
@@ -41,8 +42,8 @@ def sentence(choice: ListeningChoice, point: ListeningPoint, limits: Limits) -> 
     if choice.recall is not None and choice.full_recall is not None:
         delay = "" if choice.delay_s is None else f"; 95 % within {choice.delay_s:.2f} s of the end of the word"
         lines.append(
-            f"{100 * choice.recall:.1f} % of {choice.words} words found, {100 * choice.full_recall:.1f} % with the "
-            f"last exit alone{delay}"
+            f"{100 * choice.recall:.1f} % of {counted(choice.words, 'word')} found, {100 * choice.full_recall:.1f} % "
+            f"with the last exit alone{delay}"
         )
     return "\n".join(lines)
 

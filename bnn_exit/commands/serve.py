@@ -12,7 +12,7 @@ from typing import Any
 
 from bnn_exit.command_line import Parser, positive_int, run_command
 from bnn_exit.commands.listening_points import chosen_point
-from bnn_exit.display import counted, show
+from bnn_exit.display import show
 from bnn_exit.errors import BnnExitError
 from bnn_exit.runtime import session as runtime
 from bnn_exit.serving import stdio
@@ -22,6 +22,7 @@ from bnn_exit.serving.library import library
 from bnn_exit.serving.server import MAX_CLIENTS, Server
 from bnn_exit.serving.wake_words import ServedModel, file_stem, wake_words
 from bnn_exit.settings.values import sound_features
+from bnn_exit.text import counted
 
 DEFAULT_URI = "tcp://0.0.0.0:10400"
 

@@ -18,7 +18,7 @@ from bnn_exit import pretrained
 from bnn_exit.calibration.listening import Recordings
 from bnn_exit.commands.evaluate_stream import read_truths
 from bnn_exit.commands.measured_model import is_shipped, model_of, shipped_task
-from bnn_exit.display import counted, shown
+from bnn_exit.display import shown
 from bnn_exit.errors import ArgumentError
 from bnn_exit.model_file.listening_points import ListeningPoint
 from bnn_exit.progress import progress_bar
@@ -27,6 +27,7 @@ from bnn_exit.runtime.session import Session
 from bnn_exit.streams.counts import Truth
 from bnn_exit.streams.distinct import check_distinct
 from bnn_exit.streams.recorded import score
+from bnn_exit.text import counted
 
 SPLIT = "validation"
 SEED = 0

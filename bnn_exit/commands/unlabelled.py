@@ -11,6 +11,7 @@ from bnn_exit.difficulty import sources
 from bnn_exit.difficulty.progress import Progress
 from bnn_exit.errors import ArgumentError, BnnExitError, DataError
 from bnn_exit.settings.features import FeatureConfig
+from bnn_exit.text import counted
 
 
 def check_clips(folder: str) -> None:
@@ -56,7 +57,9 @@ def log_mel_of(folder: str, *, features: FeatureConfig, clip_samples: int) -> tu
         resampled += recording.rate_hz != features.sample_rate_hz
         found.append(logmel.log_mel(wav.fit_length(recording.waveform, clip_samples), features))
     if resampled:
-        progress.log(f"note: {resampled} of {len(found)} clips were resampled to {features.sample_rate_hz} Hz")
+        progress.log(
+            f"note: {resampled} of {counted(len(found), 'clip')} were resampled to {features.sample_rate_hz} Hz"
+        )
     if failed:
         progress.log(f"error: {failed} of {failed + len(found)} clips could not be used")
     if not found:

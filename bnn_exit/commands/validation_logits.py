@@ -9,6 +9,7 @@ from bnn_exit.display import show
 from bnn_exit.errors import DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.runs.folder import RunFolder
+from bnn_exit.text import counted
 
 SPLIT = "validation"
 
@@ -49,8 +50,8 @@ def validation_logits(
         )
     if exit_logits.exits != len(costs.exits):
         raise DataError(
-            f"the logits in {run} have {exit_logits.exits} exits, but its costs.json has {len(costs.exits)}: delete "
-            "both, and they are computed again"
+            f"the logits in {run} have {counted(exit_logits.exits, 'exit')}, but its costs.json has "
+            f"{len(costs.exits)}: delete both, and they are computed again"
         )
     return exit_logits, costs
 

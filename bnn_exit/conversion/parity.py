@@ -17,6 +17,7 @@ from bnn_exit.policies import Policy, rule
 from bnn_exit.runtime.backends import BACKENDS, installed
 from bnn_exit.runtime.reference import interpreter as reference
 from bnn_exit.settings.values import Features, ValuesConfig
+from bnn_exit.text import counted
 from bnn_exit.training.calibrate import network_exit_logits
 
 MIN_AGREEMENT = 0.97
@@ -148,7 +149,8 @@ def require(report: dict[str, Any]) -> None:
                 f"exit {index + 1} of the file differs on the {backend} backend from the trained network: median "
                 f"difference {figures['median_difference']:.2g} of probabilities and "
                 f"{figures['median_score_difference']:.2g} of scores (at most {TYPICAL_DIFFERENCE}), same label for "
-                f"{100 * figures['top1_agreement']:.1f} % of {clips} clips (at least {100 * MIN_AGREEMENT:.0f} %)"
+                f"{100 * figures['top1_agreement']:.1f} % of {counted(clips, 'clip')} (at least "
+                f"{100 * MIN_AGREEMENT:.0f} %)"
             )
 
 

@@ -23,6 +23,7 @@ from bnn_exit.models.multi_exit import MultiExitModel
 from bnn_exit.policies import Policy, Sizes
 from bnn_exit.settings.values import ValuesConfig
 from bnn_exit.task import TaskInfo
+from bnn_exit.text import counted
 
 _LEVEL = "every clip to one level"
 
@@ -144,8 +145,8 @@ def convert(
     chosen = policy or policies.fit(policies.DEFAULT)
     if not chosen.fits(exits=model.num_exits, classes=model.num_classes):
         raise ArgumentError(
-            f"policy {chosen.name} was fitted for another network than this one of {model.num_exits} exits and "
-            f"{model.num_classes} classes: fit it on exit logits of this one"
+            f"policy {chosen.name} was fitted for another network than this one of "
+            f"{counted(model.num_exits, 'exit')} and {model.num_classes} classes: fit it on exit logits of this one"
         )
     tensors, inputs, outputs = graph.adaptive_graph(
         model, features=task.features, input=input, clip_samples=task.clip_samples, policy=chosen

@@ -15,6 +15,7 @@ from bnn_exit.difficulty.table import UNKNOWN, Table, from_probabilities
 from bnn_exit.errors import ArgumentError, BnnExitError, one_of
 from bnn_exit.runtime.scoring import Clip, ClipCounts, ScoredClip, score_clip, score_clips
 from bnn_exit.runtime.session import Session
+from bnn_exit.text import counted
 from bnn_exit.workers import OrderedMap
 
 BATCH = 64
@@ -62,7 +63,7 @@ def estimate(
     if not listed:
         raise ArgumentError("clips is empty, but must hold at least one clip")
     if labels is not None and len(labels) != len(listed):
-        raise ArgumentError(f"labels has {len(labels)} entries, but there are {len(listed)} clips")
+        raise ArgumentError(f"labels has {len(labels)} entries, but there are {counted(len(listed), 'clip')}")
     known = None if labels is None else [_class_of(session, label) for label in labels]
     limits = session.model_file.thresholds(operating_point=operating_point, thresholds=thresholds)
     counts, rows = ClipCounts(), []

@@ -14,6 +14,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.policies import Policy, rule
 from bnn_exit.policies.uncertainty import Entropy
+from bnn_exit.text import counted
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -159,8 +160,8 @@ def from_probabilities(
     bad = ~np.isfinite(values).all(axis=(1, 2))
     if bad.any():
         raise DataError(
-            f"probabilities of {bad.sum()} of {clips} clips (first: clip {bad.argmax()}) hold NaN or infinity, so "
-            "their difficulty is not defined"
+            f"probabilities of {bad.sum()} of {counted(clips, 'clip')} (first: clip {bad.argmax()}) hold NaN or "
+            "infinity, so their difficulty is not defined"
         )
     for name, given, count in (("names", names, clips), ("class_names", class_names, classes)):
         if len(given) not in (0, count):

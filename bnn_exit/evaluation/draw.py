@@ -10,12 +10,13 @@ import numpy.typing as npt
 from bnn_exit.evaluation import plots
 from bnn_exit.evaluation.report import Report
 from bnn_exit.files import expanded
+from bnn_exit.text import counted
 
 
 def draw(folder: str | os.PathLike[str], report: Report, curve: npt.ArrayLike, *, shown: str) -> list[Path]:
     """Write trade_off.png, exit_histogram.png and confusion_matrix.png (of operating point `shown`); their paths."""
     target = expanded(folder)
-    about = f"{report.task}, {report.split} split, {report.sample_count} clips"
+    about = f"{report.task}, {report.split} split, {counted(report.sample_count, 'clip')}"
     points = report.operating_points
     paths = [target / f"{name}.png" for name in ("trade_off", "exit_histogram", "confusion_matrix")]
     plots.trade_off(

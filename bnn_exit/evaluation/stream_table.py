@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from bnn_exit.display import counted, shown
+from bnn_exit.display import shown
 from bnn_exit.evaluation.stream_report import ALL, LabelFigures, Rate, StreamReport
+from bnn_exit.text import counted
 
 ROWS = 13
 """Of the DET curve that are printed, at most."""
@@ -28,7 +29,7 @@ def stream_table(report: StreamReport) -> str:
     shares = ", ".join(f"exit {index + 1} {100 * share:.1f}" for index, share in enumerate(report.exit_shares))
     gated = f", not run {100 * report.gated_share:.1f}" if report.gated_share else ""
     lines += [
-        f"{report.windows} windows, {point.hop_ms:g} ms apart; they leave at (%): {shares}{gated}",
+        f"{counted(report.windows, 'window')}, {point.hop_ms:g} ms apart; they leave at (%): {shares}{gated}",
         f"network: {report.ops_per_s / 1e6:.3f} M operations for a second of audio, {report.relative_ops:.3f} times "
         f"exit 1's for a window; all: {100 * report.share_of_core:.3f} % of a core",
         "",

@@ -6,6 +6,7 @@ from bnn_exit.display import shown
 from bnn_exit.evaluation.report import ExitFigures, PointFigures, Report
 from bnn_exit.evaluation.times import Times
 from bnn_exit.pairs import zip_strict
+from bnn_exit.text import counted
 
 NONE = "-"
 
@@ -13,7 +14,7 @@ NONE = "-"
 def table(report: Report) -> str:
     """A line for each exit and each operating point, and their times."""
     lines = [
-        f"{report.task}, {report.split} split, {report.sample_count} clips, backend {report.backend}, "
+        f"{report.task}, {report.split} split, {counted(report.sample_count, 'clip')}, backend {report.backend}, "
         f"{report.threads} thread, {report.provenance['machine']['cpu']}",
         "",
         f"{'exit':<10} {'accuracy %':>10} {'binary MACs':>14} {'float MACs':>12} {'ops %':>7}",

@@ -8,8 +8,8 @@ import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError, DeviceError, MissingPackageError, missing_package
+from bnn_exit.text import counted
 
 LIST = "python -m bnn_exit.listen --list-devices"
 

@@ -9,12 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_exit.display import counted
 from bnn_exit.listening.clips import RecentSound
 from bnn_exit.listening.meter import Meter
 from bnn_exit.listening.signal_watch import SignalWatch
 from bnn_exit.listening.source import Chunk, Tell
 from bnn_exit.listening.tally import Tally
+from bnn_exit.text import counted
 
 QUIET_S = 10.0
 """Sound from one line about lost samples to the next."""

@@ -10,9 +10,9 @@ import subprocess
 import sys
 from collections.abc import Mapping
 
-from bnn_exit.display import counted
 from bnn_exit.errors import ArgumentError, describe_os_error
 from bnn_exit.listening.source import Tell
+from bnn_exit.text import counted
 
 LIMIT = 4
 """Programs that may run at once."""

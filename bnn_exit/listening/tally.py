@@ -6,7 +6,8 @@ import dataclasses
 from collections import Counter
 from typing import Any
 
-from bnn_exit.display import counted, shown
+from bnn_exit.display import shown
+from bnn_exit.text import counted
 
 
 @dataclasses.dataclass

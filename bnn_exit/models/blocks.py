@@ -11,6 +11,7 @@ from bnn_exit._keras import keras
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.models.binary_ops import kernel
 from bnn_exit.models.standardise import Standardise
+from bnn_exit.text import counted
 
 layers = keras.layers
 
@@ -67,7 +68,8 @@ def stages_of(
                 [chosen.halves(k) for k in range(len(chosen.blocks))] if name == "halving" else getattr(chosen, name)
             )
             raise ArgumentError(
-                f"{name} is {' '.join(map(str, values))}, but size {size!r} has {len(chosen.blocks)} stages: give one "
+                f"{name} is {' '.join(map(str, values))}, but size {size!r} has "
+                f"{counted(len(chosen.blocks), 'stage')}: give one "
                 f"{'value' if name == 'halving' else 'number'} for each, such as {' '.join(map(str, usual))}, which "
                 "are its own"
             )

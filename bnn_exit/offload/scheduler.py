@@ -16,6 +16,7 @@ from bnn_exit.calibration.device_profile import DeviceProfile
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.model_file.operating_points import OperatingPoint
 from bnn_exit.pairs import zip_strict
+from bnn_exit.text import counted
 
 OBJECTIVES = ("latency", "energy", "accuracy")
 LEAVE, LOCAL, SEND = "leave", "local", "send"
@@ -137,8 +138,8 @@ class Scheduler:
         exits = next((len(point.exit_shares) for point in points.values()), None)
         if profile is not None and exits is not None and len(profile.mean_us) != exits:
             raise ArgumentError(
-                f"profile has times of {len(profile.mean_us)} exits, but the whole file has {exits}: time the file "
-                "that was split"
+                f"profile has times of {counted(len(profile.mean_us), 'exit')}, but the whole file has {exits}: time "
+                "the file that was split"
             )
         if objective == "accuracy" and not points:
             raise ArgumentError("objective is 'accuracy', but the file has no operating points to choose from")

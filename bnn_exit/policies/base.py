@@ -11,6 +11,7 @@ import numpy.typing as npt
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError
 from bnn_exit.policies import rule
+from bnn_exit.text import counted
 
 if TYPE_CHECKING:
     from bnn_exit.exit_logits import ExitLogits
@@ -73,7 +74,7 @@ class Policy:
         """ArgumentError if it makes no sense for a network of so few exits."""
         if exits < cls.least_exits:
             raise ArgumentError(
-                f"policy is {cls.name}, but the network has {exits} exits, and a skip gate needs at least "
+                f"policy is {cls.name}, but the network has {counted(exits, 'exit')}, and a skip gate needs at least "
                 f"{cls.least_exits}: with fewer there is at most one head to skip, which pays for no predictor"
             )
 

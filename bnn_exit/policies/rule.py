@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bnn_exit.errors import ArgumentError
+from bnn_exit.text import counted
 
 Array = npt.NDArray[Any]
 
@@ -129,7 +130,7 @@ def check_thresholds(
     if values.shape != (needed,):
         count = f"{values.size} value{'' if values.size == 1 else 's'}"
         raise ArgumentError(
-            f"thresholds has {count} ({_listed(values)}), but a model of {exits} exits takes {needed}: "
+            f"thresholds has {count} ({_listed(values)}), but a model of {counted(exits, 'exit')} takes {needed}: "
             f"one for each exit but the last{', and then one for its skip gate' if skips else ''}"
         )
     with np.errstate(over="ignore"):

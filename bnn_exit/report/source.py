@@ -12,6 +12,7 @@ from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.evaluation.report import Report
 from bnn_exit.settings.values import Features
+from bnn_exit.text import counted
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +59,6 @@ class Source:
         if bad.any():
             first = self.names[int(bad.argmax())]
             raise DataError(
-                f"the exits give NaN or infinity for {bad.sum()} of {clips} clips (first: {first}): the "
+                f"the exits give NaN or infinity for {bad.sum()} of {counted(clips, 'clip')} (first: {first}): the "
                 "network diverged, train it again with a lower learning rate"
             )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.settings.base import Config
+from bnn_exit.text import counted
 
 OPTIMIZERS = ("adam", "bop")
 
@@ -64,5 +65,5 @@ class TrainConfig(Config):
         """The weight of each of so many exits; ArgumentError if another number was given."""
         weights = list(self.exit_weights) or [1.0] * exits
         if len(weights) != exits:
-            raise ArgumentError(f"exit_weights has {len(weights)} values, but the network has {exits} exits")
+            raise ArgumentError(f"exit_weights has {len(weights)} values, but the network has {counted(exits, 'exit')}")
         return weights

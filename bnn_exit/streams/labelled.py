@@ -10,6 +10,7 @@ from pathlib import Path
 from bnn_exit import files as own_files
 from bnn_exit.errors import DataError, nearest
 from bnn_exit.streams import tables
+from bnn_exit.text import counted
 
 COLUMNS = ("file", "start_s", "end_s", "label")
 MAX_EVENTS = 1_000_000
@@ -103,8 +104,8 @@ class Names:
         same = self._names.get(Path(file).name, [])
         if len(same) > 1:
             raise DataError(
-                f"{place}: {len(same)} recordings of {self._what} are called {Path(file).name!r}: give the path "
-                "from the folder of the table"
+                f"{place}: {counted(len(same), 'recording')} of {self._what} are called {Path(file).name!r}: give "
+                "the path from the folder of the table"
             )
         raise DataError(f"{place}: {file!r} is none of the recordings of {self._what}{nearest(file, self._names)}")
 

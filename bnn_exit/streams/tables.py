@@ -6,9 +6,9 @@ import math
 import os
 from collections.abc import Iterator, Sequence
 
-from bnn_exit.display import counted
 from bnn_exit.errors import DataError, describe_os_error
 from bnn_exit.files import open_regular
+from bnn_exit.text import counted
 
 MAX_BYTES = 1 << 26
 MAX_LINE = 1 << 14

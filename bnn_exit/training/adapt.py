@@ -18,6 +18,7 @@ from bnn_exit.progress import progress_bar
 from bnn_exit.settings.augment import UNCHANGED, AugmentConfig
 from bnn_exit.settings.features import FeatureConfig
 from bnn_exit.settings.training import TrainConfig
+from bnn_exit.text import counted
 from bnn_exit.training.agreement import agreement_loss
 from bnn_exit.training.augment import Augmenter
 from bnn_exit.training.data import Batches
@@ -132,7 +133,9 @@ def adapt(
         if clips is not None and (clips.ndim != 3 or clips.shape[1:] != shape):
             raise ArgumentError(f"{name} has shape {clips.shape}, but must be [clips, {shape[0]}, {shape[1]}]")
     if len(log_mel) < 2:
-        raise DataError(f"log_mel holds {len(log_mel)} clips, but one to learn from and one to hold back are the least")
+        raise DataError(
+            f"log_mel holds {counted(len(log_mel), 'clip')}, but one to learn from and one to hold back are the least"
+        )
     config = settings(
         views=views,
         replays=replays,

@@ -17,6 +17,7 @@ import numpy as np
 
 from bnn_exit.errors import DataError
 from bnn_exit.model_file import flatbuffer
+from bnn_exit.text import counted
 from distill.tflite_worker import FACTS, REFUSED, ROWS, receive, send
 
 LIMIT_S = 300.0
@@ -70,7 +71,9 @@ class TFLiteProcess:
             self._start()
         data = self._exchange(np.ascontiguousarray(clips, "<f4").tobytes(), ROWS)
         if len(data) != 4 * self.size * len(clips):
-            raise DataError(f"gives {len(data) // 4} values for {len(clips)} clips, but must give {self.size} for each")
+            raise DataError(
+                f"gives {len(data) // 4} values for {counted(len(clips), 'clip')}, but must give {self.size} for each"
+            )
         return np.frombuffer(data, "<f4").reshape(len(clips), self.size).astype(np.float32)
 
     def _start(self) -> dict[str, Any]:

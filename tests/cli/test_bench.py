@@ -292,7 +292,7 @@ def made_report(**changes):
 def test_ratios_are_to_the_first_backend():
     report = made_report()
     lines = bench.text(report).splitlines()
-    assert lines[0] == "m: 1 KB, 1 exits; 1 calls on 1 clip of noise"
+    assert lines[0] == "m: 1 KB, 1 exit; 1 call on 1 clip of noise"
     assert lines[1] == "Board, aarch64, 64-bit userland, 1800 MHz (ondemand), 2 threads, native kernels: neon"
     cells = ["exit 1", "1.0", "2.0 ± 0.2", "3.0", "4.5 ± 0.2", "1.0", "25.0 ± 0.2", "3.0", "-", "12.5"]
     assert re.split(r" {2,}", lines[4]) == cells

@@ -66,7 +66,7 @@ def test_waveforms_without_names_are_called_by_their_number(session, tmp_path):
         ([0.5], {}, ArgumentError, "waveform"),
         ([], {}, ArgumentError, "clips is empty, but must hold at least one clip"),
         (["nothing.wav"], {}, DataError, "nothing.wav: no such audio file"),
-        ([("a", clip())], {"labels": []}, ArgumentError, "labels has 0 entries, but there are 1 clips"),
+        ([("a", clip())], {"labels": []}, ArgumentError, "labels has 0 entries, but there are 1 clip"),
         (
             [("a", clip())],
             {"labels": ["yse"]},

@@ -64,7 +64,7 @@ def test_clips_from_standard_input(model, words, monkeypatch, capsys):
 def test_a_model_of_the_package_by_name(tmp_path, capsys):
     wav.write(tmp_path / "a.wav", np.zeros(16000, np.float32), sample_rate_hz=16000)
     assert command.main(["arabic-speech-commands-small", str(tmp_path / "a.wav")]) == 0
-    assert "1 clips" in capsys.readouterr().out
+    assert "1 clip," in capsys.readouterr().out
 
 
 # ----------------------------------------------------------------------------------------------------------- bad input

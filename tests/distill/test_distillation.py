@@ -265,7 +265,7 @@ def test_a_teacher_has_one_exit_to_weigh(tmp_path, capsys):
     recipe = tmp_path / "mine.json"
     recipe.write_text(json.dumps({"default": {"teacher": {"training": {"exit_weights": [1, 2]}}}}))
     assert train_teacher.main(["--recipe", str(recipe), "--out", str(tmp_path / "teacher")]) == 2
-    assert capsys.readouterr().err == "error: exit_weights has 2 values, but the network has 1 exits\n"
+    assert capsys.readouterr().err == "error: exit_weights has 2 values, but the network has 1 exit\n"
     assert not (tmp_path / "teacher").exists()
 
 

@@ -1,24 +1,24 @@
 """Every kernel of every instruction set against its definition, in a program that is built for this test.
 
-`kernels/check/` holds the definitions in plain loops; here the program is built, run, and its report read. NEON has
-its turn in `test_aarch64.py`.
+`kernels/check/` holds the definitions in plain loops; here the program is built from the objects of the library, run,
+and its report read. NEON has its turn in `test_aarch64.py`.
 """
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
-from kernel_report import KERNELS, check_report, listed
+from kernel_report import check_report, listed
+from native.compilers import CXX_COMPILER, NATIVE, needs_cmake, needs_cxx
+
+pytestmark = [needs_cxx, needs_cmake]
 
 
 def build(folder):
-    for tool in ("cmake", "c++"):
-        if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+    settings = ["-DBNN_EXIT_KERNEL_CHECK=ON", f"-DCMAKE_CXX_COMPILER={CXX_COMPILER}"]
     commands = [
-        ["cmake", "-S", str(KERNELS / "check"), "-B", str(folder)],
+        ["cmake", "-S", str(NATIVE), "-B", str(folder), *settings],
         ["cmake", "--build", str(folder), "--target", "kernel_check", "--parallel", str(os.cpu_count())],
     ]
     for command in commands:

@@ -100,7 +100,7 @@ def test_without_a_server_or_a_profile():
     "change, message",
     [
         ({"deadline_s": float("nan")}, "deadline_s is nan"),
-        ({"profile": DeviceProfile("b", (1.0,), (1.0,), "native")}, "times of 1 exits, but the whole file has 3"),
+        ({"profile": DeviceProfile("b", (1.0,), (1.0,), "native")}, "times of 1 exit, but the whole file has 3"),
         ({"objective": "accuracy", "points": {}}, "no operating points to choose from"),
     ],
 )

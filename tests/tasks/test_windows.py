@@ -78,7 +78,7 @@ def test_as_many_windows_as_fit(samples, length, hop, rate):
     how = Cutting(window_s=length / rate, hop_s=hop / rate, rate_hz=rate)
     starts = range(0, samples - length + 1, hop)
     if not len(starts):
-        with pytest.raises(DataError, match=r"no window of .* s is left of 1 recordings: 1 too short for a window"):
+        with pytest.raises(DataError, match=r"no window of .* s is left of 1 recording: 1 too short for a window"):
             cut([recording(np.arange(samples))], how)
         return
     found = cut([recording(np.arange(samples))], how).windows.values[:, :, 0]

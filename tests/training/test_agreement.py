@@ -244,7 +244,7 @@ def test_others_teach_what_few_clips_cannot(trained, tone_task):
 def test_weights_stay_where_the_last_epoch_is_not_better(model, tone_task):
     bnn_exit.adapt(model, clips(tone_task), views=2, epochs=20, batch_size=8, learning_rate=1e-2, progress=False)
     weights = model.keras_model.get_weights()
-    history = bnn_exit.adapt(model, clips(tone_task), epochs=1, learning_rate=10.0, progress=False)
+    history = bnn_exit.adapt(model, clips(tone_task), views=2, epochs=1, learning_rate=10.0, progress=False)
     assert history[1]["validation_loss"] >= history[0]["validation_loss"]
     assert all(np.array_equal(a, b) for a, b in zip(weights, model.keras_model.get_weights(), strict=True))
 
@@ -270,7 +270,7 @@ def test_every_fifth_clip_is_held_back():
             ArgumentError,
             r"log_mel has shape \(4, 3, 64\), but must be",
         ),
-        ({"log_mel": np.zeros((1, 48, 64), np.float32)}, DataError, "log_mel holds 1 clips, but one to learn from"),
+        ({"log_mel": np.zeros((1, 48, 64), np.float32)}, DataError, "log_mel holds 1 clip, but one to learn from"),
         ({"temperature": -1}, ArgumentError, "temperature is -1, but must be a finite number above 0"),
         ({"epochs": 0}, ArgumentError, "epochs is 0, but must be at least 1"),
         ({"views": 0}, ArgumentError, "views is 0, but must be from 1 to 1000"),

@@ -9,6 +9,7 @@ import numpy as np
 
 from bnn_exit._keras import tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.text import counted
 from bnn_exit.training.schemes.base import ExitBatch, Phase, Scheme
 
 
@@ -47,7 +48,9 @@ class Cascade(Scheme):
         """One for each step."""
         steps = self.steps or exits
         if steps > exits:
-            raise ArgumentError(f"steps is {steps}, but the network has {exits} exits: at most one step for each")
+            raise ArgumentError(
+                f"steps is {steps}, but the network has {counted(exits, 'exit')}: at most one step for each"
+            )
         parts = [(index,) for index in range(steps - 1)] + [tuple(range(steps - 1, exits))]
         return tuple(
             Phase(f"stage_{part[0] + 1}", 1 / steps, stages=part, heads=part, depth=part[-1] + 1, scored=part)

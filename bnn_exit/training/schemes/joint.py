@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from bnn_exit._keras import tf
 from bnn_exit.errors import ArgumentError
+from bnn_exit.text import counted
 from bnn_exit.training.schemes.base import ExitBatch, Phase, Scheme
 
 _RAMP_START = 0.01
@@ -49,7 +50,7 @@ class Joint(Scheme):
     def phases(self, exits: int) -> tuple[Phase, ...]:
         """One."""
         if self.weights and len(self.weights) != exits:
-            raise ArgumentError(f"weights has {len(self.weights)} values, but the network has {exits} exits")
+            raise ArgumentError(f"weights has {len(self.weights)} values, but the network has {counted(exits, 'exit')}")
         return super().phases(exits)
 
     def loss(self, phase: Phase, batch: ExitBatch) -> tf.Tensor:
