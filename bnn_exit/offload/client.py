@@ -129,6 +129,8 @@ class OffloadClient:
         """The last fault of the server; "" while it works."""
         self._measure_at = clock() + MEASURE_EVERY_S
         self._packet_bytes = float(packet.max_bytes(self.split))
+        points = self.split.whole.operating_points
+        self._thresholds = {name: np.asarray(point.thresholds, np.float32) for name, point in points.items()}
 
     def __enter__(self) -> OffloadClient:
         return self
@@ -216,7 +218,7 @@ class OffloadClient:
             raise ArgumentError(f"the file has no operating points: give {self.split.exits - 1} thresholds")
         one_of("operating point", name, points)
         name = self.scheduler.operating_point(name, link=self.link, size=self._packet_bytes, is_up=self._is_up)
-        return np.asarray(points[name].thresholds, np.float32), points[name]
+        return self._thresholds[name], points[name]
 
     def _go_on(
         self,

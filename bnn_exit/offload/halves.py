@@ -53,9 +53,10 @@ class _Half:
         except ModelFileError as error:
             raise ModelFileError(f"{file.path}: {error}") from error
         self._lock = threading.Lock()
+        self._order = sorted(file.inputs, key=file.inputs.__getitem__)
 
     def _run(self, inputs: Mapping[str, npt.ArrayLike]) -> dict[str, npt.NDArray[Any]]:
-        ordered = [inputs[name] for name in sorted(self.file.inputs, key=self.file.inputs.__getitem__)]
+        ordered = [inputs[name] for name in self._order]
         with self._lock:
             try:
                 results = self._network(ordered)
