@@ -24,6 +24,7 @@ GROUPS = {
     "backbones": "Four backbones on Arabic Speech Commands, from labels, fast recipe",
     "ablation": "What distillation and heads bring, on Arabic Speech Commands, fast recipe",
     "seeds": "The standard recipe with three seeds, on Arabic Speech Commands",
+    "quicknet": "The standard recipe, but QuickNet, with three seeds, on Arabic Speech Commands",
     "longer": "The large network, trained longer, on Arabic Speech Commands",
     "twin": "A binary network beside its full-precision twin, both distilled",
     "teacher": "Full-precision teachers",
@@ -117,9 +118,10 @@ def how_to(names: Iterable[str]) -> str:
 
 WORDS = {"task": "speech_commands"}
 ARABIC = "arabic_speech_commands"
+QUICKNET = {"backbone": "quicknet"}
 STANDARD = WORDS | {"recipe": "standard"}
 # The network of the best recipe, in the time of the standard one.
-LARGE = WORDS | {"size": "large", "epochs": 30, "temperature": 2, "views": 30}
+LARGE = WORDS | QUICKNET | {"size": "large", "epochs": 30, "temperature": 2, "views": 30}
 # Many trainings: the fast recipe tells which choice is better, not how good it can be.
 ABLATION = WORDS | {"recipe": "fast", "size": "base"}
 TEACHER = "words-teacher"
@@ -136,11 +138,30 @@ _ROWS = [
     _words(TEACHER, "residual network base", "teacher", teacher=None, **WORDS, size="base", epochs=40),
     _words("words-large", "QuickNet large", "best", "twin", **LARGE),
     *(_words(f"words-large-seed{seed}", f"QuickNet large, seed {seed}", "best", **LARGE, seed=seed) for seed in (1, 2)),
-    _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, size="small", epochs=40),
+    _words("words-small", "QuickNet small", "small", teacher=None, **WORDS, **QUICKNET, size="small", epochs=40),
     _words("words-float", "QuickNet large, full precision", "twin", **LARGE, precision="float"),
     *(
         _words(
-            f"words-standard-seed{seed}", f"QuickNet base, seed {seed}", "seeds", teacher=None, **STANDARD, seed=seed
+            f"words-glance-seed{seed}",
+            f"glance base, seed {seed}",
+            "seeds",
+            teacher=None,
+            **STANDARD,
+            backbone="glance",
+            bfloat16=True,
+            seed=seed,
+        )
+        for seed in range(3)
+    ),
+    *(
+        _words(
+            f"words-standard-seed{seed}",
+            f"QuickNet base, seed {seed}",
+            "quicknet",
+            teacher=None,
+            **STANDARD,
+            **QUICKNET,
+            seed=seed,
         )
         for seed in range(3)
     ),
@@ -172,7 +193,15 @@ _ROWS = [
         **COMPACT,
         size="tiny",
     ),
-    _words("words-large-labels", "QuickNet large, from labels", "longer", teacher=None, **STANDARD, size="large"),
+    _words(
+        "words-large-labels",
+        "QuickNet large, from labels",
+        "longer",
+        teacher=None,
+        **STANDARD,
+        **QUICKNET,
+        size="large",
+    ),
     # With the teacher of the other rows: that of the recipe is larger.
     _words("words-best", "QuickNet large, best recipe", "longer", **WORDS, recipe="best"),
     *(

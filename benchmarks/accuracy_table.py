@@ -84,7 +84,7 @@ def statistics_of(group: str, results: Mapping[str, Result]) -> dict[str, Any]:
     twins: `gap`, by which the full-precision network is better at the final exit. Nothing until every row is measured.
     """
     rows = in_group(group)
-    if group not in ("best", "esc10", "seeds", "twin") or any(row.name not in results for row in rows):
+    if group not in ("best", "esc10", "seeds", "quicknet", "twin") or any(row.name not in results for row in rows):
         return {}
     found = [results[row.name] for row in rows]
     if group == "twin":

@@ -33,7 +33,11 @@ from bnn_exit.files import read_json, write_json
 RESULT = Path(__file__).parent / "results" / "search.json"
 RUNS = Path("runs/search")
 TASK = "speech_commands"
-HAND_MADE = ("tiny", "small", "medium", "base", "deep", "large")
+HAND_MADE = {
+    **{size: {"backbone": "quicknet", "size": size} for size in ("tiny", "small", "medium", "base", "deep", "large")},
+    **{f"glance-{size}": {"backbone": "glance", "size": size} for size in ("small", "base", "large")},
+}
+"""Name -> backbone and size: those of QuickNet, and of the backbone of the recipe."""
 FOUND = "found"
 
 
@@ -48,7 +52,9 @@ def parser() -> argparse.ArgumentParser:
             "--runs", type=Path, default=RUNS, help=f"where the study and the run folders are ({RUNS})"
         )
         if verb == "search":
-            command.add_argument("--like", default="base", metavar="SIZE", help="size whose cost is the budget (base)")
+            command.add_argument(
+                "--like", default="glance-base", metavar="SIZE", help="size whose cost is the budget (glance-base)"
+            )
             command.add_argument("--hours", type=float, default=3.0, help="of the search (3)")
         else:
             command.add_argument("--sizes", nargs="+", default=list(HAND_MADE), metavar="SIZE", help="(all)")
@@ -76,7 +82,9 @@ def _main(options: argparse.Namespace, command: str) -> int:
     names = [FOUND, *options.sizes]
     if options.verb == "train":
         for name in names:
-            own = ["--recipe", str(study / "recipe.json")] if name == FOUND else ["--size", name]
+            made = HAND_MADE.get(name, {})
+            own = [word for option, value in made.items() for word in (f"--{option}", value)]
+            own = own or ["--recipe", str(study / "recipe.json")]
             train(options.runs / name, ["--task", TASK, *own, *more], place=place)
         return 0
     return measure(names, options.runs, study, data_dir=options.data_dir, command=command, path=options.result)
@@ -118,7 +126,7 @@ def cost_of(size: str, place: list[str]) -> tuple[float, float]:
     recipe = recipes.load("standard", task=TASK, tasks=audio_tasks.TASKS)
     task = audio_tasks.load(TASK, features=recipe.features, data_dir=place[1] if place else None)
     rates = OperatorRates.from_bench([bench(name, cold=False) for name in pretrained.models()])
-    settings = {**recipe.model.to_dict(), "size": size}
+    settings = {**recipe.model.to_dict(), **HAND_MADE[size]}
     network = build(**settings, num_classes=task.num_classes, input_shape=task.input_shape)
     cost = predicted(network, rates, recipe.features, clip_samples=task.clip_samples, early_share=EARLY_SHARE)
     return cost.mean_us, cost.kb

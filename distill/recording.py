@@ -54,13 +54,18 @@ def _is_numbered(layer: keras.layers.Layer) -> bool:
 def recording(layers: Mapping[str, keras.layers.Layer]) -> Iterator[dict[str, tf.Tensor]]:
     """While it is open, the outputs of the layers are put into the yielded dict, under their keys.
 
+    Of a stage that hands on more than its features, these are the features.
+
     Keras can take tensors out of a functional model, but not out of models inside it, and stages are such models.
     """
     found: dict[str, tf.Tensor] = {}
 
     def listened(name: str, call: Callable[..., tf.Tensor]) -> Callable[..., tf.Tensor]:
-        def listened_call(*arguments: Any, **options: Any) -> tf.Tensor:
+        def listened_call(*arguments: Any, **options: Any) -> Any:
             value = call(*arguments, **options)
+            if isinstance(value, (list, tuple)):
+                found[name] = tf.identity(value[0])
+                return [tf.identity(value[0]), *value[1:]]
             # Two readers for each tensor, the recorder and the network: gradients are then added two by two, in an
             # order that never changes (see `MultiExitModel`).
             found[name] = tf.identity(value)

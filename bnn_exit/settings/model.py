@@ -96,7 +96,13 @@ class ModelConfig(Config):
         self._require_kinds()
         self._require(0 <= self.boost <= 1, "boost", "from 0 (off) to 1")
         one_of("backbone", self.backbone, BACKBONES)
-        one_of("size", self.size, sizes(self.backbone))
+        own, others = sizes(self.backbone), [name for name in BACKBONES if self.size in sizes(name)]
+        if self.size not in own and others:
+            raise ArgumentError(
+                f"size is {self.size!r}, but {self.backbone} has {', '.join(own)}: choose one of them, or the backbone "
+                f"{' or '.join(others)}"
+            )
+        one_of("size", self.size, own)
         one_of("head", self.head, HEADS)
         one_of("precision", self.precision, PRECISIONS)
         one_of("levels", self.levels, LEVELS)

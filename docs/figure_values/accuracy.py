@@ -16,10 +16,13 @@ NETWORKS = {
     "words-large": "`large`, teacher, 30 epochs",
     "words-large-seed1": "the same, second seed",
     "words-large-seed2": "the same, third seed",
-    "words-standard-seed0": "standard recipe: `base`, from labels, 60 epochs",
+    "words-glance-seed0": "standard recipe: `glance`, `base`, from labels, 60 epochs",
+    "words-glance-seed1": "the same, second seed",
+    "words-glance-seed2": "the same, third seed",
+    "words-standard-seed0": "standard recipe, but QuickNet",
     "words-standard-seed1": "the same, second seed",
     "words-standard-seed2": "the same, third seed",
-    "words-large-labels": "standard recipe, but `large`",
+    "words-large-labels": "standard recipe, but QuickNet `large`",
     "words-best": "recipe `best`: `large`, the same teacher, 120 epochs",
     "words-small": "`small`, from labels, 40 epochs",
     "words-compact": "recipe `compact`: 20 ms hops, 40 bands, `deep`, teacher, 60 epochs",
@@ -103,12 +106,12 @@ def spread(group: str) -> str:
     return " / ".join(f"{percent(middle)} ± {percent(each)}" for middle, each in pairs) + " %"
 
 
-def compact_balanced() -> str:
-    """Means of `balanced` over the three trainings of the compact recipe: accuracy and ops."""
-    rows = result("accuracy")["groups"]["compact"]["rows"]
-    found = [(rows[name]["operating_points"]["balanced"], rows[name]["exits"][-1]["ops"]) for name in COMPACT]
-    accuracy = sum(point["accuracy"] for point, _ in found) / len(found)
-    ops = sum(point["relative_cost"]["ops"] * full for point, full in found) / len(found)
+def mean_of(point: str, group: str, names: tuple[str, ...] = ()) -> str:
+    """Means of an operating point over the trainings of a group, or these of them: accuracy and ops."""
+    rows = result("accuracy")["groups"][group]["rows"]
+    found = [(each["operating_points"][point], each["exits"][-1]["ops"]) for each in map(rows.get, names or rows)]
+    accuracy = mean(each["accuracy"] for each, _ in found)
+    ops = mean(each["relative_cost"]["ops"] * full for each, full in found)
     return f"{percent(accuracy)} % at {ops / 1e6:.3f} M ops"
 
 
@@ -217,7 +220,12 @@ FIGURES: dict[str, Figure] = {
     "backbones": value(backbones),
     "spread_large": value(lambda: spread("best")),
     "spread_standard": value(lambda: spread("seeds")),
-    "compact_balanced": value(compact_balanced),
+    "spread_quicknet": value(lambda: spread("quicknet")),
+    "balanced_standard": value(lambda: mean_of("balanced", "seeds")),
+    "balanced_quicknet": value(lambda: mean_of("balanced", "quicknet")),
+    "accurate_standard": value(lambda: mean_of("accurate", "seeds")),
+    "accurate_quicknet": value(lambda: mean_of("accurate", "quicknet")),
+    "compact_balanced": value(lambda: mean_of("balanced", "compact", COMPACT)),
     "large_balanced_changes": value(lambda: sentence([f"{-100 * each['drop']:+.2f}" for each in large_balanced()])),
     "large_balanced_ops": value(
         lambda: sentence([percent(each["relative_cost"]["ops"], 1) for each in large_balanced()])

@@ -83,7 +83,8 @@ def test_the_options_of_every_row_are_ones_that_its_training_takes(row: Row) -> 
     from bnn_exit.settings.plan import read_plan
 
     accuracy.check_words(row)
-    recipe = recipes.load(row.options.get("recipe", recipes.DEFAULT), task=row.options["task"], tasks=TASKS)
+    name = row.options.get("recipe", recipes.DEFAULT)
+    recipe = recipes.load(name, task=row.options["task"], tasks=TASKS, negatives=bool(row.negatives))
     changes = {name: row.options[name] for name in ("backbone", "size", "head", "precision") if name in row.options}
     if not row.is_teacher:
         ModelConfig.from_dict(recipe.model.to_dict() | changes)

@@ -12,6 +12,7 @@ from bnn_exit.models.multi_exit import build
 from bnn_exit.models.network import Network
 from bnn_exit.settings.distillation import DistillConfig, Pair
 from bnn_exit.settings.model import BACKBONES, PRECISIONS
+from bnn_exit.settings.plan import read_plan
 from bnn_exit.training import TrainConfig
 from distill.matching import Matching
 from distill.objective import Distillation
@@ -201,6 +202,22 @@ def test_pairs_are_part_of_the_loss_and_reach_the_student_alone(tone_task):
 def test_pairs_that_do_not_fit(networks, pair, message):
     with pytest.raises(ArgumentError, match=message):
         matched(networks, features=(Pair(*pair),))
+
+
+@pytest.mark.parametrize("size", ["small", "base"])
+def test_the_features_plan_fits_a_stage_that_hands_on_more_than_its_features(size):
+    student = build("glance", size=size, num_classes=4, input_shape=(98, 64, 1)).keras_model
+    (step,) = read_plan("features").steps
+    clips = tf.constant(np.random.default_rng(0).normal(size=(2, 98, 64, 1)), tf.float32)
+    expected = student(clips, training=False)
+    matching = Matching(student, residual((98, 64, 1), 4, size="small"), config=step, seed=1)
+    with matching.recording() as features:
+        found = student(clips, training=False)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
+    assert features["stage_1"].shape[1:] == student.get_layer("stage_1").output_shape[0][1:]
+    loss = float(matching(features, clips))
+    assert np.isfinite(loss) and loss > 0
 
 
 def test_maps_of_unlike_sizes(networks):

@@ -38,7 +38,7 @@ def smallest_teacher():
 
 @pytest.mark.parametrize("size", sizes("quicknet"))
 def test_the_features_plan_fits_every_size_of_network_and_teacher(smallest_teacher, size):
-    # Stages of the other backbones have the shapes of QuickNet's base.
+    # Stages of the other backbones have the shapes of QuickNet's base, but for glance, which `test_matching` has.
     student = {stage.name: stage.output_shape for stage in registry.backbone("quicknet")((98, 64, 1), size=size)}
     (step,) = read_plan("features").steps
     for pair in step.features:

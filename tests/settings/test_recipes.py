@@ -6,6 +6,7 @@ import pytest
 from audio_tasks import TASKS
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.settings import recipes
+from bnn_exit.settings.model import ModelConfig
 from bnn_exit.settings.training import TrainConfig
 
 _WITH_NEGATIVES = (
@@ -44,7 +45,7 @@ def test_the_compact_recipe_halves_the_frames_of_words_and_has_a_teacher():
     samples = 16000
     assert (standard.features.num_frames(samples), standard.features.num_mels) == (98, 64)
     assert (compact.features.num_frames(samples), compact.features.num_mels) == (49, 40)
-    assert compact.model == dataclasses.replace(standard.model, size="deep")
+    assert compact.model == dataclasses.replace(standard.model, backbone="quicknet", size="deep")
     assert (compact.training, compact.teacher) == (standard.training, standard.teacher)
     assert standard.distillation is None
     assert compact.distillation == {"teachers": ["auto"], "temperature": 2.0, "views": 30}
@@ -170,9 +171,22 @@ def test_negatives_turn_on_what_makes_use_of_them(name, task):
         (5.0, 25.0),
     )
     assert augment.reverberation_probability > 0 and augment.filter_db > 0
-    # All else is what it is without them.
+    # All else is what it is without them, but for the backbone, which is the one that streams were measured with.
     off = {name: getattr(without.augment, name) for name in _WITH_NEGATIVES}
-    assert dataclasses.replace(found, augment=dataclasses.replace(augment, **off)) == without
+    assert found.model.backbone == "quicknet"
+    assert dataclasses.replace(found, augment=dataclasses.replace(augment, **off), model=without.model) == without
+
+
+def test_tasks_that_were_measured_with_quicknet_keep_it():
+    backbones = {task: load("standard", task=task).model.backbone for task in TASKS}
+    assert {task for task, backbone in backbones.items() if backbone == "glance"} == {"speech_commands", "folder"}
+    assert {load(name, task="speech_commands").model.backbone for name in ("fast", "compact", "best")} == {"quicknet"}
+
+
+def test_a_size_of_another_backbone_is_named_with_it():
+    message = "size is 'deep', but glance has small, base, large: choose one of them, or the backbone quicknet"
+    with pytest.raises(ArgumentError, match=message):
+        ModelConfig(backbone="glance", size="deep")
 
 
 def test_a_section_for_negatives_that_is_no_settings_is_named(tmp_path):
