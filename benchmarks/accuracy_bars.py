@@ -65,7 +65,29 @@ class Bar:
         return f"{value / 1000:.1f} KB" if self.unit == "KB" else f"{100 * value:.2f} {self.unit}"
 
 
+def _beside(figure: Callable[[Result], float]) -> Callable[..., tuple[float, float]]:
+    """Means of a figure over the first and over the second half of the rows."""
+
+    def means(*results: Result) -> tuple[float, float]:
+        half = len(results) // 2
+        return statistics.mean(map(figure, results[:half])), statistics.mean(map(figure, results[half:]))
+
+    return means
+
+
+def _ratio(*results: Result) -> float:
+    own, other = _beside(_balanced("mean_cost", "ops"))(*results)
+    return own / other
+
+
+def _below(*results: Result) -> float:
+    own, other = _beside(_balanced("accuracy"))(*results)
+    return other - own
+
+
 BEST, SMALL, TEACHER = "words-large", "words-small", "words-teacher"
+DEFAULT = tuple(f"words-{name}-seed{seed}" for name in ("glance", "standard") for seed in range(3))
+"""Trainings of the standard recipe, and of the same with QuickNet."""
 FOLDS = tuple(f"esc10-fold{fold}" for fold in range(1, 6))
 BARS = (
     Bar("words, teacher: accuracy", (TEACHER,), final, ">=", 0.992),
@@ -79,6 +101,8 @@ BARS = (
     Bar("words, best: time of exit 1", (BEST,), _first_time, "<=", 0.30),
     Bar("words, small: accuracy of the final exit", (SMALL,), final, ">=", 0.980),
     Bar("words, small: file", (SMALL,), lambda result: result["file"]["bytes"], "<=", 150_000, "KB"),
+    Bar("words, standard: mean ops of `balanced`, in those of QuickNet", DEFAULT, _ratio, "<=", 0.85),
+    Bar("words, standard: mean accuracy of `balanced` below QuickNet's", DEFAULT, _below, "<=", 0.0, "pp"),
     Bar("ESC-10: mean accuracy of five folds", FOLDS, lambda *folds: statistics.mean(map(final, folds)), ">=", 0.880),
     Bar(
         "words: full-precision twin above the binary network",

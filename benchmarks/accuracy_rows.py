@@ -24,6 +24,7 @@ GROUPS = {
     "backbones": "Four backbones on Arabic Speech Commands, from labels, fast recipe",
     "ablation": "What distillation and heads bring, on Arabic Speech Commands, fast recipe",
     "seeds": "The standard recipe with three seeds, on Arabic Speech Commands",
+    "boosting": "The standard recipe with the scheme boosted, one seed, on Arabic Speech Commands",
     "quicknet": "The standard recipe, but QuickNet, with three seeds, on Arabic Speech Commands",
     "longer": "The large network, trained longer, on Arabic Speech Commands",
     "twin": "A binary network beside its full-precision twin, both distilled",
@@ -152,6 +153,17 @@ _ROWS = [
             seed=seed,
         )
         for seed in range(3)
+    ),
+    _words(
+        "words-glance-boosted",
+        "glance base, scheme boosted",
+        "boosting",
+        teacher=None,
+        **STANDARD,
+        backbone="glance",
+        scheme="boosted",
+        bfloat16=True,
+        seed=0,
     ),
     *(
         _words(

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -303,3 +304,24 @@ def test_cores_whose_time_a_container_may_take(monkeypatch, tmp_path, text, expe
 )
 def test_how_fast_it_went(items, seconds, count, line):
     assert workers.speed(items, "clip", seconds=seconds, workers=count) == line
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="Windows starts processes otherwise")
+def test_ctrl_c_comes_after_a_process_is_started_though_another_thread_takes_it():
+    done, reached = threading.Event(), []
+    other = threading.Thread(target=done.wait)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    other.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            with workers._interrupts_wait():
+                os.kill(os.getpid(), signal.SIGINT)
+                time.sleep(0.05)  # bytecode that would be interrupted
+                reached.append("end of the block")
+            reached.append("after it")
+        assert reached == ["end of the block"]
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
+        done.set()
+        other.join()

@@ -72,7 +72,7 @@ class Guarantee:
         )
         least = least_clips(self.max_accuracy_drop, self.confidence)
         if self.clips < least:
-            return f"{bound}: {these} are too few to guarantee it; even without a loss it takes {times * least}"
+            return f"{bound}: {these} are too few to guarantee it; even without a loss it takes {times * least:,}"
         if self.clips_needed is None:
             return f"{bound}: no early exit satisfies it on these {these.rstrip(',')}, however cautious"
         return (

@@ -19,6 +19,7 @@ NETWORKS = {
     "words-glance-seed0": "standard recipe: `glance`, `base`, from labels, 60 epochs",
     "words-glance-seed1": "the same, second seed",
     "words-glance-seed2": "the same, third seed",
+    "words-glance-boosted": "standard recipe, scheme `boosted`",
     "words-standard-seed0": "standard recipe, but QuickNet",
     "words-standard-seed1": "the same, second seed",
     "words-standard-seed2": "the same, third seed",

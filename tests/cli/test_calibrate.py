@@ -200,7 +200,7 @@ def test_a_guarantee(call):
     for more in (["--policy", "scaled_margin"], ["--exits", "choose"]):
         found = json.loads(call("--max-accuracy-drop", "0.03", "--confidence", "0.9", "--json", *more))
         assert (found["guarantee"]["clips"], found["guarantee"]["halved"]) == (600, 1200)
-    assert "1200 clips are too few to guarantee it; even without a loss it takes 2995" in (
+    assert "1,200 clips are too few to guarantee it; even without a loss it takes 2,995" in (
         call("--max-accuracy-drop", "0.001", "--confidence", "0.95", status=1)
     )
     assert "confidence is 0.9 with the limits max_mean_cost, minimise loss, but goes with" in (
