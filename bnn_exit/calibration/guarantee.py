@@ -67,9 +67,10 @@ class Guarantee:
                 f"{self.p_value:.2g}; for new clips of the same speakers, places and microphones, not for others"
             )
         # With halved clips, twice as many are needed.
-        these, times = (
-            (f"{counted(self.clips, 'clip')}", 1) if self.halved is None else (f"{self.halved} clips, half tested,", 2)
-        )
+        if self.halved is None:
+            these, times = counted(self.clips, "clip"), 1
+        else:
+            these, times = f"{counted(self.halved, 'clip')}, half tested,", 2
         least = least_clips(self.max_accuracy_drop, self.confidence)
         if self.clips < least:
             return f"{bound}: {these} are too few to guarantee it; even without a loss it takes {times * least:,}"
