@@ -1,7 +1,7 @@
 """Adds to a converted flatbuffer what LCE's converter leaves out: the signature, names, and our metadata.
 
 It removes the names of inner tensors: nothing reads them, and they take kilobytes. It stores kernels of dense layers in
-half precision where that holds them exactly.
+half precision where that holds them exactly, and constants of the same bytes once.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def add_signature(
     signature.inputs = name_tensors(main, main.inputs, inputs)
     signature.outputs = name_tensors(main, main.outputs, outputs)
     model.signatureDefs = [signature]
+    compact_buffers(model)
     model.metadata = [*(model.metadata or []), *(_entry(model, name, value) for name, value in metadata.items())]
     return pack(model, size=len(data))
 
@@ -77,15 +78,29 @@ def _store_kernels_in_half(model: schema.ModelT, subgraph: schema.SubGraphT, hal
         half = schema.TensorT()
         half.shape, half.type, half.buffer = tensor.shape, schema.TensorType.FLOAT16, halves[tensor.buffer]
         subgraph.tensors.append(half)
-        _release(model, tensor)
+        tensor.buffer = 0  # a result now
         subgraph.operators.insert(0, _dequantize(model, len(subgraph.tensors) - 1, kernel))
 
 
-def _release(model: schema.ModelT, tensor: schema.TensorT) -> None:
-    """Make a constant a result, and empty its buffer if no other constant has it."""
-    buffer, tensor.buffer = tensor.buffer, 0  # the buffer 0 is that of all results
-    if all(other.buffer != buffer for subgraph in model.subgraphs for other in subgraph.tensors):
-        model.buffers[buffer].data = None
+def compact_buffers(model: schema.ModelT) -> None:
+    """Keep constants of the same bytes once, one empty buffer for everything else, and what metadata holds.
+
+    LCE's converter gives each tensor a buffer of its own, also those that are results.
+    """
+    kept, places = [model.buffers[0]], {b"": 0}
+    # Two subgraphs may hold the same object.
+    tensors = {id(tensor): tensor for subgraph in model.subgraphs for tensor in subgraph.tensors}
+    for tensor in tensors.values():
+        buffer = model.buffers[tensor.buffer]
+        held = b"" if buffer.data is None else bytes(buffer.data)
+        if held not in places:
+            places[held] = len(kept)
+            kept.append(buffer)
+        tensor.buffer = places[held]
+    for entry in model.metadata or []:
+        kept.append(model.buffers[entry.buffer])
+        entry.buffer = len(kept) - 1
+    model.buffers = kept
 
 
 def _dequantize(model: schema.ModelT, source: int, result: int) -> schema.OperatorT:

@@ -20,7 +20,7 @@ import numpy as np
 
 from bnn_exit import policies
 from bnn_exit._keras import tflite_schema as schema
-from bnn_exit.conversion.flatbuffer_edit import name_tensors, pack
+from bnn_exit.conversion.flatbuffer_edit import compact_buffers, name_tensors, pack
 from bnn_exit.errors import ArgumentError, ExportError
 from bnn_exit.model_file.metadata import METADATA_NAME, Metadata
 from bnn_exit.model_file.operating_points import OperatingPoint
@@ -416,16 +416,8 @@ class _Graph:
         for index, graph in enumerate(self.model.subgraphs):
             graph.name = "main" if index == 0 else f"subgraph_{index}"
             _compact(graph)
-        self._compact_buffers()
-
-    def _compact_buffers(self) -> None:
-        tensors = [tensor for graph in self.model.subgraphs for tensor in graph.tensors]
-        kept = [0, *sorted({tensor.buffer for tensor in tensors} - {0})]
-        places = {buffer: place for place, buffer in enumerate(kept)}
-        for tensor in {id(tensor): tensor for tensor in tensors}.values():
-            tensor.buffer = places[tensor.buffer]
-        self.model.buffers = [self.model.buffers[buffer] for buffer in kept]
         self.model.metadata = []
+        compact_buffers(self.model)
 
     # ---- the file
 

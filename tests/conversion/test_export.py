@@ -8,8 +8,9 @@ from tiny import tiny_model
 import bnn_exit
 from bnn_exit import policies
 from bnn_exit._keras import keras, larq
+from bnn_exit._keras import tflite_schema as schema
 from bnn_exit.calibration.operating_points import operating_points
-from bnn_exit.conversion import parity, to_lce
+from bnn_exit.conversion import flatbuffer_edit, parity, to_lce
 from bnn_exit.conversion.audit import audit, require_computed_outputs
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, ExportError, ModelFileError
@@ -49,6 +50,37 @@ def test_the_file_carries_what_a_device_needs(model, tone_task, points, tmp_path
 def test_the_same_network_gives_the_same_file(model, tone_task):
     first, second = (to_lce.convert(model, task=tone_task, operating_points={}, input="log_mel") for _ in range(2))
     assert first == second
+
+
+def test_equal_constants_are_stored_once_and_results_have_one_buffer():
+    first, second = (np.frombuffer(values, np.uint8) for values in (b"abcd", b"efgh"))
+    made = schema.ModelT()
+    made.buffers = [buffer_of(None), buffer_of(first), buffer_of(None), buffer_of(second), buffer_of(first.copy())]
+    made.buffers += [buffer_of(second), buffer_of(first)]
+    subgraphs = [schema.SubGraphT(), schema.SubGraphT()]
+    subgraphs[0].tensors = [tensor_in(place) for place in (1, 2, 3, 4)]
+    # Two subgraphs may have the same object.
+    subgraphs[1].tensors = [tensor_in(5), subgraphs[0].tensors[2], tensor_in(0)]
+    made.subgraphs = subgraphs
+    made.metadata = [schema.MetadataT()]
+    made.metadata[0].buffer = 6
+    flatbuffer_edit.compact_buffers(made)
+    assert [[tensor.buffer for tensor in each.tensors] for each in subgraphs] == [[1, 0, 2, 1], [2, 2, 0]]
+    # What metadata holds is no constant's, so that it can be replaced.
+    assert [buffer.data is None or bytes(buffer.data) for buffer in made.buffers] == [True, b"abcd", b"efgh", b"abcd"]
+    assert made.metadata[0].buffer == 3
+
+
+def buffer_of(data):
+    made = schema.BufferT()
+    made.data = data
+    return made
+
+
+def tensor_in(buffer):
+    made = schema.TensorT()
+    made.buffer = buffer
+    return made
 
 
 def test_a_score_that_needs_no_probabilities_leaves_their_softmax_to_the_exit_that_is_taken(model, tone_task):
