@@ -100,6 +100,12 @@ def flags() -> dict[str, TaskOption]:
     return {name: option._replace(about=f"{', '.join(names[name])}: {option.about}") for name, option in found.items()}
 
 
+def check_negatives(name: str, negatives: str | os.PathLike[str] | None) -> None:
+    """Raise ArgumentError if the task called `name` cannot have these negatives, None or a folder."""
+    if not of_sound(name) and negatives is not None:
+        raise ArgumentError(f"negatives are recordings of sound, but the task {name} has none: leave them out")
+
+
 def load(
     name: str,
     *,
@@ -136,8 +142,7 @@ def load(
             raise ArgumentError(f"task {name} has no option {option!r}; its options: {has}{nearest(option, known)}")
     if negatives is None and negatives_share is not None:
         raise ArgumentError(f"negatives_share is {negatives_share!r}, but there are no negatives: give their folder")
-    if not of_sound(name) and negatives is not None:
-        raise ArgumentError(f"negatives are recordings of sound, but the task {name} has none: leave them out")
+    check_negatives(name, negatives)
     task = loader(data_dir=data_dir, features=features or FeatureConfig(), cache_dir=cache_dir, seed=seed, **options)
     if negatives is not None:
         share = DEFAULT_SHARE if negatives_share is None else negatives_share

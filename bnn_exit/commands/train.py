@@ -192,6 +192,7 @@ def _new_run(
     name = one_of("--task", options.task or "synthetic", audio_tasks.TASKS)
     if options.input is not None:
         one_of("--input", options.input, INPUTS if audio_tasks.of_sound(name) else ValuesConfig.inputs)
+    audio_tasks.check_negatives(name, options.negatives)
     recipe = recipes.load(
         options.recipe or recipes.DEFAULT,
         task=name,

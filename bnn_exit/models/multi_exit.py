@@ -18,7 +18,7 @@ from bnn_exit.models.gradient_scale import shared_gradient
 from bnn_exit.models.level import with_levels
 from bnn_exit.models.network import Network
 from bnn_exit.models.precision import with_precision
-from bnn_exit.settings.model import BACKBONES, TWO_DIMENSIONAL, ModelConfig
+from bnn_exit.settings.model import ModelConfig
 
 
 class MultiExitModel(Network):
@@ -184,11 +184,8 @@ class MultiExitModel(Network):
         return tuple(profile.cost(head) for head in self.heads)
 
 
-def _check_input(shape: tuple[int, ...], *, backbone: str, levels: str) -> None:
+def _check_input(shape: tuple[int, ...], *, levels: str) -> None:
     if len(shape) == 3 and shape[1] == 1 and shape[0] >= 32 and shape[2] >= 1:
-        if backbone in TWO_DIMENSIONAL:
-            others = ", ".join(name for name in BACKBONES if name not in TWO_DIMENSIONAL)
-            raise ArgumentError(f"backbone {backbone!r} looks at mel bands, which values have not: use one of {others}")
         if levels != "kept":
             raise ArgumentError(f"levels is {levels!r}, but values have no level as sound has: use 'kept'")
     elif len(shape) != 3 or shape[2] != 1 or min(shape[:2]) < 32:
@@ -257,8 +254,8 @@ def build(
         input_shape: as `task.input_shape`: (frames, mels, 1), at least 32 frames and 32 mels; or of values (samples, 1,
             channels), at least 32 samples, whose convolutions are one-dimensional.
         size: "small", "base" or "large"; larger is more accurate and slower. QuickNet also has "medium", between small
-            and base; "micro" for values of sensors; and for coarse features "tiny", of the fewest bytes, and "deep",
-            with more blocks than base.
+            and base, and for coarse features "tiny", of the fewest bytes, and "deep", with more blocks than base;
+            both have "micro" for values of sensors.
         head: a name in HEADS: "grid" keeps coarse position, "pooled" is the smallest, "strided" has no convolution
             across channels, "auxiliary" does the most work, "cascaded" is "grid" and also reads the logits of the exit
             before, "early_view" is "strided" with a clone of the first exit's kernel in the last one.
@@ -295,7 +292,7 @@ def build(
     )
     if num_classes < 2:
         raise ArgumentError(f"num_classes is {num_classes}, but a classifier needs at least 2")
-    _check_input(tuple(input_shape), backbone=backbone, levels=levels)
+    _check_input(tuple(input_shape), levels=levels)
     binary = registry.backbone(backbone)(tuple(input_shape), size=size, blocks=config.blocks, **config.own_stages)
     rebuilt: dict[keras.layers.Layer, keras.layers.Layer] = {}
     stages = [with_precision(stage, precision, rebuilt=rebuilt) for stage in binary]

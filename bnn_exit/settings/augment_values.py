@@ -28,9 +28,9 @@ class ValuesAugmentConfig(Config):
         shift: largest relative shift in time to either side, of the length of a window; the edge is repeated.
     """
 
-    jitter: float = 0.05
-    scaling: float = 0.1
-    rotation_deg: float = 15.0
+    jitter: float = 0.2
+    scaling: float = 0.3
+    rotation_deg: float = 45.0
     time_warp: float = 0.2
     shift: float = 0.0
 

@@ -14,18 +14,15 @@ BACKBONES = {
     "birealnet": "as published, more of both",
     "real_to_binary": "as published, more of both, and channels that are rescaled",
     "binary_densenet": "the most accurate at the last exit, with the most operations",
-    "glance": "quicknet behind a first exit that looks at every second frame",
+    "glance": "quicknet behind a first exit that looks at every second time step",
 }
 """Name -> its text in `--help`. Each is the function of this name in the module of this name in
 `bnn_exit.models.backbones`."""
 
-TWO_DIMENSIONAL = ("glance",)
-"""Backbones that need mel bands: all others take values of sensors too, whose convolutions are one-dimensional."""
-
 SIZES = ("small", "base", "large")
 """Of every backbone and teacher."""
 
-MORE_SIZES = {"quicknet": ("micro", "tiny", "medium", "deep")}
+MORE_SIZES = {"quicknet": ("micro", "tiny", "medium", "deep"), "glance": ("micro",)}
 """Backbone -> the sizes that it has beside those: `medium` lies between `small` and `base`; `tiny` and `deep` are for
 coarse features, `tiny` in the fewest bytes, `deep` with more blocks than `base` in every stage; `micro` is for values
 of sensors, in even fewer bytes."""

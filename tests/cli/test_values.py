@@ -207,7 +207,7 @@ def test_commands_that_cannot_work(run, capsys, command, given, message):
         (["--input", "waveform"], "--input is 'waveform', but must be one of values"),
         (["--levels", "normalised"], "levels is 'normalised', but values have no level as sound has: use 'kept'"),
         (["--negatives", "folder"], "negatives are recordings of sound, but the task timeseries has none"),
-        (["--backbone", "glance", "--size", "small"], "backbone 'glance' looks at mel bands, which values have not"),
+        (["--backbone", "birealnet"], "size is 'micro', but birealnet has small, base, large: choose one of them"),
         (["--window-s", "60"], "no window of 60 s is left of 27 recordings: 27 too short for a window"),
         (["--group", "label"], "recording 0_fast is of the groups"),
     ],

@@ -24,11 +24,15 @@ def log_mel(shape, *, clips=2, seed=0):
 def whole_stem(stage, stride):
     """The same stem over the whole, with ordinary "same" padding; weights are those of the stage."""
     source = keras.Input(stage.input_shape[1:])
+    values = source.shape[2] == 1
+    channels, kernel, strides = (4, (stride + 1, 1), (stride, 1)) if values else (16, (2 * stride - 1, 5), (stride, 4))
     made = [
-        layers.Conv2D(16, (2 * stride - 1, 5), strides=(stride, 4), padding="same", use_bias=False),
+        layers.Conv2D(channels, kernel, strides=strides, padding="same", use_bias=False),
         layers.BatchNormalization(),
         layers.ReLU(),
-        layers.DepthwiseConv2D((1, 3), padding="same", use_bias=False, depth_multiplier=4),
+        layers.DepthwiseConv2D(
+            (1, 1 if values else 3), padding="same", use_bias=False, depth_multiplier=2 if values else 4
+        ),
         layers.BatchNormalization(),
     ]
     features = source
@@ -51,10 +55,13 @@ def whole_stem(stage, stride):
         ((49, 40, 1), 4, 13),
         ((33, 35, 1), 4, 9),
         ((498, 64, 1), 8, 63),  # a long clip
+        ((100, 1, 6), 4, 25),  # values
+        ((97, 1, 3), 4, 25),
+        ((300, 1, 1), 8, 38),
     ],
 )
 def test_even_and_odd_positions_are_the_stem_over_the_whole_to_the_last_bit(shape, stride, positions):
-    model = build(shape)
+    model = build(shape, size="micro" if shape[1] == 1 else "small")
     random = np.random.default_rng(1)
     for layer in model.stages[0].layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -70,7 +77,7 @@ def test_even_and_odd_positions_are_the_stem_over_the_whole_to_the_last_bit(shap
     halves = keras.Model(model.stages[1].inputs, model.stages[1].get_layer("whole").input[0])
     found = halves([look, padded, even]).numpy()
     expected = whole_stem(model.stages[0], stride)(clips).numpy()
-    assert found.shape == expected.shape == (2, positions, -(-shape[1] // 4), 64)
+    assert found.shape == expected.shape == (2, positions, -(-shape[1] // 4), 8 if shape[1] == 1 else 64)
     np.testing.assert_array_equal(found, expected)
     np.testing.assert_array_equal(even.numpy(), expected[:, ::2])
 
@@ -84,6 +91,22 @@ def test_the_first_exit_sees_no_frame_between_two_looks():
     before, after = model.logits(clips[..., 0]), model.logits(changed[..., 0])
     np.testing.assert_array_equal(before[:, 0], after[:, 0])
     assert np.abs(before[:, 1:] - after[:, 1:]).max() > 1e-3
+
+
+def test_of_values_the_first_exit_sees_five_samples_of_eight():
+    windows = np.random.default_rng(0).normal(size=(2, 100, 6)).astype(np.float32)
+    model = build((100, 1, 6), size="micro")
+    before = model.logits(windows)
+
+    def exits_that_see(first, last):
+        changed = windows.copy()
+        for sample in range(first, last):
+            changed[:, sample::8] += 100
+        return [bool(difference > 1e-3) for difference in np.abs(model.logits(changed) - before).max(axis=(0, 2))[:2]]
+
+    # Position 2u of the whole reads 5 samples from 8u on: no padding is needed before the first.
+    assert exits_that_see(5, 8) == [False, True]
+    assert all(exits_that_see(sample, sample + 1)[0] for sample in range(5))
 
 
 def test_the_stem_is_one_in_training_and_costs_half_at_a_time():

@@ -7,12 +7,12 @@ from bnn_exit.errors import ArgumentError
 from bnn_exit.models.binary_ops import binary_layers
 from bnn_exit.models.multi_exit import build
 from bnn_exit.models.standardise import Standardise
-from bnn_exit.settings.model import BACKBONES, HEADS, TWO_DIMENSIONAL
+from bnn_exit.settings.model import BACKBONES, HEADS
 
 SHAPE = (100, 1, 6)
 
 
-@pytest.mark.parametrize("backbone", sorted(set(BACKBONES) - set(TWO_DIMENSIONAL)))
+@pytest.mark.parametrize("backbone", sorted(BACKBONES))
 def test_convolutions_of_every_backbone_are_one_dimensional(backbone):
     model = build(backbone, size="small", num_classes=5, input_shape=SHAPE)
     layers = binary_layers(model.keras_model)
@@ -71,11 +71,6 @@ def test_units_of_a_channel_do_not_matter():
             "input_shape is (31, 1, 6), but must be (frames, mels, 1) with at least 32 frames and 32 mels",
         ),
         ((100, 1, 6), {"levels": "normalised"}, "levels is 'normalised', but values have no level as sound has"),
-        (
-            (100, 1, 6),
-            {"backbone": "glance"},
-            "backbone 'glance' looks at mel bands, which values have not: use one of",
-        ),
     ],
 )
 def test_networks_that_cannot_be_built(shape, options, message):

@@ -179,12 +179,16 @@ def test_negatives_turn_on_what_makes_use_of_them(name, task):
 
 def test_tasks_that_were_measured_with_quicknet_keep_it():
     backbones = {task: load("standard", task=task).model.backbone for task in TASKS}
-    assert {task for task, backbone in backbones.items() if backbone == "glance"} == {"speech_commands", "folder"}
+    assert {task for task, backbone in backbones.items() if backbone == "glance"} == {
+        "speech_commands",
+        "folder",
+        "timeseries",
+    }
     assert {load(name, task="speech_commands").model.backbone for name in ("fast", "compact", "best")} == {"quicknet"}
 
 
 def test_a_size_of_another_backbone_is_named_with_it():
-    message = "size is 'deep', but glance has small, base, large: choose one of them, or the backbone quicknet"
+    message = "size is 'deep', but glance has small, base, large, micro: choose one of them, or the backbone quicknet"
     with pytest.raises(ArgumentError, match=message):
         ModelConfig(backbone="glance", size="deep")
 

@@ -1,8 +1,8 @@
-"""A first look at half of the time steps, then the whole: QuickNet behind a first exit that sees every second frame.
+"""A first look at half of the time steps, then the whole: QuickNet behind a first exit that sees every second step.
 
 After Glance and Focus (GFNet; Wang et al. 2020; its code was read): a network looks at a cheap version
 of its input first, and at more of it only if the first exit is not sure. GFNet's crops are chosen by a policy, clip by
-clip; here the look is every second frame of the stem's output. So no slice depends on data, one file of nested exits
+clip; here the look is every second step of the stem's output. So no slice depends on data, one file of nested exits
 holds everything, and a word is seen wherever in the clip it is.
 
 Nothing of the look is lost. The stem's convolution has a stride in time: stage 1 computes the even positions of its
@@ -22,10 +22,9 @@ from bnn_exit.models.standardise import Standardise
 
 layers = keras.layers
 
-BANDS, BAND_STRIDE = 5, 4
-"""Mel bands that the stem's convolution reads at a position, and from one position to the next."""
-
 SIZES = {
+    # For values of sensors, in less than 50 KB.
+    "micro": Stages(blocks=(1, 1, 2, 2), channels=(8, 32, 64, 64), stem_channels=4, halving=(False,) * 4),
     "small": Stages(blocks=(2, 2, 4), channels=(64, 64, 64), halving=(False, False, True)),
     "base": Stages(blocks=(2, 2, 3, 3), channels=(64, 64, 128, 256), halving=(False, False, True, True)),
     "large": Stages(
@@ -70,7 +69,7 @@ class _Stem:
     Over the whole it would be a convolution with padding "same" and a stride of 4 frames (long clips: 8) and 4 bands,
     as far as the stem of the other backbones. Its stride here is twice that in time: from the first row of the padded
     input it gives the even positions, from row `stride` on the odd ones. The depthwise convolution mixes no positions
-    in time, so that each half is complete in itself.
+    in time, so that each half is complete in itself. Values have no bands: samples are in the place of frames.
 
     Attributes:
         stride: frames between two positions of the whole.
@@ -79,16 +78,19 @@ class _Stem:
 
     def __init__(self, input_shape: tuple[int, int, int], size: Stages) -> None:
         self.stride = 8 if input_shape[0] > LONG_CLIP_FRAMES else 4
-        # All frames but one between two positions of one half are seen, and no more: they would be work done twice.
-        taps = 2 * self.stride - 1
-        self.padding = (_same(input_shape[0], taps, self.stride), _same(input_shape[1], BANDS, BAND_STRIDE))
-        strides = (2 * self.stride, BAND_STRIDE)
+        if input_shape[1] > 1:
+            # All frames but one between two positions of one half are seen, and no more: they would be work done twice.
+            taps, bands, band_stride, mixed = 2 * self.stride - 1, 5, 4, 3
+        else:
+            # Values change slowly from one sample to the next, so that the look does not need all of them.
+            taps, bands, band_stride, mixed = self.stride + 1, 1, 1, 1
+        self.padding = (_same(input_shape[0], taps, self.stride), _same(input_shape[1], bands, band_stride))
         expansion = size.channels[0] // size.stem_channels
         self._layers = [
-            layers.Conv2D(size.stem_channels, (taps, BANDS), strides=strides, use_bias=False),
+            layers.Conv2D(size.stem_channels, (taps, bands), strides=(2 * self.stride, band_stride), use_bias=False),
             layers.BatchNormalization(momentum=0.9),
             layers.ReLU(),
-            layers.DepthwiseConv2D((1, 3), padding="same", use_bias=False, depth_multiplier=expansion),
+            layers.DepthwiseConv2D((1, mixed), padding="same", use_bias=False, depth_multiplier=expansion),
             layers.BatchNormalization(momentum=0.9),
         ]
 
