@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figure_values import accuracy, always_on, calibration, difficulty, recipes, schemes, speed
+from figure_values import accuracy, always_on, calibration, difficulty, recipes, schemes, sensors, speed
 from figure_values.common import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -12,5 +12,6 @@ FIGURES: dict[str, Figure] = {
     **difficulty.FIGURES,
     **recipes.FIGURES,
     **schemes.FIGURES,
+    **sensors.FIGURES,
     **speed.FIGURES,
 }
