@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from figure_values import accuracy, always_on, calibration, difficulty, recipes, schemes, sensors, speed
+from figure_values import accuracy, always_on, calibration, difficulty, offload, recipes, schemes, sensors, speed
 from figure_values.common import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -10,6 +10,7 @@ FIGURES: dict[str, Figure] = {
     **always_on.FIGURES,
     **calibration.FIGURES,
     **difficulty.FIGURES,
+    **offload.FIGURES,
     **recipes.FIGURES,
     **schemes.FIGURES,
     **sensors.FIGURES,
