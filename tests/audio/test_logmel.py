@@ -34,6 +34,9 @@ SIGNALS = ["tones", "chirp", "noise", "quiet", "silence", "click"]
 
 @pytest.fixture(scope="module")
 def generator():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NUMBA_OPT", "0")  # compiles what librosa has of Numba in half the time
+        pytest.importorskip("numba")
     pytest.importorskip("librosa")
     spec = importlib.util.spec_from_file_location("make_golden", GOLDEN / "make_golden.py")
     module = importlib.util.module_from_spec(spec)
