@@ -7,13 +7,13 @@ RUN was trained on the words in --data-dir (Arabic Speech Commands), without the
 ENVIRONMENT is one of ENVIRONMENTS, or all: the words with one kind of noise at a signal-to-noise ratio of 10 to 20 dB,
 with all ten kinds, or with all of them at 0 to 10 dB. Noise makes exits unsure: clips go deeper. `bnn_exit.adapt`
 refits the early exits on unlabelled noisy clips, as a device records them from its own users: all clips are of the test
-split, whose speakers are not in training. Some are learned from, and so are the clips of training with the background
-that these have beside their words (--replays); no label is used. Half of the rest choose thresholds, without their
-labels, and the other half gives the figures, with other recordings of the same kinds of noise. Rows are compared by
-mean ops at equal agreement, the share of clips that get the label of the full network on the same sound: the exits as
-trained on clean clips and on noisy ones, and the adapted exits on noisy clips, once without the clips of training. The
-bar: at a point of agreement lost, half of the ops that the noise of the ten kinds has cost, summed over them, are won
-back.
+split, whose speakers are not in training. Some are learned from, and so are the clips of training and validation with
+the background that these have beside their words (--replays); no label is used. Half of the rest choose thresholds,
+without their labels, and the other half gives the figures, with other recordings of the same kinds of noise. Rows are
+compared by mean ops at equal agreement, the share of clips that get the label of the full network on the same sound:
+the exits as trained on clean clips and on noisy ones, and the adapted exits on noisy clips, once without those clips.
+The bar: at a point of agreement lost, half of the ops that the noise of the ten kinds has cost, summed over them, are
+won back.
 
 The ratio of clip to noise is uniform in dB, of mean power over the clip and over the cut of the noise. --split
 validation takes other speakers and other noise, for trying settings of the training.
@@ -33,7 +33,7 @@ from bnn_exit import machine, policies
 from bnn_exit.audio import logmel
 from bnn_exit.calibration.agreement import answered
 from bnn_exit.calibration.operating_points import describe, search_thresholds
-from bnn_exit.command_line import Parser, positive_int, run_command
+from bnn_exit.command_line import Parser, count, positive_int, run_command
 from bnn_exit.cost import Cost
 from bnn_exit.errors import ArgumentError, one_of
 from bnn_exit.exit_logits import ExitLogits
@@ -95,6 +95,7 @@ def parser() -> argparse.ArgumentParser:
     )
     measuring.add_argument("--views", type=positive_int, default=40, help="of bnn_exit.adapt (40)")
     measuring.add_argument("--replays", type=positive_int, default=6, help="of bnn_exit.adapt (6)")
+    measuring.add_argument("--hidden", type=count, help="of bnn_exit.adapt (its default)")
     measuring.add_argument("--epochs", type=positive_int, default=8, help="of bnn_exit.adapt (8)")
     measuring.add_argument("--seed", type=int, default=0, help="of clips, noise and training (0)")
     measuring.add_argument(
@@ -169,13 +170,18 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
     labels = np.asarray(clips.labels, np.int64)[testing]
     model, policy = run.network(), policies.fit(policies.DEFAULT)
     costs = model.exit_costs().with_policy(policy, Sizes(model.num_classes))
+    full_ops = costs[-1].ops
     rows = {"clean": row(model, clean, labels, costs, policy), "noisy": row(model, sets, labels, costs, policy)}
     training = {"views": options.views, "epochs": options.epochs, "seed": options.seed}
-    weights, replay = model.keras_model.get_weights(), np.asarray(task.log_mel("train"))
+    others = ("train", "validation") if options.split == "test" else ("train",)
+    replay = np.concatenate([task.log_mel(each) for each in others])
+    weights = model.keras_model.get_weights()
     for name, more in (("alone", {}), ("adapted", {"replay": replay, "replays": options.replays})):
         model.keras_model.set_weights(weights)
-        bnn_exit.adapt(model, unlabelled, features=task.features, progress=False, **training, **more)
-        rows[name] = row(model, sets, labels, costs, policy)
+        wide = model if options.hidden == 0 else model.with_hidden_layers(options.hidden)
+        bnn_exit.adapt(wide, unlabelled, features=task.features, progress=False, **training, **more)
+        costs = wide.exit_costs().with_policy(policy, Sizes(model.num_classes))
+        rows[name] = row(wide, sets, labels, costs, policy)
     return {
         "task": task.name,
         "licence": task.licence,
@@ -193,7 +199,8 @@ def measure(run: RunFolder, name: str, task: Any, noises: Any, options: argparse
         **training,
         "replays": options.replays,
         "replayed_clips": len(replay),
-        "full_ops": costs[-1].ops,
+        "hidden": options.hidden,
+        "full_ops": full_ops,
         "rows": rows,
         "won_back": won_over([{"rows": rows}], "adapted"),
         "won_back_alone": won_over([{"rows": rows}], "alone"),

@@ -24,7 +24,7 @@ from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.exit_logits import ExitLogits
 from bnn_exit.files import write_bytes, write_json
 from bnn_exit.model_file import reader
-from bnn_exit.model_file.operating_points import OperatingPoint, OperatingPoints
+from bnn_exit.model_file.operating_points import FULL, OperatingPoint, OperatingPoints
 from bnn_exit.model_file.rewrite import with_points
 from bnn_exit.policies import Sizes
 from bnn_exit.policies.rejection import Rejection
@@ -39,13 +39,15 @@ examples:
   python -m bnn_exit.adapt runs/words --unlabelled field/
   python -m bnn_exit.adapt runs/words --unlabelled field/ --views 100 --out kitchen.tflite
   python -m bnn_exit.adapt runs/words --unlabelled field/ --replay 0       (the training clips are not at hand)
+  python -m bnn_exit.adapt runs/words --unlabelled field/ --hidden 0               (the file keeps its size)
   python -m bnn_exit.adapt runs/words/model.tflite --unlabelled field/         (thresholds alone)
 
 Where a device is used, sounds differ from those of training, and its early exits are unsure or wrong more often. This
 command refits the heads of the early exits to what the last exit says about clips from there: audio files in a folder,
-nested or flat, without labels, best some hundreds. They hold few words, so the training clips of the run are replayed
-with their background (--replay). Stages and last head stay as they are, so a clip that runs to the end gets the same
-label as before.
+nested or flat, without labels, best some hundreds. They hold few words, so the training and validation clips of the run
+are replayed with their background (--replay). These heads get a hidden layer, which lets them learn more and makes the
+file larger (--hidden). Stages and last head stay as they are, so a clip that runs to the end gets the same label as
+before.
 
 Its measure is agreement: the share of clips that get the label of the full network, right or wrong. The file's
 operating points lose at most as much of it as the usual ones lose of accuracy: balanced half a point. Every fifth clip
@@ -76,8 +78,15 @@ def parser() -> argparse.ArgumentParser:
         "--replay",
         type=count,
         metavar="N",
-        help="versions of each training clip that are learned from, each with the background of an unlabelled clip: "
-        "more agrees better, slower, up to 1000; 0 learns from unlabelled clips alone (default: 6)",
+        help="versions of each training and validation clip that are learned from, each with the background of an "
+        "unlabelled clip: more agrees better, slower, up to 1000; 0 learns from unlabelled clips alone (default: 6)",
+    )
+    training.add_argument(
+        "--hidden",
+        type=count,
+        metavar="N",
+        help="units of the hidden layer of each early head, at least two for each class: more agrees better, and makes "
+        "the file larger and these exits slower; 0 adds none (default: 64, and two for each class where that is more)",
     )
     training.add_argument("--data-dir", metavar="DIR", help="where the data is, if it has moved since the training")
     training.add_argument("--negatives", metavar="DIR", help="where the negatives are, if they have moved since then")
@@ -99,7 +108,7 @@ def parser() -> argparse.ArgumentParser:
         "--learning-rate",
         type=float,
         metavar="X",
-        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.006)",
+        help="peak of the cosine schedule: higher moves further from the trained heads (default: 0.003)",
     )
     training.add_argument(
         "--batch-size", type=positive_int, metavar="N", help="clips a step: fewer make more steps, slower (default: 64)"
@@ -124,7 +133,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _main(argv: list[str] | None) -> int:
     options = parser().parse_args(argv)
-    check_clips(options.unlabelled)
     is_file = os.path.isfile(options.run) or is_shipped(options.run)
     return (_adapt_file if is_file else _adapt_run)(options)
 
@@ -132,7 +140,7 @@ def _main(argv: list[str] | None) -> int:
 _TRAINING = ("views", "epochs", "learning_rate", "batch_size", "temperature", "seed")
 _DATA = ("data_dir", "negatives", "cache_dir")
 """Where the training clips are."""
-_RUN = (*_TRAINING, "replay", *_DATA)
+_RUN = (*_TRAINING, "replay", "hidden", *_DATA)
 """Options that go with a run alone."""
 
 
@@ -141,9 +149,12 @@ def _adapt_run(options: argparse.Namespace) -> int:
         raise ArgumentError(f"--workers is {options.workers}, but goes with a model file alone")
     run = RunFolder(options.run)
     config, own = run.config, run.policy()
+    features = sound_features(config.task.features, what="adapt")
+    check_clips(options.unlabelled)
     out = output_file(options.out, run.path / "adapted.tflite", run=run, figures=True)
     from bnn_exit._keras import make_repeatable
     from bnn_exit.conversion.to_lce import make, require_binary
+    from bnn_exit.models.hidden_layer import check_units
     from bnn_exit.training import adapt as training
     from bnn_exit.training.calibrate import network_exit_logits
 
@@ -157,8 +168,9 @@ def _adapt_run(options: argparse.Namespace) -> int:
     make_repeatable()
     model = run.network()
     training.check_exits(model)
+    if options.hidden:
+        check_units(options.hidden, model.num_classes)
     task, kind = config.task, policies.POLICIES[own["name"]]
-    features = sound_features(task.features, what="adapt")
     replay = _training_clips(config.task, options) if replays else None
     log_mel, failed = log_mel_of(options.unlabelled, features=features, clip_samples=task.clip_samples)
     aside = training.held_back(len(log_mel))
@@ -176,7 +188,12 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{counted(len(log_mel), 'clip')}: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    training.adapt(model, log_mel, replay=replay, replays=replays, features=features, **given)
+    if options.hidden != 0:
+        wide = model.with_hidden_layers(options.hidden)
+        history = training.adapt(wide, log_mel, replay=replay, replays=replays, features=features, **given)
+        model = wide if training.better(history) else model
+    else:
+        training.adapt(model, log_mel, replay=replay, replays=replays, features=features, **given)
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
     made = make(model, out, task=task, operating_points=after.points, input=config.input)
     for note in made.parity.notes:
@@ -203,12 +220,16 @@ def _adapt_run(options: argparse.Namespace) -> int:
 
 
 def _training_clips(task: Any, options: argparse.Namespace) -> np.ndarray:
-    """The log-mel of the run's training split."""
+    """The log-mel of the run's training and validation splits.
+
+    Of voices that it was not trained on the last exit is less sure, as it is in the field.
+    """
     import audio_tasks
 
     where = {name: getattr(options, name) for name in _DATA}
     try:
-        return np.asarray(audio_tasks.load_again(task, **where).log_mel("train"))
+        found = audio_tasks.load_again(task, **where)
+        return np.concatenate([found.log_mel("train"), found.log_mel("validation")])
     except DataError as error:
         raise DataError(f"{error}: --replay 0 learns from unlabelled clips alone") from error
 
@@ -240,7 +261,8 @@ def _ops(before: Agreement, after: Agreement) -> list[tuple[str, float, float]]:
 def _worse(before: Agreement, after: Agreement) -> list[str]:
     """Names of what the adapted exits do worse on the clips held back: less agreement, or more ops."""
     exits = [f"exit {k + 1}" for k, (old, new) in enumerate(zip(before.exits, after.exits)) if new < old]
-    return exits + [f"ops at {name}" for name, old, new in _ops(before, after) if new > old]
+    # Where every clip runs to the end, a hidden layer only costs.
+    return exits + [f"ops at {name}" for name, old, new in _ops(before, after) if new > old and name != FULL]
 
 
 def _adapt_file(options: argparse.Namespace) -> int:
@@ -253,6 +275,8 @@ def _adapt_file(options: argparse.Namespace) -> int:
             )
     file = reader.read(options.run)
     metadata = file.metadata
+    sound_features(metadata.features, what="adapt")
+    check_clips(options.unlabelled)
     if len(metadata.exits) < 2:
         raise ArgumentError(f"{file.path} has one exit, where every clip leaves: there is nothing to adapt")
     kind = policies.POLICIES[metadata.policy]

@@ -15,6 +15,7 @@ from bnn_exit.models.binary_ops import check_binary
 from bnn_exit.models.exit_heads import exit_heads, reads_logits
 from bnn_exit.models.foreign_layers import count_binary
 from bnn_exit.models.gradient_scale import shared_gradient
+from bnn_exit.models.hidden_layer import usual_units, with_hidden_layer
 from bnn_exit.models.level import with_levels
 from bnn_exit.models.network import Network
 from bnn_exit.models.precision import with_precision
@@ -149,6 +150,27 @@ class MultiExitModel(Network):
             config=self.config,
             foreign=self._foreign,
         )
+
+    def with_hidden_layers(self, units: int | None = None) -> MultiExitModel:
+        """The network with a hidden layer in every head but the last: it gives the same logits, up to rounding.
+
+        A head that is linear in what it reads can learn little more where the stages stay as they are, as in `adapt`.
+        Stages, the last head and all layers before the hidden ones are shared with this network.
+
+        Args:
+            units: of each hidden layer, at least two for each class; None: 64, and two for each class where that is
+                more. More fit closer, and are slower and larger.
+
+        Raises:
+            ArgumentError: too few units.
+
+        Example:
+            >>> wide = model.with_hidden_layers()
+            >>> history = bnn_exit.adapt(wide, log_mel, views=2, epochs=2)
+        """
+        units = usual_units(self.num_classes) if units is None else units
+        heads = [*(with_hidden_layer(head, units) for head in self.heads[:-1]), self.heads[-1]]
+        return MultiExitModel(self.stages, heads, config=self.config, foreign=self._foreign)
 
     def round_for_file(self) -> None:
         """Round the dense kernels of the heads to half precision, as the file holds them.

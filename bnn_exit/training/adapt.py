@@ -72,7 +72,7 @@ def adapt(
     replays: int = REPLAYS,
     views: int = 40,
     epochs: int = 8,
-    learning_rate: float = 6e-3,
+    learning_rate: float = 3e-3,
     batch_size: int = 64,
     temperature: float = 1.0,
     augment: AugmentConfig | None = None,
@@ -90,10 +90,11 @@ def adapt(
     network.)
 
     A few hundred clips have few words, and heads learn little from them. So they learn also from other clips, such as
-    those of training, with the background of the unlabelled ones: `bnn_exit.training.field`.
+    those of training, with the background of the unlabelled ones: `bnn_exit.training.field`. Heads with a hidden layer
+    learn more than linear ones: give `model.with_hidden_layers()`.
 
     Args:
-        model: trained, with two exits or more; changed in place.
+        model: trained, with two exits or more, best as `with_hidden_layers` gives it; changed in place.
         log_mel: `[clips, frames, mels]`, at least two clips from where the network is used. More are better: a few
             hundred are enough.
         replay: `[clips, frames, mels]`, clips with the same words from elsewhere, without labels; None: no others.
@@ -123,7 +124,8 @@ def adapt(
         DataError: fewer than two clips, or a loss that is not finite.
 
     Example:
-        >>> history = bnn_exit.adapt(model, log_mel, replay=task.log_mel("train"), replays=1, views=2, epochs=2)
+        >>> wide = model.with_hidden_layers()
+        >>> history = bnn_exit.adapt(wide, log_mel, replay=task.log_mel("train"), replays=1, views=2, epochs=2)
         >>> for record in history:
         ...     print(record["epoch"], record["validation_accuracy"])
     """
@@ -180,6 +182,12 @@ def settings(*, views: int = 40, replays: int = REPLAYS, temperature: float = 1.
     if not 0 < temperature < math.inf:
         raise ArgumentError(f"temperature is {temperature!r}, but must be a finite number above 0")
     return TrainConfig(**given, warmup_steps=10, label_smoothing=0.0)
+
+
+def better(history: list[dict[str, Any]]) -> bool:
+    """Whether the heads agree better at the end of a history of `adapt` than before; if not, it gave these back."""
+    # Of a hundred clips, the loss is less a matter of luck than the number that agree.
+    return bool(history[-1]["validation_loss"] < history[0]["validation_loss"])
 
 
 def check_exits(model: MultiExitModel) -> None:
@@ -315,8 +323,7 @@ class _Refit:
                     )
                 history.append({"epoch": epoch + 1, "loss": loss, **self._validate()})
                 bar.set_postfix_str(" ".join(f"{100 * each:.2f}" for each in history[-1]["validation_accuracy"]))
-        # Of a hundred clips, the loss is less a matter of luck than the number that agree.
-        if history[-1]["validation_loss"] >= history[0]["validation_loss"]:
+        if not better(history):
             self._assign(before)
         self._model.round_for_file()
         return history
@@ -329,7 +336,7 @@ class _Refit:
             number, total = epoch * steps + index, self._config.epochs * steps
             set_learning_rate(self._optimizer, scheduled(number, total_steps=total, config=self._config))
             chosen = order[index * size : (index + 1) * size]
-            losses.append(float(self._step(*(tf.constant(each[chosen]) for each in self._seen))))
+            losses.append(float(self._step(*_tensors(each[chosen] for each in self._seen))))
         return float(np.mean(losses))
 
     def _logits(self, batch: Iterable[tf.Tensor]) -> list[tf.Tensor]:
@@ -339,7 +346,7 @@ class _Refit:
 
     def _validate(self) -> dict[str, Any]:
         """Loss and agreement on the clips held back."""
-        logits = self._logits(map(tf.constant, self._aside))
+        logits = self._logits(_tensors(self._aside))
         labels = np.stack([each.numpy().argmax(axis=-1) for each in logits])
         return {
             "validation_loss": round(float(agreement_loss(logits, temperature=self._temperature)), 6),
@@ -349,3 +356,8 @@ class _Refit:
     def _assign(self, values: list[np.ndarray]) -> None:
         for variable, value in zip(self._variables, values, strict=True):
             variable.assign(value)
+
+
+def _tensors(arrays: Iterable[np.ndarray]) -> Iterator[tf.Tensor]:
+    """In float32."""
+    return (tf.constant(each, tf.float32) for each in arrays)

@@ -73,7 +73,10 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
         assert values[name]["agreement"] == pytest.approx(agreement.tolist())
         assert list(values[name]["ops_at_agreement_lost"]) == [f"{lost:g}" for lost in LOST]
     assert np.sum(values["after"]["agreement"]) >= np.sum(values["before"]["agreement"])
-    assert values["replayed_clips"] == 36  # of 60, a fifth for validation and a fifth for test
+    assert values["replayed_clips"] == 48  # of 60, a fifth for test
+    # A hidden layer is slower and larger.
+    assert new.metadata.exits[0].ops > old.metadata.exits[0].ops
+    assert out.stat().st_size > run.model.stat().st_size
     ops = list(values["after"]["ops_at_agreement_lost"].values())
     assert ops == sorted(ops, reverse=True)
     for name, point in new.operating_points.items():
@@ -81,6 +84,7 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
         assert point.split == "unlabelled" and point.sample_count == 12
         assert point.accuracy == pytest.approx(np.mean([each.label_index for each in left] == labels))
         assert point.exit_shares == pytest.approx(np.bincount([each.exit_index for each in left], minlength=3) / 12)
+    assert "ops at full" not in text.err  # more by the hidden layer, whatever was learned
     table = text.out.splitlines()
     assert table[0] == "agreement with the last exit on 12 clips held back"
     assert table[2].split() == ["1", *(f"{100 * values[each]['agreement'][0]:.2f}%" for each in ("before", "after"))]
@@ -89,6 +93,23 @@ def test_the_run_stays_and_figures_are_those_of_the_file(run, field, tmp_path, c
     assert command.main([str(run), "--unlabelled", str(field), *options, "--out", str(again)]) == 0
     assert again.read_bytes() == out.read_bytes()
     assert (tmp_path / "again.json").read_bytes() == (run.path / "adapted.json").read_bytes()
+
+
+def test_without_a_hidden_layer_the_costs_stay(run, field, tmp_path):
+    out = tmp_path / "m.tflite"
+    options = ["--views", "2", "--replay", "0", "--batch-size", "8", "--hidden", "0", "--out", str(out)]
+    assert command.main([str(run), "--unlabelled", str(field), *options]) == 0
+    assert bnn_exit.load(out).metadata.exits == bnn_exit.load(run.model).metadata.exits
+
+
+def test_heads_that_did_not_get_better_have_no_hidden_layer(run, field, tmp_path):
+    out = tmp_path / "m.tflite"
+    options = ["--views", "1", "--replay", "0", "--learning-rate", "10", "--epochs", "1", "--out", str(out)]
+    assert command.main([str(run), "--unlabelled", str(field), *options]) == 0
+    old, new = bnn_exit.load(run.model), bnn_exit.load(out)
+    clip = wav.read(next(field.iterdir()))
+    np.testing.assert_array_equal(new.exit_probabilities(clip), old.exit_probabilities(clip))
+    assert new.metadata.exits == old.metadata.exits
 
 
 def test_clips_that_cannot_be_used_are_counted_and_left_out(run, field, tmp_path, capsys):
@@ -210,6 +231,11 @@ def test_without_a_word_that_stands_out_the_command_says_so(run, without_words, 
             ["--unlabelled", "{field}", "--replay", "1000000"],
             "replays is 1000000, but must be from 0 to 1000",
         ),
+        (
+            ["--unlabelled", "{field}", "--hidden", "5"],
+            "hidden is 5, but must be at least 6, two for each of the 3 classes; or 0 for no hidden layer",
+        ),
+        (["--unlabelled", "{field}", "--hidden", "-1"], "argument --hidden: '-1' is not a whole number"),
         (["--unlabelled", "{field}", "--views", "1001"], "views is 1001, but must be from 1 to 1000"),
         (["--unlabelled", "nowhere"], "--unlabelled is 'nowhere', but there is no such folder: give one with audio"),
         ([], "the following arguments are required: --unlabelled"),
@@ -236,6 +262,7 @@ def test_mistakes_with_a_file_get_one_line(run, field, tmp_path, capsys):
     for model, options, message in (
         (run.model, ["--epochs", "3"], "--epochs is for the training of heads, but "),
         (run.model, ["--replay", "3"], "--replay is for the training of heads, but "),
+        (run.model, ["--hidden", "64"], "--hidden is for the training of heads, but "),
         (outside, ["--out", str(tmp_path / "deep" / ".." / "own.tflite")], "the file that is adapted, which stays as"),
         (
             run.model,
@@ -262,7 +289,7 @@ def test_exits_that_became_worse_are_named(run, field, tmp_path, capsys, monkeyp
             weight.assign(0 * weight)
 
     monkeypatch.setattr(adapt_module, "adapt", spoil)
-    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
+    options = ["--unlabelled", str(field), "--replay", "0", "--hidden", "0", "--out", str(tmp_path / "m.tflite")]
     assert command.main([str(run), *options]) == 0
     values = json.loads((tmp_path / "m.json").read_text())
     old, new = values["before"]["agreement"], values["after"]["agreement"]
@@ -274,6 +301,6 @@ def test_exits_that_became_worse_are_named(run, field, tmp_path, capsys, monkeyp
 
 def test_exits_that_did_not_become_worse_are_not(run, field, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(adapt_module, "adapt", lambda *given, **more: [])
-    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
+    options = ["--unlabelled", str(field), "--replay", "0", "--hidden", "0", "--out", str(tmp_path / "m.tflite")]
     assert command.main([str(run), *options]) == 0
     assert "worse" not in capsys.readouterr().err

@@ -8,7 +8,7 @@ import pytest
 
 import audio_tasks
 import bnn_exit
-from bnn_exit.commands import bench, calibrate, difficulty, evaluate, export, listen, predict, report, train
+from bnn_exit.commands import adapt, bench, calibrate, difficulty, evaluate, export, listen, predict, report, train
 from bnn_exit.errors import ArgumentError
 from bnn_exit.runs.folder import RunFolder
 from bnn_exit.runtime.backends import installed
@@ -198,6 +198,12 @@ def test_calibrate_with_a_guarantee(run, capsys):
 def test_commands_that_cannot_work(run, capsys, command, given, message):
     assert command.main([str(run.model), *given]) != 0
     assert re.search(message, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("name", ["", "model.tflite"])
+def test_adapt_says_that_it_needs_sound_before_it_looks_for_any(run, tmp_path, capsys, name):
+    assert adapt.main([str(run.path / name), "--unlabelled", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("error: adapt needs sound, but the features are values of sensors (acc_x")
 
 
 @pytest.mark.parametrize(
