@@ -239,14 +239,23 @@ class _Versions:
     def of(
         self, learning: np.ndarray, others: Iterable[np.ndarray], *, views: int
     ) -> Iterator[np.ndarray | Iterable[tf.Tensor]]:
-        """The unlabelled clips as they are and changed, then others, changed: each for `HeadInputs.of`."""
+        """The unlabelled clips as they are and changed, then others, changed: each for `HeadInputs.of`.
+
+        One must be read to its end before the next is asked for.
+        """
         yield learning
         if views > 1:
             batches = self._batches(learning)
             for view in range(1, views):
                 yield _clips(batches, view)
+        held = made = None
         for view, clips in enumerate(others, start=1):
-            yield _clips(self._batches(clips), view)
+            if held is None or made is None:
+                # TensorFlow never lets go of what a graph reads from: all versions are read from one array.
+                held = np.array(clips)
+                made = self._batches(held)
+            held[...] = clips
+            yield _clips(made, view)
 
     def _batches(self, log_mel: np.ndarray) -> Batches:
         frames, mels, _ = self._model.input_shape

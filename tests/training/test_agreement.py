@@ -1,6 +1,9 @@
 """The loss of agreement, and exits that are refitted without labels."""
 
+import dataclasses
+import gc
 import importlib
+import weakref
 
 import numpy as np
 import pytest
@@ -12,8 +15,9 @@ from bnn_exit._keras import keras, make_repeatable, set_seed, tf
 from bnn_exit.errors import ArgumentError, DataError
 from bnn_exit.models.hidden_layer import with_hidden_layer
 from bnn_exit.models.multi_exit import MultiExitModel
+from bnn_exit.settings.augment import UNCHANGED
 from bnn_exit.training import TrainConfig, fit
-from bnn_exit.training.adapt import _Refit, held_back, settings
+from bnn_exit.training.adapt import _Refit, _Versions, held_back, settings
 from bnn_exit.training.agreement import agreement_loss
 from bnn_exit.training.frozen import only_heads
 from bnn_exit.training.head_inputs import HeadInputs
@@ -230,6 +234,25 @@ def test_other_clips_are_learned_from_with_the_background_of_the_unlabelled_ones
     for replay, replays, count in ((None, 2, 16), (others, 0, 16), (others, 2, 16 + 2 * len(others))):
         bnn_exit.adapt(model, field, replay=replay, replays=replays, **options)
         assert seen.pop() == count, replays
+
+
+def test_versions_of_other_clips_are_not_all_in_memory(model, tone_task):
+    others, alive = np.asarray(tone_task.log_mel("train"), np.float32), []
+
+    def made():
+        for view in range(4):
+            version = others + view
+            alive.append(weakref.ref(version))
+            yield version
+
+    augment = dataclasses.replace(UNCHANGED, time_shift_ms=0.0)
+    versions = _Versions(model, augment, tone_task.features, seed=0).of(others[:4], made(), views=1)
+    assert next(versions) is not None
+    means = [np.mean([batch.numpy().mean() for batch in version]) for version in versions]
+    # Each is read whole, and is what was made for it.
+    np.testing.assert_allclose(np.diff(means), 1, atol=1e-4)
+    gc.collect()
+    assert [reference() is None for reference in alive] == [True] * 4
 
 
 def test_others_teach_what_few_clips_cannot(trained, tone_task):
