@@ -169,7 +169,7 @@ def _adapt_run(options: argparse.Namespace) -> int:
     model = run.network()
     training.check_exits(model)
     if options.hidden:
-        check_units(options.hidden, model.num_classes)
+        check_units(options.hidden, model.num_classes, name="hidden")
     task, kind = config.task, policies.POLICIES[own["name"]]
     replay = _training_clips(config.task, options) if replays else None
     log_mel, failed = log_mel_of(options.unlabelled, features=features, clip_samples=task.clip_samples)
@@ -188,12 +188,10 @@ def _adapt_run(options: argparse.Namespace) -> int:
     learning = np.count_nonzero(~aside)
     show(f"{counted(len(log_mel), 'clip')}: {learning} to learn from, {len(labelled)} held back", file=sys.stderr)
     before = figures(labelled)
-    if options.hidden != 0:
-        wide = model.with_hidden_layers(options.hidden)
-        history = training.adapt(wide, log_mel, replay=replay, replays=replays, features=features, **given)
-        model = wide if training.better(history) else model
-    else:
-        training.adapt(model, log_mel, replay=replay, replays=replays, features=features, **given)
+    wide = model if options.hidden == 0 else model.with_hidden_layers(options.hidden)
+    history = training.adapt(wide, log_mel, replay=replay, replays=replays, features=features, **given)
+    if training.better(history):
+        model = wide
     after = figures(dataclasses.replace(exit_logits(), labels=labelled.labels, split=labelled.split))
     made = make(model, out, task=task, operating_points=after.points, input=config.input)
     for note in made.parity.notes:

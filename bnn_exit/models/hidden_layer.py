@@ -17,12 +17,11 @@ def usual_units(num_classes: int) -> int:
     return max(USUAL_UNITS, 2 * num_classes)
 
 
-def check_units(units: int, num_classes: int) -> None:
+def check_units(units: int, num_classes: int, *, name: str = "units") -> None:
     """ArgumentError for a hidden layer that cannot give the logits of so many classes."""
     if units < 2 * num_classes:
         raise ArgumentError(
-            f"hidden is {units}, but must be at least {2 * num_classes}, two for each of the {num_classes} classes; "
-            "or 0 for no hidden layer"
+            f"{name} is {units}, but must be at least {2 * num_classes}, two for each of the {num_classes} classes"
         )
 
 

@@ -248,12 +248,14 @@ class _Versions:
             batches = self._batches(learning)
             for view in range(1, views):
                 yield _clips(batches, view)
-        held = made = None
-        for view, clips in enumerate(others, start=1):
-            if held is None or made is None:
-                # TensorFlow never lets go of what a graph reads from: all versions are read from one array.
-                held = np.array(clips)
-                made = self._batches(held)
+        rest = iter(others)
+        if (first := next(rest, None)) is None:
+            return
+        # TensorFlow never lets go of what a graph reads from: all versions are read from one array.
+        held = np.array(first)
+        made = self._batches(held)
+        yield _clips(made, 1)
+        for view, clips in enumerate(rest, start=2):
             held[...] = clips
             yield _clips(made, view)
 

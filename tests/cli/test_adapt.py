@@ -233,7 +233,7 @@ def test_without_a_word_that_stands_out_the_command_says_so(run, without_words, 
         ),
         (
             ["--unlabelled", "{field}", "--hidden", "5"],
-            "hidden is 5, but must be at least 6, two for each of the 3 classes; or 0 for no hidden layer",
+            "hidden is 5, but must be at least 6, two for each of the 3 classes",
         ),
         (["--unlabelled", "{field}", "--hidden", "-1"], "argument --hidden: '-1' is not a whole number"),
         (["--unlabelled", "{field}", "--views", "1001"], "views is 1001, but must be from 1 to 1000"),
@@ -287,9 +287,10 @@ def test_exits_that_became_worse_are_named(run, field, tmp_path, capsys, monkeyp
     def spoil(model, *given, **more):
         for weight in model.heads[1].trainable_weights:  # every clip gets the first label
             weight.assign(0 * weight)
+        return [{"validation_loss": 2.0}, {"validation_loss": 1.0}]
 
     monkeypatch.setattr(adapt_module, "adapt", spoil)
-    options = ["--unlabelled", str(field), "--replay", "0", "--hidden", "0", "--out", str(tmp_path / "m.tflite")]
+    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
     assert command.main([str(run), *options]) == 0
     values = json.loads((tmp_path / "m.json").read_text())
     old, new = values["before"]["agreement"], values["after"]["agreement"]
@@ -300,7 +301,7 @@ def test_exits_that_became_worse_are_named(run, field, tmp_path, capsys, monkeyp
 
 
 def test_exits_that_did_not_become_worse_are_not(run, field, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(adapt_module, "adapt", lambda *given, **more: [])
-    options = ["--unlabelled", str(field), "--replay", "0", "--hidden", "0", "--out", str(tmp_path / "m.tflite")]
+    monkeypatch.setattr(adapt_module, "adapt", lambda *given, **more: [{"validation_loss": 1.0}])
+    options = ["--unlabelled", str(field), "--replay", "0", "--out", str(tmp_path / "m.tflite")]
     assert command.main([str(run), *options]) == 0
     assert "worse" not in capsys.readouterr().err
